@@ -1,0 +1,57 @@
+"""The one place that assigns blame: every error of this package is of one of the kinds below.
+
+A *model's* failure is never an exception: it is a verdict in a record (a failed test, no code in
+the answer). What is raised is the user's (`UsageError`), the data's (`DataError`), the machine's
+(`InfrastructureError`), and each kind has its own exit code. Messages name the cause and the fix.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the commands (the upper ones are those of BSD's sysexits)."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    """The command worked and found something wrong (`validate`, `doctor`)."""
+    USAGE = 2
+    DATA = 65
+    UNAVAILABLE = 69
+    """Something the run needs is not there: no sandbox, no server, no hub, no GPU."""
+    INTERNAL = 70
+    IO = 74
+    INCOMPLETE = 75
+    """The run ended, but some samples could not be judged; the same command tries them again."""
+    INTERRUPTED = 130
+
+
+class RecodeError(Exception):
+    """Base class; `str()` of it is one line for the user, without a traceback."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class UsageError(RecodeError):
+    """What the user asked for does not exist or does not fit together."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(RecodeError):
+    """A row, a file or a record is not what its schema says."""
+
+    exit_code = ExitCode.DATA
+
+
+class InfrastructureError(RecodeError):
+    """The machine, a daemon, a server or the network failed; never a failure of the model."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class StorageError(InfrastructureError):
+    """The disk is full or a results file cannot be written or read."""
+
+    exit_code = ExitCode.IO

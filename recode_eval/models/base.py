@@ -1,0 +1,116 @@
+"""The `Model` interface: requests in, a stream of completions out.
+
+A back-end says what it cannot do (raises `UsageError` at construction) instead of ignoring it.
+Every sample has its own seed, so that sample `i` of a problem is the same whether 5 or 10 are drawn
+and whichever samples an earlier, interrupted run already stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Messages to send; a `prefill` opens the assistant's turn and the model continues it."""
+
+    messages: tuple[Message, ...]
+    prefill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParameters:
+    """How to sample. `temperature == 0` means greedy (then `top_p` and seeds have no effect)."""
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 1024
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The samples wanted of one problem: `samples[i]` is an index, `seeds[i]` its seed (< 2**31)."""
+
+    problem_id: str
+    prompt: Prompt
+    samples: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+class FinishReason(StrEnum):
+    """Why a completion ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    PROMPT_TOO_LONG = "prompt_too_long"
+    """The prompt does not fit the model's context; the text is empty. A record, not a crash."""
+    MISSING = "missing"
+    """A replayed file has no completion for this sample; the text is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sample. `text` is what came after the prefill; stop strings are not included."""
+
+    problem_id: str
+    sample: int
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
+    """Wall time of the request, or the batch's time divided by its samples."""
+    is_code: bool = False
+    """The text is bare code (a replayed `solution`): extraction takes it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Who answered. `identity` decides which stored records may be reused; `details` do not."""
+
+    name: str
+    """Short, for tables: the path's last parts, `baseline:stale`, the server's model name."""
+    backend: str
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """What makes two models the same: path and content hash, adapter, dtype, base URL, ..."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Provenance only: library versions, device, context length, batch size."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A source of completions."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, back-end, identity."""
+        ...
+
+    def generate(
+        self, requests: Sequence[Request], parameters: SamplingParameters
+    ) -> Iterator[Completion]:
+        """Yield every requested sample once, in any order, as soon as it is there.
+
+        Raises `InfrastructureError` when the engine or server cannot go on; what was yielded before
+        stays valid. Closing the iterator stops the generation.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""
+        ...

@@ -1,0 +1,169 @@
+"""The `Sandbox` interface: what runs there, what comes back, and which errors may be raised.
+
+A sandbox runs *programs*. A program is set-up code (trusted data of the benchmark: imports, the
+API update), the candidate (what the model wrote, hostile) and tests. What comes back is a verdict
+per test. A verdict is something the tests did; what the machine did wrong is an exception, and a
+program that met one is run again or stays unscored, but never counts as failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from recode_eval.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+    from types import TracebackType
+
+
+class Status(StrEnum):
+    """How one test ended. Anything but `PASSED` is a failure of the candidate."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    """The test (or the candidate while being defined) raised an exception or exited."""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    """The memory limit was hit (`MemoryError`, or the kernel killed the process)."""
+    CRASHED = "crashed"
+    """The process died without a verdict (segmentation fault, `os._exit`, ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One test: `code` is executed after the candidate, in the same namespace; raising is failing."""
+
+    name: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Everything one execution needs.
+
+    `setup`, `candidate` and each test's `code` are executed in this order in one fresh namespace
+    whose `__name__` is `"__main__"`. An exception in `setup` is the data's fault and comes back as
+    `Execution.setup_error`; one in `candidate` fails all tests.
+    """
+
+    setup: str
+    candidate: str
+    tests: tuple[Test, ...]
+    preload: frozenset[str] = frozenset()
+    """Top-level packages likely to be imported. A hint: a wrong one costs time, never a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one program. Times are seconds *per test* (set-up and candidate count as one)."""
+
+    cpu_s: float = 15.0
+    wall_s: float = 60.0
+    """Backstop for code that sleeps or waits; generous, since it depends on the machine's load."""
+    memory_bytes: int = 4 << 30
+    output_bytes: int = 64 << 10
+    file_bytes: int = 64 << 20
+    processes: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TestVerdict:
+    """The verdict of one test; `detail` is one printable line (exception type and message)."""
+
+    name: str
+    status: Status
+    detail: str = ""
+    cpu_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What running a program showed. `verdicts` has one entry per test, in the program's order."""
+
+    verdicts: tuple[TestVerdict, ...]
+    setup_error: str | None = None
+    """Set when the benchmark's own set-up failed: the row is faulty, the verdicts are empty."""
+    output: str = ""
+    """The last part of stdout and stderr, decoded and with control characters escaped."""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """True if there is at least one test and every test passed."""
+        return bool(self.verdicts) and all(v.status is Status.PASSED for v in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxInfo:
+    """What a run records about its sandbox."""
+
+    tier: str
+    guarantees: tuple[str, ...]
+    """Short sentences for people: what this tier keeps a hostile program from doing."""
+    isolation: str
+    workers: int
+    python: str
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+    image_digest: str | None = None
+
+
+class SandboxError(InfrastructureError):
+    """Base class of everything that goes wrong with a sandbox itself."""
+
+
+class SandboxUnavailableError(SandboxError):
+    """This tier cannot work on this machine; the message says what to install."""
+
+
+class SandboxBuildError(SandboxError):
+    """The image or the environment of the tier could not be built."""
+
+
+class SandboxCrashError(SandboxError):
+    """A worker died or stopped answering, and running the program again did not help."""
+
+
+class SandboxClosedError(SandboxError):
+    """`submit` after `close`, or closed while the program waited."""
+
+
+@runtime_checkable
+class Sandbox(Protocol):
+    """A pool of workers that run programs; thread-safe; a context manager that leaves nothing behind."""
+
+    @property
+    def info(self) -> SandboxInfo:
+        """Tier, guarantees and provenance, for the manifest and the screen."""
+        ...
+
+    def submit(self, program: Program, limits: Limits) -> Future[Execution]:
+        """Queue a program.
+
+        The future's exception is a `SandboxCrashError` (worker lost, and lost again on the rerun),
+        `SandboxUnavailableError` (the daemon went away for good) or `SandboxClosedError`; nothing
+        else. Cancelling a queued future drops the program.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop the workers and remove every process, container and file they made. Idempotent."""
+        ...
+
+    def __enter__(self) -> Sandbox:
+        """Return the started pool."""
+        ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Close."""
+        ...
