@@ -44,7 +44,7 @@ class SamplingParameters:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The samples wanted of one problem: `samples[i]` is an index, `seeds[i]` its seed (< 2**31)."""
+    """The samples wanted of one problem: `samples[i]` is an index, `seeds[i]` its seed (31 bits)."""
 
     problem_id: str
     prompt: Prompt

@@ -1,0 +1,152 @@
+"""From what the user typed after `--model` to a back-end, and the reason for the choice."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from recode_eval.errors import UsageError
+from recode_eval.models.options import BACKENDS, ModelOptions, reject_unused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_eval.models.base import Model
+
+_PREFIXES: Final = {f"{name}:": name for name in BACKENDS}
+_GPU_DEVICES: Final = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What the drivers of NVIDIA, AMD and WSL create: a look at them needs no torch."""
+
+
+def create_model(
+    spec: str,
+    *,
+    backend: str = "auto",
+    options: ModelOptions | None = None,
+    answers: Mapping[str, Mapping[str, str]] | None = None,
+) -> Model:
+    """Build the model that `spec` names.
+
+    `spec` is a checkpoint folder or hub id, a served model's name (with `options.base_url`),
+    `replay:PATH` or `baseline:KIND`; any back-end's name and a colon may stand before it.
+    `answers[problem_id]` has the codes that the baselines answer with; its keys are the problems
+    of the run. Raises `UsageError` when spec, back-end and options do not fit together or a
+    package is missing, `DataError` for unreadable completions, `InfrastructureError` when the hub,
+    the server or the engine fails.
+    """
+    options = options or ModelOptions()
+    answers = answers or {}
+    name, rest = split_spec(spec)
+    if backend == "auto":
+        backend, _ = choose_backend(spec, options)
+    elif backend not in BACKENDS:
+        raise UsageError(f"there is no back-end {backend!r}; choose auto, {', '.join(BACKENDS)}")
+    elif name is not None and name != backend:
+        raise UsageError(f"the model {spec!r} names the back-end {name!r}, not {backend!r}")
+    if not rest:
+        raise UsageError(
+            "no model was named; give a path, a hub id, or for instance baseline:reference"
+        )
+    reject_unused(backend, options)
+    return _build(backend, rest, options, answers)
+
+
+def choose_backend(spec: str, options: ModelOptions | None = None) -> tuple[str, str]:
+    """Choose the back-end for `spec`: its name, and one clause that says why.
+
+    Looks at the spec, the options, the installed packages and the machine's GPU; loads nothing.
+    Raises `UsageError` when no installed back-end can serve the spec.
+    """
+    options = options or ModelOptions()
+    name, rest = split_spec(spec)
+    if name is not None:
+        return name, f"the model's name starts with {name}:"
+    if options.base_url is not None:
+        return "openai", "a server's base URL was given"
+    if rest.endswith((".jsonl", ".jsonl.gz")) and Path(rest).expanduser().is_file():
+        return "replay", "the model is a file of saved completions"
+    return _choose_engine(rest, options)
+
+
+def split_spec(spec: str) -> tuple[str | None, str]:
+    """Split `backend:rest`; the back-end is None where the spec names none."""
+    for prefix, name in _PREFIXES.items():
+        if spec.startswith(prefix):
+            return name, spec.removeprefix(prefix)
+    return None, spec
+
+
+def _choose_engine(spec: str, options: ModelOptions) -> tuple[str, str]:
+    """Choose between the two engines that load a checkpoint."""
+    has_vllm = _installed("vllm")
+    has_transformers = _installed("torch") and _installed("transformers")
+    asks_vllm = (
+        options.tensor_parallel_size > 1
+        or options.data_parallel_size > 1
+        or options.gpu_memory_utilization is not None
+        or bool(options.engine_args)
+    )
+    asks_transformers = options.batch_size is not None or options.device != "auto"
+    if not has_vllm and not has_transformers:
+        raise UsageError(
+            f"no engine is installed that could load {spec!r};"
+            " pip install 'recode-eval[transformers]' or 'recode-eval[vllm]',"
+            " or name a server with --base-url"
+        )
+    if asks_vllm:
+        return "vllm", "options of the vLLM engine were given"
+    if asks_transformers:
+        return "transformers", "options of transformers (device, batch size) were given"
+    if not has_vllm:
+        return "transformers", "vLLM is not installed"
+    if not has_transformers:
+        return "vllm", "it is the only engine installed"
+    if _adapter_is_dora(spec, options):
+        return "transformers", "the adapter is a DoRA adapter, which vLLM cannot serve"
+    if any(Path(device).exists() for device in _GPU_DEVICES):
+        return "vllm", "it is installed and the machine has a GPU"
+    return "transformers", "the machine has no GPU"
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # a broken or half-removed package
+        return False
+
+
+def _adapter_is_dora(spec: str, options: ModelOptions) -> bool:
+    """Whether a *local* adapter is DoRA; one on the hub is found out when it is loaded."""
+    from recode_eval.models.checkpoint import read_adapter_config
+
+    for candidate in (options.adapter, spec):
+        if candidate is not None and (folder := Path(candidate).expanduser()).is_dir():
+            config = read_adapter_config(folder)
+            if config is not None:
+                return config.use_dora
+    return False
+
+
+def _build(
+    backend: str, rest: str, options: ModelOptions, answers: Mapping[str, Mapping[str, str]]
+) -> Model:
+    if backend == "baseline":
+        from recode_eval.models.baselines import BaselineModel
+
+        return BaselineModel(rest, answers)
+    if backend == "replay":
+        from recode_eval.models.replay import ReplayModel
+
+        return ReplayModel(rest, answers.keys())
+    if backend == "openai":
+        from recode_eval.models.openai_model import OpenAIModel
+
+        return OpenAIModel(rest, options)
+    if backend == "vllm":
+        from recode_eval.models.vllm_model import VllmModel
+
+        return VllmModel(rest, options)
+    from recode_eval.models.transformers_model import TransformersModel
+
+    return TransformersModel(rest, options)

@@ -1,0 +1,134 @@
+"""Everything a user may choose about a back-end, in one validated, immutable value.
+
+Each back-end uses a part of it. An option that the chosen back-end would have to ignore is refused
+(`reject_unused`), because a score measured without a setting the user asked for is a wrong score.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from recode_eval.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
+PREFILL_MODES: Final = ("auto", "continue", "omit")
+
+_NO_ARGUMENTS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Options of all back-ends; the defaults are right for most runs.
+
+    Raises `UsageError` for a value out of its range.
+    """
+
+    adapter: str | None = None
+    """Path or hub id of a LoRA or DoRA adapter to apply to the model."""
+    dtype: str = "auto"
+    """One of `DTYPES`; `auto` is bfloat16 on a GPU that has it and float32 on a CPU."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ... (transformers only)."""
+    batch_size: int | None = None
+    """Sequences generated at once by transformers; None lets the back-end choose."""
+    max_context: int | None = None
+    """Prompt plus completion, in tokens; None takes the model's own limit."""
+    tensor_parallel_size: int = 1
+    data_parallel_size: int = 1
+    gpu_memory_utilization: float | None = None
+    """Share of the GPU's memory the vLLM engine may take, in (0, 1]; None is vLLM's default."""
+    engine_args: Mapping[str, Any] = field(default_factory=lambda: _NO_ARGUMENTS)
+    """More keyword arguments for `vllm.LLM`."""
+    trust_remote_code: bool = False
+    revision: str | None = None
+    """Branch, tag or commit of a model on the hub."""
+    base_url: str | None = None
+    """An OpenAI-compatible server, for instance http://127.0.0.1:8000/v1."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key; the key itself is never stored."""
+    concurrency: int = 16
+    """Requests a server gets at the same time."""
+    request_timeout: float = 600.0
+    """Seconds a server may take for one answer."""
+    max_retries: int = 5
+    """How often a request is repeated after a refused or dropped connection, a 429 or a 5xx."""
+    server_prefill: str = "auto"
+    """One of `PREFILL_MODES`: may the server continue an opened assistant turn?"""
+
+    def __post_init__(self) -> None:
+        _require(self.dtype in DTYPES, f"dtype must be one of {', '.join(DTYPES)}", self.dtype)
+        _require(
+            self.server_prefill in PREFILL_MODES,
+            f"server_prefill must be one of {', '.join(PREFILL_MODES)}",
+            self.server_prefill,
+        )
+        for name in ("tensor_parallel_size", "data_parallel_size", "concurrency"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        for name in ("batch_size", "max_context"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} must be at least 1", value)
+        _require(self.max_retries >= 0, "max_retries must be at least 0", self.max_retries)
+        _require(
+            math.isfinite(self.request_timeout) and self.request_timeout > 0,
+            "request_timeout must be a positive number of seconds",
+            self.request_timeout,
+        )
+        share = self.gpu_memory_utilization
+        _require(share is None or 0 < share <= 1, "gpu_memory_utilization must be in (0, 1]", share)
+        if self.base_url is not None:
+            parts = urlsplit(self.base_url)
+            _require(
+                parts.scheme in {"http", "https"} and bool(parts.netloc),
+                "base_url must look like http://HOST:PORT/v1",
+                self.base_url,
+            )
+
+
+def _require(condition: bool, rule: str, value: object) -> None:
+    if not condition:
+        raise UsageError(f"{rule}, not {value!r}")
+
+
+_CHECKPOINT: Final = frozenset({"adapter", "dtype", "max_context", "trust_remote_code", "revision"})
+_SUPPORTED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "transformers": _CHECKPOINT | {"device", "batch_size"},
+        "vllm": _CHECKPOINT
+        | {"tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "engine_args"},
+        "openai": frozenset(
+            {
+                "base_url",
+                "api_key_env",
+                "concurrency",
+                "request_timeout",
+                "max_retries",
+                "max_context",
+                "server_prefill",
+            }
+        ),
+        "replay": frozenset(),
+        "baseline": frozenset(),
+    }
+)
+BACKENDS: Final = tuple(_SUPPORTED)
+
+
+def reject_unused(backend: str, options: ModelOptions) -> None:
+    """Raise `UsageError` when an option was set that `backend` has no use for."""
+    defaults = ModelOptions()
+    for item in fields(options):
+        name = item.name
+        if name in _SUPPORTED[backend] or getattr(options, name) == getattr(defaults, name):
+            continue
+        users = [other for other, names in _SUPPORTED.items() if name in names]
+        raise UsageError(
+            f"the back-end {backend!r} has no use for the option {name}"
+            f" (it belongs to {', '.join(users)}); leave it out or choose another back-end"
+        )
