@@ -1,0 +1,25 @@
+"""Scores of single samples and problems: pure functions of a completion, a reference and counts."""
+
+from recode_eval.scoring.form import is_well_formed
+from recode_eval.scoring.passk import pass_at_k
+from recode_eval.scoring.similarity import (
+    Similarity,
+    edit_similarity,
+    em_star,
+    es_star,
+    exact_match,
+    normalise,
+    similarity_scores,
+)
+
+__all__ = [
+    "Similarity",
+    "edit_similarity",
+    "em_star",
+    "es_star",
+    "exact_match",
+    "is_well_formed",
+    "normalise",
+    "pass_at_k",
+    "similarity_scores",
+]

@@ -1,0 +1,79 @@
+"""Whether a text is a Python program: parsing of hostile source that never crashes.
+
+Everything here is a question to `ast.parse` of the interpreter that runs the evaluation; nothing is
+executed. Source that makes the parser fail in any way (nesting too deep, NUL bytes, lone
+surrogates, too long) is not a program.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+import warnings
+
+MAX_CODE_CHARS = 200_000
+"""Longer text is not taken for a program and is not tokenised (about 50,000 tokens of a model; the
+longest reference solutions have a few thousand characters). Bounds time and memory."""
+
+# `warnings.catch_warnings` swaps a global list; two threads inside it at once can lose the filters.
+_WARNINGS_LOCK = threading.Lock()
+
+
+def parse(code: str) -> ast.Module | None:
+    """Return the tree of `code`, or None if it is not a Python program. Never raises or warns."""
+    if len(code) > MAX_CODE_CHARS:
+        return None
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        # An invalid escape ("\d") warns; under `-W error` it would even turn into a SyntaxError.
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError, SystemError):
+            # ValueError: NUL bytes, lone surrogates. The last four: nesting beyond the parser.
+            return None
+
+
+def parses(code: str) -> bool:
+    """Return whether `code` is a Python program (an empty one is)."""
+    return parse(code) is not None
+
+
+def defined_names(tree: ast.Module) -> frozenset[str]:
+    """Return the names that defs, classes and assignments bind at the module's level.
+
+    Statements inside `if`, `try`, `with`, loops and `match` at module level count; those inside
+    functions and classes do not, and neither do imports.
+    """
+    names: set[str] = set()
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                names |= _target_names(target)
+        elif isinstance(node, ast.AnnAssign):
+            if node.value is not None:
+                names |= _target_names(node.target)
+        else:
+            pending.extend(
+                child
+                for child in ast.iter_child_nodes(node)
+                if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case)
+            )
+    return frozenset(names)
+
+
+def _target_names(target: ast.expr) -> set[str]:
+    names: set[str] = set()
+    pending = [target]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Tuple | ast.List):
+            pending.extend(node.elts)
+        elif isinstance(node, ast.Starred):
+            pending.append(node.value)
+    return names
