@@ -1,0 +1,1 @@
+"""Benchmarks: their data, their prompts' contexts and the programs that judge answers."""

@@ -1,0 +1,113 @@
+"""The command line: parses arguments, calls a command, turns errors into exit codes.
+
+Only light modules are imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+from recode_eval import __version__
+from recode_eval.errors import ExitCode, RecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+COMMANDS = {
+    "run": "evaluate a model (the default: `recode-eval --model ... --tasks ...`)",
+    "score": "judge the stored completions of a run again, without a model",
+    "validate": "prove a task's problems by execution",
+    "tasks": "list the tasks",
+    "doctor": "say what this machine can do, and how to get what is missing",
+    "demo": "evaluate the built-in baselines on the bundled task",
+    "sandbox": "build, test and prune the sandbox",
+}
+_EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 65 bad data; 69 something
+needed is not available; 70 a bug of this program; 74 disk trouble; 75 done, but some
+samples are unscored (the same command tries them again); 130 interrupted
+
+examples:
+  recode-eval --model baseline:reference --tasks arena-mini
+  recode-eval --model Qwen/Qwen2.5-Coder-7B-Instruct --tasks arena --n 10
+  recode-eval --model my-model --base-url http://127.0.0.1:8000/v1 --tasks arena-mini
+  recode-eval score runs/my-model/arena-0123456789ab"""
+
+
+def create_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser; the options of commands other than `only` are left out (None: all)."""
+    parser = argparse.ArgumentParser(
+        prog="recode-eval",
+        description="Measure how well a language model writes code against changed APIs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"recode-eval {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if only in {None, name}:
+            _module(name).add_parser(sub)
+    return parser
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"recode_eval.commands.{name}")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command line and return the exit code."""
+    words = list(argv)
+    if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
+        words.insert(0, "run")
+    parser = create_parser(words[0] if words else "")
+    if not words:
+        parser.print_help()
+        return ExitCode.USAGE
+    arguments = parser.parse_args(words)
+    previous = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return int(_module(arguments.command).execute(arguments))
+    except RecodeError as error:
+        if getattr(arguments, "debug", False):
+            traceback.print_exc()
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command continues", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`recode-eval ... | head`); not worth a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:  # noqa: BLE001 - the last boundary
+        traceback.print_exc()
+        return _complain(
+            f"internal error ({type(error).__name__}): please report the traceback above",
+            ExitCode.INTERNAL,
+        )
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def _complain(message: str, code: ExitCode) -> int:
+    from recode_eval.terminal import printable
+
+    text = " ".join(printable(message).split())
+    start, end = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    print(f"recode-eval: {start}error:{end} {text}", file=sys.stderr)
+    return int(code)

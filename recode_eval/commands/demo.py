@@ -1,0 +1,63 @@
+"""`recode-eval demo`: the built-in baselines on the bundled task, to see that everything works.
+
+The reference must score at the top, code that ignores the update at the bottom.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from recode_eval.errors import ExitCode
+
+BASELINES = ("reference", "stale", "empty")
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    from recode_eval.commands import options
+
+    options.add_sandbox_options(parser)
+    options.add_output_options(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-runs"),
+        metavar="FOLDER",
+        help="where the runs are stored (default: demo-runs)",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Evaluate each baseline and print one table."""
+    import argparse
+
+    from recode_eval import report
+    from recode_eval.commands import run
+    from recode_eval.models import create_model
+    from recode_eval.progress import create_monitor
+
+    parser = argparse.ArgumentParser()
+    run.add_parser(parser)
+    defaults = parser.parse_args(["--model", "baseline", "--tasks", "arena-mini", "--k", "1"])
+    merged = argparse.Namespace(**{**vars(defaults), **vars(arguments)})
+    monitor = create_monitor(quiet=arguments.quiet)
+    [(task, data)] = run.load_tasks(merged)
+    answers = {problem.id: problem.answers for problem in data.problems}
+    results = []
+    for kind in BASELINES:
+        model = create_model(f"baseline:{kind}", answers=answers)
+        results.append(run.evaluate(merged, task, data, model, monitor))
+    report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    if not arguments.json:
+        print(
+            "`baseline:reference` answers with the known solution, `baseline:stale` with code that"
+            "\nignores the update, `baseline:empty` not at all. Yours: recode-eval --model PATH "
+            "--tasks arena-mini",
+            file=sys.stderr,
+        )
+    return run.exit_code(results)

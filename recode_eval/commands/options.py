@@ -1,0 +1,355 @@
+"""Options that several commands share, and turning them into the library's values."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from recode_eval.models.options import ModelOptions
+    from recode_eval.sandbox.base import Limits, Sandbox
+    from recode_eval.tasks.base import Task
+
+SANDBOX_TIERS = ("auto", "docker", "bubblewrap", "landlock", "none")
+BACKENDS = ("auto", "transformers", "vllm", "openai", "replay", "baseline")
+
+
+def comma_list(text: str) -> list[str]:
+    """Split `a,b` and drop what is empty."""
+    return [item for item in (part.strip() for part in text.split(",")) if item]
+
+
+def positive(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return value
+
+
+def _number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not (low < value if above else low <= value) or not value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def positive_list(text: str) -> list[int]:
+    """Parse `1,5,10`."""
+    return [positive(item) for item in comma_list(text)]
+
+
+def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    """Add what selects tasks, data and problems."""
+    group = parser.add_argument_group("tasks and data")
+    group.add_argument(
+        "--tasks",
+        type=comma_list,
+        metavar="NAME[,NAME]",
+        required=default is None,
+        default=None if default is None else comma_list(default),
+        help="tasks to use; `recode-eval tasks` lists them"
+        + (f" (default: {default})" if default else ""),
+    )
+    group.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="TASK=FILE",
+        help="take a task's rows from a .jsonl or .parquet file",
+    )
+    group.add_argument(
+        "--include-path",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="look for tasks in this folder too",
+    )
+    group.add_argument("--limit", type=positive, metavar="N", help="only the first N problems")
+    group.add_argument(
+        "--problems",
+        type=comma_list,
+        default=[],
+        metavar="PATTERN[,PATTERN]",
+        help="only problems whose id contains a pattern (* and ? as in file names)",
+    )
+    group.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave out malformed rows instead of stopping at them",
+    )
+
+
+def add_sandbox_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides where and how programs run."""
+    group = parser.add_argument_group("sandbox")
+    group.add_argument(
+        "--sandbox",
+        choices=SANDBOX_TIERS,
+        default="auto",
+        help="where programs run (default: auto, the strongest this machine has)",
+    )
+    group.add_argument(
+        "--i-know-this-is-unsafe",
+        action="store_true",
+        help="needed with --sandbox none: run untrusted code bare, with your rights",
+    )
+    group.add_argument(
+        "--isolation",
+        choices=("program", "test"),
+        default="program",
+        help="one process per program, or one per test as CodeUpdateArena does (slower)",
+    )
+    group.add_argument(
+        "--workers", type=positive, metavar="N", help="programs at once (default: one per CPU)"
+    )
+    group.add_argument(
+        "--timeout",
+        type=_number(0, 3600, above=True),
+        default=15.0,
+        metavar="SECONDS",
+        help="CPU time of one test (default: 15)",
+    )
+    group.add_argument(
+        "--memory",
+        type=_number(64, 1 << 20),
+        default=4096.0,
+        metavar="MIB",
+        help="memory of one program (default: 4096)",
+    )
+    group.add_argument(
+        "--base-image", metavar="IMAGE", help="base of the Docker image, if it must be built"
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is printed."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print the results as JSON")
+    group.add_argument("--quiet", action="store_true", help="no progress, no notes")
+    group.add_argument("--debug", action="store_true", help="show a traceback on errors")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add what selects a model and how it is loaded or reached."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="a checkpoint's folder or hub id, the name a server knows, replay:FILE.jsonl, or "
+        "baseline:reference, baseline:stale, baseline:empty",
+    )
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="what runs it (default: auto, which says what it chose and why)",
+    )
+    group.add_argument("--adapter", metavar="PATH", help="LoRA or DoRA adapter on top of the model")
+    group.add_argument("--revision", help="branch, tag or commit on the hub")
+    group.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="number format of the weights (default: auto)",
+    )
+    group.add_argument("--device", default="auto", help="transformers: cpu, cuda, cuda:1, ...")
+    group.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="transformers: sequences at once (halved by itself when memory runs out)",
+    )
+    group.add_argument(
+        "--max-context", type=positive, metavar="TOKENS", help="prompt and completion together"
+    )
+    group.add_argument(
+        "--trust-remote-code", action="store_true", help="run code of the model repo"
+    )
+    group.add_argument(
+        "--tensor-parallel-size",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="vLLM: GPUs that share one copy of the model",
+    )
+    group.add_argument(
+        "--data-parallel-size",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="vLLM: copies of the model",
+    )
+    group.add_argument(
+        "--gpu-memory-utilization",
+        type=_number(0, 1, above=True),
+        metavar="SHARE",
+        help="vLLM: share of the GPU's memory",
+    )
+    group.add_argument(
+        "--engine-arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="vLLM: any other engine argument; the value is read as JSON, else as text",
+    )
+    server = parser.add_argument_group("server (OpenAI-compatible)")
+    server.add_argument("--base-url", metavar="URL", help="for example http://127.0.0.1:8000/v1")
+    server.add_argument(
+        "--api-key-env",
+        default="OPENAI_API_KEY",
+        metavar="VARIABLE",
+        help="environment variable with the key",
+    )
+    server.add_argument(
+        "--concurrency",
+        type=positive,
+        default=16,
+        metavar="N",
+        help="requests at once (default: 16)",
+    )
+    server.add_argument(
+        "--request-timeout",
+        type=_number(0, 86400, above=True),
+        default=600.0,
+        metavar="SECONDS",
+        help="longest wait for one answer (default: 600)",
+    )
+    server.add_argument(
+        "--max-retries",
+        type=int,
+        default=5,
+        metavar="N",
+        help="repeats of a failed request, with back-off (default: 5)",
+    )
+    server.add_argument(
+        "--server-prefill",
+        choices=("auto", "continue", "omit"),
+        default="auto",
+        help="whether the server can continue an opened answer",
+    )
+
+
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is asked of the model, and how it samples."""
+    group = parser.add_argument_group("prompt and sampling (defaults: the prompt variant's)")
+    group.add_argument(
+        "--prompt",
+        metavar="NAME|FILE.jinja2",
+        help="a variant of the task (recode, upstream, ...) or your own template",
+    )
+    group.add_argument(
+        "--no-update-note",
+        action="store_true",
+        help="do not tell the model about the update: measures what it knows by itself",
+    )
+    group.add_argument("--n", type=positive, metavar="N", help="samples per problem")
+    group.add_argument("--temperature", type=_number(0, 100), metavar="T", help="0 is greedy")
+    group.add_argument("--top-p", type=_number(0, 1, above=True), metavar="P", help="nucleus")
+    group.add_argument("--max-tokens", type=positive, metavar="N", help="new tokens per sample")
+    group.add_argument("--seed", type=int, default=0, help="base of every sample's own seed")
+    group.add_argument("--stop", action="append", metavar="TEXT", help="end a sample at this text")
+    group.add_argument(
+        "--k",
+        type=positive_list,
+        default=[1, 5, 10],
+        metavar="K[,K]",
+        help="the k of pass@k and UPass@k (default: 1,5,10)",
+    )
+
+
+def data_sources(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return `--data` as a mapping; raises `UsageError`."""
+    sources = {}
+    for item in arguments.data:
+        task, separator, path = item.partition("=")
+        if not separator or not task or not path:
+            raise UsageError(
+                f"--data {item}: write TASK=FILE, for example --data arena=rows.jsonl."
+            )
+        if task not in arguments.tasks:
+            raise UsageError(f"--data {item}: the task {task} is not among --tasks.")
+        sources[task] = path
+    return sources
+
+
+def limits(arguments: argparse.Namespace) -> Limits:
+    """Return the limits of a program."""
+    from recode_eval.sandbox.base import Limits
+
+    return Limits(
+        cpu_s=arguments.timeout,
+        wall_s=4 * arguments.timeout,
+        memory_bytes=int(arguments.memory) << 20,
+    )
+
+
+def sandbox_opener(
+    arguments: argparse.Namespace, task: Task, note: Callable[[str], None]
+) -> Callable[[], Sandbox]:
+    """Return the function that opens the sandbox of a task."""
+
+    def open_it() -> Sandbox:
+        from recode_eval.sandbox import open_sandbox
+
+        return open_sandbox(
+            arguments.sandbox,
+            environment=task.spec.environment,
+            workers=arguments.workers,
+            isolation=arguments.isolation,
+            allow_unsafe=arguments.i_know_this_is_unsafe,
+            base_image=arguments.base_image,
+            notify=note,
+        )
+
+    return open_it
+
+
+def model_options(arguments: argparse.Namespace) -> ModelOptions:
+    """Return the options of the back-ends; raises `UsageError`."""
+    from recode_eval.models.options import ModelOptions
+
+    return ModelOptions(
+        adapter=arguments.adapter,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        max_context=arguments.max_context,
+        tensor_parallel_size=arguments.tensor_parallel_size,
+        data_parallel_size=arguments.data_parallel_size,
+        gpu_memory_utilization=arguments.gpu_memory_utilization,
+        engine_args=_engine_arguments(arguments.engine_arg),
+        trust_remote_code=arguments.trust_remote_code,
+        revision=arguments.revision,
+        base_url=arguments.base_url,
+        api_key_env=arguments.api_key_env,
+        concurrency=arguments.concurrency,
+        request_timeout=arguments.request_timeout,
+        max_retries=arguments.max_retries,
+        server_prefill=arguments.server_prefill,
+    )
+
+
+def _engine_arguments(items: Sequence[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for item in items:
+        name, separator, value = item.partition("=")
+        if not separator or not name.isidentifier():
+            raise UsageError(f"--engine-arg {item}: write NAME=VALUE.")
+        try:
+            parsed[name] = json.loads(value)
+        except ValueError:
+            parsed[name] = value
+    return parsed

@@ -1,0 +1,186 @@
+"""`recode-eval --model MODEL --tasks TASKS`: evaluate a model (the command without a name)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.commands import options
+from recode_eval.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from recode_eval.evaluation import PromptSettings, Run
+    from recode_eval.models.base import Model, SamplingParameters
+    from recode_eval.progress import Monitor
+    from recode_eval.tasks.base import Defaults, Task, TaskData
+
+DETERMINISTIC_BACKENDS = {"baseline"}
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    options.add_model_options(parser)
+    options.add_task_options(parser, default=None)
+    options.add_sampling_options(parser)
+    options.add_sandbox_options(parser)
+    options.add_output_options(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="where runs are stored; the same command continues its run (default: runs)",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Evaluate one model on all given tasks."""
+    from recode_eval import report
+    from recode_eval.models import choose_backend, create_model
+    from recode_eval.progress import create_monitor
+
+    monitor = create_monitor(quiet=arguments.quiet)
+    loaded = load_tasks(arguments)
+    model_options = options.model_options(arguments)
+    backend = arguments.backend
+    if backend == "auto":
+        backend, reason = choose_backend(arguments.model, model_options)
+        monitor.note(f"Back-end: {backend} ({reason}).")
+    answers = {p.id: p.answers for _, data in loaded for p in data.problems}
+    model = create_model(arguments.model, backend=backend, options=model_options, answers=answers)
+    results = []
+    try:
+        for task, data in loaded:
+            results.append(evaluate(arguments, task, data, model, monitor))
+    finally:
+        model.close()
+    report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    return exit_code(results)
+
+
+def exit_code(results: Sequence[dict[str, Any]]) -> ExitCode:
+    """Return `INCOMPLETE` if a sample is unscored."""
+    incomplete = any(result["counts"]["unscored"] for result in results)
+    return ExitCode.INCOMPLETE if incomplete else ExitCode.OK
+
+
+def load_tasks(arguments: argparse.Namespace) -> list[tuple[Task, TaskData]]:
+    """Load all tasks before anything expensive starts; says which rows were left out."""
+    from recode_eval.tasks.registry import create_task
+    from recode_eval.terminal import one_line
+
+    sources = options.data_sources(arguments)
+    loaded = []
+    for name in dict.fromkeys(arguments.tasks):
+        task = create_task(name, arguments.include_path)
+        data = task.load(sources.get(name), skip_bad_rows=arguments.skip_bad_rows)
+        for row in data.bad_rows:
+            print(f"left out: {one_line(row)}", file=sys.stderr)
+        loaded.append((task, data))
+    return loaded
+
+
+def evaluate(
+    arguments: argparse.Namespace, task: Task, data: TaskData, model: Model, monitor: Monitor
+) -> dict[str, Any]:
+    """Evaluate a model on a task, write results.json, and return its content."""
+    from recode_eval.results import compute_results
+    from recode_eval.store import RESULTS, write_json
+
+    run = create_run(arguments, task, data, model, monitor)
+    monitor.note(f"{task.spec.name}: {_describe(run)}; stored in {run.folder}")
+    outcome = run.execute(model, options.sandbox_opener(arguments, task, monitor.note))
+    results = compute_results(outcome, arguments.k)
+    write_json(run.folder / RESULTS, results)
+    return {**results, "folder": str(run.folder)}
+
+
+def create_run(
+    arguments: argparse.Namespace, task: Task, data: TaskData, model: Model, monitor: Monitor
+) -> Run:
+    """Combine the command line, the prompt variant's defaults and the model into a `Run`."""
+    from recode_eval.evaluation import Run, ScoringSettings, Selection
+
+    prompt, defaults = prompt_settings(arguments, task)
+    sampling, n = _sampling(arguments, defaults, model, monitor.note)
+    return Run(
+        task,
+        data,
+        model.info,
+        prompt,
+        sampling,
+        Selection(n, arguments.limit, tuple(arguments.problems)),
+        ScoringSettings(options.limits(arguments), arguments.isolation),
+        out=arguments.out,
+        monitor=monitor,
+        settings={
+            "tasks": [task.spec.name],
+            "data": options.data_sources(arguments).get(task.spec.name),
+            "include_path": [str(path.resolve()) for path in arguments.include_path],
+            "k": arguments.k,
+        },
+    )
+
+
+def prompt_settings(arguments: argparse.Namespace, task: Task) -> tuple[PromptSettings, Defaults]:
+    """Return the prompt and the sampling defaults that go with it."""
+    from recode_eval.evaluation import PromptSettings
+    from recode_eval.prompts import PromptTemplate
+
+    name = arguments.prompt or task.spec.default_prompt
+    variant = task.spec.prompts.get(name)
+    path = variant.path if variant else Path(name).expanduser()
+    if variant is None and not path.suffix.startswith(".j"):
+        known = ", ".join(task.spec.prompts)
+        raise UsageError(
+            f"--prompt {name}: not a prompt of {task.spec.name} ({known}) and not a .jinja2 file."
+        )
+    defaults = (variant or task.spec.prompts[task.spec.default_prompt]).defaults
+    settings = PromptSettings(
+        name=name if variant else path.name,
+        template=PromptTemplate.from_file(path),
+        source=str(path) if variant is None else f"{task.spec.name}/{path.name}",
+        update_note=not arguments.no_update_note,
+    )
+    return settings, defaults
+
+
+def _sampling(
+    arguments: argparse.Namespace, defaults: Defaults, model: Model, note: Callable[[str], None]
+) -> tuple[SamplingParameters, int]:
+    from recode_eval.models.base import SamplingParameters
+
+    given = {
+        "temperature": arguments.temperature,
+        "top_p": arguments.top_p,
+        "max_tokens": arguments.max_tokens,
+        "stop": tuple(arguments.stop) if arguments.stop else None,
+    }
+    base = SamplingParameters(
+        defaults.temperature, defaults.top_p, defaults.max_tokens, defaults.stop, arguments.seed
+    )
+    sampling = replace(base, **{k: v for k, v in given.items() if v is not None})
+    n = arguments.n or getattr(model, "samples_per_problem", None) or defaults.n
+    if model.info.backend in DETERMINISTIC_BACKENDS:
+        n = 1
+    elif sampling.temperature == 0 and n > 1 and model.info.backend != "replay":
+        note(f"Greedy decoding gives the same answer every time: one sample instead of {n}.")
+        n = 1
+    return sampling, n
+
+
+def _describe(run: Run) -> str:
+    sampling, n = run.sampling, run.selection.n
+    how = (
+        "greedy"
+        if sampling.temperature == 0
+        else (f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}")
+    )
+    if run.model_info.backend in {"baseline", "replay"}:
+        how = run.model_info.backend
+    return f"{len(run.problems)} problems x {n} ({how}, prompt {run.prompt.name})"

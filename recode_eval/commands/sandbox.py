@@ -1,0 +1,1 @@
+"""`recode-eval sandbox`: build what programs run in, and remove it again."""

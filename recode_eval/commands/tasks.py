@@ -1,0 +1,66 @@
+"""`recode-eval tasks`: list what can be evaluated."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--include-path",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="look for tasks in this folder too",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Print a row per task."""
+    from recode_eval.tasks.registry import find_tasks
+    from recode_eval.terminal import one_line, stdout_console
+
+    specs = find_tasks(arguments.include_path).values()
+    if arguments.json:
+        rows = [
+            {
+                "name": spec.name,
+                "version": spec.version,
+                "description": spec.description,
+                "data": _source(spec.data),
+                "environment": spec.environment,
+                "prompts": list(spec.prompts),
+            }
+            for spec in specs
+        ]
+        json.dump(rows, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return ExitCode.OK
+    from rich.table import Table
+
+    table = Table()
+    for column in ("task", "data", "prompts", "what it is"):
+        table.add_column(column)
+    for spec in specs:
+        cells = (spec.name, _source(spec.data), ", ".join(spec.prompts), spec.description)
+        table.add_row(*(one_line(cell) for cell in cells))
+    stdout_console().print(table)
+    return ExitCode.OK
+
+
+def _source(data: object) -> str:
+    if isinstance(data, dict) and "hub" in data:
+        return f"hub: {data['hub']['path']}"
+    return "bundled"

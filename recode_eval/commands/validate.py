@@ -1,0 +1,103 @@
+"""`recode-eval validate`: prove a task's problems by execution; no model needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from recode_eval.commands import options
+from recode_eval.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from recode_eval.tasks.base import Task
+    from recode_eval.validation import Finding
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    options.add_task_options(parser, default="arena-mini")
+    options.add_sandbox_options(parser)
+    parser.add_argument(
+        "--repeats",
+        type=options.positive,
+        default=1,
+        metavar="N",
+        help="run everything N times, to find flaky problems (default: 1)",
+    )
+    options.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be judged."""
+    from recode_eval.commands.run import load_tasks
+    from recode_eval.evaluation import Selection
+    from recode_eval.progress import create_monitor
+    from recode_eval.validation import validate
+
+    monitor = create_monitor(quiet=arguments.quiet)
+    reports = []
+    for task, data in load_tasks(arguments):
+        problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
+        with options.sandbox_opener(arguments, task, monitor.note)() as sandbox:
+            findings = validate(
+                task, problems, sandbox, options.limits(arguments), repeats=arguments.repeats
+            )
+        reports.append((task, findings))
+    if arguments.json:
+        _print_json(reports)
+    else:
+        _print_text(reports)
+    everything = [finding for _, findings in reports for finding in findings]
+    if any(finding.faults for finding in everything):
+        return ExitCode.CHECK_FAILED
+    return ExitCode.INCOMPLETE if any(f.unjudged for f in everything) else ExitCode.OK
+
+
+def _print_json(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
+    content = {
+        task.spec.name: [
+            {
+                "problem_id": finding.problem_id,
+                "checks": finding.checks,
+                "faults": list(finding.faults),
+                "unjudged": list(finding.unjudged),
+            }
+            for finding in findings
+        ]
+        for task, findings in reports
+    }
+    json.dump(content, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
+    from recode_eval.terminal import one_line, stdout_console
+
+    console = stdout_console()
+    for task, findings in reports:
+        faulty = [finding for finding in findings if finding.faults]
+        unjudged = [finding for finding in findings if finding.unjudged and not finding.faults]
+        for finding in faulty:
+            for fault in finding.faults:
+                console.print(
+                    f"{one_line(finding.problem_id)}: {one_line(fault)}",
+                    style="red",
+                    soft_wrap=True,
+                )
+        for finding in unjudged:
+            console.print(
+                f"{one_line(finding.problem_id)}: not judged: {one_line(finding.unjudged[0])}",
+                style="yellow",
+                soft_wrap=True,
+            )
+        checks = sum(finding.checks for finding in findings)
+        sound = len(findings) - len(faulty) - len(unjudged)
+        console.print(
+            f"{task.spec.name}: {sound} of {len(findings)} problems are sound "
+            f"({checks} checks, {len(faulty)} faulty, {len(unjudged)} not judged)",
+            style="green" if sound == len(findings) else "bold",
+        )

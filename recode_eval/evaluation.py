@@ -1,0 +1,366 @@
+"""The pipeline of one run: one model on one task, resumable, generation and scoring overlapping.
+
+Prompts are rendered, the store says which samples are missing, the model generates them, each one
+is stored and handed to the judge at once; when all are judged, the results are computed from the
+store alone. Interrupt it anywhere: the same call goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recode_eval import provenance
+from recode_eval.errors import UsageError
+from recode_eval.judging import SCORING_VERSION, Judge, Unscored
+from recode_eval.models.base import FinishReason, Request, SamplingParameters
+from recode_eval.prompts import PromptTemplate, prompt_hash
+from recode_eval.records import CompletionRecord, Key, ScoreRecord
+from recode_eval.sandbox.base import Limits
+from recode_eval.store import RunStore, run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.models.base import Completion, Model, ModelInfo, Prompt
+    from recode_eval.progress import Monitor
+    from recode_eval.sandbox.base import Sandbox, SandboxInfo
+    from recode_eval.tasks.base import Problem, Task, TaskData
+
+PROMPT_FILE = "prompt.jinja2"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """Which prompt: a variant's name or a file, and whether the model is told of the update."""
+
+    name: str
+    template: PromptTemplate
+    source: str
+    update_note: bool = True
+
+    def render(self, problem: Problem) -> Prompt:
+        """Return the prompt of a problem."""
+        return self.template.render({**problem.context, "update_note": self.update_note})
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringSettings:
+    """How answers are judged. `isolation` is `program` or `test` (a fresh process per test)."""
+
+    limits: Limits = field(default_factory=Limits)
+    isolation: str = "program"
+
+    def hash(self, task: Task, data_hash: str) -> str:
+        """Hash everything that decides a verdict, save the sandbox's tier."""
+        content = [
+            SCORING_VERSION,
+            asdict(self),
+            task.spec.version,
+            task.spec.environment,
+            data_hash,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which problems and how many samples of each."""
+
+    n: int
+    limit: int | None = None
+    patterns: tuple[str, ...] = ()
+
+    def problems(self, data: TaskData) -> tuple[Problem, ...]:
+        """Return the selected problems, in the data's order; raises `UsageError` if none is."""
+        chosen = data.problems
+        if self.patterns:
+            chosen = tuple(p for p in chosen if any(_matches(p.id, x) for x in self.patterns))
+        chosen = chosen[: self.limit]
+        if not chosen:
+            raise UsageError(
+                f"No problem of {data.source} matches {', '.join(self.patterns) or '--limit 0'}."
+            )
+        return chosen
+
+
+def _matches(identifier: str, pattern: str) -> bool:
+    # Ids are full of square brackets, which are text here and not a set of characters.
+    return pattern in identifier or fnmatch.fnmatchcase(identifier, pattern.replace("[", "[[]"))
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Everything the results are computed from."""
+
+    folder: Path
+    task: Task
+    data: TaskData
+    problems: tuple[Problem, ...]
+    n: int
+    completions: Mapping[Key, CompletionRecord]
+    scores: Mapping[Key, ScoreRecord]
+    unscored: tuple[Unscored, ...]
+    manifest: Mapping[str, Any]
+
+
+def sample_seed(base: int, problem_id: str, sample: int) -> int:
+    """Return the seed of one sample, below 2**31, whatever else is drawn."""
+    digest = hashlib.sha256(f"{base}\0{problem_id}\0{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+class Run:
+    """One model on one task; `execute` does everything that is not stored yet."""
+
+    def __init__(
+        self,
+        task: Task,
+        data: TaskData,
+        model_info: ModelInfo,
+        prompt: PromptSettings,
+        sampling: SamplingParameters,
+        selection: Selection,
+        scoring: ScoringSettings,
+        *,
+        out: Path,
+        monitor: Monitor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Render the prompts and name the folder; `settings` is what `score` needs to come back."""
+        self.task, self.data, self.model_info = task, data, model_info
+        self.prompt, self.sampling, self.selection = prompt, sampling, selection
+        self.scoring, self.monitor = scoring, monitor
+        self.settings = dict(settings or {})
+        self.problems = selection.problems(data)
+        self.prompts = {p.id: prompt.render(p) for p in self.problems}
+        self.hashes = {key: prompt_hash(value) for key, value in self.prompts.items()}
+        self.identity = {
+            "task": task.spec.name,
+            "task_version": task.spec.version,
+            "data": data.content_hash,
+            "prompt": prompt.template.content_hash,
+            "update_note": prompt.update_note,
+            "sampling": asdict(sampling),
+            "model": {"backend": model_info.backend, **model_info.identity},
+        }
+        self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The samples that make up this run."""
+        return [(p.id, i) for p in self.problems for i in range(self.selection.n)]
+
+    def execute(
+        self, model: Model | None, open_sandbox: Callable[[], Sandbox], *, rejudge: bool = False
+    ) -> RunData:
+        """Generate, judge, and return what the results are computed from.
+
+        The sandbox is opened first and only if something must be judged: without one, the run
+        stops before the model costs anything. Without a `model`, stored completions are judged
+        and missing ones left out; `rejudge` ignores stored scores.
+        """
+        with RunStore(self.folder) as store:
+            completions = self._stored_completions(store)
+            scoring = self.scoring.hash(self.task, self.data.content_hash)
+            scores = {} if rejudge else self._stored_scores(store, scoring, completions)
+            missing = [key for key in self.keys if key not in completions] if model else []
+            unjudged = [key for key in self.keys if key in completions and key not in scores]
+            self.monitor.begin(
+                samples=len(self.keys) if model else len(completions),
+                generated=len(completions),
+                judged=len(scores),
+            )
+            manifest = self._manifest(store)
+            unscored: list[Unscored] = []
+            try:
+                store.write_manifest(manifest)
+                if missing or unjudged:
+                    with open_sandbox() as sandbox:
+                        manifest["sandbox"] = _sandbox_json(sandbox.info)
+                        store.write_manifest(manifest)
+                        unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
+                        self._work(
+                            store,
+                            sandbox,
+                            scoring,
+                            model,
+                            missing,
+                            unjudged,
+                            completions,
+                            scores,
+                            unscored,
+                        )
+                manifest["invocations"][-1]["finished"] = provenance.now()
+                store.write_manifest(manifest)
+            finally:
+                self.monitor.end()
+        return RunData(
+            self.folder,
+            self.task,
+            self.data,
+            self.problems,
+            self.selection.n,
+            completions,
+            scores,
+            tuple(unscored),
+            manifest,
+        )
+
+    def _work(
+        self,
+        store: RunStore,
+        sandbox: Sandbox,
+        scoring: str,
+        model: Model | None,
+        missing: Sequence[Key],
+        unjudged: Sequence[Key],
+        completions: dict[Key, CompletionRecord],
+        scores: dict[Key, ScoreRecord],
+        unscored: list[Unscored],
+    ) -> None:
+        def on_score(record: ScoreRecord) -> None:
+            store.add_score(record)
+            scores[record.key] = record
+            self.monitor.judged(record)
+
+        def on_unscored(item: Unscored) -> None:
+            unscored.append(item)
+            self.monitor.judged(item)
+
+        problems = {p.id: p for p in self.problems}
+        judge = Judge(
+            self.task,
+            sandbox,
+            self.scoring.limits,
+            scoring,
+            on_score=on_score,
+            on_unscored=on_unscored,
+        )
+        try:
+            for key in unjudged:
+                judge.submit(problems[key[0]], completions[key])
+            if model is not None and missing:
+                stream = model.generate(self._requests(missing), self.sampling)
+                for completion in stream:
+                    if completion.finish_reason is FinishReason.MISSING:
+                        on_unscored(_missing(completion))
+                        continue
+                    record = self._record(completion)
+                    store.add_completion(record)
+                    completions[record.key] = record
+                    self.monitor.generated(completion)
+                    judge.submit(problems[record.problem_id], record)
+            judge.finish()
+        except BaseException:
+            judge.abandon()
+            raise
+
+    def _requests(self, missing: Iterable[Key]) -> list[Request]:
+        samples: dict[str, list[int]] = {}
+        for problem_id, sample in missing:
+            samples.setdefault(problem_id, []).append(sample)
+        return [
+            Request(
+                problem_id,
+                self.prompts[problem_id],
+                tuple(indices),
+                tuple(sample_seed(self.sampling.seed, problem_id, i) for i in indices),
+            )
+            for problem_id, indices in samples.items()
+        ]
+
+    def _record(self, completion: Completion) -> CompletionRecord:
+        prompt = self.prompts[completion.problem_id]
+        return CompletionRecord(
+            problem_id=completion.problem_id,
+            sample=completion.sample,
+            seed=sample_seed(self.sampling.seed, completion.problem_id, completion.sample),
+            prompt_hash=self.hashes[completion.problem_id],
+            text=completion.text,
+            finish_reason=str(completion.finish_reason),
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            seconds=None if completion.seconds is None else round(completion.seconds, 4),
+            prefill=prompt.prefill if completion.prefill is None else completion.prefill,
+            is_code=completion.is_code,
+        )
+
+    def _stored_completions(self, store: RunStore) -> dict[Key, CompletionRecord]:
+        wanted = set(self.keys)
+        return {
+            key: record for key, record in store.completions(self.hashes).items() if key in wanted
+        }
+
+    def _stored_scores(
+        self, store: RunStore, scoring: str, completions: Mapping[Key, CompletionRecord]
+    ) -> dict[Key, ScoreRecord]:
+        return {
+            key: record
+            for key, record in store.scores().items()
+            if key in completions
+            and record.scoring == scoring
+            and record.prompt_hash == self.hashes[key[0]]
+        }
+
+    def _drop_other_tiers(self, scores: dict[Key, ScoreRecord], tier: str) -> list[Key]:
+        """Drop scores that another sandbox gave: one run, one tier."""
+        other = [key for key, record in scores.items() if record.tier != tier]
+        if other:
+            tiers = ", ".join(sorted({scores[key].tier for key in other}))
+            self.monitor.note(
+                f"{len(other)} samples were judged in another sandbox ({tiers}); "
+                f"they are judged again in {tier}."
+            )
+        for key in other:
+            del scores[key]
+        return other
+
+    def _manifest(self, store: RunStore) -> dict[str, Any]:
+        before = store.manifest()
+        snapshot = store.folder / PROMPT_FILE
+        snapshot.write_text(self.prompt.template.source, encoding="utf-8")
+        return {
+            "schema_version": 1,
+            "identity": self.identity,
+            "model": {
+                "name": self.model_info.name,
+                "backend": self.model_info.backend,
+                "details": dict(self.model_info.details),
+            },
+            "task": {
+                "name": self.task.spec.name,
+                "version": self.task.spec.version,
+                "source": self.data.source,
+                "data_hash": self.data.content_hash,
+                "bad_rows": [str(row) for row in self.data.bad_rows],
+            },
+            "prompt": {
+                "name": self.prompt.name,
+                "source": self.prompt.source,
+                "hash": self.prompt.template.content_hash,
+                "update_note": self.prompt.update_note,
+            },
+            "sampling": {"n": self.selection.n, **asdict(self.sampling)},
+            "selection": {"problems": len(self.problems), **asdict(self.selection)},
+            "scoring": {
+                "hash": self.scoring.hash(self.task, self.data.content_hash),
+                **asdict(self.scoring),
+            },
+            "sandbox": before.get("sandbox"),
+            "settings": self.settings or before.get("settings", {}),
+            "created": before.get("created", provenance.now()),
+            "invocations": [*before.get("invocations", []), provenance.invocation()],
+        }
+
+
+def _missing(completion: Completion) -> Unscored:
+    return Unscored(completion.problem_id, completion.sample, "no completion in the replayed file")
+
+
+def _sandbox_json(info: SandboxInfo) -> dict[str, Any]:
+    return {**asdict(info), "libraries": dict(info.libraries), "guarantees": list(info.guarantees)}

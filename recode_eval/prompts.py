@@ -1,0 +1,85 @@
+"""Prompts: one Jinja2 file per variant, rendered into messages.
+
+The template's blocks become the messages, in this order: `system`; `example_user` and
+`example_assistant` (a worked example); `user`; `assistant` opens the model's own turn (prefill).
+Only `user` is needed; a template without blocks is the user's message as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from recode_eval.errors import UsageError
+from recode_eval.models.base import Message, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_ROLES = {
+    "system": "system",
+    "example_user": "user",
+    "example_assistant": "assistant",
+    "user": "user",
+}
+_PREFILL = "assistant"
+
+
+class PromptTemplate:
+    """A parsed template; `render` turns a problem's context into a `Prompt`."""
+
+    def __init__(self, source: str, name: str) -> None:
+        """Parse; raises `UsageError` naming the line of a syntax error or an unknown block."""
+        self.name = name
+        self.source = source
+        self.content_hash = hashlib.sha256(source.encode()).hexdigest()
+        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        try:
+            self._template: Template = environment.from_string(source)
+        except TemplateError as error:
+            line = getattr(error, "lineno", "?")
+            raise UsageError(f"Prompt template {name}, line {line}: {error}.") from error
+        blocks = set(self._template.blocks)
+        if unknown := sorted(blocks - {*_ROLES, _PREFILL}):
+            known = ", ".join([*_ROLES, _PREFILL])
+            raise UsageError(f"Prompt template {name}: unknown block {unknown[0]!r}; use {known}.")
+        if blocks and "user" not in blocks:
+            raise UsageError(f"Prompt template {name}: the block `user` is missing.")
+
+    @classmethod
+    def from_file(cls, path: Path) -> PromptTemplate:
+        """Read and parse a file; raises `UsageError` if it cannot be read."""
+        try:
+            source = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"Cannot read the prompt template {path}: {error}.") from error
+        return cls(source, path.name)
+
+    def render(self, context: Mapping[str, Any]) -> Prompt:
+        """Return the messages; raises `UsageError` if the template uses an unknown variable."""
+        try:
+            blocks = self._template.blocks
+            if not blocks:
+                return Prompt((Message("user", self._template.render(context).strip()),))
+            scope = self._template.new_context(dict(context))
+            texts = {name: "".join(block(scope)).strip() for name, block in blocks.items()}
+        except TemplateError as error:
+            names = ", ".join(sorted(context))
+            raise UsageError(
+                f"Prompt template {self.name}: {error}. Known variables: {names}."
+            ) from error
+        messages = tuple(
+            Message(role, texts[name]) for name, role in _ROLES.items() if texts.get(name)
+        )
+        return Prompt(messages, texts.get(_PREFILL, ""))
+
+
+def prompt_hash(prompt: Prompt) -> str:
+    """Return the SHA-256 of what is sent, role by role."""
+    content = [[m.role, m.content] for m in prompt.messages] + [["prefill", prompt.prefill]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""The schema of what a run stores per sample: what the model wrote, and how it was judged.
+
+Two records per sample, so that judging again never needs the model: a `CompletionRecord` is written
+as soon as the text is there, a `ScoreRecord` when the sandbox has spoken. Both are one line of JSON
+with escaped non-ASCII characters, so that NUL bytes and lone surrogates survive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Key = tuple[str, int]
+"""A sample within a run: problem id and sample index."""
+
+
+class _Record:
+    """JSON form of a dataclass; unknown keys of newer versions are ignored on reading."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload,no-any-return]
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Raises `KeyError` or `TypeError` when a required field is missing."""
+        names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{key: value for key, value in raw.items() if key in names})
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRecord(_Record):
+    """One sample as the model wrote it (the prefill is not part of `text`)."""
+
+    problem_id: str
+    sample: int
+    seed: int
+    prompt_hash: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
+    prefill: str = ""
+    """What opened the assistant's turn; extraction reads `prefill + text`."""
+    is_code: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Problem and sample index."""
+        return self.problem_id, self.sample
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRecord(_Record):
+    """How one sample was judged."""
+
+    problem_id: str
+    sample: int
+    prompt_hash: str
+    scoring: str
+    """Hash of the settings it was judged under; a score under other settings is not reused."""
+    tier: str
+    """Sandbox tier; one run never mixes two."""
+    extraction: str
+    """How the code was found (`extraction.ExtractionMethod`)."""
+    extraction_detail: str
+    code: str | None
+    similarity: dict[str, float]
+    """`es`, `em`, `es_star`, `em_star` against the reference."""
+    conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Per condition: `passed`, `tests` (`[name, status, detail]` each, in order), `output` and
+    `cpu_s`; empty when there is no code."""
+    setup_error: str | None = None
+    """The problem's own set-up failed: the row is faulty, the sample does not count."""
+    flags: list[str] = field(default_factory=list)
+    """Reasons for suspicion found in the code."""
+
+    @property
+    def key(self) -> Key:
+        """Problem and sample index."""
+        return self.problem_id, self.sample
+
+    def passed(self, condition: str) -> bool:
+        """Whether every test passed under a condition; no code never passes."""
+        return bool(self.conditions.get(condition, {}).get("passed", False))
+
+    def test_rate(self, condition: str) -> float:
+        """Share of tests passed under a condition, 0 to 1."""
+        tests = self.conditions.get(condition, {}).get("tests", [])
+        return sum(test[1] == "passed" for test in tests) / len(tests) if tests else 0.0

@@ -1,0 +1,231 @@
+"""From the records of a run to its numbers: the content of `results.json` (docs/results.md).
+
+Every number is a mean over problems with an interval that respects the clusters. What was not
+scored is counted and left out; it is never a zero.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recode_eval import provenance
+from recode_eval.models.base import FinishReason
+from recode_eval.scoring.passk import pass_at_k
+from recode_eval.statistics import cluster_mean
+from recode_eval.store import identity_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from recode_eval.evaluation import RunData
+    from recode_eval.records import ScoreRecord
+    from recode_eval.tasks.base import Problem
+
+SCHEMA_VERSION = 1
+DEFAULT_KS = (1, 5, 10)
+CONFIDENCE = 0.95
+SIMILARITIES = ("es", "em", "es_star", "em_star")
+_SIMILARITY_RANGES = {
+    "es": (0.0, 1.0),
+    "em": (0.0, 1.0),
+    "es_star": (-2.0, 2.0),
+    "em_star": (-2.0, 2.0),
+}
+_SHOWN_UNSCORED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemScore:
+    """What the samples of one problem came to; `n` counts the scored ones."""
+
+    problem: Problem
+    n: int
+    passed: int
+    passed_without: int | None
+    """Samples that pass without the update; None where the task has one condition only."""
+    needed: int | None
+    """Samples that pass, and only with the update (the numerator of UPass@k)."""
+    test_rate: float | None
+    no_code: int
+    similarity: Mapping[str, float]
+    faulty: str | None
+    """Why the problem itself cannot be judged; such a problem has no score."""
+
+
+def problem_scores(run: RunData) -> list[ProblemScore]:
+    """Return the counts of every selected problem."""
+    by_problem: dict[str, list[ScoreRecord]] = defaultdict(list)
+    for record in run.scores.values():
+        by_problem[record.problem_id].append(record)
+    return [_problem_score(run, p, by_problem[p.id]) for p in run.problems]
+
+
+def _problem_score(run: RunData, problem: Problem, records: list[ScoreRecord]) -> ProblemScore:
+    faulty = next((r.setup_error for r in records if r.setup_error), None)
+    if faulty is not None:
+        records = []
+    first, *rest = run.task.conditions
+    passed = [r.passed(first) for r in records]
+    without = [r.passed(rest[0]) for r in records] if rest else None
+    count = len(records)
+    return ProblemScore(
+        problem=problem,
+        n=count,
+        passed=sum(passed),
+        passed_without=None if without is None else sum(without),
+        needed=(
+            None
+            if without is None
+            else sum(a and not b for a, b in zip(passed, without, strict=True))
+        ),
+        test_rate=sum(r.test_rate(first) for r in records) / count if count else None,
+        no_code=sum(r.code is None for r in records),
+        similarity=(
+            {name: sum(r.similarity[name] for r in records) / count for name in SIMILARITIES}
+            if count
+            else {}
+        ),
+        faulty=faulty,
+    )
+
+
+def metrics(scores: Sequence[ProblemScore], ks: Iterable[int]) -> dict[str, dict[str, Any] | None]:
+    """Return every metric's estimate; None where it has no value (for example n < k)."""
+    table: dict[str, dict[str, Any] | None] = {}
+
+    def add(
+        name: str,
+        value: Callable[[ProblemScore], float | None],
+        bounds: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        values = [value(score) for score in scores]
+        clusters = [score.problem.cluster for score in scores]
+        table[name] = _estimate(values, clusters, bounds)
+
+    ks = sorted(set(ks))
+    for k in ks:
+        add(f"pass@{k}", lambda s, k=k: pass_at_k(s.n, s.passed, k))  # type: ignore[misc]
+    if any(score.needed is not None for score in scores):
+        for k in ks:
+            add(f"upass@{k}", lambda s, k=k: pass_at_k(s.n, s.needed or 0, k))  # type: ignore[misc]
+        add("pass_without_update", lambda s: (s.passed_without or 0) / s.n if s.n else None)
+    add("test_rate", lambda s: s.test_rate)
+    add("no_code", lambda s: s.no_code / s.n if s.n else None)
+    for name in SIMILARITIES:
+        add(name, lambda s, name=name: s.similarity.get(name), _SIMILARITY_RANGES[name])  # type: ignore[misc]
+    return table
+
+
+def _estimate(
+    values: Sequence[float | None], clusters: Sequence[str], bounds: tuple[float, float]
+) -> dict[str, Any] | None:
+    if all(value is None for value in values):
+        return None
+    estimate = cluster_mean(values, clusters, confidence=CONFIDENCE, bounds=bounds)
+    return {
+        "value": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "standard_error": estimate.standard_error,
+        "problems": estimate.n,
+        "clusters": estimate.clusters,
+        "method": str(estimate.method),
+    }
+
+
+def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, Any]:
+    """Return the content of results.json."""
+    scores = problem_scores(run)
+    ks = tuple(ks)
+    manifest = run.manifest
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": provenance.now(),
+        "run": identity_hash(manifest["identity"]),
+        "identity": manifest["identity"],
+        "model": manifest["model"],
+        "task": manifest["task"],
+        "prompt": manifest["prompt"],
+        "sampling": manifest["sampling"],
+        "selection": manifest["selection"],
+        "scoring": manifest["scoring"],
+        "sandbox": manifest["sandbox"],
+        "counts": _counts(run, scores),
+        "confidence": CONFIDENCE,
+        "metrics": metrics(scores, ks),
+        "breakdown": {tag: _breakdown(scores, tag, ks) for tag in run.task.spec.tags},
+        "usage": _usage(run),
+        "problems": [_problem_json(score) for score in scores],
+        "unscored": [
+            {"problem_id": u.problem_id, "sample": u.sample, "reason": u.reason}
+            for u in run.unscored[:_SHOWN_UNSCORED]
+        ],
+        "invocations": manifest["invocations"],
+    }
+
+
+def _counts(run: RunData, scores: Sequence[ProblemScore]) -> dict[str, int]:
+    records = run.scores.values()
+    reasons = Counter(record.finish_reason for record in run.completions.values())
+    samples = len(run.problems) * run.n
+    return {
+        "problems": len(run.problems),
+        "clusters": len({p.cluster for p in run.problems}),
+        "samples": samples,
+        "generated": len(run.completions),
+        "scored": sum(score.n for score in scores),
+        "unscored": samples - len(run.scores),
+        "faulty_problems": sum(score.faulty is not None for score in scores),
+        "no_code": sum(score.no_code for score in scores),
+        "cut_off": reasons[FinishReason.LENGTH],
+        "prompt_too_long": reasons[FinishReason.PROMPT_TOO_LONG],
+        "suspicious": sum(bool(record.flags) for record in records),
+    }
+
+
+def _breakdown(
+    scores: Sequence[ProblemScore], tag: str, ks: tuple[int, ...]
+) -> dict[str, dict[str, Any]]:
+    groups: dict[str, list[ProblemScore]] = defaultdict(list)
+    for score in scores:
+        groups[score.problem.tags.get(tag, "")].append(score)
+    return {
+        value: {"problems": len(members), "metrics": metrics(members, ks)}
+        for value, members in sorted(groups.items())
+    }
+
+
+def _usage(run: RunData) -> dict[str, Any]:
+    def total(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return round(sum(known), 3) if known else None
+
+    completions = run.completions.values()
+    return {
+        "prompt_tokens": total(record.prompt_tokens for record in completions),
+        "completion_tokens": total(record.completion_tokens for record in completions),
+        "generation_seconds": total(record.seconds for record in completions),
+        "execution_cpu_seconds": total(
+            condition.get("cpu_s")
+            for record in run.scores.values()
+            for condition in record.conditions.values()
+        ),
+    }
+
+
+def _problem_json(score: ProblemScore) -> dict[str, Any]:
+    return {
+        "id": score.problem.id,
+        "cluster": score.problem.cluster,
+        "tags": dict(score.problem.tags),
+        "n": score.n,
+        "passed": score.passed,
+        "passed_without_update": score.passed_without,
+        "needed_update": score.needed,
+        "test_rate": score.test_rate,
+        "no_code": score.no_code,
+        **{name: score.similarity.get(name) for name in SIMILARITIES},
+        "faulty": score.faulty,
+    }

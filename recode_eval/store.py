@@ -1,0 +1,248 @@
+"""The append-only store of one run, and how a run is found again.
+
+A run is a folder. Its name holds a hash of everything that decides what the model is asked and who
+it is (`identity`), so a rerun of the same command finds its records, and a changed temperature,
+prompt or data set starts a new folder. Records are appended as whole lines; a line torn by a crash
+or a full disk is cut off on the next start. One process at a time writes to a run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.records import CompletionRecord, Key, ScoreRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+MANIFEST = "manifest.json"
+COMPLETIONS = "completions.jsonl"
+SCORES = "scores.jsonl"
+RESULTS = "results.json"
+_FSYNC_EVERY_S = 1.0
+
+R = TypeVar("R", CompletionRecord, ScoreRecord)
+
+
+def identity_hash(identity: Mapping[str, Any]) -> str:
+    """Return a short hash of a run's identity (12 hexadecimal digits)."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def run_folder(out: Path, model_name: str, task_name: str, identity: Mapping[str, Any]) -> Path:
+    """Return `out/MODEL/TASK-HASH`; whatever the model is called, the path stays below `out`."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model_name).strip("-.")[:80] or "model"
+    return out / slug / f"{task_name}-{identity_hash(identity)}"
+
+
+class AppendOnlyFile:
+    """A JSONL file to which whole lines are appended; thread-safe.
+
+    Data reaches the kernel with every line (a killed process loses nothing) and the disk at least
+    once a second (a power cut may lose that second).
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open for appending, cutting off a torn last line; raises `StorageError`."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._synced = time.monotonic()
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._size = _whole_lines(self._fd)
+            os.ftruncate(self._fd, self._size)
+        except OSError as error:
+            raise _storage_error(path, error) from error
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one line, whole or not at all; raises `StorageError` when the disk is full."""
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._fd, line[written:])
+            except OSError as error:
+                os.ftruncate(self._fd, self._size)
+                raise _storage_error(self._path, error) from error
+            self._size += len(line)
+            if time.monotonic() - self._synced >= _FSYNC_EVERY_S:
+                os.fsync(self._fd)
+                self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Sync and close. Idempotent."""
+        with self._lock:
+            if self._fd >= 0:
+                try:
+                    os.fsync(self._fd)
+                finally:
+                    os.close(self._fd)
+                    self._fd = -1
+
+
+def _whole_lines(fd: int) -> int:
+    """Return the offset after the last newline."""
+    end = os.fstat(fd).st_size
+    while end > 0:
+        start = max(0, end - (1 << 16))
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def read_records(path: Path, kind: type[R]) -> Iterator[R]:
+    """Read the whole lines of a record file; a torn last line is left out.
+
+    Raises:
+        DataError: a line in the middle is damaged (its number is named).
+        StorageError: the file cannot be read.
+    """
+    if not path.exists():
+        return
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield kind.from_json(json.loads(line))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise DataError(
+                        f"{path}, line {number} is damaged ({error}). Delete that line; the same "
+                        "command then makes its record again."
+                    ) from error
+    except OSError as error:
+        raise _storage_error(path, error) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a JSON file atomically; raises `StorageError` and leaves the old one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, sort_keys=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _storage_error(path, error) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises `DataError` naming the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"There is no {path.name} in {path.parent}: not a run folder?") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"Cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: a JSON object is expected.")
+    return content
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"Cannot write or read {path}: {error.strerror or error}. What is stored stays; mend the "
+        "cause (free some space, check the permissions) and give the same command again."
+    )
+
+
+class RunStore:
+    """The files of one run, opened for writing; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """Create the folder if needed and lock it.
+
+        Raises:
+            UsageError: another process is writing to this run.
+            StorageError: the folder cannot be created.
+        """
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock_fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _storage_error(folder, error) from error
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock_fd)
+            raise UsageError(
+                f"Another process is writing to {folder}. Wait for it, or choose another --out."
+            ) from None
+        self._completions = AppendOnlyFile(folder / COMPLETIONS)
+        self._scores = AppendOnlyFile(folder / SCORES)
+
+    def completions(self, prompt_hashes: Mapping[str, str]) -> dict[Key, CompletionRecord]:
+        """Return the stored completions of these prompts; the first record of a sample counts."""
+        stored: dict[Key, CompletionRecord] = {}
+        for record in read_records(self.folder / COMPLETIONS, CompletionRecord):
+            if prompt_hashes.get(record.problem_id) == record.prompt_hash:
+                stored.setdefault(record.key, record)
+        return stored
+
+    def scores(self) -> dict[Key, ScoreRecord]:
+        """Return the stored scores; the last record of a sample counts (it may be judged again)."""
+        stored: dict[Key, ScoreRecord] = {}
+        for record in read_records(self.folder / SCORES, ScoreRecord):
+            stored[record.key] = record
+        return stored
+
+    def add_completion(self, record: CompletionRecord) -> None:
+        """Append; raises `StorageError`."""
+        self._completions.append(record.to_json())
+
+    def add_score(self, record: ScoreRecord) -> None:
+        """Append; raises `StorageError`."""
+        self._scores.append(record.to_json())
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest of earlier invocations, or an empty one."""
+        path = self.folder / MANIFEST
+        return read_json(path) if path.exists() else {}
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace manifest.json."""
+        write_json(self.folder / MANIFEST, manifest)
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Replace results.json."""
+        write_json(self.folder / RESULTS, results)
+
+    def close(self) -> None:
+        """Sync, close and unlock. Idempotent."""
+        self._completions.close()
+        self._scores.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def __enter__(self) -> Self:
+        """Return the open store."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()

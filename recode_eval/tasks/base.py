@@ -1,0 +1,155 @@
+"""Tasks: the immutable `Problem`, and what a task kind must provide to be evaluated.
+
+A task is declared by a `task.yaml` (see `registry`); its *kind* is a class that follows `Task`. The
+rest of the harness knows a benchmark through these types only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from recode_eval.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.sandbox.base import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem, apart from how it is prompted and judged."""
+
+    id: str
+    cluster: str
+    """Problems of one cluster are not independent (here: they share an update)."""
+    tags: Mapping[str, str]
+    """What results are broken down by, for example `package` and `update_type`."""
+    context: Mapping[str, Any]
+    """The variables of the prompt template. Never holds an answer or a hidden test."""
+    answers: Mapping[str, str]
+    """Known solutions: `reference` always, `stale` (what someone who missed the update writes)
+    where the data has one. They serve the similarity scores, the baselines and `validate`."""
+    payload: Any
+    """What the task kind needs to build programs."""
+    entry_point: str | None = None
+    """Name that a solution defines, if the data says so; helps to find the code in an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that does not follow the schema; `where` names it the way its file does."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The problems of a task as loaded once, with their provenance."""
+
+    problems: tuple[Problem, ...]
+    source: str
+    """Where the rows came from, for people: a hub id, a file name, `bundled`."""
+    content_hash: str
+    """SHA-256 over the rows' content; the same rows give the same hash from any source."""
+    bad_rows: tuple[BadRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Sampling defaults of a prompt variant."""
+
+    n: int = 10
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 1024
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVariant:
+    """A named prompt of a task: its template file and the sampling it goes with."""
+
+    name: str
+    path: Path
+    defaults: Defaults
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A parsed `task.yaml`."""
+
+    name: str
+    version: int
+    description: str
+    kind: str
+    folder: Path
+    environment: str
+    """Library set of the sandbox the programs run in."""
+    data: Mapping[str, Any]
+    prompts: Mapping[str, PromptVariant]
+    default_prompt: str
+    preload: frozenset[str] = field(default_factory=frozenset)
+    tags: tuple[str, ...] = ()
+    """Tags to break the results down by, in this order."""
+
+
+class Task(Protocol):
+    """A benchmark: where its problems come from and which programs judge an answer."""
+
+    spec: TaskSpec
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the programs of one answer.
+
+        A sample passes if the first one passes; with a second one, the answer *needed the update*
+        if it passes the first and not the second.
+        """
+        ...
+
+    def load(self, source: str | None, *, skip_bad_rows: bool) -> TaskData:
+        """Read the problems, from `source` (a file) or from the task's own data source.
+
+        Raises:
+            DataError: a row is malformed (the first few are named) and `skip_bad_rows` is false,
+                or nothing is left.
+            InfrastructureError: the hub cannot be reached.
+        """
+        ...
+
+    def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
+        """Return the program of each condition for an answer."""
+        ...
+
+
+def content_hash(rows: Iterable[tuple[str, Any]]) -> str:
+    """Hash `(id, JSON-able content)` pairs, independent of their order."""
+    digest = hashlib.sha256()
+    for key, content in sorted(rows, key=lambda row: row[0]):
+        line = json.dumps([key, content], sort_keys=True, separators=(",", ":"))
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def check_rows(
+    problems: Sequence[Problem], bad: Sequence[BadRow], source: str, *, skip_bad_rows: bool
+) -> None:
+    """Raise the `DataError` that `Task.load` promises."""
+    if bad and not skip_bad_rows:
+        shown = "; ".join(str(row) for row in bad[:5])
+        more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise DataError(
+            f"{source} has {len(bad)} bad row(s): {shown}{more}. "
+            "Correct them, or leave them out with --skip-bad-rows."
+        )
+    if not problems:
+        raise DataError(f"{source} holds no usable problem.")

@@ -1,0 +1,163 @@
+"""Reading rows: from a .jsonl or .parquet file, a folder of YAML files, or the hub.
+
+Yields `(where, row)` pairs; `where` names the row for people ("row 17 of x.jsonl"). A row that is
+not even an object comes as a `BadRow` instead, so that one torn line never hides the others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import DataError, InfrastructureError, UsageError
+from recode_eval.tasks.base import BadRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Row = tuple[str, "dict[str, Any] | BadRow"]
+
+
+def read_file(path: Path) -> Iterator[Row]:
+    """Read a data file by its suffix.
+
+    Raises:
+        DataError: the file is missing, unreadable, or not in the format its name says.
+        UsageError: the suffix is unknown, or a package to read it is missing.
+    """
+    if not path.is_file():
+        raise DataError(f"No data file at {path}: check the path given with --data.")
+    if path.suffix in {".jsonl", ".json"}:
+        yield from _read_jsonl(path)
+    elif path.suffix == ".parquet":
+        yield from _read_parquet(path)
+    else:
+        raise UsageError(f"{path.name}: unknown kind of data file; use .jsonl or .parquet.")
+
+
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"row {number} of {path.name}"
+                try:
+                    row = json.loads(line.decode())
+                except UnicodeDecodeError as error:
+                    yield where, BadRow(where, f"not UTF-8 text ({error.reason})")
+                except (ValueError, RecursionError) as error:
+                    yield where, BadRow(where, f"not JSON ({error})")
+                else:
+                    if isinstance(row, dict):
+                        yield where, row
+                    else:
+                        yield where, BadRow(where, f"a JSON object is expected, not {_kind(row)}")
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise UsageError(
+            "Reading .parquet needs pyarrow: pip install 'recode-eval[hub]'."
+        ) from None
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"Cannot read {path}: {cause}") from error
+    number = 0
+    for batch in table.to_batches(max_chunksize=256):
+        for row in batch.to_pylist():
+            number += 1
+            yield f"row {number} of {path.name}", row
+
+
+def read_yaml_folder(folder: Path) -> Iterator[Row]:
+    """Read the bundled layout: one YAML file per update, with the list `problems` inside.
+
+    Each problem becomes a row of the published layout, with ids derived from the update's path,
+    type and index and from the problem's place in the list.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+        except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+            yield path.name, BadRow(path.name, f"not readable as YAML ({error})")
+            continue
+        if not isinstance(content, dict) or not isinstance(content.get("problems"), list):
+            yield path.name, BadRow(path.name, "expects the keys `update` and `problems`")
+            continue
+        update = content.get("update")
+        for index, problem in enumerate(content["problems"]):
+            where = f"problem {index} of {path.name}"
+            if not isinstance(update, dict) or not isinstance(problem, dict):
+                yield where, BadRow(where, "`update` and each problem must be mappings")
+                continue
+            yield where, _bundled_row(update, problem, index)
+
+
+def _bundled_row(update: Mapping[str, Any], problem: dict[str, Any], index: int) -> dict[str, Any]:
+    update = dict(update)
+    number = update.pop("index", 0)
+    update_id = f"[{update.get('function_path')}]:[{update.get('update_type')}]:[update-{number}]"
+    return {
+        "imports": update.get("imports"),
+        **problem,
+        "update": {**update, "update_id": update_id},
+        "update_id": update_id,
+        "prog_syn_id": f"{update_id}:[prog_syn-{index}]",
+    }
+
+
+def read_hub(source: Mapping[str, Any], task: str) -> Iterator[Row]:
+    """Read a dataset of the hub (or of its local cache, which is used without a connection).
+
+    Raises:
+        UsageError: the `datasets` package is missing.
+        InfrastructureError: the hub cannot be reached and nothing is cached; the message names the
+            two ways out.
+    """
+    name = str(source["path"])
+    ways_out = (
+        f"Give the rows as a file (--data {task}=FILE.jsonl), "
+        "or use the bundled task (--tasks arena-mini)."
+    )
+    try:
+        import datasets
+    except ImportError:
+        raise UsageError(
+            f"Loading {name} from the hub needs the package datasets: "
+            f"pip install 'recode-eval[hub]'. {ways_out}"
+        ) from None
+    datasets.disable_progress_bars()
+    try:
+        table = datasets.load_dataset(name, source.get("name"), split=str(source["split"]))
+    except Exception as error:
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InfrastructureError(
+            f"Cannot load {name} from the hub ({cause}). {ways_out}"
+        ) from error
+    for number, row in enumerate(table, 1):
+        yield f"row {number} of {name}", dict(row)
+
+
+def data_path(source: str) -> Path:
+    """Return the path that the user gave with `--data`."""
+    return Path(source).expanduser()
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    return {dict: "an object", list: "a list", str: "text", type(None): "null"}.get(
+        type(value), type(value).__name__
+    )

@@ -1,0 +1,128 @@
+"""Proving a task's problems by execution, without a model.
+
+A problem is sound if its reference passes with the update in force and fails without it, if its
+stale solution (where it has one) fails with it, and if the update passes its own tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from recode_eval.sandbox.base import SandboxError, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from recode_eval.sandbox.base import Execution, Limits, Program, Sandbox
+    from recode_eval.tasks.base import Problem, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A program, and whether a sound problem's program passes."""
+
+    name: str
+    program: Program
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What validation found out about one problem; no faults means it is sound."""
+
+    problem_id: str
+    checks: int
+    faults: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
+    """Checks that the sandbox could not carry out."""
+
+
+@runtime_checkable
+class OwnTests(Protocol):
+    """A task whose updates have tests of their own."""
+
+    def update_program(self, problem: Problem) -> Program | None:
+        """Return the program that runs them."""
+        ...
+
+
+def expectations(task: Task, problem: Problem) -> Iterator[Expectation]:
+    """Yield everything that must hold of a problem."""
+    first, *others = task.conditions
+    programs = task.programs(problem, problem.answers["reference"])
+    yield Expectation(f"reference {_words(first)}", programs[first], passes=True)
+    for condition in others:
+        yield Expectation(f"reference {_words(condition)}", programs[condition], passes=False)
+    if "stale" in problem.answers:
+        stale = task.programs(problem, problem.answers["stale"])
+        yield Expectation(f"stale solution {_words(first)}", stale[first], passes=False)
+    own = task.update_program(problem) if isinstance(task, OwnTests) else None
+    if own is not None:
+        yield Expectation("the update's own tests", own, passes=True)
+
+
+def validate(
+    task: Task,
+    problems: Sequence[Problem],
+    sandbox: Sandbox,
+    limits: Limits,
+    *,
+    repeats: int = 1,
+    on_done: Callable[[], None] = lambda: None,
+) -> list[Finding]:
+    """Run every expectation of every problem `repeats` times; findings in the problems' order."""
+    running = []
+    for problem in problems:
+        checks = []
+        for expectation in expectations(task, problem):
+            futures = [sandbox.submit(expectation.program, limits) for _ in range(repeats)]
+            checks.append((expectation, futures))
+        running.append((problem, checks))
+    findings = []
+    for problem, checks in running:
+        faults: list[str] = []
+        unjudged: list[str] = []
+        for expectation, futures in checks:
+            for future in futures:
+                _check(expectation, future, faults, unjudged)
+        findings.append(
+            Finding(
+                problem.id,
+                len(checks),
+                tuple(dict.fromkeys(faults)),
+                tuple(dict.fromkeys(unjudged)),
+            )
+        )
+        on_done()
+    return findings
+
+
+def _check(
+    expectation: Expectation,
+    future: Future[Execution],
+    faults: list[str],
+    unjudged: list[str],
+) -> None:
+    try:
+        execution = future.result()
+    except SandboxError as error:
+        unjudged.append(f"{expectation.name}: {error}")
+        return
+    if execution.setup_error is not None:
+        faults.append(f"{expectation.name}: the set-up fails: {execution.setup_error}")
+    elif execution.passed and not expectation.passes:
+        faults.append(f"{expectation.name}: passes all tests, but must fail")
+    elif expectation.passes and not execution.passed:
+        failed = [v for v in execution.verdicts if v.status is not Status.PASSED]
+        shown = "; ".join(f"{v.name} {v.status}: {v.detail}" for v in failed[:3])
+        faults.append(f"{expectation.name}: {len(failed)} tests do not pass ({shown})")
+
+
+def _words(condition: str) -> str:
+    return (
+        condition.replace("_", " ")
+        .replace("with ", "with the ")
+        .replace("without ", "without the ")
+    )
