@@ -1,0 +1,141 @@
+"""The sandbox's library environments: get one by name, have it built, see and free its disk space.
+
+This is the module to import; how it is done is in `requirements` (what the names mean), `images`
+(Docker) and `venvs` (the other tiers).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.buildlog import cache_dir, stale_temporary_dirs
+from recode_eval.sandbox.images import (
+    LABEL,
+    LIBRARIES_REPOSITORY,
+    STAGE_LABEL,
+    ImageInfo,
+    docker_client,
+    ensure_image,
+    is_current,
+)
+from recode_eval.sandbox.requirements import Environment, environment_names, get_environment
+from recode_eval.sandbox.venvs import MANIFEST, VenvInfo, ensure_venv, venv_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docker import DockerClient
+
+__all__ = [
+    "DiskUse",
+    "Environment",
+    "ImageInfo",
+    "SandboxBuildError",
+    "VenvInfo",
+    "ensure_image",
+    "ensure_venv",
+    "environment_disk_use",
+    "environment_names",
+    "get_environment",
+    "prune",
+]
+
+_STALE_AFTER_S = 24 * 3600.0
+"""No build takes a day: a temporary folder older than that belongs to a killed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """Something that building environments has left on the disk."""
+
+    kind: str
+    """`image`, `venv` or `leftover` (of a killed build)."""
+    name: str
+    """The image's tag or the folder's path."""
+    size_bytes: int
+    """Layers that images share are counted in each of them, as Docker does."""
+    current: bool
+    """True if it is what the pins, the supervisor and this Python ask for today."""
+
+
+def environment_disk_use() -> list[DiskUse]:
+    """Everything that was built on this machine; images only where a Docker daemon answers."""
+    uses = [*_venv_uses()]
+    with contextlib.suppress(SandboxUnavailableError):
+        uses += _image_uses()
+    return uses
+
+
+def prune(*, everything: bool = False) -> list[DiskUse]:
+    """Remove what is out of date, or everything; returns what was removed.
+
+    Must not be called while an evaluation runs. An image that a container still uses stays.
+    """
+    removed: list[DiskUse] = []
+    client = None
+    with contextlib.suppress(SandboxUnavailableError):
+        client = docker_client()
+    # Images with a supervisor before those with the libraries they are made of.
+    for use in sorted(environment_disk_use(), key=lambda use: LIBRARIES_REPOSITORY in use.name):
+        if use.current and not everything:
+            continue
+        if use.kind == "image":
+            if client is None or not _remove_image(client, use.name):
+                continue
+        else:
+            shutil.rmtree(use.name, ignore_errors=True)
+        removed.append(use)
+    if client is not None:
+        client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+        client.close()
+    return removed
+
+
+def _venv_uses() -> list[DiskUse]:
+    wanted = {f"{name}-{venv_key(get_environment(name))[:12]}" for name in environment_names()}
+    uses: list[DiskUse] = []
+    for parent in (cache_dir("venvs"), cache_dir("tmp")):
+        leftovers = stale_temporary_dirs(parent, _STALE_AFTER_S)
+        uses += [DiskUse("leftover", str(path), _size(path), current=False) for path in leftovers]
+    for path in sorted(cache_dir("venvs").iterdir()):
+        if (path / MANIFEST).is_file():
+            uses.append(DiskUse("venv", str(path), _size(path), current=path.name in wanted))
+    return uses
+
+
+def _image_uses() -> list[DiskUse]:
+    client = docker_client()
+    try:
+        return [
+            DiskUse(
+                "image", tag, int(image.attrs["Size"]), current=is_current(client, image.labels)
+            )
+            for image in client.images.list(filters={"label": LABEL})
+            for tag in image.tags
+        ]
+    finally:
+        client.close()
+
+
+def _remove_image(client: DockerClient, tag: str) -> bool:
+    from docker.errors import APIError
+
+    try:
+        client.images.remove(tag)
+    except APIError:  # in use, or already gone
+        return False
+    return True
+
+
+def _size(folder: Path) -> int:
+    """Bytes that the files below take on the disk; a file with several names counts once."""
+    seen: dict[tuple[int, int], int] = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(seen.values())

@@ -1,0 +1,131 @@
+"""Which libraries a sandbox has: named environments, each a file of exact pins.
+
+The files lie in `sandbox/requirements/`. They are complete locks (installed with `--no-deps`), so
+the text of the pins decides what a sandbox holds; that is why the hash of the pins is the key of
+everything that is built from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.resources import resource_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LINE = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.+!_-]*)"
+    r"(?:\s*;\s*python_version\s*(?P<operator><|>=)\s*[\"'](?P<major>\d+)\.(?P<minor>\d+)[\"'])?"
+)
+_INCLUDE = re.compile(r"-r\s+(?P<file>[\w.-]+)")
+
+_IMPORTS = {
+    "mini": ("numpy", "pandas", "sympy"),
+    "arena": ("numpy", "pandas", "sympy", "scipy", "torch", "pytest"),
+}
+"""What must be importable for the environment to count as built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package at one version, for all Pythons or for those below or from a version."""
+
+    name: str
+    version: str
+    operator: str = ""
+    python: tuple[int, int] = (0, 0)
+
+    def applies(self, python: tuple[int, int]) -> bool:
+        """True if the pin holds for this version (major, minor) of Python."""
+        if self.operator == "<":
+            return python < self.python
+        return self.operator == "" or python >= self.python
+
+    @property
+    def requirement(self) -> str:
+        """The pin as pip takes it, without the marker."""
+        return f"{self.name}=={self.version}"
+
+    def __str__(self) -> str:
+        marker = f' ; python_version {self.operator} "{self.python[0]}.{self.python[1]}"'
+        return self.requirement + (marker if self.operator else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A set of libraries that programs may import."""
+
+    name: str
+    requirements: Path
+    key: str
+    """SHA-256 (hex) of the pins: equal keys, equal libraries (for one Python and platform)."""
+    pins: tuple[Pin, ...]
+    imports: tuple[str, ...]
+
+    def pins_for(self, python: tuple[int, int]) -> tuple[Pin, ...]:
+        """The pins that hold for a version of Python, one per package.
+
+        Raises:
+            DataError: two pins of one package hold at the same time.
+        """
+        chosen: dict[str, Pin] = {}
+        for pin in self.pins:
+            if pin.applies(python):
+                name = pin.name.lower().replace("_", "-")
+                if name in chosen:
+                    raise DataError(
+                        f"{self.requirements}: {pin.name} is pinned twice for Python "
+                        f"{python[0]}.{python[1]}; give each pin its own python_version marker"
+                    )
+                chosen[name] = pin
+        return tuple(chosen.values())
+
+
+def environment_names() -> tuple[str, ...]:
+    """The names that `get_environment` knows."""
+    return tuple(_IMPORTS)
+
+
+def get_environment(name: str) -> Environment:
+    """Read one environment's pins.
+
+    Raises:
+        UsageError: there is no environment of this name.
+        DataError: its file of pins is missing or has a line that is no exact pin.
+    """
+    if name not in _IMPORTS:
+        raise UsageError(f"unknown sandbox environment {name!r}; there are: {', '.join(_IMPORTS)}")
+    path = resource_dir("sandbox") / "requirements" / f"{name}.txt"
+    pins = _read(path, ())
+    key = hashlib.sha256("\n".join(str(pin) for pin in pins).encode()).hexdigest()
+    return Environment(name, path, key, pins, _IMPORTS[name])
+
+
+def _read(path: Path, including: tuple[Path, ...]) -> tuple[Pin, ...]:
+    if path in including:
+        raise DataError(f"{path}: includes itself; remove the -r line")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); restore the file") from error
+    pins: list[Pin] = []
+    for number, line in enumerate(lines, 1):
+        text = re.sub(r"(^|\s)#.*", "", line).strip()
+        if not text:
+            continue
+        if include := _INCLUDE.fullmatch(text):
+            pins += _read(path.parent / include["file"], (*including, path))
+        elif pin := _LINE.fullmatch(text):
+            python = (int(pin["major"] or 0), int(pin["minor"] or 0))
+            pins.append(Pin(pin["name"], pin["version"], pin["operator"] or "", python))
+        else:
+            raise DataError(
+                f"{path}:{number}: not an exact pin: {text!r}; write name==version, then at most "
+                '; python_version < "3.N" or >= "3.N"'
+            )
+    return tuple(pins)

@@ -1,0 +1,172 @@
+"""Virtual environments for the tiers that run without Docker, cached by content.
+
+A venv is made in a temporary folder and renamed into place when it is complete and was seen to
+import its libraries; a killed build leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, locked, temporary_dir
+from recode_eval.sandbox.wheelhouse import (
+    CPU_TORCH_INDEX,
+    pip_command,
+    pip_environment,
+    split_cpu_builds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from recode_eval.sandbox.requirements import Environment, Pin
+
+MANIFEST = "recode-eval.json"
+
+
+@dataclass(frozen=True, slots=True)
+class VenvInfo:
+    """A virtual environment that is ready to use; do not change anything in it."""
+
+    root: Path
+    python: Path
+    """The interpreter, inside `root` (a link to the one in `base_prefix`)."""
+    version: str
+    libraries: Mapping[str, str]
+    base_prefix: Path
+    """Where the interpreter's own standard library is; a sandbox must be able to read it too."""
+
+
+def ensure_venv(
+    environment: Environment, *, notify: Callable[[str], None] | None = None
+) -> VenvInfo:
+    """Return the venv of an environment for the running Python, making it first if needed.
+
+    Lies in `$XDG_CACHE_HOME/recode-eval/venvs`. Safe to call from several processes.
+
+    Raises:
+        SandboxBuildError: a library cannot be had, the disk is full, ...; names cause and fix.
+    """
+    tell = notify or (lambda _message: None)
+    root = cache_dir("venvs") / f"{environment.name}-{venv_key(environment)[:12]}"
+    if not (root / MANIFEST).is_file():
+        with locked(root.name, tell):
+            if not (root / MANIFEST).is_file():
+                _build(environment, root, tell)
+    manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+    return VenvInfo(
+        root=root,
+        python=root / "bin" / "python",
+        version=manifest["python"],
+        libraries=manifest["libraries"],
+        base_prefix=Path(manifest["base_prefix"]),
+    )
+
+
+def venv_key(environment: Environment) -> str:
+    """SHA-256 (hex) of the pins, this Python and this platform."""
+    parts = (
+        environment.key,
+        sys.version,
+        str(_base_python()),
+        platform.machine(),
+        *platform.libc_ver(),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _base_python() -> Path:
+    """The interpreter behind the venv that this process may run in."""
+    base: str = getattr(sys, "_base_executable", "") or sys.executable
+    return Path(base).resolve()
+
+
+def _build(environment: Environment, root: Path, notify: Callable[[str], None]) -> None:
+    pins = environment.pins_for(sys.version_info[:2])
+    what = f"the Python environment {environment.name!r}"
+    with (
+        BuildLog(what, f"venv-{environment.name}") as log,
+        temporary_dir(root.parent) as scratch,
+    ):
+        notify(f"installing the {len(pins)} libraries of {environment.name!r} into {root}")
+        new = scratch / "venv"
+        log.run([str(_base_python()), "-m", "venv", "--without-pip", "--symlinks", str(new)])
+        python = str(new / "bin" / "python")
+        _install(pins, python, scratch, log)
+        notify(f"compiling the libraries of {environment.name!r}")
+        _compile(new, root, log)
+        imports = "; ".join(f"import {name}" for name in environment.imports)
+        log.run([python, "-I", "-c", imports])
+        _remove_scripts(new / "bin")
+        manifest = {
+            "environment": environment.name,
+            "python": platform.python_version(),
+            "base_prefix": sys.base_prefix,
+            "libraries": {pin.name: pin.version for pin in pins},
+        }
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        if root.exists():  # from a build that was killed while it was being removed
+            shutil.rmtree(root)
+        new.rename(root)
+
+
+def _install(pins: Sequence[Pin], python: str, scratch: Path, log: BuildLog) -> None:
+    """With uv where there is one; it does not read pip's configuration, so pip has a turn too."""
+    ordinary, cpu_builds = split_cpu_builds(pins)
+    uv = shutil.which("uv")
+    if uv:
+        command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]
+        command += ["--only-binary=:all:", "--no-config"]
+        try:
+            log.run([*command, *(pin.requirement for pin in ordinary)])
+            for pin in cpu_builds:
+                log.run([*command, f"--index-url={CPU_TORCH_INDEX}", pin.requirement])
+        except StepError as error:
+            log.write(f"uv: {error.cause}; trying pip")
+        else:
+            return
+    pip = [*pip_command(log, scratch), f"--python={python}", "install", "--quiet", "--no-deps"]
+    pip += ["--only-binary=:all:", "--no-compile"]
+    env = pip_environment()
+    log.run([*pip, *(pin.requirement for pin in ordinary)], env)
+    for pin in cpu_builds:
+        try:
+            log.run([*pip, pin.requirement], env)
+        except StepError as missing:
+            index = f"--index-url={CPU_TORCH_INDEX}"
+            try:
+                log.run([*pip, "--retries=1", "--timeout=20", index, pin.requirement], env)
+            except StepError as error:
+                raise StepError(missing.cause, missing.output) from error
+
+
+def _compile(new: Path, root: Path, log: BuildLog) -> None:
+    """Compile everything, with the paths that the files will have after the renaming.
+
+    Some packages ship files that are no valid Python on purpose: the exit status says nothing.
+    """
+    command = [str(new / "bin" / "python"), "-m", "compileall", "-qq", "-j", str(_cores())]
+    command += ["--invalidation-mode", "unchecked-hash", "-s", str(new), "-p", str(root)]
+    try:
+        log.run([*command, str(new / "lib")])
+    except StepError as error:
+        log.write(f"compileall: {error.cause}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _remove_scripts(folder: Path) -> None:
+    """Programs like bin/pytest name the temporary folder in their first line; none is needed."""
+    for path in folder.iterdir():
+        if not path.name.startswith("python"):
+            path.unlink()
