@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.extraction import Extraction, ExtractionMethod, extract
+from recode_eval.extraction import Extraction, extract, given
 from recode_eval.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import SandboxError
 from recode_eval.scoring.similarity import similarity_scores
@@ -112,7 +112,7 @@ class Judge:
 
     def _extract(self, problem: Problem, completion: CompletionRecord) -> Extraction:
         if completion.is_code:
-            return Extraction(completion.text, ExtractionMethod.GIVEN, "")
+            return given(completion.text)
         return extract(
             completion.text,
             prefill=completion.prefill,

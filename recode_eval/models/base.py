@@ -44,7 +44,7 @@ class SamplingParameters:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The samples wanted of one problem: `samples[i]` is an index, `seeds[i]` its seed (31 bits)."""
+    """The samples wanted of one problem: `samples[i]` an index, `seeds[i]` its seed (31 bits)."""
 
     problem_id: str
     prompt: Prompt
@@ -75,6 +75,9 @@ class Completion:
     completion_tokens: int | None = None
     seconds: float | None = None
     """Wall time of the request, or the batch's time divided by its samples."""
+    prefill: str | None = None
+    """What opened the assistant's turn, if not the prompt's own prefill: a server that cannot
+    continue a turn leaves it out (`""`), a replayed file says what it was generated with."""
     is_code: bool = False
     """The text is bare code (a replayed `solution`): extraction takes it as it is."""
 

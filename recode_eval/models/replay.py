@@ -3,7 +3,8 @@
 A JSONL file (or .jsonl.gz), one JSON object per line. The problem is named by `problem_id`,
 `task_id` or `prog_syn_id`; the text stands in `completion` or `text` (one sample), `completions`
 or `generated_texts` (a list of samples), or `solution` (bare code, as EvalPlus saves it). Several
-lines of a problem are its samples in order, unless `sample` gives the index.
+lines of a problem are its samples in order, unless `sample` gives the index. `prefill` is what
+opened the answer before the text, where the text was generated so.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class _Saved:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     seconds: float | None = None
+    prefill: str = ""
 
 
 class ReplayModel:
@@ -74,6 +76,11 @@ class ReplayModel:
         )
 
     @property
+    def samples_per_problem(self) -> int:
+        """The largest number of samples the file has of one problem."""
+        return max(max(saved, default=-1) + 1 for saved in self._samples.values())
+
+    @property
     def info(self) -> ModelInfo:
         """Name, back-end, identity (the file's content)."""
         return self._info
@@ -98,6 +105,7 @@ class ReplayModel:
                     prompt_tokens=found.prompt_tokens,
                     completion_tokens=found.completion_tokens,
                     seconds=found.seconds,
+                    prefill=found.prefill,
                     is_code=found.is_code,
                 )
 
@@ -201,6 +209,7 @@ def _texts(row: Mapping[str, Any]) -> tuple[list[str], bool]:
 
 def _saved(text: str, is_code: bool, row: Mapping[str, Any]) -> _Saved:
     reason = row.get("finish_reason")
+    prefill = row.get("prefill")
     seconds = row.get("seconds")
     return _Saved(
         text,
@@ -213,6 +222,7 @@ def _saved(text: str, is_code: bool, row: Mapping[str, Any]) -> _Saved:
             if type(seconds) in {int, float} and math.isfinite(seconds) and seconds >= 0
             else None
         ),
+        prefill=prefill if isinstance(prefill, str) else "",
     )
 
 
