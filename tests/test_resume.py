@@ -181,11 +181,11 @@ def test_what_the_sandbox_could_not_judge_is_unscored_and_tried_again(folder: Pa
     """An infrastructure error must never count as a failure of the model."""
 
     def fail(program: Program) -> Exception | None:
-        return SandboxCrashError("the worker died twice") if "times=2" in program.candidate else None
+        return (
+            SandboxCrashError("the worker died twice") if "times=2" in program.candidate else None
+        )
 
-    outcome = create_run(folder).execute(
-        SlowModel(folder / "log"), lambda: FakeSandbox(fail=fail)
-    )
+    outcome = create_run(folder).execute(SlowModel(folder / "log"), lambda: FakeSandbox(fail=fail))
     results = compute_results(outcome)
     assert results["counts"]["unscored"] == 2 * PROBLEMS
     assert results["counts"]["scored"] == 2 * PROBLEMS
@@ -233,7 +233,9 @@ def test_kill_9_at_any_moment(folder: Path) -> None:
     command = [sys.executable, __file__, str(folder)]
     kills = 0
     for _ in range(200):
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
         try:
             # Long enough to start, short enough to be killed in the middle most of the time.
             process.wait(timeout=rng.uniform(0.3, 1.6))

@@ -110,7 +110,9 @@ def test_the_first_completion_of_a_sample_counts(tmp_path: Path) -> None:
         assert store.completions({"p": "other prompt"}) == {}
 
 
-@pytest.mark.parametrize("name", ["../../etc/x", "/abs", "..", "", "a/b:c\n", "\x1b[31m", "x" * 500])
+@pytest.mark.parametrize(
+    "name", ["../../etc/x", "/abs", "..", "", "a/b:c\n", "\x1b[31m", "x" * 500]
+)
 def test_no_model_name_leaves_the_folder(tmp_path: Path, name: str) -> None:
     """A model's name is user and server text; as a path it must stay below --out."""
     folder = run_folder(tmp_path, name, "arena", {"a": 1})

@@ -37,9 +37,13 @@ def test_tests_are_split_by_syntax_and_end_in_their_call() -> None:
 
 
 def test_what_stands_beside_the_tests_goes_with_each_of_them() -> None:
-    source = "import math\n\ndef helper():\n    return 2\n\n@staticmethod\ndef test_x():\n    pass\n"
+    source = (
+        "import math\n\ndef helper():\n    return 2\n\n@staticmethod\ndef test_x():\n    pass\n"
+    )
     [test] = split_tests(source, "unit_tests")
-    assert test.code.startswith("import math\ndef helper():\n    return 2\n@staticmethod\ndef test_x")
+    assert test.code.startswith(
+        "import math\ndef helper():\n    return 2\n@staticmethod\ndef test_x"
+    )
 
 
 def test_splitting_agrees_with_the_published_lists(shared_data: Path) -> None:
@@ -91,8 +95,9 @@ def test_every_way_of_the_data_gives_the_same_hash(tmp_path: Path) -> None:
     pandas.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
     backwards = tmp_path / "backwards.jsonl"
     backwards.write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
-    loaded = [task.load(str(p), skip_bad_rows=False) for p in (path, tmp_path / "rows.parquet",
-                                                               backwards)]
+    loaded = [
+        task.load(str(p), skip_bad_rows=False) for p in (path, tmp_path / "rows.parquet", backwards)
+    ]
     assert len({data.content_hash for data in loaded}) == 1
     assert all(len(data.problems) == 6 for data in loaded)
     rows[3]["problem"] += "!"
@@ -108,8 +113,7 @@ def test_every_way_of_the_data_gives_the_same_hash(tmp_path: Path) -> None:
         ("modify-output-semantics", "torch.Tensor.view", "view", "torch.Tensor.view = view"),
         ("add-output-data_type", "pandas.DataFrame.head", "head", "pandas.DataFrame.head = head"),
         ("add-function-semantics", "math.sin", "sin", "math.sin = sin"),
-        ("modify-function-name", "math.sin", "sine",
-         "del math.sin\nsetattr(math, 'sine', sine)"),
+        ("modify-function-name", "math.sin", "sine", "del math.sin\nsetattr(math, 'sine', sine)"),
         ("add-function", "numpy.linalg.norm", "norms", "setattr(numpy.linalg, 'norms', norms)"),
     ],
 )
@@ -146,9 +150,14 @@ def test_a_bad_row_says_what_is_wrong(raw: dict[str, object], message: str) -> N
         parse_row(raw)
 
 
-@given(st.recursive(st.none() | st.integers() | st.text() | st.floats(),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8),
-       st.sampled_from(sorted(arena_row())))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text() | st.floats(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    ),
+    st.sampled_from(sorted(arena_row())),
+)
 def test_no_value_of_a_field_crashes_the_parser(value: object, field: str) -> None:
     try:
         parse_row(changed(**{field: value}))
@@ -164,9 +173,14 @@ def test_bad_rows_stop_the_load_and_are_named(tmp_path: Path) -> None:
     task = create_task("arena")
     with pytest.raises(DataError) as caught:
         task.load(str(path), skip_bad_rows=False)
-    for part in ("4 bad row(s)", "row 2 of rows.jsonl: not JSON", "row 3 of rows.jsonl: the field",
-                 "row 4 of rows.jsonl: a JSON object", "row 5 of rows.jsonl: the id",
-                 "--skip-bad-rows"):
+    for part in (
+        "4 bad row(s)",
+        "row 2 of rows.jsonl: not JSON",
+        "row 3 of rows.jsonl: the field",
+        "row 4 of rows.jsonl: a JSON object",
+        "row 5 of rows.jsonl: the id",
+        "--skip-bad-rows",
+    ):
         assert part in str(caught.value)
     data = task.load(str(path), skip_bad_rows=True)
     assert len(data.problems) == 2
