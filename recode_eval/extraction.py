@@ -122,16 +122,17 @@ def _parsing(text: str) -> str | None:
     if parses(code):
         return code
     if code[0] in " \t":
-        # Everything is indented, or only the first line (a tokeniser's leading space).
-        for variant in (textwrap.dedent(code), code.lstrip(" \t")):
-            if parses(variant):
-                return variant
+        # Everything is indented; or only the first line is, by a tokeniser's leading space.
+        variants = [textwrap.dedent(code), code.lstrip(" \t")]
+        variants = variants if code[:2].isspace() else variants[::-1]
+        return next(filter(parses, variants), None)
     return None
 
 
 def _program(text: str) -> str | None:
     """Return `text` like `_parsing`, but only if it also defines something (prose can parse)."""
-    code = _parsing(text)
+    # An opening tag before code parses as well: as a list of one name.
+    code = _parsing(text) if PYTHON not in text else None
     tree = parse(code) if code else None
     return code if tree and defined_names(tree) else None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _FENCE_LINE = re.compile(r"^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+([^\n]*+)", re.MULTILINE)
 _LANGUAGE = re.compile(r"\{?\.?([A-Za-z0-9_+#-]*)")
@@ -40,8 +41,7 @@ class Fence:
         return self.is_python or not self.language
 
 
-@dataclass(frozen=True, slots=True)
-class _Marker:
+class _Marker(NamedTuple):
     """A line that can open or close a fence."""
 
     width: int
