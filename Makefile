@@ -1,0 +1,71 @@
+# Two commands to start with: `make demo` and `make test`. They need Python 3.11+ and make; what
+# else is needed goes into .venv.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$p"; break; }; done)
+EXTRAS ?= dev
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+comma := ,
+DEV_STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+LIGHT_STAMP := $(VENV)/.installed-light
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format venv clean python
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(LIGHT_STAMP) ## evaluate the built-in baselines on the bundled task, print the table
+	$(BIN)/recode-eval demo
+
+test: lint ## lint, types and all tests that this machine can run
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV_STAMP) ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+venv: $(DEV_STAMP) ## only make .venv, with the development tools
+
+clean: ## remove .venv, caches and build results (not the results of runs)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(DEV_STAMP): pyproject.toml $(BIN)/python
+	@echo "installing recode-eval with [$(EXTRAS)] into $(VENV)"
+	@$(PIP_INSTALL) -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(LIGHT_STAMP): pyproject.toml $(BIN)/python
+	@echo "installing recode-eval into $(VENV)"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+# The link in an old .venv dangles after an upgrade of Python; make then sees no file and comes here.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { \
+	  echo "recode-eval needs Python 3.11 or newer; found: $$(python3 --version 2>&1)."; \
+	  echo "Install one (Debian/Ubuntu: apt-get install python3.11 python3.11-venv), or name it:"; \
+	  echo "  make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; } >&2
+	@rm -rf $(VENV)
+	@if "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then \
+	  "$(PYTHON)" -m venv $(VENV); \
+	elif command -v uv >/dev/null; then \
+	  uv venv --quiet --seed --python "$(PYTHON)" $(VENV); \
+	else \
+	  v=$$("$(PYTHON)" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+	  { echo "$(PYTHON) cannot make virtual environments: its modules venv and ensurepip are"; \
+	    echo "missing (Debian/Ubuntu: apt-get install $$v-venv; or install uv)."; } >&2; exit 1; \
+	fi

@@ -1,0 +1,92 @@
+"""What the tests need from the machine, and what happens where it is missing.
+
+A test that cannot run is skipped with the reason, unless the variable RECODE_EVAL_REQUIRE_DOCKER
+or RECODE_EVAL_REQUIRE_VLLM is 1: then it fails, so that nobody mistakes silence for success.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+_LOCAL_BASE_IMAGE = "recode-eval-base:bookworm"
+"""What sandbox/base-image makes."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker"):
+        _need("DOCKER", _why_no_docker())
+    if item.get_closest_marker("vllm"):
+        _need("VLLM", _why_no_vllm())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without a registry, use the base image that was made here; before any fixture asks for it."""
+    del config
+    if "RECODE_EVAL_BASE_IMAGE" not in os.environ and _has_image(_LOCAL_BASE_IMAGE):
+        os.environ["RECODE_EVAL_BASE_IMAGE"] = _LOCAL_BASE_IMAGE
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real benchmark rows, which are not part of this repository."""
+    named = os.environ.get("RECODE_EVAL_SHARED_DATA")
+    folder = Path(named) if named else CHECKOUT.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    if named:
+        pytest.fail(f"RECODE_EVAL_SHARED_DATA={named} is not a folder")
+    pytest.skip(f"no real rows here ({folder}); set RECODE_EVAL_SHARED_DATA to their folder")
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> str:
+    """The interpreter of the environment with the vLLM engine; only for tests marked vllm."""
+    return os.environ["RECODE_EVAL_VLLM_PYTHON"]
+
+
+def _need(what: str, missing: str | None) -> None:
+    if missing is None:
+        return
+    if os.environ.get(f"RECODE_EVAL_REQUIRE_{what}") == "1":
+        pytest.fail(f"RECODE_EVAL_REQUIRE_{what}=1, but {missing}", pytrace=False)
+    pytest.skip(missing)
+
+
+@functools.cache
+def _why_no_docker() -> str | None:
+    from recode_eval.sandbox.base import SandboxUnavailableError
+    from recode_eval.sandbox.images import docker_client
+
+    try:
+        docker_client(timeout_s=20).close()
+    except SandboxUnavailableError as error:
+        return str(error)
+    return None
+
+
+def _has_image(name: str) -> bool:
+    try:
+        found = subprocess.run(
+            ["docker", "image", "inspect", name], capture_output=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return found.returncode == 0
+
+
+@functools.cache
+def _why_no_vllm() -> str | None:
+    python = os.environ.get("RECODE_EVAL_VLLM_PYTHON")
+    if not python:
+        return "RECODE_EVAL_VLLM_PYTHON does not name a Python with the vLLM engine"
+    found = subprocess.run([python, "-c", "import vllm"], capture_output=True, check=False)
+    if found.returncode != 0:
+        last = found.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return f"{python} cannot import vllm ({' '.join(last)})"
+    return None
