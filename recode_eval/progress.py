@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from recode_eval.terminal import one_line, stderr_console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.progress import Progress, TaskID
 
     from recode_eval.judging import Unscored
@@ -183,3 +186,16 @@ def create_monitor(*, quiet: bool) -> Monitor:
     if quiet:
         return SilentMonitor()
     return BarMonitor() if sys.stderr.isatty() else LogMonitor()
+
+
+@contextmanager
+def counting(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show one bar on a terminal, and nothing elsewhere; yields what advances it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=stderr_console(), transient=True) as progress:
+        bar = progress.add_task(label, total=total)
+        yield lambda: progress.advance(bar)

@@ -46,14 +46,20 @@ def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> No
 def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table(title="Scores with 95 % intervals, clustered by update", title_justify="left")
+    console.print(
+        "Scores in percent (ES* and EM*: -2 to 2), with 95 % intervals clustered by update"
+    )
+    table = Table()
     table.add_column("metric")
     for result in results:
         heading = f"{one_line(result['model']['name'], 40)}\n{result['task']['name']}"
         table.add_column(heading, justify="right", no_wrap=True)
     names = dict.fromkeys(name for result in results for name in result["metrics"])
     for name in names:
-        cells = [format_estimate(name, result["metrics"].get(name)) for result in results]
+        estimates = [result["metrics"].get(name) for result in results]
+        if not any(estimates):
+            continue
+        cells = [format_estimate(name, estimate) for estimate in estimates]
         table.add_row(_label(name), *cells)
     table.add_section()
     for label, key in (
@@ -71,7 +77,7 @@ def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any
     from rich.table import Table
 
     shown = ("pass@1", "upass@1", "test_rate", "es_star")
-    table = Table(title=f"By {tag.replace('_', ' ')}", title_justify="left")
+    table = Table()
     table.add_column(tag.replace("_", " "))
     table.add_column("problems", justify="right")
     first = next(iter(groups.values()))["metrics"]
@@ -87,9 +93,11 @@ def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any
 def _print_notes(console: Console, result: dict[str, Any]) -> None:
     counts, sandbox = result["counts"], result["sandbox"]
     name = one_line(result["model"]["name"], 60)
-    missing = [name for name, value in result["metrics"].items() if value is None and "@" in name]
+    n, metrics = result["sampling"]["n"], result["metrics"]
+    missing = [key for key, value in metrics.items() if value is None and "pass@" in key]
     if missing and counts["scored"]:
-        console.print(f"{name}: no value for {', '.join(missing)}: fewer samples than k.")
+        keys = ", ".join(map(_label, missing))
+        console.print(f"{name}: no value for {keys} (n = {n} is less than k).", soft_wrap=True)
     if counts["unscored"]:
         reasons = sorted({one_line(item["reason"]) for item in result["unscored"]})
         cause = f" ({reasons[0]})" if reasons else ""

@@ -1,4 +1,4 @@
-"""A sandbox for tests of the pipeline: runs *trusted* programs in this process, without isolation.
+"""A sandbox for tests of the pipeline: runs *trusted* programs in a fork, without limits.
 
 The real tiers have their own suite; here only the contract of `Sandbox` matters, and being able to
 fail on demand.
@@ -6,6 +6,7 @@ fail on demand.
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ class FakeSandbox:
             if error is not None:
                 future.set_exception(error)
             else:
-                future.set_result(_run(program))
+                future.set_result(_run_apart(program))
         return future
 
     def close(self) -> None:
@@ -56,6 +57,17 @@ class FakeSandbox:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _run_apart(program: Program) -> Execution:
+    # Programs patch modules, which must not outlive them.
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sender.send(_run(program)))
+    process.start()
+    execution: Execution = receiver.recv()
+    process.join()
+    return execution
 
 
 def _run(program: Program) -> Execution:

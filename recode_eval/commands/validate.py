@@ -35,16 +35,25 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be judged."""
     from recode_eval.commands.run import load_tasks
     from recode_eval.evaluation import Selection
-    from recode_eval.progress import create_monitor
+    from recode_eval.progress import counting, create_monitor
     from recode_eval.validation import validate
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
     for task, data in load_tasks(arguments):
         problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
-        with options.sandbox_opener(arguments, task, monitor.note)() as sandbox:
+        label = f"validating {task.spec.name}"
+        with (
+            options.sandbox_opener(arguments, task, monitor.note)() as sandbox,
+            counting(label, len(problems), quiet=arguments.quiet) as advance,
+        ):
             findings = validate(
-                task, problems, sandbox, options.limits(arguments), repeats=arguments.repeats
+                task,
+                problems,
+                sandbox,
+                options.limits(arguments),
+                repeats=arguments.repeats,
+                on_done=advance,
             )
         reports.append((task, findings))
     if arguments.json:
