@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +28,8 @@ _ID_KEYS: Final = ("problem_id", "task_id", "prog_syn_id")
 _LIST_KEYS: Final = ("completions", "generated_texts")
 _TEXT_KEYS: Final = ("completion", "text")
 _CODE_KEY: Final = "solution"
+_LONGEST: Final = 1e9
+"""Seconds; what is longer, infinite or no number at all is no duration."""
 _SHORT: Final = 60
 """Characters of an id that an error message shows; ids are data and may be anything."""
 
@@ -95,7 +96,9 @@ class ReplayModel:
             for sample in request.samples:
                 found = saved.get(sample)
                 if found is None:
-                    yield Completion(request.problem_id, sample, "", FinishReason.MISSING)
+                    yield Completion(
+                        request.problem_id, sample, "", FinishReason.MISSING, prefill=""
+                    )
                     continue
                 yield Completion(
                     request.problem_id,
@@ -208,26 +211,26 @@ def _texts(row: Mapping[str, Any]) -> tuple[list[str], bool]:
 
 
 def _saved(text: str, is_code: bool, row: Mapping[str, Any]) -> _Saved:
-    reason = row.get("finish_reason")
-    prefill = row.get("prefill")
-    seconds = row.get("seconds")
+    reason, prefill = row.get("finish_reason"), row.get("prefill")
     return _Saved(
         text,
-        is_code,
-        finish_reason=FinishReason(reason) if reason in set(FinishReason) else FinishReason.STOP,
+        is_code or row.get("is_code") is True,
+        prefill=prefill if isinstance(prefill, str) else "",
+        finish_reason=FinishReason(reason) if reason in list(FinishReason) else FinishReason.STOP,
         prompt_tokens=_count(row.get("prompt_tokens")),
         completion_tokens=_count(row.get("completion_tokens")),
-        seconds=(
-            float(seconds)
-            if type(seconds) in {int, float} and math.isfinite(seconds) and seconds >= 0
-            else None
-        ),
-        prefill=prefill if isinstance(prefill, str) else "",
+        seconds=_duration(row.get("seconds")),
     )
 
 
 def _count(value: object) -> int | None:
     return value if type(value) is int and value >= 0 else None
+
+
+def _duration(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= _LONGEST else None
 
 
 def _shorten(value: object) -> str:

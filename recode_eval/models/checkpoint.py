@@ -1,0 +1,165 @@
+"""Where a model's files are: a folder or the hub, with or without an adapter, and its identity.
+
+Nothing is loaded here. What comes out are folders on this machine, and what makes the model the
+same one when a later run asks again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.models.fingerprint import fingerprint
+from recode_eval.models.hub import fetch_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_eval.models.options import ModelOptions
+
+_HUB_ID: Final = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
+_ADAPTER_CONFIG: Final = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterConfig:
+    """What an adapter says of itself."""
+
+    base: str | None
+    kind: str
+    """PEFT's name of the method, for instance LORA."""
+    rank: int
+    """The largest rank of any layer; 0 where the method has none."""
+    use_dora: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One folder of files, from the disk or the hub."""
+
+    path: Path
+    name: str
+    identity: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model and, where there is one, the adapter to apply to it."""
+
+    model: Source
+    adapter: Source | None = None
+    adapter_config: AdapterConfig | None = None
+
+    @property
+    def name(self) -> str:
+        """For tables: the model's name and, after a plus sign, the adapter's."""
+        return f"{self.model.name}+{self.adapter.name}" if self.adapter else self.model.name
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part of a model's identity that the files decide."""
+        adapter = {"adapter": dict(self.adapter.identity)} if self.adapter else {}
+        return {"model": dict(self.model.identity), **adapter}
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The adapter's own tokenizer, with which it was trained, else the model's."""
+        if self.adapter is not None and (self.adapter.path / "tokenizer_config.json").is_file():
+            return self.adapter.path
+        return self.model.path
+
+
+def resolve_checkpoint(spec: str, options: ModelOptions) -> Checkpoint:
+    """Find the files of `spec`, which is a folder or hub id of a model or of an adapter.
+
+    An adapter given as the model takes its base from its `adapter_config.json`. Raises
+    `UsageError` when there is no such model, adapter or base, `DataError` for a malformed adapter
+    config and `InfrastructureError` when the hub cannot be reached.
+    """
+    model = _find(spec, "model", options.revision)
+    config = read_adapter_config(model.path)
+    if config is None:
+        _require_model(model)
+        if options.adapter is None:
+            return Checkpoint(model)
+        adapter = _find(options.adapter, "adapter", None)
+        config = read_adapter_config(adapter.path)
+        if config is None:
+            raise UsageError(
+                f"{options.adapter} is no adapter: it has no {_ADAPTER_CONFIG};"
+                " give the folder that PEFT's save_pretrained wrote"
+            )
+        return Checkpoint(model, adapter, config)
+    if options.adapter is not None:
+        raise UsageError(
+            f"{spec} is an adapter itself; give its base as the model and one adapter, not two"
+        )
+    return Checkpoint(_find_base(model, config), model, config)
+
+
+def read_adapter_config(folder: Path) -> AdapterConfig | None:
+    """Read `adapter_config.json`; None where the folder has none.
+
+    Raises `DataError` when it is malformed.
+    """
+    path = folder / _ADAPTER_CONFIG
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read the adapter config {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"the adapter config {path} is not a JSON object")
+    base = content.get("base_model_name_or_path")
+    patterns = content.get("rank_pattern")
+    ranks = [content.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
+    return AdapterConfig(
+        base=base if isinstance(base, str) and base else None,
+        kind=str(content.get("peft_type", "")),
+        rank=max((rank for rank in ranks if isinstance(rank, int)), default=0),
+        use_dora=content.get("use_dora") is True,
+    )
+
+
+def _find_base(adapter: Source, config: AdapterConfig) -> Source:
+    """The base that an adapter names: an absolute path, or one from here or from the adapter."""
+    advice = "give the base with --model and the adapter with --adapter"
+    if config.base is None:
+        raise UsageError(f"the adapter {adapter.name} does not name its base; {advice}")
+    beside = adapter.path / config.base
+    try:
+        base = _find(str(beside) if beside.is_dir() else config.base, "model", None)
+        _require_model(base)
+    except UsageError as error:
+        raise UsageError(
+            f"the base of the adapter {adapter.name} is missing ({error}); {advice}"
+        ) from error
+    return base
+
+
+def _find(spec: str, role: str, revision: str | None) -> Source:
+    folder = Path(spec).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise UsageError(f"{spec} is a folder; a revision goes with a {role} of the hub only")
+        path = folder.resolve()
+        name = "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name
+        return Source(path, name, {"path": str(path), "sha256": fingerprint(path)})
+    if folder.exists():
+        raise UsageError(f"the {role} {spec} is a file; give the folder that holds config.json")
+    if not _HUB_ID.fullmatch(spec):
+        raise UsageError(f"there is no {role} at {spec}: no such folder, and it is no hub id")
+    path, commit = fetch_snapshot(spec, revision, role)
+    return Source(path, spec, {"hub": spec, "revision": commit})
+
+
+def _require_model(model: Source) -> None:
+    if not (model.path / "config.json").is_file():
+        raise UsageError(
+            f"{model.path} holds no model: it has neither config.json nor {_ADAPTER_CONFIG}"
+        )

@@ -1,0 +1,218 @@
+"""Load a checkpoint with transformers, apply an adapter, and prove that both arrived.
+
+The libraries only warn when weights are missing: they go on with random ones, or with an adapter
+that has no effect. Here that is an error, because the scores would be of another model.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import InfrastructureError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recode_eval.models.checkpoint import Checkpoint
+    from recode_eval.models.options import ModelOptions
+
+_LOG: Final = logging.getLogger(__name__)
+_SHOWN: Final = 300
+"""Characters of a library's message that go into ours."""
+_HEADROOM: Final = 1.2
+"""Weights times this must fit into one GPU, else the layers are spread over all."""
+
+
+def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
+    """Load the tokenizer, padding on the left. Raises `UsageError` when it cannot be loaded."""
+    from transformers import AutoTokenizer
+
+    path = checkpoint.tokenizer_path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, trust_remote_code=options.trust_remote_code, padding_side="left"
+        )
+    except Exception as error:  # what a damaged folder raises depends on the tokenizer's class
+        raise UsageError(f"cannot load the tokenizer of {path}: {_short(error)}") from error
+    return tokenizer
+
+
+def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict[str, Any]]:
+    """Load the model, merge its adapter, and return it with details for the provenance.
+
+    Raises `UsageError` when the files do not make a whole causal language model or the adapter
+    does not fit it, and `InfrastructureError` when memory does not suffice.
+    """
+    import torch
+
+    device = choose_device(options.device)
+    dtype = choose_dtype(options.dtype, device)
+    path = checkpoint.model.path
+    placement = {"device_map": "auto"} if _needs_spreading(path, device, options) else {}
+    try:
+        model = _load_weights(path, dtype, options, placement)
+        if not placement:
+            model = model.to(device)
+        details: dict[str, Any] = {"device": str(device), "dtype": str(dtype).split(".")[-1]}
+        if checkpoint.adapter is not None:
+            model, details["adapter"] = _merge_adapter(model, checkpoint.adapter.path)
+    except torch.OutOfMemoryError as error:
+        raise InfrastructureError(
+            f"{path} does not fit into the memory of {device}; use a larger device,"
+            " --dtype bfloat16, or the vllm back-end over several GPUs"
+        ) from error
+    return model.eval(), details
+
+
+def choose_device(wanted: str) -> Any:
+    """The device to run on. Raises `UsageError` when this machine does not have it."""
+    import torch
+
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"the device {wanted!r} is not there ({_short(error)}); try --device auto or cpu"
+        ) from error
+    return device
+
+
+def choose_dtype(wanted: str, device: Any) -> Any:
+    """The dtype of the weights; `auto` is bfloat16 where the accelerator has it."""
+    import torch
+
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    if device.type == "cpu":
+        return torch.float32
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.bfloat16
+    return torch.float16
+
+
+def _needs_spreading(path: Path, device: Any, options: ModelOptions) -> bool:
+    import torch
+
+    if device.type != "cuda" or options.device != "auto" or torch.cuda.device_count() < 2:
+        return False
+    weights = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    return weights * _HEADROOM > torch.cuda.mem_get_info(device)[0]
+
+
+def _load_weights(path: Path, dtype: Any, options: ModelOptions, placement: dict[str, Any]) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as library_logging
+
+    disable_progress_bar: Any = library_logging.disable_progress_bar
+    disable_progress_bar()  # it would tear the run's own progress bars
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype,
+            trust_remote_code=options.trust_remote_code,
+            output_loading_info=True,
+            **placement,
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # configs, pickles, safetensors and remote code fail in many ways
+        hint = (
+            ""
+            if options.trust_remote_code or "trust_remote_code" not in str(error)
+            else ("; if you trust its authors, add --trust-remote-code")
+        )
+        raise UsageError(f"cannot load the model {path}: {_short(error)}{hint}") from error
+    model, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UsageError(
+            f"the checkpoint {path} lacks {len(missing)} weights of its architecture"
+            f" (first: {missing[0]}); they would be random. Save the whole model, or give an"
+            " adapter as an adapter"
+        )
+    return model
+
+
+def _merge_adapter(model: Any, path: Path) -> tuple[Any, dict[str, Any]]:
+    """Apply and merge the adapter in `path`; return the plain model and what was changed."""
+    try:
+        from peft import PeftModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
+    except ImportError:
+        raise UsageError(
+            "an adapter needs the package peft; pip install 'recode-eval[transformers]'"
+        ) from None
+    try:
+        wrapped = PeftModel.from_pretrained(model, path)
+    except Exception as error:  # mismatched shapes, unknown methods, damaged files
+        raise UsageError(f"the adapter {path} does not fit its base: {_short(error)}") from error
+    _check_adapter_arrived(wrapped, path)
+    layers = {
+        name: module.get_base_layer()
+        for name, module in wrapped.named_modules()
+        if isinstance(module, BaseTunerLayer)
+    }
+    if not layers or not hasattr(wrapped, "merge_and_unload"):
+        raise UsageError(
+            f"the adapter {path} cannot be merged; only LoRA and its kin are supported"
+        )
+    before = {name: _checksum(layer) for name, layer in layers.items()}
+    trained = _has_effect(wrapped)
+    try:
+        merged = wrapped.merge_and_unload(safe_merge=True)
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(f"the adapter {path} cannot be merged: {_short(error)}") from error
+    changed = sum(_checksum(layer) != before[name] for name, layer in layers.items())
+    if trained and not changed:
+        raise UsageError(
+            f"merging the adapter {path} changed no weight: its effect is lost in rounding;"
+            " use --dtype float32"
+        )
+    if not trained:
+        _LOG.warning("the adapter %s is untrained: it leaves the model as it is", path)
+    return merged, {"layers": len(layers), "layers_changed": changed, "trained": trained}
+
+
+def _check_adapter_arrived(wrapped: Any, path: Path) -> None:
+    """Compare the file's weights with those in the model; PEFT itself only warns."""
+    from peft import get_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    in_file = load_peft_weights(str(path), device="cpu")
+    in_model = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    lost = sorted(set(in_model) - set(in_file))
+    if lost:
+        raise UsageError(
+            f"the adapter {path} lacks {len(lost)} weights that its config announces"
+            f" (first: {lost[0]})"
+        )
+    everything = get_peft_model_state_dict(wrapped, save_embedding_layers=True)
+    unused = sorted(set(in_file) - set(everything))
+    if unused:
+        raise UsageError(
+            f"{len(unused)} weights of the adapter {path} belong to no part of the model"
+            f" (first: {unused[0]}); is it an adapter of this base?"
+        )
+
+
+def _has_effect(wrapped: Any) -> bool:
+    """Whether any weight that starts at zero has left it; an untrained LoRA has not."""
+    zeros = [weight for name, weight in wrapped.named_parameters() if "lora_B" in name]
+    return not zeros or any(bool(weight.detach().any()) for weight in zeros)
+
+
+def _checksum(layer: Any) -> tuple[float, float]:
+    weight = layer.weight.detach().float()
+    return float(weight.sum()), float(weight.abs().sum())
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,286 @@
+"""Generation with transformers: batches of rows, padded on the left, each with its own seed.
+
+A row is one sample of one problem. Rows are sorted by length, longest first, so that padding is
+small and a batch that does not fit into memory shows at once; it is then halved, and the smaller
+size kept. `sampling` explains why a row does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.models.base import Completion, FinishReason, ModelInfo
+from recode_eval.models.chat import PromptEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from recode_eval.models.base import Request, SamplingParameters
+    from recode_eval.models.options import ModelOptions
+
+_LOG: Final = logging.getLogger(__name__)
+_ACCELERATOR_BATCH: Final = 64
+_CPU_BATCH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One sample to generate."""
+
+    problem_id: str
+    sample: int
+    seed: int
+    ids: list[int]
+    limit: int
+    """Most tokens it may get: what was asked for, or what the context leaves."""
+
+
+class TransformersModel:
+    """A checkpoint in this process, on one device or spread over several."""
+
+    def __init__(self, spec: str, options: ModelOptions) -> None:
+        """Load the model; takes seconds to minutes.
+
+        Raises `UsageError` for a checkpoint, adapter or device that is not there or does not fit,
+        and `InfrastructureError` when the hub is out of reach or the memory too small.
+        """
+        _require_packages()
+        import torch
+        import transformers
+
+        from recode_eval.models.checkpoint import resolve_checkpoint
+        from recode_eval.models.loading import load_model, load_tokenizer
+
+        checkpoint = resolve_checkpoint(spec, options)
+        self._encoder = PromptEncoder(load_tokenizer(checkpoint, options))
+        self._model, details = load_model(checkpoint, options)
+        self._context = _context_length(self._model.config, options.max_context)
+        self._eos = _end_tokens(self._model, self._encoder.tokenizer)
+        # The checkpoint's own sampling defaults (repetition penalty, top-k) must not add to ours.
+        self._model.generation_config = _generation_config()
+        on_cpu = self._model.device.type == "cpu"
+        self._batch = options.batch_size or (_CPU_BATCH if on_cpu else _ACCELERATOR_BATCH)
+        self._info = ModelInfo(
+            name=checkpoint.name,
+            backend="transformers",
+            identity={**checkpoint.identity, "dtype": details["dtype"], "context": self._context},
+            details={
+                **details,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "context": self._context,
+                "batch_size": self._batch,
+                "chat_template": self._encoder.has_template,
+                "parameters": sum(weight.numel() for weight in self._model.parameters()),
+            },
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, back-end, identity."""
+        return self._info
+
+    def generate(
+        self, requests: Sequence[Request], parameters: SamplingParameters
+    ) -> Iterator[Completion]:
+        """Yield the samples batch by batch, those with the longest prompts first.
+
+        Raises `InfrastructureError` when one row alone does not fit into memory.
+        """
+        rows: list[_Row] = []
+        for request in requests:
+            ids = self._encoder.encode(request.prompt)
+            room = parameters.max_tokens if self._context is None else self._context - len(ids)
+            if room < 1:
+                for sample in request.samples:
+                    yield Completion(
+                        request.problem_id,
+                        sample,
+                        "",
+                        FinishReason.PROMPT_TOO_LONG,
+                        prompt_tokens=len(ids),
+                        completion_tokens=0,
+                    )
+                continue
+            limit = min(parameters.max_tokens, room)
+            rows.extend(
+                _Row(request.problem_id, sample, seed, ids, limit)
+                for sample, seed in zip(request.samples, request.seeds, strict=True)
+            )
+        rows.sort(key=lambda row: len(row.ids), reverse=True)
+        while rows:
+            done = self._run_or_halve(rows[: self._batch], parameters)
+            del rows[: len(done)]
+            yield from done
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._model = None
+        _empty_caches()
+
+    def _run_or_halve(
+        self, rows: Sequence[_Row], parameters: SamplingParameters
+    ) -> list[Completion]:
+        """Generate `rows`, or as many of them as fit into memory (at least one)."""
+        while True:
+            try:
+                return self._run(rows, parameters)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise InfrastructureError(f"generation failed: {error}") from error
+            # Outside the except clause: the traceback holds on to the tensors.
+            _empty_caches()
+            if len(rows) == 1:
+                raise InfrastructureError(
+                    f"out of memory with a single sample of {len(rows[0].ids)} prompt tokens;"
+                    " lower --max-tokens or --max-context, or use a device with more memory"
+                )
+            self._batch = len(rows) // 2
+            rows = rows[: self._batch]
+            _LOG.warning("out of memory; going on with batches of %d", self._batch)
+
+    def _run(self, rows: Sequence[_Row], parameters: SamplingParameters) -> list[Completion]:
+        import torch
+        from transformers import LogitsProcessorList, StoppingCriteriaList
+
+        from recode_eval.models.sampling import RowStops, SeededSampler
+
+        started = time.perf_counter()
+        width = max(len(row.ids) for row in rows)
+        pad = self._eos[0] if self._eos else 0
+        padded = [[pad] * (width - len(row.ids)) + row.ids for row in rows]
+        mask = [[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows]
+        sampler = SeededSampler(
+            [row.seed for row in rows], parameters.temperature, parameters.top_p
+        )
+        stops = RowStops(
+            width,
+            [row.limit for row in rows],
+            parameters.stop,
+            lambda row, ids: self._encoder.decode(rows[row].ids, ids),
+        )
+        with torch.inference_mode():
+            output = self._model.generate(
+                torch.tensor(padded, device=self._model.device),
+                attention_mask=torch.tensor(mask, device=self._model.device),
+                generation_config=_generation_config(
+                    do_sample=False,  # the processor has drawn; or greedy
+                    max_new_tokens=max(row.limit for row in rows),
+                    pad_token_id=pad,
+                    eos_token_id=self._eos or None,
+                ),
+                logits_processor=LogitsProcessorList([sampler]),
+                stopping_criteria=StoppingCriteriaList([stops]),
+            )
+        generated = output[:, width:].tolist()
+        seconds = (time.perf_counter() - started) / len(rows)
+        return [
+            self._completion(row, ids, parameters.stop, seconds)
+            for row, ids in zip(rows, generated, strict=True)
+        ]
+
+    def _completion(
+        self, row: _Row, ids: list[int], stop: Sequence[str], seconds: float
+    ) -> Completion:
+        from recode_eval.models.sampling import first_stop
+
+        ids = ids[: row.limit]
+        end = next((at for at, token in enumerate(ids) if token in self._eos), None)
+        used = len(ids) if end is None else end + 1
+        text = self._encoder.decode(row.ids, ids if end is None else ids[:end])
+        reason = FinishReason.LENGTH if end is None else FinishReason.STOP
+        cut = first_stop(text, stop)
+        if cut is not None:
+            used = self._tokens_until_stop(row, ids[:used], stop)
+            text, reason = text[:cut], FinishReason.STOP
+        return Completion(
+            row.problem_id,
+            row.sample,
+            text,
+            reason,
+            prompt_tokens=len(row.ids),
+            completion_tokens=used,
+            seconds=seconds,
+        )
+
+    def _tokens_until_stop(self, row: _Row, ids: list[int], stop: Sequence[str]) -> int:
+        """How many tokens had been generated when the stop string was complete.
+
+        What follows is padding, which must not count.
+        """
+        from recode_eval.models.sampling import first_stop
+
+        low, high = 1, len(ids)
+        while low < high:
+            middle = (low + high) // 2
+            if first_stop(self._encoder.decode(row.ids, ids[:middle]), stop) is None:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+def _require_packages() -> None:
+    from importlib.util import find_spec
+
+    for package in ("torch", "transformers"):
+        if find_spec(package) is None:
+            raise UsageError(
+                f"the transformers back-end needs {package};"
+                " pip install 'recode-eval[transformers]'"
+            )
+
+
+def _generation_config(**settings: Any) -> Any:
+    from transformers import GenerationConfig
+
+    untyped: Any = GenerationConfig
+    return untyped(**settings)
+
+
+def _context_length(config: Any, wanted: int | None) -> int | None:
+    """The most tokens of prompt and completion together; None where there is no limit."""
+    own = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if not isinstance(own, int) or own < 1:
+        return wanted
+    if wanted is not None and wanted > own:
+        raise UsageError(
+            f"max_context {wanted} is more than the {own} tokens the model was made for"
+        )
+    return wanted or own
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a turn: the generation config may name more than the tokenizer."""
+    found: list[int] = []
+    for value in (
+        tokenizer.eos_token_id,
+        getattr(model.generation_config, "eos_token_id", None),
+        getattr(model.config.get_text_config(), "eos_token_id", None),
+    ):
+        tokens = value if isinstance(value, list | tuple) else [value]
+        found.extend(token for token in tokens if token is not None and token not in found)
+    return found
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has its own class; the allocators of CPU and MPS raise a plain RuntimeError."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def _empty_caches() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
