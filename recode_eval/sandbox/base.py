@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One test: `code` is executed after the candidate, in the same namespace; raising is failing."""
+    """One test: `code` is run after the candidate in the same namespace; raising is failing."""
 
     name: str
     code: str
@@ -118,7 +118,7 @@ class SandboxError(InfrastructureError):
 
 
 class SandboxUnavailableError(SandboxError):
-    """This tier cannot work on this machine; the message says what to install."""
+    """The tier cannot work on this machine; the message says what to install."""
 
 
 class SandboxBuildError(SandboxError):
@@ -135,7 +135,7 @@ class SandboxClosedError(SandboxError):
 
 @runtime_checkable
 class Sandbox(Protocol):
-    """A pool of workers that run programs; thread-safe; a context manager that leaves nothing behind."""
+    """A pool of workers; thread-safe; a context manager that leaves nothing behind."""
 
     @property
     def info(self) -> SandboxInfo:

@@ -1,0 +1,138 @@
+"""The `bubblewrap` tier: the supervisor in namespaces of its own, without the host's files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.local import (
+    ProcessLink,
+    clean_environment,
+    first_user_id,
+    supervisor_command,
+    supervisor_folder,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from recode_eval.sandbox.base import Limits
+    from recode_eval.sandbox.worker import Link
+
+GUARANTEES = (
+    "programs see no file of this machine but the system's libraries and Python, all read-only",
+    "own process, network, IPC and mount namespaces: no network, no other process",
+    "all privileges dropped, system calls filtered; CPU time, memory and processes limited",
+)
+_PROBE_S = 20.0
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "alternatives")
+_WORK = "/tmp"  # noqa: S108 - a tmpfs inside the sandbox
+_WORK_BYTES = 512 << 20
+
+
+def reason_against() -> str | None:
+    """Why bubblewrap cannot work here, or `None`. Takes a fraction of a second."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return "the program bwrap is not installed"
+    command = [*_namespaces(program), *_files(()), "--", "/usr/bin/env", "true"]
+    try:
+        result = subprocess.run(
+            command, capture_output=True, timeout=_PROBE_S, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bwrap cannot be run: {error}"
+    if result.returncode:
+        said = result.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
+        return f"bwrap is not allowed to make namespaces here ({said[-1]})"
+    return None
+
+
+def _namespaces(program: str) -> list[str]:
+    """Namespaces and privileges.
+
+    As root no user namespace is made: the supervisor keeps three capabilities, to run each program
+    under a user id of its own that has none.
+    """
+    command = [
+        program, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
+        "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+    ]  # fmt: skip
+    if os.getuid() == 0:
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
+            command += ["--cap-add", capability]
+    else:
+        command += ["--unshare-user"]
+    return command
+
+
+def _files(folders: Sequence[Path]) -> list[str]:
+    # Folders that bwrap makes by itself are private to root, which programs are not.
+    above = {parent for folder in folders for parent in folder.parents} | {Path("/etc")}
+    command: list[str] = []
+    for parent in sorted(above - {Path("/")}):
+        command += ["--perms", "0755", "--dir", str(parent)]
+    for path in _SYSTEM:
+        if Path(path).is_symlink():
+            command += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).exists():
+            command += ["--ro-bind", path, path]
+    for name in _ETC:
+        command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    for folder in folders:
+        command += ["--ro-bind", str(folder), str(folder)]
+    return [
+        *command, "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
+        "--perms", "1777", "--size", str(_WORK_BYTES), "--tmpfs", _WORK,
+    ]  # fmt: skip
+
+
+class BubblewrapLauncher:
+    """Starts supervisors inside bubblewrap."""
+
+    tier = "bubblewrap"
+    guarantees: tuple[str, ...] = GUARANTEES
+
+    def __init__(self, python: Path, folders: Sequence[Path]) -> None:
+        """`python`: the environment's interpreter; `folders`: what it needs to see besides /usr."""
+        reason = reason_against()
+        if reason:
+            raise SandboxUnavailableError(reason)
+        self._python = python
+        self._folders = [
+            folder for folder in folders if not folder.resolve().is_relative_to("/usr")
+        ]
+        self._first_user = first_user_id()
+
+    def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
+        """Start the supervisor of a slot."""
+        command = [
+            *_namespaces(shutil.which("bwrap") or "bwrap"),
+            *_files([*self._folders, supervisor_folder().resolve()]),
+            "--remount-ro", "/",
+            "--chdir", _WORK, "--",
+            *supervisor_command(str(self._python), str(supervisor_folder().resolve())),
+        ]  # fmt: skip
+        link = ProcessLink(command, clean_environment(_WORK), "/")
+        as_root = os.getuid() == 0
+        return link, {
+            "tier": self.tier,
+            "work": _WORK,
+            "uid": self._first_user + slot if as_root else None,
+            "uid_required": as_root,
+        }
+
+    def prepare(self, limits: Limits, link: Link) -> None:
+        """Nothing to do: limits are set per program."""
+
+    def provenance(self) -> Mapping[str, str]:
+        """No image."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is shared between slots."""

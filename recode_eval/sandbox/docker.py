@@ -1,0 +1,326 @@
+"""The `docker` tier: one long-lived container per worker, over the daemon's own API."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.sandbox.base import Limits, SandboxUnavailableError
+from recode_eval.sandbox.local import clean_environment, first_user_id, supervisor_command
+from recode_eval.sandbox.worker import LinkLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker import DockerClient
+
+    from recode_eval.sandbox.environments import ImageInfo
+    from recode_eval.sandbox.worker import Link
+
+GUARANTEES = (
+    "each worker is a container without network, on a read-only file system",
+    "programs have a user id of their own, no capabilities, and a system-call filter",
+    "all that a program leaves is removed before the next one",
+    "CPU time, memory, processes, disk space and files are limited by the kernel",
+)
+RUN_LABEL = "org.recode-eval.run"
+_OWNER_LABEL = "org.recode-eval.owner"
+_CALL_S = 60
+_STOP_S = 5.0
+_WORK = "/tmp"  # noqa: S108 - a tmpfs inside the container
+_WORK_BYTES = 512 << 20
+_WORK_FILES = 20000
+_OWN_MEMORY = 3 << 30
+"""What zygotes and the work directory may take beside the program's own memory."""
+_MOST_PROCESSES = 512
+
+
+def _client(timeout_s: int = _CALL_S) -> DockerClient:
+    from recode_eval.sandbox.images import docker_client
+
+    return docker_client(timeout_s)
+
+
+def reason_against(timeout_s: int = 5) -> str | None:
+    """Why Docker cannot be used here, or `None`. Never takes longer than a few seconds."""
+    try:
+        _client(timeout_s).close()
+    except SandboxUnavailableError as error:
+        return str(error)
+    return None
+
+
+class DockerLauncher:
+    """Starts supervisors in containers."""
+
+    tier = "docker"
+    guarantees: tuple[str, ...] = GUARANTEES
+
+    def __init__(self, image: ImageInfo) -> None:
+        """`image` is ready to run. Containers that killed evaluators left are removed here."""
+        self._image = image
+        self._run = secrets.token_hex(8)
+        self._first_user = first_user_id()
+        sweep(_client())
+
+    def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
+        """Start the container of a slot."""
+        link = ContainerLink(self._image, slot, self._run)
+        return link, {
+            "tier": self.tier,
+            "work": _WORK,
+            "uid": self._first_user + slot,
+            "uid_required": True,
+        }
+
+    def prepare(self, limits: Limits, link: Link) -> None:
+        """Give the container enough memory for the program."""
+        assert isinstance(link, ContainerLink)
+        link.need_memory(limits.memory_bytes)
+
+    def provenance(self) -> Mapping[str, str]:
+        """The image, by its tag and its content."""
+        return {"image": self._image.tag, "image_digest": self._image.digest}
+
+    def close(self) -> None:
+        """Remove what is left of this run, should a container have escaped its link."""
+        with contextlib.suppress(Exception):
+            client = _client(10)
+            for container in client.api.containers(
+                all=True, quiet=True, filters={"label": f"{RUN_LABEL}={self._run}"}
+            ):
+                _remove(client, container["Id"])
+            client.close()
+
+
+class ContainerLink:
+    """A container and the stream attached to it."""
+
+    def __init__(self, image: ImageInfo, slot: int, run: str) -> None:
+        """Create, attach, start. Raises `SandboxUnavailableError`."""
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        self._client = _client()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._log = b""
+        self._frames = _Frames()
+        self._container: str | None = None
+        self._memory = Limits().memory_bytes
+        try:
+            self._container = self._create(image, slot, run)
+            # The object must stay: closing it would close the connection.
+            self._stream = self._client.api.attach_socket(
+                self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            )
+            self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
+            self._socket.setblocking(False)
+            self._client.api.start(self._container)
+        except (DockerException, RequestException, OSError) as error:
+            self.stop()
+            raise SandboxUnavailableError(f"the container did not start: {error}") from None
+
+    def _create(self, image: ImageInfo, slot: int, run: str) -> str:
+        from docker.types import LogConfig
+
+        api = self._client.api
+        memory = self._memory + _OWN_MEMORY
+        host = api.create_host_config(
+            auto_remove=True,
+            network_mode="none",
+            ipc_mode="none",
+            read_only=True,
+            cap_drop=["ALL"],
+            cap_add=["SETUID", "SETGID", "KILL"],
+            security_opt=["no-new-privileges"],
+            pids_limit=_MOST_PROCESSES,
+            mem_limit=memory,
+            memswap_limit=memory,
+            tmpfs={
+                _WORK: f"rw,nosuid,nodev,noexec,size={_WORK_BYTES},nr_inodes={_WORK_FILES}",
+                "/dev/shm": "ro,nosuid,nodev,noexec,size=4k",  # noqa: S108
+                "/dev/mqueue": "ro,nosuid,nodev,noexec,size=4k",
+            },
+            log_config=LogConfig(type="none"),
+            oom_score_adj=200,
+        )
+        created = api.create_container(
+            image.tag,
+            entrypoint=supervisor_command(image.python, image.supervisor),
+            command=[],
+            user="0:0",
+            environment=clean_environment(_WORK),
+            working_dir="/",
+            stdin_open=True,
+            host_config=host,
+            labels={RUN_LABEL: run, _OWNER_LABEL: _owner()},
+            name=f"recode-eval-{run}-{slot}-{secrets.token_hex(3)}",
+        )
+        return str(created["Id"])
+
+    def need_memory(self, memory_bytes: int) -> None:
+        """Raise the container's memory limit if a program may use more than it allows."""
+        if memory_bytes <= self._memory or self._container is None:
+            return
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        total = memory_bytes + _OWN_MEMORY
+        try:
+            self._client.api.update_container(self._container, mem_limit=total, memswap_limit=total)
+        except (DockerException, RequestException, OSError) as error:
+            raise LinkLostError(f"the container's memory cannot be raised: {error}") from None
+        self._memory = memory_bytes
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Send everything."""
+        view = memoryview(data)
+        deadline = time.monotonic() + timeout_s
+        while view:
+            if self._stopped:
+                raise LinkLostError("the container was stopped")
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LinkLostError("the supervisor does not listen") from None
+                select.select([], [self._socket], [], 1.0)
+            except (OSError, ValueError):
+                raise LinkLostError("the connection to the container broke") from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return the next bytes of the supervisor's standard output."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            data, said = self._frames.take()
+            self._log = (self._log + said)[-2000:]
+            if data:
+                return data
+            if self._stopped:
+                raise LinkLostError("the container was stopped")
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise LinkLostError(f"the supervisor said nothing for {timeout_s:g} s")
+            try:
+                poll = select.poll()
+                poll.register(self._socket, select.POLLIN)
+                if not poll.poll(remaining * 1000):
+                    continue
+                received = self._socket.recv(1 << 20)
+            except BlockingIOError:
+                continue
+            except (OSError, ValueError):
+                received = b""
+            if not received:
+                raise LinkLostError(f"the container ended{self._why()}")
+            self._frames.feed(received)
+
+    def _why(self) -> str:
+        text = " ".join(self._log.decode("utf-8", "replace").split())
+        return f" ({text})" if text else ""
+
+    def stop(self) -> str:
+        """Remove the container; return the end of what it wrote to standard error."""
+        with self._lock:
+            if self._stopped:
+                return self._why()
+            self._stopped = True
+        with contextlib.suppress(Exception):
+            # The supervisor ends with its input; whoever reads wakes up.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._container is not None:
+            _remove(self._client, self._container)
+        with contextlib.suppress(Exception):
+            self._client.close()
+        return self._why()
+
+
+class _Frames:
+    """Docker's multiplexed stream: frames of stdout (1) and stderr (2)."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+
+    def feed(self, data: bytes) -> None:
+        self._pending += data
+
+    def take(self) -> tuple[bytes, bytes]:
+        """What arrived completely: (stdout, stderr)."""
+        out: list[bytes] = []
+        err: list[bytes] = []
+        while len(self._pending) >= 8:
+            kind, length = struct.unpack_from(">BxxxL", self._pending)
+            if len(self._pending) < 8 + length:
+                break
+            (err if kind == 2 else out).append(self._pending[8 : 8 + length])
+            self._pending = self._pending[8 + length :]
+        return b"".join(out), b"".join(err)
+
+
+def _remove(client: DockerClient, container: str) -> None:
+    """Remove a container, running or not; that it is gone already is fine."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    deadline = time.monotonic() + _STOP_S
+    while True:
+        try:
+            client.api.remove_container(container, force=True, v=True)
+        except APIError as error:
+            code = getattr(error.response, "status_code", 0)
+            if code == 409 and time.monotonic() < deadline:  # its own auto-removal is under way
+                time.sleep(0.05)
+                continue
+        except (DockerException, RequestException, OSError):
+            pass
+        return
+
+
+def _owner() -> str:
+    """Names this process for good: the boot, the pid and when it started."""
+    return f"{_boot()} {os.getpid()} {_started(os.getpid())}"
+
+
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return "unknown"
+
+
+def _started(pid: int) -> str:
+    """When a process started (clock ticks since boot); empty if there is none."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    return ""
+
+
+def sweep(client: DockerClient) -> int:
+    """Remove the containers of evaluators that no longer live; return how many.
+
+    Only those of this boot of this machine are judged: with a remote daemon, others may be alive.
+    """
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    removed = 0
+    try:
+        found = client.api.containers(all=True, filters={"label": RUN_LABEL})
+    except (DockerException, RequestException):
+        return 0
+    for container in found:
+        owner = str(container.get("Labels", {}).get(_OWNER_LABEL, "")).split()
+        if len(owner) != 3 or owner[0] != _boot():
+            continue
+        if _started(int(owner[1])) != owner[2]:
+            _remove(client, container["Id"])
+            removed += 1
+    return removed

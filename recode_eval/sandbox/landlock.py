@@ -1,0 +1,102 @@
+"""The tiers that need no privilege and no other program: `landlock`, and `none` (no protection)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.local import (
+    ProcessLink,
+    WorkFolders,
+    clean_environment,
+    first_user_id,
+    supervisor_command,
+    supervisor_folder,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_eval.sandbox.base import Limits
+    from recode_eval.sandbox.worker import Link
+
+GUARANTEES = (
+    "programs read only the system's libraries and Python",
+    "programs write only to their own folder, which is emptied after each of them",
+    "no network and no other process can be reached (seccomp, Landlock)",
+    "CPU time, memory and number of processes are limited per program",
+)
+NO_GUARANTEES = ("NONE: programs run with all rights of this user; only their time is limited",)
+_MACHINES = ("x86_64", "aarch64")
+
+
+def reason_against() -> str | None:
+    """Why Landlock cannot work here, or `None`."""
+    if sys.platform != "linux":
+        return f"Landlock exists on Linux only, this is {sys.platform}"
+    if platform.machine() not in _MACHINES:
+        return f"no system-call filter for {platform.machine()} (only {', '.join(_MACHINES)})"
+    create_ruleset, ask_for_version = 444, 1
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(create_ruleset, None, ctypes.c_size_t(0), ctypes.c_uint32(ask_for_version)) < 1:
+        return "this kernel offers no Landlock (Linux 5.13 with `landlock` among its LSMs)"
+    return None
+
+
+class LandlockLauncher:
+    """Starts supervisors that confine programs with Landlock, seccomp and limits; or not at all."""
+
+    def __init__(self, python: Path, *, unsafe: bool = False) -> None:
+        """`python` is the interpreter of the environment; `unsafe` switches protection off."""
+        reason = None if unsafe else reason_against()
+        if reason:
+            raise SandboxUnavailableError(reason)
+        self.tier = "none" if unsafe else "landlock"
+        self.guarantees: tuple[str, ...] = NO_GUARANTEES if unsafe else GUARANTEES
+        self._python = python
+        self._folders = WorkFolders()
+        self._first_user = first_user_id() if os.getuid() == 0 else None
+
+    def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
+        """Start the supervisor of a slot."""
+        work = str(self._folders.fresh(slot))
+        link = ProcessLink(
+            supervisor_command(str(self._python), str(supervisor_folder())),
+            clean_environment(work),
+            work,
+        )
+        return link, {
+            "tier": self.tier,
+            "work": work,
+            "uid": None if self._first_user is None else self._first_user + slot,
+            "landlock_files": self.tier == "landlock",
+            "processes": 0 if self._first_user is not None else tasks_of_user(),
+        }
+
+    def prepare(self, limits: Limits, link: Link) -> None:
+        """Nothing to do: limits are set per program."""
+
+    def provenance(self) -> Mapping[str, str]:
+        """No image."""
+        return {}
+
+    def close(self) -> None:
+        """Remove the work folders."""
+        self._folders.close()
+
+
+def tasks_of_user() -> int:
+    """How many threads this user has now: the kernel's limit counts those, too."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*"):
+        try:
+            if status.stat().st_uid == os.getuid():
+                total += len(os.listdir(status / "task"))  # noqa: PTH208
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,185 @@
+"""Supervisors as processes of this machine: what the tiers without Docker have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from recode_eval.resources import resource_dir
+from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.worker import LinkLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_EXIT_S = 5.0
+_LOG_BYTES = 2000
+WORK_PREFIX = "recode-eval-work-"
+
+
+def supervisor_folder() -> Path:
+    """The folder to give to Python to start the supervisor."""
+    return resource_dir("sandbox") / "supervisor"
+
+
+def supervisor_command(python: str, folder: str) -> list[str]:
+    """The command line of a supervisor; nothing from the user's own Python settings gets in."""
+    return [python, "-P", "-s", "-B", "-X", "utf8", folder]
+
+
+def clean_environment(home: str) -> dict[str, str]:
+    """The whole environment of a supervisor and of its programs: no secret of the user's."""
+    single = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "TMPDIR": home,
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLBACKEND": "Agg",
+        **dict.fromkeys(single, "1"),
+    }
+
+
+def first_user_id() -> int:
+    """A random start of a range of user ids, so that runs side by side do not share limits."""
+    return 20000 + 64 * secrets.randbelow(600)
+
+
+class WorkFolders:
+    """One folder per slot for programs to write to; left-overs of killed runs are swept."""
+
+    def __init__(self) -> None:
+        sweep_work_folders()
+        self.root = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{os.getpid()}-"))
+        # A program may run under another user id, which must get through, but not look around.
+        self.root.chmod(0o711)
+
+    def fresh(self, slot: int) -> Path:
+        """The folder of a slot, empty."""
+        folder = self.root / str(slot)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def sweep_work_folders() -> None:
+    """Remove the work folders of evaluators that no longer live."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{WORK_PREFIX}*-*"):
+        pid = folder.name[len(WORK_PREFIX) :].partition("-")[0]
+        with contextlib.suppress(OSError, ValueError):
+            if folder.stat().st_uid == os.getuid() and not Path(f"/proc/{int(pid)}").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class ProcessLink:
+    """A supervisor behind two pipes."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
+        """Start it. Raises `SandboxUnavailableError` if the command cannot be executed."""
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
+        self._log_text = ""
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=dict(environment),
+                cwd=folder,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is for the evaluator, which closes in order
+            )
+        except OSError as error:
+            self._log.close()
+            raise SandboxUnavailableError(f"cannot start {command[0]}: {error}") from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        # Own descriptors: `stop` may come from another thread than the one that reads and writes.
+        self._in, self._out = (
+            os.dup(self._process.stdin.fileno()), os.dup(self._process.stdout.fileno())
+        )  # fmt: skip
+        self._process.stdin.close()
+        self._process.stdout.close()
+        os.set_blocking(self._in, False)
+        self._writing = threading.Lock()
+        self._stopped = False
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Send everything."""
+        view = memoryview(data)
+        deadline = time.monotonic() + timeout_s
+        while view:
+            try:
+                with self._writing:
+                    if self._stopped:
+                        raise LinkLostError("the supervisor was stopped")
+                    view = view[os.write(self._in, view) :]
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LinkLostError("the supervisor does not listen") from None
+                select.select([], [self._in], [], 1.0)
+            except OSError:
+                raise LinkLostError("the supervisor died") from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return the next bytes."""
+        if self._stopped:
+            raise LinkLostError("the supervisor was stopped")
+        poll = select.poll()
+        poll.register(self._out, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            raise LinkLostError(f"the supervisor said nothing for {timeout_s:g} s")
+        try:
+            data = os.read(self._out, 1 << 20)
+        except OSError:
+            data = b""
+        if not data:
+            raise LinkLostError("the supervisor died")
+        return data
+
+    def stop(self) -> str:
+        """Hang up, wait, kill if need be; return the end of what it wrote to its log."""
+        with self._writing:
+            if self._stopped:
+                return self._log_text
+            self._stopped = True
+            os.close(self._in)
+        try:
+            self._process.wait(_EXIT_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, 9)
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(OSError, ValueError):
+            size = self._log.seek(0, os.SEEK_END)
+            self._log.seek(max(0, size - _LOG_BYTES))
+            text = self._log.read().decode("utf-8", "replace")
+            self._log_text = " ".join(text.split())
+            self._log.close()
+        return self._log_text
+
+    def __del__(self) -> None:
+        """Close what a reading thread may have needed until now."""
+        with contextlib.suppress(AttributeError, OSError):
+            os.close(self._out)

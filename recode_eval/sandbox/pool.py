@@ -1,0 +1,261 @@
+"""The pool: a queue of programs, a thread per worker, and what happens when a worker is lost.
+
+A lost worker is replaced and its program is run once more. If that does not help either, the
+program's future says so: it stays unscored. A sandbox that cannot be started again at all (the
+Docker daemon is gone) is tried for a while, then everything that waits is given up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from recode_eval.sandbox.base import (
+    Execution,
+    SandboxClosedError,
+    SandboxCrashError,
+    SandboxError,
+    SandboxInfo,
+    SandboxUnavailableError,
+)
+from recode_eval.sandbox.routing import WARMED
+from recode_eval.sandbox.worker import LinkLostError, Worker
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from recode_eval.sandbox.base import Limits, Program
+    from recode_eval.sandbox.worker import Launcher
+
+_TRIES = 2
+_RESTART_FOR_S = 180.0
+_JOIN_S = 30.0
+
+_Job = tuple["Future[Execution]", "Program", "Limits"]
+
+
+class Pool:
+    """The `Sandbox` of every tier: workers made by a launcher."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        workers: int,
+        isolation: str,
+        restart_for_s: float | None = None,
+    ) -> None:
+        """Start the first worker, so that a tier that cannot work says so here.
+
+        Raises:
+            SandboxUnavailableError: the first worker did not start.
+        """
+        self._launcher = launcher
+        self._isolation = isolation
+        self._restart_for_s = _RESTART_FOR_S if restart_for_s is None else restart_for_s
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._broken: str | None = None
+        self._current: dict[int, Worker] = {}
+        try:
+            first = self._start(0)
+        except LinkLostError as error:
+            launcher.close()
+            raise SandboxUnavailableError(str(error)) from None
+        except BaseException:
+            launcher.close()
+            raise
+        provenance = launcher.provenance()
+        self._info = SandboxInfo(
+            tier=launcher.tier,
+            guarantees=launcher.guarantees,
+            isolation=isolation,
+            workers=workers,
+            python=first.hello.python,
+            libraries=first.hello.libraries,
+            image=provenance.get("image"),
+            image_digest=provenance.get("image_digest"),
+        )
+        self._threads = [
+            threading.Thread(
+                target=self._serve, args=(slot, first if slot == 0 else None),
+                name=f"sandbox-{slot}", daemon=True,
+            )
+            for slot in range(workers)
+        ]  # fmt: skip
+        atexit.register(self.close)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def info(self) -> SandboxInfo:
+        """Tier, guarantees and provenance."""
+        return self._info
+
+    def submit(self, program: Program, limits: Limits) -> Future[Execution]:
+        """Queue a program; see `Sandbox.submit` for the future's exceptions."""
+        future: Future[Execution] = Future()
+        with self._lock:
+            if self._closing.is_set():
+                future.set_exception(SandboxClosedError("the sandbox is closed"))
+            elif self._broken is not None:
+                future.set_exception(SandboxUnavailableError(self._broken))
+            else:
+                self._jobs.put((future, program, limits))
+        return future
+
+    def close(self) -> None:
+        """Stop everything; running and waiting programs end with `SandboxClosedError`."""
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+            running = list(self._current.values())
+        for worker in running:  # whoever waits for it wakes up
+            with contextlib.suppress(Exception):
+                worker.stop()
+        for _ in self._threads:
+            self._jobs.put(None)
+        deadline = time.monotonic() + _JOIN_S
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        self._drain(SandboxClosedError("the sandbox was closed before the program ran"))
+        self._launcher.close()
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Pool:
+        """Return the started pool."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _serve(self, slot: int, worker: Worker | None) -> None:
+        """A worker's thread."""
+        try:
+            while (job := self._jobs.get()) is not None:
+                future, program, limits = job
+                if self._closing.is_set():
+                    _fail(future, SandboxClosedError("the sandbox was closed"))
+                    break
+                if not future.set_running_or_notify_cancel():
+                    continue
+                worker = self._work(slot, worker, future, program, limits)
+        finally:
+            if worker is not None:
+                self._discard(slot, worker)
+
+    def _work(
+        self,
+        slot: int,
+        worker: Worker | None,
+        future: Future[Execution],
+        program: Program,
+        limits: Limits,
+    ) -> Worker | None:
+        """Run one program, with a second try on a new worker; return the worker to go on with."""
+        reason = ""
+        for _ in range(_TRIES):
+            try:
+                if worker is None:
+                    worker = self._restart(slot)
+                execution = worker.run(program, limits)
+            except LinkLostError as error:
+                reason = str(error)
+                if worker is not None:
+                    log = self._discard(slot, worker)
+                    worker = None
+                    reason += f" ({log})" if log and log not in reason else ""
+                if self._closing.is_set():
+                    break
+                continue
+            except SandboxError as error:  # no worker can be had
+                _fail(future, error)
+                return None
+            except BaseException as error:  # noqa: BLE001 - a thread must not die with a future unset
+                if worker is not None:
+                    self._discard(slot, worker)
+                _fail(future, SandboxCrashError(f"unexpected: {error!r}"))
+                return None
+            if worker.worn_out:
+                self._discard(slot, worker)
+                worker = None
+            future.set_result(execution)
+            return worker
+        if self._closing.is_set():
+            _fail(future, SandboxClosedError("the sandbox was closed while the program ran"))
+        else:
+            _fail(
+                future,
+                SandboxCrashError(
+                    f"the sandbox was lost {_TRIES} times with this program: {reason}"
+                ),
+            )
+        return None
+
+    def _start(self, slot: int) -> Worker:
+        worker = Worker(self._launcher, slot, self._isolation, list(WARMED))
+        with self._lock:
+            if not self._closing.is_set():
+                self._current[slot] = worker
+                return worker
+        worker.stop()
+        raise LinkLostError("the sandbox is being closed")
+
+    def _restart(self, slot: int) -> Worker:
+        """Start a worker, trying again for a while: a daemon may be restarting."""
+        deadline = time.monotonic() + self._restart_for_s
+        pause = 0.2
+        while True:
+            if self._broken is not None:
+                raise SandboxUnavailableError(self._broken)
+            try:
+                return self._start(slot)
+            except (LinkLostError, SandboxUnavailableError) as error:
+                if self._closing.is_set():
+                    raise LinkLostError("the sandbox is being closed") from None
+                if time.monotonic() + pause > deadline:
+                    self._give_up(f"the sandbox cannot be started any more: {error}")
+                    raise SandboxUnavailableError(self._broken or str(error)) from error
+            self._closing.wait(pause)
+            pause = min(10.0, pause * 2)
+
+    def _give_up(self, message: str) -> None:
+        with self._lock:
+            self._broken = message
+        self._drain(SandboxUnavailableError(message))
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def _drain(self, error: SandboxError) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None and job[0].set_running_or_notify_cancel():
+                    _fail(job[0], error)
+
+    def _discard(self, slot: int, worker: Worker) -> str:
+        with self._lock:
+            if self._current.get(slot) is worker:
+                del self._current[slot]
+        try:
+            return worker.stop()
+        except Exception as error:  # noqa: BLE001 - a worker that cannot be stopped is still gone
+            return repr(error)
+
+
+def _fail(future: Future[Execution], error: SandboxError) -> None:
+    if not future.done():
+        future.set_exception(error)

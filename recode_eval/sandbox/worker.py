@@ -1,0 +1,187 @@
+"""One worker: a link to one supervisor, and the translation of programs and results.
+
+A link is how bytes get in and out (pipes of a process, the attached stream of a container). What
+comes back is checked: a supervisor runs beside hostile code, so nothing it says is taken on trust
+beyond its meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from recode_eval.sandbox.base import Execution, SandboxError, Status, TestVerdict
+from recode_eval.sandbox.routing import libraries_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_eval.sandbox.base import Limits, Program
+
+SILENCE_S = 120.0
+"""A supervisor says something every few seconds; after this long without a word it is lost."""
+START_S = 120.0
+_LARGEST_ANSWER = 64 << 20
+
+
+class LinkLostError(SandboxError):
+    """The supervisor died, hangs, or said something that makes no sense; internal to the pool."""
+
+
+class Link(Protocol):
+    """A two-way byte stream to a supervisor."""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Send everything. Raises `LinkLostError`."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return the next bytes. Raises `LinkLostError` at the end of the stream or in time."""
+        ...
+
+    def stop(self) -> str:
+        """End the supervisor and remove what it used; return the end of its log. Idempotent."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts supervisors of one tier."""
+
+    tier: str
+    guarantees: tuple[str, ...]
+
+    def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
+        """Start the supervisor of a slot; return the link and the configuration to send.
+
+        Raises:
+            SandboxUnavailableError: it cannot be started now.
+        """
+        ...
+
+    def prepare(self, limits: Limits, link: Link) -> None:
+        """Make room for a program with these limits (a container's memory, for instance)."""
+        ...
+
+    def provenance(self) -> Mapping[str, str]:
+        """What to record: `image` and `image_digest`, where there is one."""
+        ...
+
+    def close(self) -> None:
+        """Remove what all slots shared."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a supervisor says about itself when it starts."""
+
+    python: str
+    libraries: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+
+class Worker:
+    """A running supervisor; runs one program at a time; not thread-safe."""
+
+    def __init__(self, launcher: Launcher, slot: int, isolation: str, report: list[str]) -> None:
+        self._launcher = launcher
+        self._isolation = isolation
+        self._buffer = b""
+        self.worn_out = False
+        """True when the supervisor asked to be replaced before the next program."""
+        self._link, config = launcher.launch(slot)
+        try:
+            self._link.write(_line({**config, "report": report}), START_S)
+            self.hello = self._greet()
+        except LinkLostError as error:
+            log = self._link.stop()
+            raise LinkLostError(f"{error}{f' ({log})' if log else ''}") from None
+        except BaseException:
+            self._link.stop()
+            raise
+
+    def run(self, program: Program, limits: Limits) -> Execution:
+        """Run a program. Raises `LinkLostError`; the worker is of no use then."""
+        self._launcher.prepare(limits, self._link)
+        self._link.write(_line(_request(program, limits, self._isolation)), SILENCE_S)
+        while True:
+            answer = self._answer(SILENCE_S)
+            if "beat" not in answer:
+                break
+        self.worn_out = bool(answer.get("recycle"))
+        try:
+            return _execution(program, answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise LinkLostError(f"the supervisor gave an impossible answer: {error!r}") from None
+
+    def stop(self) -> str:
+        """End the supervisor; return the end of its log."""
+        return self._link.stop()
+
+    def _greet(self) -> Hello:
+        answer = self._answer(START_S)
+        if "hello" not in answer:
+            raise LinkLostError("the supervisor did not introduce itself")
+        known = {"hello", "python", "libraries"}
+        facts = {key: value for key, value in answer.items() if key not in known}
+        return Hello(str(answer["python"]), dict(answer["libraries"]), facts)
+
+    def _answer(self, timeout_s: float) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            self._buffer += self._link.read(timeout_s)
+            if len(self._buffer) > _LARGEST_ANSWER:
+                raise LinkLostError("the supervisor's answer never ends")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise LinkLostError("the supervisor's answer is not JSON")
+        if "fatal" in answer:
+            raise LinkLostError(f"the supervisor gave up: {answer['fatal']}")
+        return answer
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    """One line of ASCII: NUL characters and lone surrogates travel as escapes."""
+    return json.dumps(message).encode("ascii") + b"\n"
+
+
+def _request(program: Program, limits: Limits, isolation: str) -> dict[str, Any]:
+    return {
+        "program": {
+            "setup": program.setup,
+            "candidate": program.candidate,
+            "tests": [test.code for test in program.tests],
+            "cpu_s": limits.cpu_s,
+            "wall_s": limits.wall_s,
+            "memory": limits.memory_bytes,
+            "output": limits.output_bytes,
+            "file_bytes": limits.file_bytes,
+            "processes": limits.processes,
+        },
+        "libraries": libraries_of(program),
+        "isolation": isolation,
+    }
+
+
+def _execution(program: Program, answer: dict[str, Any]) -> Execution:
+    if answer["setup_error"] is not None:
+        verdicts: tuple[TestVerdict, ...] = ()
+    else:
+        given = answer["verdicts"]
+        if given is None or len(given) != len(program.tests):
+            raise LinkLostError("the program could not be judged to its end")
+        verdicts = tuple(
+            TestVerdict(test.name, Status(status), str(detail), None if cpu is None else float(cpu))
+            for test, (status, detail, cpu) in zip(program.tests, given, strict=True)
+        )
+    return Execution(
+        verdicts=verdicts,
+        setup_error=answer["setup_error"],
+        output=str(answer["output"]),
+        cpu_s=float(answer["cpu_s"]),
+        wall_s=float(answer["wall_s"]),
+    )

@@ -1,0 +1,106 @@
+"""Decide, before any program runs, how programs are confined here.
+
+The supervisor refuses to start if it is not enough for the tier that the evaluator asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any
+
+from recode_supervisor import linux, seccomp, zygote
+
+_SYSTEM = (
+    "/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/alternatives",
+    "/etc/nsswitch.conf", "/etc/ssl", "/etc/os-release",
+)  # fmt: skip
+_FACTS_OF_THE_MACHINE = (
+    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version",
+    "/sys/devices/system/cpu", "/sys/kernel/mm/transparent_hugepage",
+)  # fmt: skip
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
+_RANDOM = ("/dev/random", "/dev/urandom")
+
+
+def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
+    """Turn the evaluator's configuration into settings; also return what was found.
+
+    Raises:
+        OSError: a protection that the configuration requires cannot be had here.
+    """
+    settings = zygote.Settings(work=config["work"], other_processes=config.get("processes", 0))
+    if config["tier"] == "none":
+        settings.seccomp = False
+        return settings, {"tier": "none"}
+    seccomp.zygote_filter()  # raises where there is no table for this machine
+    capabilities = linux.effective_capabilities()
+    may_change_user = all(capabilities >> bit & 1 for bit in (linux.CAP_SETUID, linux.CAP_SETGID))
+    if config.get("uid") is not None and may_change_user:
+        settings.uid = int(config["uid"])
+    elif config.get("uid_required"):
+        raise OSError(errno.EPERM, "the sandbox may not change the user id of programs")
+    if settings.uid is not None:
+        _own_work(settings, capabilities)
+    abi = linux.landlock_abi()
+    if config.get("landlock_files"):
+        if abi < 1:
+            raise OSError(errno.ENOSYS, "this kernel offers no Landlock")
+        rules = _rules(settings.work)
+        if settings.uid is not None and not _readable_by_others():
+            # Programs lose root's right to look into private folders like /root, where this Python
+            # lives. They keep this one right; Landlock limits what they can use it on.
+            settings.keep_capabilities = 1 << linux.CAP_DAC_READ_SEARCH
+            if not capabilities & settings.keep_capabilities:
+                raise OSError(errno.EACCES, f"other users cannot read {sys.prefix}")
+        settings.ruleset = _out_of_the_way(linux.landlock_ruleset(abi, rules))
+    elif settings.uid is None and abi >= 6:
+        settings.ruleset = _out_of_the_way(linux.landlock_ruleset(abi, None))
+    settings.guard_signals = settings.uid is None and abi < 6
+    return settings, {"landlock": abi, "own_uid": settings.uid is not None}
+
+
+def _own_work(settings: zygote.Settings, capabilities: int) -> None:
+    """Make the work directory usable for the slot's user id."""
+    if capabilities & 1:  # CAP_CHOWN
+        os.chown(settings.work, settings.uid or 0, settings.uid or 0)
+        os.chmod(settings.work, 0o700)  # noqa: PTH101
+    else:  # a tmpfs of its own that root of the container made
+        os.chmod(settings.work, 0o1777)  # noqa: PTH101, S103
+
+
+def _out_of_the_way(handle: int) -> int:
+    os.dup2(handle, zygote.RULESET, inheritable=False)
+    os.close(handle)
+    return zygote.RULESET
+
+
+def _python_folders() -> set[str]:
+    folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path}
+    folders.add(os.path.dirname(os.path.realpath(sys.executable)))  # noqa: PTH120
+    return {os.path.realpath(folder) for folder in folders if folder} | {f for f in folders if f}
+
+
+def _rules(work: str) -> dict[str, int]:
+    look = linux.READ | linux.EXECUTE
+    rules = dict.fromkeys((*_SYSTEM, *_python_folders()), look)
+    rules.update(dict.fromkeys((*_FACTS_OF_THE_MACHINE, *_RANDOM), linux.READ))
+    rules.update(dict.fromkeys(_DEVICES, linux.READ | (1 << 1)))
+    rules[work] = linux.READ | linux.WRITE
+    return rules
+
+
+def _readable_by_others() -> bool:
+    """True if everybody may enter the folders of this Python."""
+    for folder in _python_folders():
+        path = folder
+        while path not in {"/", ""}:
+            try:
+                if not os.stat(path).st_mode & 0o001:  # noqa: PTH116
+                    return False
+            except OSError:
+                return False
+            path = os.path.dirname(path)  # noqa: PTH120
+    return True

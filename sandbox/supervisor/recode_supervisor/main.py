@@ -1,0 +1,210 @@
+"""The supervisor's main loop: requests in, results out, one JSON object a line.
+
+First line in: the settings. First line out: `hello` (or `fatal`). Then one program at a time. While
+a program runs, a `beat` every few seconds says that the supervisor is alive. The end of the input
+is the end of the evaluator: everything is killed and the supervisor exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from recode_supervisor import attempt, colony, confinement, linux, wipe, zygote
+
+_BEAT_S = 5.0
+_SHUTDOWN_S = 10.0
+_CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), 127) if c not in (9, 10)}
+
+
+class _HungUpError(Exception):
+    """The evaluator is gone."""
+
+
+class Lines:
+    """Lines from standard input, read without Python's buffers: forks must not inherit them."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def next(self) -> bytes:
+        """Wait for a line; empty at the end of the input."""
+        while True:
+            data = os.read(0, 1 << 20)
+            if not data:
+                return b""
+            head, newline, rest = data.partition(b"\n")
+            self._parts.append(head)
+            if newline:
+                line = b"".join(self._parts)
+                self._parts = [rest] if rest else []
+                return line
+
+
+def say(message: dict[str, Any]) -> None:
+    """Write one line to the evaluator."""
+    data = json.dumps(message).encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
+
+
+class Supervisor:
+    """Runs the programs that come in, with one colony of zygotes and one work directory."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._settings, self._facts = confinement.decide(config)
+        self._colony = colony.Colony(self._settings)
+        self._output = os.memfd_create("output")
+        self._last_beat = 0.0
+        self._hung_up = select.poll()
+        self._hung_up.register(0, 0)
+        self._clean = wipe.wipe(self._settings.work, self._settings.uid)
+
+    def hello(self, libraries: list[str]) -> dict[str, Any]:
+        """What the evaluator wants to know before it sends anything."""
+        return {
+            "hello": 1,
+            "python": platform.python_version(),
+            "libraries": _versions(libraries),
+            **self._facts,
+        }
+
+    def tick(self) -> None:
+        """Say that the supervisor is alive; notice that the evaluator is not."""
+        now = time.monotonic()
+        if now - self._last_beat > _BEAT_S:
+            self._last_beat = now
+            say({"beat": 1})
+        if self._hung_up.poll(0):
+            raise _HungUpError
+
+    def handle(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Run one program; the answer has `recycle` set if this supervisor must not go on."""
+        started = time.monotonic()
+        self._last_beat = started
+        request = attempt.Request(**message["program"])
+        one_each = message["isolation"] == "test"
+        home = self._colony.zygote_for(tuple(message["libraries"]), self.tick)
+        verdicts: dict[int, attempt.Verdict] = {}
+        cpu_s, output, setup_error = 0.0, b"", None
+        missing = list(range(len(request.tests)))
+        first = True
+        while (missing or first) and setup_error is None:
+            chosen = missing[:1] if one_each else missing
+            outcome = attempt.Attempt(home, request, chosen, self._output).run(self.tick)
+            cpu_s += outcome.cpu_s
+            output = (output + self._take_output(request.output))[-request.output :]
+            self._clean = wipe.wipe(self._settings.work, self._settings.uid) and outcome.clean
+            verdicts.update(outcome.verdicts)
+            if outcome.hopeless:
+                last = verdicts[chosen[0]] if chosen else ("failed", "", None)
+                verdicts.update({i: (last[0], last[1], None) for i in missing if i not in verdicts})
+            if outcome.setup_error is not None:
+                if first:
+                    setup_error = outcome.setup_error
+                else:  # it worked a moment ago: the program broke something, not the data
+                    detail = f"the set-up failed when it was run again: {outcome.setup_error}"
+                    verdicts.update(dict.fromkeys(missing, ("failed", detail, None)))
+            first = False
+            missing = [i for i in missing if i not in verdicts]
+            if not self._clean:
+                break
+        return {
+            "verdicts": [verdicts[i] for i in sorted(verdicts)] if not missing else None,
+            "setup_error": setup_error,
+            "output": output.decode("utf-8", "backslashreplace").translate(_CONTROL),
+            "cpu_s": cpu_s,
+            "wall_s": time.monotonic() - started,
+            "recycle": not self._clean,
+        }
+
+    def _take_output(self, limit: int) -> bytes:
+        size = os.fstat(self._output).st_size
+        if not size:
+            return b""
+        data = os.pread(self._output, limit, max(0, size - limit))
+        os.ftruncate(self._output, 0)
+        os.lseek(self._output, 0, os.SEEK_SET)
+        return data
+
+    def close(self) -> None:
+        """End every process below this one and empty the work directory."""
+        self._colony.close()
+        deadline = time.monotonic() + _SHUTDOWN_S
+        patience = time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            try:
+                ended, _ = os.waitpid(-1, zygote.WALL | os.WNOHANG)
+            except ChildProcessError:
+                break
+            if not ended:
+                if time.monotonic() > patience:
+                    _kill_children()
+                time.sleep(0.005)
+        wipe.wipe(self._settings.work, self._settings.uid)
+
+
+def _kill_children() -> None:
+    for entry in os.listdir("/proc/self/task"):  # noqa: PTH208
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{entry}/children") as pids:  # noqa: PTH123
+            for pid in pids.read().split():
+                with contextlib.suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+
+def _versions(libraries: list[str]) -> dict[str, str]:
+    from importlib import metadata
+
+    found = {}
+    for name in libraries:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def main() -> NoReturn:
+    """Serve until the input ends. Exit status 0: done or hung up; 1: could not go on."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.path[:] = [entry for entry in sys.path if entry not in {"", _folder()}]
+    lines = Lines()
+    config = json.loads(lines.next() or b"{}")
+    try:
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        supervisor = Supervisor(config)
+    except OSError as problem:
+        say({"fatal": str(problem)})
+        os._exit(1)
+    say(supervisor.hello(config.get("report", [])))
+    status = 0
+    try:
+        while line := lines.next():
+            answer = supervisor.handle(json.loads(line))
+            say(answer)
+            if answer["recycle"]:
+                break
+    except _HungUpError:
+        pass
+    except (colony.LostError, attempt.SandboxBrokenError) as problem:
+        status = 1
+        with contextlib.suppress(OSError):
+            say({"fatal": str(problem)})
+    except BrokenPipeError:
+        pass
+    finally:
+        supervisor.close()
+        os._exit(status)
+
+
+def _folder() -> str:
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120

@@ -1,0 +1,93 @@
+"""Empty the work directory between two programs, whatever the last one left in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+
+def is_empty(path: str) -> bool:
+    """True if the directory can be read and holds nothing."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
+def wipe(path: str, uid: int | None) -> bool:
+    """Empty the directory, as the user id that owns what is in it; return whether it is empty now.
+
+    Runs in a process of its own: the supervisor may not have the right to read or delete those
+    files, and a very deep tree or a huge directory must not hurt it.
+    """
+    if is_empty(path):
+        return True
+    helper = os.fork()
+    if helper == 0:
+        try:
+            if uid is not None:
+                os.setgroups([])
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            _empty(handle)
+        finally:
+            os._exit(0)
+    os.waitpid(helper, 0)
+    return is_empty(path)
+
+
+def _empty(handle: int) -> None:
+    """Delete everything in the directory `handle`, without recursion and without long paths.
+
+    Subdirectories are moved up into the top directory before they are emptied, so that a tree of
+    any depth costs only one descriptor at a time.
+    """
+    counter = 0
+    while True:
+        with os.scandir(handle) as entries:
+            names = [entry.name for entry in entries]
+        if not names:
+            return
+        removed = 0
+        for name in names:
+            try:
+                if stat.S_ISDIR(os.lstat(name, dir_fd=handle).st_mode):
+                    counter = _flatten(handle, name, counter)
+                    os.rmdir(name, dir_fd=handle)
+                else:
+                    os.unlink(name, dir_fd=handle)
+                removed += 1
+            except OSError:
+                continue
+        if not removed:
+            return
+
+
+def _flatten(top: int, name: str, counter: int) -> int:
+    """Unlink the files in top/name and move its subdirectories to top; return the new counter."""
+    with contextlib.suppress(OSError):
+        os.chmod(name, 0o700, dir_fd=top)
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        with os.scandir(inner) as entries:
+            children = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for child, is_directory in children:
+            if is_directory:
+                with contextlib.suppress(OSError):  # moving a directory writes to its ".."
+                    os.chmod(child, 0o700, dir_fd=inner)
+                while True:
+                    counter += 1
+                    target = f".{counter:x}"
+                    try:
+                        os.lstat(target, dir_fd=top)
+                    except FileNotFoundError:
+                        break
+                os.rename(child, target, src_dir_fd=inner, dst_dir_fd=top)
+            else:
+                os.unlink(child, dir_fd=inner)
+    finally:
+        os.close(inner)
+    return counter

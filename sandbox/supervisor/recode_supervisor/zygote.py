@@ -1,0 +1,171 @@
+"""A zygote: a process with a set of libraries loaded and used once, which forks the programs.
+
+It never sees a program: source and tests travel over the program's own socket after the fork, so no
+program can find those of another in inherited memory. It is the reaper of everything the program
+starts; when `waitpid` says `ECHILD`, nothing of it is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import NoReturn
+
+from recode_supervisor import linux, runner, seccomp, warmup, wire
+
+WALL = 0x40000000
+"""`__WALL`: also wait for children made by clone(2) with an unusual exit signal."""
+_CLEAN_UP_S = 10.0
+_GRACE_S = 0.2
+RULESET = 100
+"""The descriptor of the Landlock ruleset: out of the way of those that programs get."""
+REPORT = struct.Struct("=iidQ?")
+"""After a program: exit status or -1, signal or 0, CPU seconds, peak bytes, clean."""
+
+
+@dataclass
+class Settings:
+    """How programs are confined; decided once, before any of them runs."""
+
+    uid: int | None = None
+    """The slot's own user id; `None` where the supervisor cannot change it."""
+    keep_capabilities: int = 0
+    seccomp: bool = True
+    guard_signals: bool = False
+    ruleset: int = -1
+    other_processes: int = 0
+    address_space: int = 0
+    work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
+
+
+def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings) -> NoReturn:
+    """Load the libraries, say so, then fork programs until the supervisor hangs up."""
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    loaded = warmup.load(libraries)
+    if settings.seccomp:
+        seccomp.install(seccomp.zygote_filter())
+    gc.collect()
+    gc.freeze()
+    huge = linux.collapse_heap()
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+        pages = [int(part) for part in statm.read().split()]
+    settings.address_space = pages[0] * os.sysconf("SC_PAGE_SIZE")
+    control.send(f"{os.getpid()} {(pages[1] - pages[2]) * 4096} {huge} {','.join(loaded)}".encode())
+    child = 0
+    while True:
+        request, handles, _, _ = socket.recv_fds(control, 256, 2)
+        if not request:
+            if child:
+                _end(child, settings)
+            os._exit(0)
+        if request[:1] == b"F":
+            child = _fork(control, request, handles, settings)
+            for handle in handles:
+                os.close(handle)
+            control.send(struct.pack("=i", child))
+        elif request[:1] in {b"K", b"W"}:
+            if request[:1] == b"W":
+                _wait_for_exit(child)
+            report = _end(child, settings)
+            child = 0
+            control.send(report)
+
+
+def _fork(control: socket.socket, request: bytes, handles: list[int], settings: Settings) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    channel_handle, output = handles
+    try:
+        _, cpu_s, memory, file_bytes, processes = wire.FORK.unpack(request)
+        control.detach()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.dup2(channel_handle, 3, inheritable=False)
+        os.closerange(4, RULESET)
+        os.closerange(RULESET + 1, 4096)
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
+        try:
+            runner.confine(settings, cpu_s, memory, file_bytes, processes)
+            os.chdir(settings.work)
+        except BaseException as problem:  # noqa: BLE001 - any failure here must stop the program
+            channel.send(wire.BROKEN + repr(problem).encode()[:900])
+            os._exit(1)
+        runner.run(channel)
+    finally:
+        os._exit(1)
+
+
+def _wait_for_exit(pid: int) -> None:
+    """Its socket is closed: give it a moment to die by itself, so that the status tells why."""
+    deadline = time.monotonic() + _GRACE_S
+    while time.monotonic() < deadline:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        time.sleep(0.001)
+
+
+def _end(pid: int, settings: Settings) -> bytes:
+    """Kill the program and all it started; prove that nothing is left."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, WALL)
+    clean = True
+    deadline = time.monotonic() + _CLEAN_UP_S
+    cpu_s = usage.ru_utime + usage.ru_stime
+    while True:
+        try:
+            other, _, more = os.wait4(-1, WALL | os.WNOHANG)
+        except ChildProcessError:
+            break
+        if other:
+            cpu_s += more.ru_utime + more.ru_stime
+            continue
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        if settings.uid is not None:
+            kill_all_of(settings.uid)
+        if time.monotonic() > deadline:
+            clean = False
+            break
+        time.sleep(0.001)
+    code = os.waitstatus_to_exitcode(status)
+    peak = usage.ru_maxrss * 1024
+    return REPORT.pack(code if code >= 0 else -1, -code if code < 0 else 0, cpu_s, peak, clean)
+
+
+def kill_all_of(uid: int) -> None:
+    """Kill every process of a slot's user id (one system call, so no fork can slip through)."""
+    helper = os.fork()
+    if helper == 0:
+        with contextlib.suppress(BaseException):
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(helper, WALL)
+
+
+def start(
+    libraries: tuple[str, ...], settings: Settings, control: socket.socket, nursery: socket.socket
+) -> int:
+    """Fork a zygote; return its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            nursery.close()
+            os.setpgid(0, 0)
+            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+            serve(control, libraries, settings)
+        except BaseException as problem:  # noqa: BLE001
+            sys.__excepthook__(type(problem), problem, problem.__traceback__)
+        finally:
+            os._exit(1)
+    return pid
