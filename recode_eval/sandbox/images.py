@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,9 @@ _LIBRARIES = "recode-eval.libraries"
 
 IMAGE_PYTHON = "/opt/recode-eval/python/bin/python"
 IMAGE_SUPERVISOR = "/opt/recode-eval/supervisor"
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_DOCKERS_OWN = re.compile(r"\s*(Step \d+/\d+ :|--->|Removing intermediate|Removed intermediate)")
 
 _PROBE = """
 import json, os, platform, sys
@@ -300,18 +304,13 @@ class _Builder:
     def _probe(self, log: BuildLog) -> tuple[Target, str]:
         """Ask the base image which wheels it can run."""
         from docker.errors import DockerException
+        from requests.exceptions import RequestException
 
         try:
-            raw = self._client.containers.run(
-                self._base,
-                ["python3", "-c", _PROBE],
-                entrypoint=[],
-                network_mode="none",
-                remove=True,
-            )
+            raw = self._run_python(_PROBE)
             facts = json.loads(raw)
             log.write(f"base image {self._base}: {facts}")
-        except (DockerException, ValueError) as error:
+        except (DockerException, RequestException, ValueError) as error:
             raise log.error(
                 f"python3 does not run in the base image {self._base}: {_cause(error)}",
                 fix="choose a base image with python3, pip and venv",
@@ -332,6 +331,21 @@ class _Builder:
         glibc = (int(libc[0]), int(libc[1]))
         target = Target((python[0], python[1]), str(facts["machine"]), glibc)
         return target, str(facts["python"])
+
+    def _run_python(self, code: str) -> bytes:
+        """What the base image's own Python prints."""
+        # Not `containers.run(remove=True)`: if the start fails, it leaves the container behind.
+        container = self._client.containers.create(
+            self._base, ["python3", "-c", code], entrypoint=[], network_mode="none"
+        )
+        try:
+            container.start()
+            if container.wait(timeout=120)["StatusCode"] != 0:
+                raise ValueError(container.logs(stdout=False).decode(errors="replace"))
+            output: bytes = container.logs(stderr=False)
+            return output
+        finally:
+            container.remove(force=True)
 
     def _pull(self, log: BuildLog) -> str:
         from docker.errors import DockerException
@@ -413,5 +427,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _build_cause(output: list[str]) -> str:
-    """Docker's own last line only says that a command failed; the one before says why."""
-    return last_line("".join(output[:-1])) or last_line("".join(output))
+    """What the failed command printed; Docker's own last line only says that it failed."""
+    text = _ESCAPES.sub("", "".join(output[:-1]))
+    lines = [line for line in text.splitlines() if not _DOCKERS_OWN.match(line)]
+    return last_line("\n".join(lines)) or last_line("".join(output))

@@ -112,7 +112,9 @@ def _build(environment: Environment, root: Path, notify: Callable[[str], None]) 
             "base_prefix": sys.base_prefix,
             "libraries": {pin.name: pin.version for pin in pins},
         }
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        _write(new / MANIFEST, json.dumps(manifest, indent=1))
+        settings = new / "pyvenv.cfg"
+        _write(settings, settings.read_text(encoding="utf-8").replace(str(new), str(root)))
         if root.exists():  # from a build that was killed while it was being removed
             shutil.rmtree(root)
         new.rename(root)
@@ -159,6 +161,12 @@ def _compile(new: Path, root: Path, log: BuildLog) -> None:
         log.run([*command, str(new / "lib")])
     except StepError as error:
         log.write(f"compileall: {error.cause}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that other users may read, whatever the umask is."""
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)
 
 
 def _cores() -> int:

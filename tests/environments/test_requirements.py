@@ -1,0 +1,138 @@
+"""The files of pins: exact, complete, and their hash decides what is rebuilt."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.sandbox import requirements
+from recode_eval.sandbox.environments import Environment, environment_names, get_environment
+from recode_eval.sandbox.requirements import Pin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PYTHONS = [(3, 11), (3, 12), (3, 13), (3, 14)]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Environment]:
+    """Read an environment `mini` made of the given files instead of the shipped ones."""
+
+    def read_files(text: str, **others: str) -> Environment:
+        folder = tmp_path / "requirements"
+        folder.mkdir(exist_ok=True)
+        for name, content in {"mini": text, **others}.items():
+            (folder / f"{name}.txt").write_text(content, encoding="utf-8")
+        monkeypatch.setattr(requirements, "resource_dir", lambda _name: tmp_path)
+        return get_environment("mini")
+
+    return read_files
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("name", environment_names())
+def test_every_environment_pins_the_same_packages_for_every_python(
+    name: str, python: tuple[int, int]
+) -> None:
+    environment = get_environment(name)
+    pins = environment.pins_for(python)
+    assert {pin.name for pin in pins} == {pin.name for pin in environment.pins}
+    assert {name.partition(".")[0] for name in environment.imports} <= {pin.name for pin in pins}
+
+
+@pytest.mark.parametrize("python", [(3, 11), (3, 12)])
+def test_the_benchmarks_own_versions_are_used_where_they_exist(python: tuple[int, int]) -> None:
+    versions = {pin.name: pin.version for pin in get_environment("arena").pins_for(python)}
+    assert versions["numpy"] == "1.26.4"
+    assert versions["pandas"] == "2.2.2"
+    assert versions["sympy"] == "1.12"
+    assert versions["scipy"] == "1.13.0"
+    assert versions["torch"] == "2.13.0+cpu"
+
+
+def test_arena_holds_all_of_mini() -> None:
+    assert set(get_environment("mini").pins) < set(get_environment("arena").pins)
+
+
+def test_an_unknown_environment_is_named_together_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'nope'.*mini, arena"):
+        get_environment("nope")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy",
+        "numpy>=1.26",
+        "numpy==1.*",
+        "numpy==1.26.4 ; sys_platform == 'linux'",
+        "numpy==1.26.4 ; python_version <= '3.12'",
+        "--extra-index-url https://example.org/simple",
+        "git+https://example.org/numpy.git",
+        "numpy @ file:///tmp/numpy.whl",
+        "-r ../../etc/passwd",
+        "numpy==1.26.4 pandas==2.2.2",
+    ],
+)
+def test_anything_but_an_exact_pin_is_an_error_with_its_line(
+    read: Callable[..., Environment], line: str
+) -> None:
+    with pytest.raises(DataError, match=r"mini\.txt:2: not an exact pin"):
+        read(f"six==1.17.0\n{line}\n")
+
+
+def test_two_pins_for_one_python_are_an_error_of_that_python_only(
+    read: Callable[..., Environment],
+) -> None:
+    environment = read('a_b==1\nA-b==2 ; python_version >= "3.13"\n')
+    assert [pin.version for pin in environment.pins_for((3, 12))] == ["1"]
+    with pytest.raises(DataError, match=r"pinned twice for Python 3\.13"):
+        environment.pins_for((3, 13))
+
+
+def test_files_that_include_each_other_are_an_error(read: Callable[..., Environment]) -> None:
+    with pytest.raises(DataError, match="includes itself"):
+        read("-r other.txt\n", other="-r mini.txt\n")
+
+
+def test_a_missing_included_file_is_an_error(read: Callable[..., Environment]) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read("-r gone.txt\n")
+
+
+def test_the_key_follows_the_pins_and_nothing_else(read: Callable[..., Environment]) -> None:
+    key = read("a==1\nb==2\n").key
+    assert read("# said differently\n\na==1   # here\nb==2").key == key
+    assert read("-r other.txt\nb==2", other="a==1").key == key
+    assert read("a==1\nb==3\n").key != key
+    assert read('a==1\nb==2 ; python_version < "3.13"\n').key != key
+
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}", fullmatch=True)
+versions = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}(\.post[0-9]|\+cpu|rc1)?", fullmatch=True)
+pins = st.builds(Pin, names, versions) | st.builds(
+    Pin, names, versions, st.sampled_from(["<", ">="]), st.sampled_from(PYTHONS)
+)
+
+
+@given(pin=pins)
+def test_a_pin_that_is_written_reads_back_as_itself(
+    pin: Pin, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("pins") / "one.txt"
+    path.write_text(f"{pin}\n", encoding="utf-8")
+    assert requirements._read(path, ()) == (pin,)
+
+
+@given(pin=pins)
+def test_a_marker_splits_the_pythons_at_one_point(pin: Pin) -> None:
+    applies = [pin.applies(python) for python in PYTHONS]
+    assert len(list(itertools.groupby(applies))) <= 2
+    assert all(applies) or pin.operator != ""
