@@ -30,9 +30,18 @@ _LAYOUT = frozenset(
         tokenize.ENDMARKER,
     }
 )
+_NO_OPERATORS = frozenset("$?!`")
 # Python 3.12 splits an f-string into tokens; its inner lines belong to it all the same.
 _FSTRING_START = getattr(tokenize, "FSTRING_START", None)
 _FSTRING_END = getattr(tokenize, "FSTRING_END", None)
+_TOKENISER_ERRORS = (
+    tokenize.TokenError,
+    SyntaxError,
+    ValueError,
+    RecursionError,
+    MemoryError,
+    SystemError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +61,12 @@ def normalise(code: str) -> str:
     that stood before a removed comment goes with it. Lines end with line feeds, the last one with
     nothing. Code that cannot be tokenised, or longer than `MAX_CODE_CHARS`, is returned unchanged.
     """
-    if len(code) > MAX_CODE_CHARS:
+    if len(code) > MAX_CODE_CHARS or "\0" in code:  # NUL bytes crash the tokeniser of Python 3.12
         return code
     lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     try:
         kept = _cut_comments(lines)
-    except (tokenize.TokenError, SyntaxError, ValueError, RecursionError, MemoryError):
+    except _TOKENISER_ERRORS:
         return code
     return "\n".join(
         line
@@ -75,7 +84,11 @@ def _cut_comments(lines: list[str]) -> set[int]:
     comments: list[tuple[int, int, int]] = []
     for token in tokenize.generate_tokens(source.readline):
         (row, column), (end_row, end_column) = token.start, token.end
-        if token.type == tokenize.ERRORTOKEN:
+        # Python 3.12 calls a stray "$" an operator; "!" is one inside of an f-string only.
+        stray = token.type == tokenize.OP and token.string in _NO_OPERATORS
+        if token.type == tokenize.ERRORTOKEN or (
+            stray and not (fstring_rows and token.string == "!")
+        ):
             raise tokenize.TokenError(f"not Python at {row}:{column}")
         if token.type == tokenize.COMMENT:
             comments.append((row, column, end_column))
