@@ -61,7 +61,7 @@ def _need(what: str, missing: str | None) -> None:
 @functools.cache
 def _why_no_docker() -> str | None:
     from recode_eval.sandbox.base import SandboxUnavailableError
-    from recode_eval.sandbox.images import docker_client
+    from recode_eval.sandbox.daemon import docker_client
 
     try:
         docker_client(timeout_s=20).close()

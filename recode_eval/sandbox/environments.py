@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 from recode_eval.sandbox.buildlog import cache_dir, stale_temporary_dirs
+from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.images import (
     LABEL,
     LIBRARIES_REPOSITORY,
     STAGE_LABEL,
     ImageInfo,
-    docker_client,
     ensure_image,
     is_current,
 )

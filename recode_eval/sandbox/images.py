@@ -7,7 +7,6 @@ are made from, so an image is rebuilt exactly when something in it would be diff
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.resources import resource_dir
-from recode_eval.sandbox.base import SandboxUnavailableError
 from recode_eval.sandbox.buildlog import (
     BuildLog,
     StepError,
@@ -26,6 +24,7 @@ from recode_eval.sandbox.buildlog import (
     locked,
     temporary_dir,
 )
+from recode_eval.sandbox.daemon import cause_of, docker_client
 from recode_eval.sandbox.requirements import environment_names, get_environment
 from recode_eval.sandbox.wheelhouse import Target, download
 
@@ -85,42 +84,6 @@ class ImageInfo:
     libraries: Mapping[str, str]
     supervisor: str = IMAGE_SUPERVISOR
     """Folder in the image with the content of `sandbox/supervisor*`."""
-
-
-def docker_client(timeout_s: float = 60) -> docker.DockerClient:
-    """A client of the daemon that the `docker` command would talk to (DOCKER_HOST, contexts).
-
-    Raises:
-        SandboxUnavailableError: no daemon answers.
-    """
-    import docker
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        if os.environ.get("DOCKER_HOST"):
-            client = docker.from_env(timeout=int(timeout_s))
-        else:
-            client = docker.DockerClient(base_url=_context_host(), timeout=int(timeout_s))
-        client.ping()
-    except (DockerException, RequestException, OSError) as error:
-        raise SandboxUnavailableError(
-            f"no Docker daemon answers ({_cause(error)}); install and start it (Debian/Ubuntu: "
-            "apt-get install docker.io), join the 'docker' group and log in again if it runs, or "
-            "choose another --sandbox"
-        ) from error
-    return client
-
-
-def _context_host() -> str | None:
-    """The address in the docker command's current context; None means the usual socket."""
-    from docker.context import ContextAPI
-
-    with contextlib.suppress(Exception):  # a broken context file is not worth failing for
-        context: Any = ContextAPI.get_current_context()
-        if context is not None and context.Host:
-            return str(context.Host)
-    return None
 
 
 def base_image_name(argument: str | None = None) -> str:
@@ -299,7 +262,7 @@ class _Builder:
                 if "error" in event:
                     raise StepError(_build_cause(output), "".join(output))
         except (DockerException, RequestException) as error:
-            raise StepError(_cause(error), "".join(output)) from error
+            raise StepError(cause_of(error), "".join(output)) from error
 
     def _probe(self, log: BuildLog) -> tuple[Target, str]:
         """Ask the base image which wheels it can run."""
@@ -312,7 +275,7 @@ class _Builder:
             log.write(f"base image {self._base}: {facts}")
         except (DockerException, RequestException, ValueError) as error:
             raise log.error(
-                f"python3 does not run in the base image {self._base}: {_cause(error)}",
+                f"python3 does not run in the base image {self._base}: {cause_of(error)}",
                 fix="choose a base image with python3, pip and venv",
             ) from error
         python = tuple(int(part) for part in str(facts["python"]).split(".")[:2])
@@ -357,7 +320,7 @@ class _Builder:
         except (DockerException, RequestException) as error:
             script = self._folder / "base-image"
             raise log.error(
-                f"the base image {self._base} is not here and cannot be fetched: {_cause(error)}",
+                f"the base image {self._base} is not here and cannot be fetched: {cause_of(error)}",
                 fix=f"without a registry, make one: `sh {script}`, then "
                 f"`export {BASE_IMAGE_VARIABLE}=recode-eval-base:bookworm`",
             ) from error
@@ -415,15 +378,6 @@ def _reference(name: str) -> tuple[str, str | None]:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0\0".join(parts).encode()).hexdigest()
-
-
-def _cause(error: BaseException) -> str:
-    """One line of an exception of Docker's client, which nests them deeply."""
-    explanation = getattr(error, "explanation", None) or getattr(error, "stderr", None)
-    if isinstance(explanation, bytes):
-        explanation = explanation.decode(errors="replace")
-    lines = str(explanation or error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 def _build_cause(output: list[str]) -> str:

@@ -15,8 +15,9 @@ import pytest
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox import environments, images
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.environments import ImageInfo, ensure_image, get_environment, prune
-from recode_eval.sandbox.images import docker_client, supervisor_files
+from recode_eval.sandbox.images import supervisor_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +172,7 @@ def test_prune_removes_outdated_images_and_keeps_current_ones(
         client.images.build(
             fileobj=io.BytesIO(f"FROM {mini.tag}\n".encode()),
             tag=tag,
+            rm=True,
             labels={**content, images.LABEL: "mini"},
         )
 
