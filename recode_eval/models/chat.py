@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EMPTY_THINK: Final = re.compile(r"<think>\s*</think>\s*\Z")
 _OPEN_THINK: Final = re.compile(r"<think>\s*\Z")
+_UNFINISHED: Final = "\ufffd"
 _CONTEXT_TOKENS: Final = 8
 """Prompt tokens decoded along with a completion, so that its first space or byte is not lost."""
 
@@ -39,7 +40,8 @@ class PromptEncoder:
         if not self.has_template:
             return self._encode_plain(prompt)
         # The template writes the special tokens itself; a second BOS would change the prompt.
-        ids = self.tokenizer(self.render(prompt), add_special_tokens=False)["input_ids"]
+        text = well_formed(self.render(prompt))
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [int(token) for token in ids]
 
     def render(self, prompt: Prompt) -> str:
@@ -56,11 +58,15 @@ class PromptEncoder:
             return text
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
-        """The text of a completion: what `ids` add to the text of the prompt."""
+        """The text of a completion: what `ids` add to the text of the prompt.
+
+        A character of which only the first bytes were generated is dropped (as vLLM does).
+        """
         context = list(prompt_ids[-_CONTEXT_TOKENS:])
         before = self._decode(context)
         whole = self._decode([*context, *ids])
-        return whole.removeprefix(before) if whole.startswith(before) else self._decode(list(ids))
+        text = whole.removeprefix(before) if whole.startswith(before) else self._decode(list(ids))
+        return text.rstrip(_UNFINISHED)
 
     def _decode(self, ids: list[int]) -> str:
         # Cleaning up spaces is meant for prose and damages code.
@@ -72,7 +78,7 @@ class PromptEncoder:
     def _encode_plain(self, prompt: Prompt) -> list[int]:
         parts = [message.content for message in prompt.messages]
         text = "\n\n".join([*parts, prompt.prefill] if prompt.prefill else parts)
-        ids = [int(token) for token in self.tokenizer(text)["input_ids"]]
+        ids = [int(token) for token in self.tokenizer(well_formed(text))["input_ids"]]
         if ids and ids[-1] == self.tokenizer.eos_token_id:  # some tokenizers close every text
             ids.pop()
         return ids
@@ -106,6 +112,11 @@ class PromptEncoder:
                 raise _PrefillLostError from error
             raise UsageError(f"the model's chat template refuses the prompt: {error}") from error
         return text
+
+
+def well_formed(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer and no server takes, by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class _PrefillLostError(Exception):

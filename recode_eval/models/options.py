@@ -89,6 +89,11 @@ class ModelOptions:
                 "base_url must look like http://HOST:PORT/v1",
                 self.base_url,
             )
+            if "@" in parts.netloc or parts.query:  # it is stored and shown; a key must not be
+                raise UsageError(
+                    "base_url must not hold a user, a password or a query; put the server's key"
+                    " into the environment variable that api_key_env names"
+                )
 
 
 def _require(condition: bool, rule: str, value: object) -> None:
@@ -109,7 +114,6 @@ _SUPPORTED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
                 "concurrency",
                 "request_timeout",
                 "max_retries",
-                "max_context",
                 "server_prefill",
             }
         ),

@@ -48,21 +48,22 @@ def adapters(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     }
 
 
-@pytest.fixture
+def request_maker(
+    questions: Any = QUESTIONS, samples: Any = (0, 1), prefill: str = PREFILL
+) -> list[Request]:
+    """A request per question, each sample with a seed of its own."""
+    return [
+        Request(
+            f"p{number}",
+            Prompt((Message("system", "You write code."), Message("user", text)), prefill),
+            tuple(samples),
+            tuple(1000 * number + sample for sample in samples),
+        )
+        for number, text in enumerate(questions)
+    ]
+
+
+@pytest.fixture(scope="session")
 def make_requests() -> Callable[..., list[Request]]:
-    """A function that makes a request per question."""
-
-    def make(
-        questions: Any = QUESTIONS, samples: Any = (0, 1), prefill: str = PREFILL
-    ) -> list[Request]:
-        return [
-            Request(
-                f"p{number}",
-                Prompt((Message("system", "You write code."), Message("user", text)), prefill),
-                tuple(samples),
-                tuple(1000 * number + sample for sample in samples),
-            )
-            for number, text in enumerate(questions)
-        ]
-
-    return make
+    """The function `request_maker`."""
+    return request_maker

@@ -100,7 +100,7 @@ def test_fewer_tokens_are_a_prefix(model: Any, make_requests: Requests) -> None:
     short = SamplingParameters(temperature=0.9, top_p=0.95, max_tokens=6)
     long_texts = texts(model.generate(make_requests(), SAMPLED))
     for key, text in texts(model.generate(make_requests(), short)).items():
-        assert long_texts[key].startswith(text.rstrip("\ufffd"))
+        assert long_texts[key].startswith(text)
 
 
 def test_other_seeds_give_other_samples(model: Any, make_requests: Requests) -> None:
@@ -189,7 +189,7 @@ def test_context_limits_the_row_not_the_batch(tiny: Path, make_requests: Request
     for name, completion in limited.items():
         room = context - completion.prompt_tokens
         assert completion.completion_tokens == min(full[name].completion_tokens, room)
-        assert full[name].text.startswith(completion.text.rstrip("\ufffd"))
+        assert full[name].text.startswith(completion.text)
     assert limited["p2"].completion_tokens == 5
     with pytest.raises(UsageError, match="max_context 9999 is more than"):
         load(tiny, max_context=9999)

@@ -1,0 +1,55 @@
+"""Run in the Python of another environment: create one model, serve some calls, print the answers.
+
+Reads a JSON object from standard input: `spec`, `backend`, `options`, and `calls`, each with
+`requests`, `parameters` and, to close the stream early, `take`. Writes one JSON object: `info` and
+`answers`, a list of completions per call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+
+def main() -> None:
+    from recode_eval.errors import RecodeError
+    from recode_eval.models import ModelOptions, SamplingParameters, create_model
+
+    job = json.load(sys.stdin)
+    answers: list[list[dict[str, Any]]] = []
+    try:
+        model = create_model(
+            job["spec"], backend=job["backend"], options=ModelOptions(**job["options"])
+        )
+    except RecodeError as error:
+        json.dump({"error": type(error).__name__, "message": str(error)}, sys.stdout)
+        return
+    try:
+        for call in job["calls"]:
+            parameters = SamplingParameters(**call["parameters"])
+            stream = model.generate([load_request(raw) for raw in call["requests"]], parameters)
+            answers.append([asdict(completion) for completion in islice(stream, call.get("take"))])
+            stream.close()
+        json.dump({"info": asdict(model.info), "answers": answers}, sys.stdout)
+    finally:
+        model.close()
+        model.close()
+
+
+def load_request(raw: dict[str, Any]) -> Any:
+    from recode_eval.models import Message, Prompt, Request
+
+    messages = tuple(Message(**message) for message in raw["prompt"]["messages"])
+    return Request(
+        raw["problem_id"],
+        Prompt(messages, raw["prompt"]["prefill"]),
+        tuple(raw["samples"]),
+        tuple(raw["seeds"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
