@@ -167,17 +167,22 @@ def _last_complete(text: str, opening: str, closing: str) -> str | None:
     return text[start : text.index(closing, start)]
 
 
+def _fenced(block: str) -> str | None:
+    """Return the last fenced Python of a tagged block, whose end also ends a fence left open."""
+    blocks = [f for f in fences(block) if f.may_be_python and f.code.strip()]
+    if closed := [f for f in blocks if f.closed]:
+        return _code_of(closed[-1])
+    return _parsing(blocks[-1].code) if blocks else None
+
+
 def _from_answer(text: str) -> Extraction | None:
     answer = _last_complete(text, ANSWER, END_ANSWER)
     if answer is None:
         return None
     if code := _parsing(answer):
         return Extraction(code, ExtractionMethod.ANSWER, "no fence")
-    blocks = [f for f in fences(answer) if f.may_be_python and f.code.strip()]
-    if closed := [f for f in blocks if f.closed]:
-        return Extraction(_code_of(closed[-1]), ExtractionMethod.ANSWER)
-    if blocks and (code := _parsing(blocks[-1].code)):
-        return Extraction(code, ExtractionMethod.ANSWER, "the fence ends with the answer")
+    if code := _fenced(answer):
+        return Extraction(code, ExtractionMethod.ANSWER)
     if tagged := _from_python_tags(answer):
         return Extraction(tagged.code, ExtractionMethod.ANSWER, "[PYTHON] tags in the answer")
     return Extraction(None, ExtractionMethod.NONE, "the answer block holds no Python code")
@@ -195,10 +200,8 @@ def _from_python_tags(text: str) -> Extraction | None:
 
 def _tagged_code(block: str) -> str | None:
     """Return the code between `[PYTHON]` tags, or None where prose only mentions the tags."""
-    if code := _parsing(block):
+    if code := _parsing(block) or _fenced(block):
         return code
-    if blocks := [f for f in fences(block) if f.closed and f.may_be_python and f.code.strip()]:
-        return _code_of(blocks[-1])
     return _trimmed(block) if "\n" in block.strip() else None
 
 

@@ -98,10 +98,10 @@ def test_an_answer_in_python_tags() -> None:
     check(extract(f"<answer>[PYTHON]\n{CODE}\n[/PYTHON]</answer>"), ExtractionMethod.ANSWER, CODE)
 
 
-def test_a_fence_that_ends_with_the_answer() -> None:
-    found = extract(f"<answer>\n```python\n{CODE}\n</answer>")
-    check(found, ExtractionMethod.ANSWER, CODE)
-    assert "fence ends" in found.detail
+def test_a_fence_that_ends_with_its_block() -> None:
+    cut = f"```python\n{CODE}\n"
+    check(extract(f"<answer>\n{cut}</answer>"), ExtractionMethod.ANSWER, CODE)
+    check(extract(f"[PYTHON]\n{cut}[/PYTHON]"), ExtractionMethod.PYTHON_TAGS, CODE)
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "```python\n```", "```python\n\n \n```", "42 apples"])
@@ -132,6 +132,8 @@ def test_the_first_python_tags_answer_the_question() -> None:
 
 def test_prose_that_mentions_the_tags_is_not_code() -> None:
     text = f"Code goes between [PYTHON] and [/PYTHON] tags.\n[PYTHON]\n{CODE}\n[/PYTHON]"
+    check(extract(text), ExtractionMethod.PYTHON_TAGS, CODE)
+    text = f"Code goes behind a [PYTHON] tag.\n[PYTHON]\n{CODE}\n[/PYTHON]"
     check(extract(text), ExtractionMethod.PYTHON_TAGS, CODE)
     text = f"Code goes between [PYTHON] and [/PYTHON] tags.\n{fence(CODE)}"
     check(extract(text), ExtractionMethod.FENCE, CODE)
@@ -215,6 +217,7 @@ def test_prose_is_not_a_program(text: str) -> None:
 def test_a_fence_that_is_cut_off_counts_if_it_parses_and_nothing_is_complete() -> None:
     check(extract(f"So:\n```python\n{CODE}"), ExtractionMethod.UNCLOSED_FENCE, CODE)
     check(extract(f"So:\n```python\n{CODE}\n    if x"), ExtractionMethod.NONE, None)
+    check(extract("So:\n```js\nx = 1"), ExtractionMethod.NONE, None)
     check(extract(f"{fence(OTHER)}\n```python\n{CODE}"), ExtractionMethod.FENCE, OTHER)
 
 

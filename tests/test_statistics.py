@@ -244,6 +244,16 @@ def test_the_bootstrap_agrees() -> None:
     assert bootstrap != bootstrap_interval(values, clusters, bounds=UNIT, seed=1)
 
 
+def test_the_bootstrap_draws_as_many_as_asked_whatever_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values, clusters = clustered(np.random.default_rng(6), 20)
+    at_once = bootstrap_interval(values, clusters, resamples=500)
+    monkeypatch.setattr("recode_eval.statistics._BOOTSTRAP_CELLS", 20 * 40)
+    assert bootstrap_interval(values, clusters, resamples=500) == at_once
+    assert bootstrap_interval(values, clusters, resamples=499) != at_once
+
+
 def test_the_bootstrap_covers_too() -> None:
     rng = np.random.default_rng(4)
     repetitions = 800
