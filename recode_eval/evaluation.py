@@ -161,8 +161,9 @@ class Run:
         """Generate, judge, and return what the results are computed from.
 
         The sandbox is opened first and only if something must be judged: without one, the run
-        stops before the model costs anything. Without a `model`, stored completions are judged
-        and missing ones left out; `rejudge` ignores stored scores.
+        stops before the model costs anything. It stays open; it is the caller's. Without a
+        `model`, stored completions are judged and missing ones left out; `rejudge` ignores stored
+        scores.
         """
         with RunStore(self.folder) as store:
             completions = self._stored_completions(store)
@@ -180,21 +181,21 @@ class Run:
             try:
                 store.write_manifest(manifest)
                 if missing or unjudged:
-                    with open_sandbox() as sandbox:
-                        manifest["sandbox"] = _sandbox_json(sandbox.info)
-                        store.write_manifest(manifest)
-                        unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
-                        self._work(
-                            store,
-                            sandbox,
-                            scoring,
-                            model,
-                            missing,
-                            unjudged,
-                            completions,
-                            scores,
-                            unscored,
-                        )
+                    sandbox = open_sandbox()
+                    manifest["sandbox"] = _sandbox_json(sandbox.info)
+                    store.write_manifest(manifest)
+                    unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
+                    self._work(
+                        store,
+                        sandbox,
+                        scoring,
+                        model,
+                        missing,
+                        unjudged,
+                        completions,
+                        scores,
+                        unscored,
+                    )
                 manifest["invocations"][-1]["finished"] = provenance.now()
                 store.write_manifest(manifest)
             finally:

@@ -187,7 +187,8 @@ class Judge:
     def _score(
         self, job: _Job, completion: CompletionRecord, extraction: Extraction
     ) -> ScoreRecord:
-        reference = job.problem.answers["reference"]
+        # Extraction strips the end of an answer; the reference is compared the same way.
+        reference = job.problem.answers["reference"].rstrip()
         similarity = similarity_scores(extraction.code, reference)
         setup_errors = [e.setup_error for e in job.executions.values() if e.setup_error]
         return ScoreRecord(

@@ -26,6 +26,10 @@ _PLAIN_NUMBERS = {"es_star", "em_star"}
 """Not shares: shown as they are, from -2 to 2, and not in percent."""
 
 
+_WIDE = 120
+"""Columns of a terminal that has room for all metrics of a breakdown."""
+
+
 def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> None:
     """Print the results of one or several runs on standard output."""
     if as_json:
@@ -50,7 +54,7 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
         "Scores in percent (ES* and EM*: -2 to 2), with 95 % intervals clustered by update"
     )
     table = Table()
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for result in results:
         heading = f"{one_line(result['model']['name'], 40)}\n{result['task']['name']}"
         table.add_column(heading, justify="right", no_wrap=True)
@@ -77,9 +81,11 @@ def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any
     from rich.table import Table
 
     shown = ("pass@1", "upass@1", "test_rate", "es_star")
+    if console.width < _WIDE:
+        shown = shown[:2]
     table = Table()
-    table.add_column(tag.replace("_", " "))
-    table.add_column("problems", justify="right")
+    table.add_column(tag.replace("_", " "), overflow="fold")
+    table.add_column("problems", justify="right", no_wrap=True)
     first = next(iter(groups.values()))["metrics"]
     names = [name for name in shown if name in first]
     for name in names:

@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     import argparse
 
     from recode_eval import report
-    from recode_eval.commands import run
+    from recode_eval.commands import options, run
     from recode_eval.models import create_model
     from recode_eval.progress import create_monitor
 
@@ -49,9 +49,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     [(task, data)] = run.load_tasks(merged)
     answers = {problem.id: problem.answers for problem in data.problems}
     results = []
-    for kind in BASELINES:
-        model = create_model(f"baseline:{kind}", answers=answers)
-        results.append(run.evaluate(merged, task, data, model, monitor))
+    with options.Sandboxes(merged, monitor.note) as sandboxes:
+        for kind in BASELINES:
+            model = create_model(f"baseline:{kind}", answers=answers)
+            results.append(run.evaluate(merged, task, data, model, sandboxes, monitor))
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
     if not arguments.json:
         print(

@@ -296,25 +296,42 @@ def limits(arguments: argparse.Namespace) -> Limits:
     )
 
 
-def sandbox_opener(
-    arguments: argparse.Namespace, task: Task, note: Callable[[str], None]
-) -> Callable[[], Sandbox]:
-    """Return the function that opens the sandbox of a task."""
+class Sandboxes:
+    """The sandboxes of a command: one per environment, opened when first needed."""
 
-    def open_it() -> Sandbox:
+    def __init__(self, arguments: argparse.Namespace, note: Callable[[str], None]) -> None:
+        self._arguments = arguments
+        self._note = note
+        self._open: dict[str, Sandbox] = {}
+
+    def opener(self, task: Task) -> Callable[[], Sandbox]:
+        """Return the function that gives a task's sandbox."""
+        return lambda: self._get(task.spec.environment)
+
+    def _get(self, environment: str) -> Sandbox:
         from recode_eval.sandbox import open_sandbox
 
-        return open_sandbox(
-            arguments.sandbox,
-            environment=task.spec.environment,
-            workers=arguments.workers,
-            isolation=arguments.isolation,
-            allow_unsafe=arguments.i_know_this_is_unsafe,
-            base_image=arguments.base_image,
-            notify=note,
-        )
+        if environment not in self._open:
+            arguments = self._arguments
+            self._open[environment] = open_sandbox(
+                arguments.sandbox,
+                environment=environment,
+                workers=arguments.workers,
+                isolation=arguments.isolation,
+                allow_unsafe=arguments.i_know_this_is_unsafe,
+                base_image=arguments.base_image,
+                notify=self._note,
+            )
+        return self._open[environment]
 
-    return open_it
+    def __enter__(self) -> Sandboxes:
+        """Return this."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close what was opened."""
+        for sandbox in self._open.values():
+            sandbox.close()
 
 
 def model_options(arguments: argparse.Namespace) -> ModelOptions:

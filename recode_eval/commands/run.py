@@ -55,8 +55,9 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     model = create_model(arguments.model, backend=backend, options=model_options, answers=answers)
     results = []
     try:
-        for task, data in loaded:
-            results.append(evaluate(arguments, task, data, model, monitor))
+        with options.Sandboxes(arguments, monitor.note) as sandboxes:
+            for task, data in loaded:
+                results.append(evaluate(arguments, task, data, model, sandboxes, monitor))
     finally:
         model.close()
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
@@ -86,7 +87,12 @@ def load_tasks(arguments: argparse.Namespace) -> list[tuple[Task, TaskData]]:
 
 
 def evaluate(
-    arguments: argparse.Namespace, task: Task, data: TaskData, model: Model, monitor: Monitor
+    arguments: argparse.Namespace,
+    task: Task,
+    data: TaskData,
+    model: Model,
+    sandboxes: options.Sandboxes,
+    monitor: Monitor,
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content."""
     from recode_eval.results import compute_results
@@ -94,7 +100,7 @@ def evaluate(
 
     run = create_run(arguments, task, data, model, monitor)
     monitor.note(f"{task.spec.name}: {_describe(run)}; stored in {run.folder}")
-    outcome = run.execute(model, options.sandbox_opener(arguments, task, monitor.note))
+    outcome = run.execute(model, sandboxes.opener(task))
     results = compute_results(outcome, arguments.k)
     write_json(run.folder / RESULTS, results)
     return {**results, "folder": str(run.folder)}

@@ -45,12 +45,15 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.progress import create_monitor
 
     monitor = create_monitor(quiet=arguments.quiet)
-    results = [_score(folder, arguments, monitor) for folder in arguments.run]
+    with options.Sandboxes(arguments, monitor.note) as sandboxes:
+        results = [_score(folder, arguments, sandboxes, monitor) for folder in arguments.run]
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
     return exit_code(results)
 
 
-def _score(folder: Path, arguments: argparse.Namespace, monitor: Monitor) -> dict[str, Any]:
+def _score(
+    folder: Path, arguments: argparse.Namespace, sandboxes: options.Sandboxes, monitor: Monitor
+) -> dict[str, Any]:
     from recode_eval.results import DEFAULT_KS, compute_results
     from recode_eval.store import MANIFEST, RESULTS, read_json, write_json
 
@@ -61,9 +64,7 @@ def _score(folder: Path, arguments: argparse.Namespace, monitor: Monitor) -> dic
         raise DataError(
             f"{folder / MANIFEST} lacks {error}: not written by this program?"
         ) from error
-    outcome = run.execute(
-        None, options.sandbox_opener(arguments, task, monitor.note), rejudge=arguments.all
-    )
+    outcome = run.execute(None, sandboxes.opener(task), rejudge=arguments.all)
     results = compute_results(outcome, arguments.k or manifest["settings"].get("k") or DEFAULT_KS)
     write_json(folder / RESULTS, results)
     return {**results, "folder": str(folder)}

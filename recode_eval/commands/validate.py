@@ -40,17 +40,18 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
+    sandboxes = options.Sandboxes(arguments, monitor.note)
     for task, data in load_tasks(arguments):
         problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
         label = f"validating {task.spec.name}"
         with (
-            options.sandbox_opener(arguments, task, monitor.note)() as sandbox,
+            sandboxes,
             counting(label, len(problems), quiet=arguments.quiet) as advance,
         ):
             findings = validate(
                 task,
                 problems,
-                sandbox,
+                sandboxes.opener(task)(),
                 options.limits(arguments),
                 repeats=arguments.repeats,
                 on_done=advance,
