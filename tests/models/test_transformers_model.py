@@ -80,7 +80,7 @@ def test_greedy_equals_the_library_unbatched(
         )["input_ids"]
         output = plain.generate(ids, do_sample=False, max_new_tokens=GREEDY.max_tokens)
         new = tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True)
-        assert ours[request.problem_id, 0] == new
+        assert ours[request.problem_id, 0] == new.rstrip("\ufffd")
 
 
 def test_a_sample_does_not_depend_on_its_batch(
@@ -278,7 +278,7 @@ def test_adapter_is_applied(
             input_ids=torch.tensor([ids]), do_sample=False, max_new_tokens=GREEDY.max_tokens
         )
         new = adapted._encoder.decode(ids, output[0, len(ids) :].tolist())
-        assert ours[request.problem_id, 0] == new
+        assert ours[request.problem_id, 0] == new.rstrip("\ufffd")
     assert adapted.info.identity != model.info.identity
     assert adapted.info.identity["adapter"]["path"] == str(path)
 
