@@ -24,7 +24,8 @@ from recode_eval.sandbox.buildlog import (
     locked,
     temporary_dir,
 )
-from recode_eval.sandbox.daemon import cause_of, docker_client
+from recode_eval.sandbox.daemon import cause_of
+from recode_eval.sandbox.daemon import docker_client as docker_client
 from recode_eval.sandbox.requirements import environment_names, get_environment
 from recode_eval.sandbox.wheelhouse import Target, download
 
