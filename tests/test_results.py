@@ -65,9 +65,17 @@ def test_the_table_shows_value_and_interval(
 ) -> None:
     report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
     output = capsys.readouterr().out
-    assert "50.0 [" in output
+    assert "50.0" in output
     assert "no value for pass@5, pass@10, UPass@5, UPass@10 (n = 4 is less than k)" in output
     assert "\x1b" not in output
+
+
+def test_estimates_are_shown_in_percent_with_their_interval() -> None:
+    estimate = {"value": 0.625, "low": 0.5, "high": 0.75}
+    assert report.format_estimate("pass@1", estimate) == "62.5 [50.0, 75.0]"
+    assert report.format_estimate("es_star", estimate) == "0.62 [0.50, 0.75]"
+    assert report.format_estimate("pass@1", {**estimate, "low": None}) == "62.5"
+    assert report.format_estimate("pass@5", None) == "-"
 
 
 def test_hostile_names_are_spelt_out(results: dict, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ after Wu et al., *ReCode*, arXiv 2506.20495. Linear up to the edit distance, whi
 from __future__ import annotations
 
 import io
+import re
 import tokenize
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,8 @@ _LAYOUT = frozenset(
         tokenize.ENDMARKER,
     }
 )
+_MANY_LINES = re.compile(r"\\|\"{3}|'{3}")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _NO_OPERATORS = frozenset("$?!`")
 # Python 3.12 splits an f-string into tokens; its inner lines belong to it all the same.
 _FSTRING_START = getattr(tokenize, "FSTRING_START", None)
@@ -62,8 +65,20 @@ def normalise(code: str) -> str:
     that stood before a removed comment goes with it. Lines end with line feeds, the last one with
     nothing. Code that cannot be tokenised, or longer than `MAX_CODE_CHARS`, is returned unchanged.
     """
+    return _normalised(code, is_program=None)
+
+
+def _normalised(code: str, *, is_program: bool | None) -> str:
     if len(code) > MAX_CODE_CHARS or "\0" in code:  # NUL bytes crash the tokeniser of Python 3.12
         return code
+    if parses(code) if is_program is None else is_program:
+        plain = _without_plain_comments(code)
+        if plain is not None:
+            return plain
+    return _by_tokens(code)
+
+
+def _by_tokens(code: str) -> str:
     lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     try:
         kept = _cut_comments(lines)
@@ -75,6 +90,25 @@ def normalise(code: str) -> str:
         # A blank line behind a backslash ends the statement.
         if row in kept or line.strip() or (row > 1 and lines[row - 2].endswith("\\"))
     )
+
+
+def _without_plain_comments(program: str) -> str | None:
+    """Normalise a program without the tokeniser, ten times as fast; None where that is not sure.
+
+    Where no string spans lines and no quote stands before the first `#` of a line, that `#` starts
+    a comment.
+    """
+    if _MANY_LINES.search(program):
+        return None
+    kept = []
+    for line in _LINE_END.split(program):
+        code, mark, _ = line.partition("#")
+        if mark and ('"' in code or "'" in code):
+            return None
+        text = code.rstrip() if mark else line
+        if text.strip():
+            kept.append(text)
+    return "\n".join(kept)
 
 
 @lru_cache(maxsize=256)
@@ -135,9 +169,10 @@ def similarity_scores(candidate: str | None, reference: str) -> Similarity:
     """Return all four measures; None (no code in the completion) is the worst of each."""
     if candidate is None:
         return Similarity(es=0.0, em=0.0, es_star=NO_PROGRAM, em_star=NO_PROGRAM)
-    ours, theirs = normalise(candidate), _normalised_reference(reference)
-    similarity = _edit_similarity(ours, theirs)
     is_program = parses(candidate)
+    ours = _normalised(candidate, is_program=is_program)
+    theirs = _normalised_reference(reference)
+    similarity = _edit_similarity(ours, theirs)
     wrong = WRONG_PROGRAM if is_program else NO_PROGRAM
     scaled = WRONG_PROGRAM + (EXACT - WRONG_PROGRAM) * similarity
     return Similarity(

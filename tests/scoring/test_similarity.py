@@ -16,6 +16,7 @@ from recode_eval.scoring import (
     es_star,
     exact_match,
     normalise,
+    similarity,
     similarity_scores,
 )
 from recode_eval.syntax import MAX_CODE_CHARS, parses
@@ -155,6 +156,14 @@ def test_normalisation_keeps_the_program_and_drops_every_comment(code: str) -> N
     assert ast.dump(ast.parse(normalised)) == ast.dump(ast.parse(code))
     assert normalise(normalised) == normalised
     assert "don't" not in normalised
+
+
+@given(anything)
+def test_the_short_way_past_the_tokeniser_gives_the_same(code: str) -> None:
+    """Most programs are normalised line by line; the tokeniser is the judge of that."""
+    short = similarity._without_plain_comments(code) if parses(code) else None
+    if short is not None:
+        assert short == similarity._by_tokens(code)
 
 
 @given(anything)
