@@ -102,7 +102,7 @@ def _needs_spreading(path: Path, device: Any, options: ModelOptions) -> bool:
     if device.type != "cuda" or options.device != "auto" or torch.cuda.device_count() < 2:
         return False
     weights = sum(file.stat().st_size for file in path.glob("*.safetensors"))
-    return weights * _HEADROOM > torch.cuda.mem_get_info(device)[0]
+    return bool(weights * _HEADROOM > torch.cuda.mem_get_info(device)[0])
 
 
 def _load_weights(path: Path, dtype: Any, options: ModelOptions, placement: dict[str, Any]) -> Any:

@@ -1,13 +1,15 @@
 """Run in the Python of another environment: create one model, serve some calls, print the answers.
 
 Reads a JSON object from standard input: `spec`, `backend`, `options`, and `calls`, each with
-`requests`, `parameters` and, to close the stream early, `take`. Writes one JSON object: `info` and
-`answers`, a list of completions per call.
+`requests`, `parameters` and, to close the stream early, `take`. With `kill` the engine's processes
+are killed after the first completion. Writes one JSON object: `info` and `answers`, a list of
+completions per call, or `error` and `message`.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 from dataclasses import asdict
 from itertools import islice
@@ -31,9 +33,17 @@ def main() -> None:
         for call in job["calls"]:
             parameters = SamplingParameters(**call["parameters"])
             stream = model.generate([load_request(raw) for raw in call["requests"]], parameters)
-            answers.append([asdict(completion) for completion in islice(stream, call.get("take"))])
+            answers.append([])
+            for completion in islice(stream, call.get("take")):
+                answers[-1].append(asdict(completion))
+                if call.get("kill"):
+                    for child in multiprocessing.active_children():
+                        child.kill()
             stream.close()
         json.dump({"info": asdict(model.info), "answers": answers}, sys.stdout)
+    except RecodeError as error:
+        name = type(error).__name__
+        json.dump({"error": name, "message": str(error), "answers": answers}, sys.stdout)
     finally:
         model.close()
         model.close()

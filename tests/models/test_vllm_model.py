@@ -205,6 +205,19 @@ def test_refusals(
     assert message in result["message"]
 
 
+def test_a_killed_engine_is_the_infrastructures(tiny: Path, make_requests: Requests) -> None:
+    """The kernel's out-of-memory killer takes an engine; what it had finished stays."""
+    longer = SamplingParameters(temperature=0.9, max_tokens=300)
+    short, *rest = make_requests(samples=range(4))
+    calls = [call([short], GREEDY), call([short, *rest], longer, kill=True)]
+    result = run_engine(tiny, *calls, engine_args={"enforce_eager": True, "max_num_seqs": 2})
+    assert result["error"] == "InfrastructureError"
+    assert "the vLLM engine failed" in result["message"]
+    first, second = result["answers"]
+    assert len(first) == 4
+    assert 1 <= len(second) < 24
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
