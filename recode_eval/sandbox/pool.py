@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Limits, Program
     from recode_eval.sandbox.worker import Launcher
 
+_log = logging.getLogger(__name__)
 _TRIES = 2
 _RESTART_FOR_S = 180.0
 _JOIN_S = 30.0
@@ -174,6 +176,7 @@ class Pool:
                 execution = worker.run(program, limits)
             except LinkLostError as error:
                 reason = str(error)
+                _log.warning("worker %d of the sandbox was lost: %s", slot, reason)
                 if worker is not None:
                     log = self._discard(slot, worker)
                     worker = None
@@ -190,6 +193,7 @@ class Pool:
                 _fail(future, SandboxCrashError(f"unexpected: {error!r}"))
                 return None
             if worker.worn_out:
+                _log.info("worker %d of the sandbox is replaced: %s", slot, worker.worn_out)
                 self._discard(slot, worker)
                 worker = None
             future.set_result(execution)

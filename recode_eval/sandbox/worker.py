@@ -88,8 +88,8 @@ class Worker:
         self._launcher = launcher
         self._isolation = isolation
         self._buffer = b""
-        self.worn_out = False
-        """True when the supervisor asked to be replaced before the next program."""
+        self.worn_out = ""
+        """Why the supervisor asks to be replaced before the next program; empty if it does not."""
         self._link, config = launcher.launch(slot)
         try:
             self._link.write(_line({**config, "report": report}), START_S)
@@ -109,7 +109,7 @@ class Worker:
             answer = self._answer(SILENCE_S)
             if "beat" not in answer:
                 break
-        self.worn_out = bool(answer.get("recycle"))
+        self.worn_out = str(answer.get("recycle") or "")
         try:
             return _execution(program, answer)
         except (KeyError, TypeError, ValueError) as error:

@@ -114,6 +114,7 @@ class Colony:
                 os._exit(1)
         theirs.close()
         self._nursery = ours
+        self._started = 0
         self._zygotes: OrderedDict[tuple[str, ...], Zygote] = OrderedDict()
 
     def zygote_for(self, libraries: tuple[str, ...], tick: Callable[[], None]) -> Zygote:
@@ -135,7 +136,12 @@ class Colony:
         new = Zygote(ours)
         new.wait_until_ready(tick)
         self._zygotes[libraries] = new
+        self._started += 1
         return new
+
+    def __len__(self) -> int:
+        """How many zygotes were ever started."""
+        return self._started
 
     def close(self) -> None:
         """Hang up on all of them."""

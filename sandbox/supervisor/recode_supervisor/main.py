@@ -91,7 +91,7 @@ class Supervisor:
         self._last_beat = started
         request = attempt.Request(**message["program"])
         one_each = message["isolation"] == "test"
-        home = self._colony.zygote_for(tuple(message["libraries"]), self.tick)
+        home = self._home(tuple(message["libraries"]))
         verdicts: dict[int, attempt.Verdict] = {}
         cpu_s, output, setup_error = 0.0, b"", None
         missing = list(range(len(request.tests)))
@@ -122,8 +122,16 @@ class Supervisor:
             "output": output.decode("utf-8", "backslashreplace").translate(_CONTROL),
             "cpu_s": cpu_s,
             "wall_s": time.monotonic() - started,
-            "recycle": not self._clean,
+            "recycle": "" if self._clean else "a program left processes or files behind",
         }
+
+    def _home(self, libraries: tuple[str, ...]) -> colony.Zygote:
+        """The zygote to fork from; what loading its libraries left behind is removed."""
+        number = len(self._colony)
+        home = self._colony.zygote_for(libraries, self.tick)
+        if len(self._colony) != number:
+            wipe.wipe(self._settings.work, None)
+        return home
 
     def _take_output(self, limit: int) -> bytes:
         size = os.fstat(self._output).st_size

@@ -8,6 +8,7 @@ only a packet with the test's nonce, sent from here after the test and a canary,
 from __future__ import annotations
 
 import builtins
+import contextlib
 import marshal
 import os
 import random
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from recode_supervisor.zygote import Settings
 
 _SEED = 20240706
+_TORCH_SEED = 67280421310721
+"""`c10::default_rng_seed_val`: what torch itself starts every process with."""
 _OPEN_FILES = 256
 _STACK_BYTES = 8 << 20
 
@@ -70,12 +73,18 @@ def confine(settings: Settings, cpu_s: float, memory: int, file_bytes: int, proc
         seccomp.install(seccomp.program_filter(os.getpid(), guard_signals=guard))
 
 
-def _reseed() -> None:
-    """The same start for every program: a verdict must not depend on what ran before, or on luck.
+def _seeders() -> list[tuple[Callable[[int], Any], int]]:
+    """The functions that put the generators loaded now into the state of a fresh process.
 
-    numpy's and torch's generators were put into a fixed state in the zygote.
+    Called before every test: its random numbers must not depend on what ran before it, nor on
+    luck. torch starts every process with the same seed; numpy and `random` get a fixed one here.
     """
-    random.seed(_SEED)
+    found: list[tuple[Callable[[int], Any], int]] = [(random.seed, _SEED)]
+    with contextlib.suppress(Exception):
+        found.append((sys.modules["numpy"].random.seed, _SEED))
+    with contextlib.suppress(Exception):
+        found.append((sys.modules["torch"].default_generator.manual_seed, _TORCH_SEED))
+    return found
 
 
 def _namespace() -> dict[str, Any]:
@@ -125,7 +134,8 @@ def run(channel: socket.socket) -> NoReturn:
     passed, failed, no_memory = wire.PASSED, wire.FAILED, wire.OUT_OF_MEMORY
     setup_failed, candidate_failed = wire.SETUP_FAILED, wire.CANDIDATE_FAILED
 
-    _reseed()
+    for seed, value in _seeders():
+        seed(value)
     space = _namespace()
     send(wire.CONFINED)
     setup, candidate = loads(receive())
@@ -136,6 +146,7 @@ def run(channel: socket.socket) -> NoReturn:
         leave(0)
     del setup
     send(wire.SET_UP)
+    seeders = _seeders()
     # After the set-up, which may well replace builtins on purpose.
     originals = dict(real_builtins.__dict__)
     restore = real_builtins.__dict__.update
@@ -156,6 +167,8 @@ def run(channel: socket.socket) -> NoReturn:
         settrace(None)
         setprofile(None)
         thread_trace(None)
+        for seed, value in seeders:
+            seed(value)
         start, detail, result = clock(), b"", passed
         try:
             exec_(compile_(code, "<test>", "exec", 0, True), space)
