@@ -246,7 +246,7 @@ class Run:
             for key in unjudged:
                 judge.submit(problems[key[0]], completions[key])
             if model is not None and missing:
-                stream = model.generate(self._requests(missing), self.sampling)
+                stream = model.generate(self.requests(missing), self.sampling)
                 for completion in stream:
                     if completion.finish_reason is FinishReason.MISSING:
                         on_unscored(_missing(completion))
@@ -261,7 +261,8 @@ class Run:
             judge.abandon()
             raise
 
-    def _requests(self, missing: Iterable[Key]) -> list[Request]:
+    def requests(self, missing: Iterable[Key]) -> list[Request]:
+        """Return what the model is asked for these samples."""
         samples: dict[str, list[int]] = {}
         for problem_id, sample in missing:
             samples.setdefault(problem_id, []).append(sample)
