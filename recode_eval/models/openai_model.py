@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _NO_KEY: Final = "none"
 """Local servers want no key, but the protocol's header cannot be empty."""
+_WARM: Final = 0.5
+"""Temperature from which ten pairs of equal samples are no accident."""
+_ENOUGH_PAIRS: Final = 10
 _LISTED: Final = 8
 """Models named in an error message."""
 
@@ -50,6 +53,31 @@ class _PromptTooLongError(Exception):
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
+
+
+class _SameTexts:
+    """Counts how often two samples of a problem are the same text."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+        self._same = 0
+        self._other = 0
+
+    def add(self, completion: Completion) -> None:
+        """Compare a sample with the first one of its problem; an empty text says nothing."""
+        if not completion.text:
+            return
+        if completion.problem_id not in self._first:
+            self._first[completion.problem_id] = completion.text
+        elif self._first[completion.problem_id] == completion.text:
+            self._same += 1
+        else:
+            self._other += 1
+
+    @property
+    def all_same(self) -> bool:
+        """Whether there were enough pairs and not one differed."""
+        return self._same >= _ENOUGH_PAIRS and self._other == 0
 
 
 class OpenAIModel:
@@ -95,6 +123,7 @@ class OpenAIModel:
         self._prefill = protocol.prefill_settings(self._kind, options.server_prefill)
         self._length_field = "max_tokens"
         self._sends_seed = True
+        self._sampling = ""
         if self._prefill is None:
             _LOG.warning(
                 "the server %s is not known to continue an opened answer: prompts are sent without"
@@ -116,6 +145,7 @@ class OpenAIModel:
                 "context": self._context,
                 "prefill": prefill,
                 "seeds": "sent" if self._sends_seed else "refused by the server",
+                **({"sampling": self._sampling} if self._sampling else {}),
                 "concurrency": self._options.concurrency,
             },
         )
@@ -133,9 +163,20 @@ class OpenAIModel:
             for request in requests
             for sample, seed in zip(request.samples, request.seeds, strict=True)
         )
-        return self._loop.stream(
+        watch = _SameTexts()
+        for completion in self._loop.stream(
             (partial(self._complete, job, parameters) for job in jobs), self._options.concurrency
-        )
+        ):
+            watch.add(completion)
+            yield completion
+        if parameters.temperature >= _WARM and watch.all_same:
+            self._sampling = "all samples of a problem are the same"
+            _LOG.warning(
+                "all samples of every problem are the same, at temperature %g: the server %s seems"
+                " to ignore the temperature or the seed, so that pass@k means nothing for k > 1",
+                parameters.temperature,
+                self._url,
+            )
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -326,15 +367,17 @@ class OpenAIModel:
         )
 
     async def _list_models(self) -> list[protocol.ServedModel]:
-        """The models the server has; empty where it does not tell."""
+        """The models the server has; empty where it does not tell.
+
+        Not every server can: some have no such endpoint, others fail there and yet answer chats.
+        """
+        client = self._client.with_options(max_retries=min(self._options.max_retries, 2))
         try:
-            raw = await self._client.models.with_raw_response.list()
-        except (self._openai.NotFoundError, self._openai.BadRequestError):
-            return []
-        except self._openai.APIStatusError as error:
-            if error.status_code == 405:
-                return []
+            raw = await client.models.with_raw_response.list()
+        except (self._openai.AuthenticationError, self._openai.PermissionDeniedError) as error:
             raise self._explain(error) from error
+        except self._openai.APIStatusError:
+            return []
         except self._openai.OpenAIError as error:
             raise self._explain(error) from error
         return protocol.parse_models(raw.http_response.content)

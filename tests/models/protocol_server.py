@@ -31,6 +31,7 @@ class ProtocolServer(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.delay = 0.0
+        self.list_status = 200
         self.busy = 0
         self.most_busy = 0
         self.lock = threading.Lock()
@@ -55,8 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        if self.path != "/v1/models":
-            self.send(404, {"detail": "Not Found"})
+        if self.path != "/v1/models" or self.server.list_status != 200:
+            self.send(self.server.list_status, {"detail": "no list"}, {"retry-after-ms": "1"})
             return
         entries = [
             {

@@ -259,6 +259,43 @@ def test_a_wrong_name_lists_the_right_ones(make_requests: Requests) -> None:
             list(model.generate(one(make_requests), SAMPLED))
 
 
+@pytest.mark.parametrize("status", [404, 405, 500])
+def test_a_server_that_cannot_list_its_models_may_still_answer(
+    server: ProtocolServer, make_requests: Requests, status: int
+) -> None:
+    """`transformers serve` fails at its list when the hub's cache folder does not exist."""
+    server.list_status = status
+    (completion,) = connect(server).generate(one(make_requests), SAMPLED)
+    assert (completion.text, completion.prefill) == ("echo 0", "")
+    server.always = fail(404, "no such model")
+    with pytest.raises(UsageError, match="no model 'tiny', or no chat completions"):
+        list(connect(server).generate(one(make_requests), SAMPLED))
+    server.list_status = 401
+    with pytest.raises(UsageError, match="refuses access"):
+        connect(server)
+
+
+@pytest.mark.parametrize(
+    ("text", "temperature", "suspicious"),
+    [("always this", 0.9, True), ("always this", 0.0, False), (None, 0.9, False), ("", 0.9, False)],
+)
+def test_server_that_ignores_the_temperature_is_noticed(
+    server: ProtocolServer,
+    make_requests: Requests,
+    caplog: pytest.LogCaptureFixture,
+    text: str | None,
+    temperature: float,
+    suspicious: bool,
+) -> None:
+    """`transformers serve` decodes greedily whatever it is asked: five equal samples each."""
+    server.always = partial(answer, text=text)
+    parameters = SamplingParameters(temperature=temperature, max_tokens=9)
+    model = connect(server)
+    assert len(list(model.generate(make_requests(samples=range(3)), parameters))) == 18
+    assert ("pass@k means nothing" in caplog.text) is suspicious
+    assert ("sampling" in model.info.details) is suspicious
+
+
 def test_key_is_sent_and_never_shown(
     server: ProtocolServer,
     make_requests: Requests,
