@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-_LOCAL_BASE_IMAGE = "recode-eval-base:bookworm"
-"""What sandbox/base-image makes."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -23,13 +21,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _need("DOCKER", _why_no_docker())
     if item.get_closest_marker("vllm"):
         _need("VLLM", _why_no_vllm())
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Without a registry, use the base image that was made here; before any fixture asks for it."""
-    del config
-    if "RECODE_EVAL_BASE_IMAGE" not in os.environ and _has_image(_LOCAL_BASE_IMAGE):
-        os.environ["RECODE_EVAL_BASE_IMAGE"] = _LOCAL_BASE_IMAGE
 
 
 @pytest.fixture(scope="session")
@@ -68,16 +59,6 @@ def _why_no_docker() -> str | None:
     except SandboxUnavailableError as error:
         return str(error)
     return None
-
-
-def _has_image(name: str) -> bool:
-    try:
-        found = subprocess.run(
-            ["docker", "image", "inspect", name], capture_output=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return found.returncode == 0
 
 
 @functools.cache

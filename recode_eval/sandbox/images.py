@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.requirements import Environment
 
 DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
+LOCAL_BASE_IMAGE = "recode-eval-base:bookworm"
+"""What `sandbox/base-image` makes where no registry can be reached."""
 BASE_IMAGE_VARIABLE = "RECODE_EVAL_BASE_IMAGE"
 REPOSITORY = "recode-eval-sandbox"
 LIBRARIES_REPOSITORY = "recode-eval-libraries"
@@ -87,9 +89,14 @@ class ImageInfo:
     """Folder in the image with the content of `sandbox/supervisor*`."""
 
 
-def base_image_name(argument: str | None = None) -> str:
-    """The base image to build on: the argument, else the environment variable, else Docker's."""
-    return argument or os.environ.get(BASE_IMAGE_VARIABLE) or DEFAULT_BASE_IMAGE
+def base_image_name(argument: str | None = None, *, has_local: bool = False) -> str:
+    """The base image to build on.
+
+    The argument, else the environment variable, else the one that `sandbox/base-image` makes if it
+    was made here (`has_local`), else the official image of a registry.
+    """
+    named = argument or os.environ.get(BASE_IMAGE_VARIABLE)
+    return named or (LOCAL_BASE_IMAGE if has_local else DEFAULT_BASE_IMAGE)
 
 
 def supervisor_files() -> dict[str, bytes]:
@@ -143,7 +150,9 @@ def ensure_image(
     tell = notify or (lambda _message: None)
     client = docker_client(timeout_s=600)
     try:
-        builder = _Builder(client, environment, base_image_name(base_image), tell)
+        has_local = _image_id(client, LOCAL_BASE_IMAGE) is not None
+        base = base_image_name(base_image, has_local=has_local)
+        builder = _Builder(client, environment, base, tell)
         found = builder.existing()
         if found is not None:
             return found
@@ -174,7 +183,7 @@ class _Builder:
 
     def existing(self) -> ImageInfo | None:
         """The finished image, if it is there; needs the base image only if it still exists."""
-        base_id = self._image_id(self._base)
+        base_id = _image_id(self._client, self._base)
         labels = [LABEL, f"{_RECIPE}={self._recipe}", f"{_BASE}={self._base}"]
         labels.append(f"{_SUPERVISOR}={self._supervisor}")
         if base_id:
@@ -186,10 +195,10 @@ class _Builder:
         """Build what is missing."""
         slug = f"image-{self._environment.name}"
         with BuildLog(f"the image of {self._environment.name!r}", slug) as log:
-            base_id = self._image_id(self._base) or self._pull(log)
+            base_id = _image_id(self._client, self._base) or self._pull(log)
             key = _digest(self._recipe, base_id)
             libraries = f"{LIBRARIES_REPOSITORY}:{self._environment.name}-{key[:12]}"
-            if self._image_id(libraries) is None:
+            if _image_id(self._client, libraries) is None:
                 self._build_libraries(libraries, base_id, log)
             key = _digest(key, self._supervisor)
             tag = f"{REPOSITORY}:{self._environment.name}-{key[:12]}"
@@ -322,21 +331,13 @@ class _Builder:
             script = self._folder / "base-image"
             raise log.error(
                 f"the base image {self._base} is not here and cannot be fetched: {cause_of(error)}",
-                fix=f"without a registry, make one: `sh {script}`, then "
-                f"`export {BASE_IMAGE_VARIABLE}=recode-eval-base:bookworm`",
+                fix=f"without a registry, make one: `sh {script}` (it is used unless "
+                f"{BASE_IMAGE_VARIABLE} or --base-image names another)",
             ) from error
-        image_id = self._image_id(self._base)
+        image_id = _image_id(self._client, self._base)
         if image_id is None:
             raise log.error(f"the base image {self._base} was fetched and is not there")
         return image_id
-
-    def _image_id(self, name: str) -> str | None:
-        from docker.errors import ImageNotFound
-
-        try:
-            return str(self._client.images.get(name).id)
-        except ImageNotFound:
-            return None
 
     def _info(self, image: Any) -> ImageInfo:
         labels: dict[str, str] = image.labels
@@ -352,8 +353,6 @@ class _Builder:
 
 def is_current(client: docker.DockerClient, labels: Mapping[str, str]) -> bool:
     """True if `ensure_image` would use an image with these labels, or build on it."""
-    from docker.errors import ImageNotFound
-
     name = labels.get(LABEL, "")
     if name not in environment_names() or labels.get(_RECIPE) != recipe_digest(
         get_environment(name)
@@ -361,10 +360,17 @@ def is_current(client: docker.DockerClient, labels: Mapping[str, str]) -> bool:
         return False
     if labels.get(_SUPERVISOR, supervisor_digest()) != supervisor_digest():
         return False
+    base_id = _image_id(client, labels.get(_BASE, "unknown"))
+    return base_id is None or base_id == labels.get(_BASE_ID)
+
+
+def _image_id(client: docker.DockerClient, name: str) -> str | None:
+    from docker.errors import ImageNotFound
+
     try:
-        return bool(client.images.get(labels[_BASE]).id == labels[_BASE_ID])
-    except (ImageNotFound, KeyError):
-        return True
+        return str(client.images.get(name).id)
+    except ImageNotFound:
+        return None
 
 
 def _reference(name: str) -> tuple[str, str | None]:

@@ -248,9 +248,10 @@ def test_the_argument_comes_before_the_variable_and_that_before_the_default(
 ) -> None:
     monkeypatch.delenv(images.BASE_IMAGE_VARIABLE, raising=False)
     assert images.base_image_name() == images.DEFAULT_BASE_IMAGE
+    assert images.base_image_name(has_local=True) == images.LOCAL_BASE_IMAGE
     monkeypatch.setenv(images.BASE_IMAGE_VARIABLE, "mine:1")
     assert images.base_image_name() == "mine:1"
-    assert images.base_image_name("other:2") == "other:2"
+    assert images.base_image_name("other:2", has_local=True) == "other:2"
 
 
 @pytest.mark.parametrize(
