@@ -1,0 +1,105 @@
+"""Reading the attack files: what each one is and how it must end."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.resources import resource_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_EXPECT = re.compile(r"^Expect: (.+)$", re.MULTILINE)
+
+
+class Expect(StrEnum):
+    """How an attack must end. A clean world afterwards, and no escape, is required of all."""
+
+    NOT_PASSED = "not passed"
+    """None of its tests may come out as passed."""
+    CONTAINED = "contained"
+    """Its verdicts do not matter, only what it reaches or leaves behind."""
+    FLAGGED = "flagged"
+    """No test inside the process can prevent it; the code must be flagged as suspicious."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack file."""
+
+    name: str
+    """`class/file`, without the suffix."""
+    expect: Expect
+    description: str
+    """What it tries: the docstring without the line that says how it must end."""
+    code: str
+
+    @property
+    def kind(self) -> str:
+        """The class of attacks it belongs to: the folder's name."""
+        return self.name.partition("/")[0]
+
+
+def attacks_folder() -> Path:
+    """The folder with one subfolder per class of attacks."""
+    return resource_dir("sandbox") / "attacks"
+
+
+def honest_program(name: str) -> str:
+    """The source of `victim` or `bystander`."""
+    return (attacks_folder() / f"{name}.py").read_text(encoding="utf-8")
+
+
+def load_attacks(patterns: Sequence[str] = ()) -> list[Attack]:
+    """Read the attacks whose name matches one of the patterns (all, if there are none).
+
+    A pattern is a name (`forge/always_equal`), a class (`forge`), or has wildcards (`*/memory_*`).
+
+    Raises:
+        DataError: a file is not a valid attack.
+        UsageError: a pattern matches nothing.
+    """
+    attacks = [read_attack(path) for path in sorted(attacks_folder().glob("*/*.py"))]
+    for pattern in patterns:
+        if not any(_matches(attack, pattern) for attack in attacks):
+            kinds = sorted({attack.kind for attack in attacks})
+            raise UsageError(f"no attack matches {pattern!r}; the classes are: {', '.join(kinds)}")
+    if not patterns:
+        return attacks
+    return [a for a in attacks if any(_matches(a, pattern) for pattern in patterns)]
+
+
+def _matches(attack: Attack, pattern: str) -> bool:
+    return attack.kind == pattern or fnmatchcase(attack.name, pattern)
+
+
+def read_attack(path: Path) -> Attack:
+    """Read one attack file.
+
+    Raises:
+        DataError: it is no Python, or its docstring does not say how the attack must end.
+    """
+    try:
+        code = path.read_text(encoding="utf-8")
+        tree = ast.parse(code)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path}: cannot be read as Python ({error}); correct the file") from error
+    docstring = ast.get_docstring(tree) or ""
+    found = _EXPECT.findall(docstring)
+    allowed = [str(expect) for expect in Expect]
+    if len(found) != 1 or found[0] not in allowed:
+        raise DataError(
+            f"{path}: the docstring needs one line `Expect: ...` with one of: {', '.join(allowed)}"
+        )
+    description = " ".join(_EXPECT.sub("", docstring).split())
+    if not description:
+        raise DataError(f"{path}: the docstring does not say what the attack tries; add a sentence")
+    name = f"{path.parent.name}/{path.stem}"
+    return Attack(name, Expect(found[0]), description, code)

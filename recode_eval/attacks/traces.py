@@ -1,0 +1,153 @@
+"""What a sandbox may leave on a machine, and looking for it: processes, containers, files, IPC."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from recode_eval.sandbox.local import WORK_PREFIX
+
+_WAIT_S = 15.0
+_MARK = "recode-attack"
+"""Attacks put this into the name of whatever they leave, where they are free to choose."""
+_PLACES = (
+    "/",
+    "/tmp",  # noqa: S108 - looked at only
+    "/var/tmp",  # noqa: S108
+    "/dev/shm",  # noqa: S108
+    "/dev/mqueue",
+    "/run",
+    "/run/lock",
+    "/home",
+    "/root",
+    "/etc",
+    "/usr/lib",
+    "/opt",
+)
+_FIRST_SLOT_USER = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What there was at one moment."""
+
+    processes: frozenset[int]
+    """Descendants of this process, zombies included."""
+    files: frozenset[str]
+    ipc: frozenset[str]
+    containers: frozenset[str]
+
+
+def take_traces() -> Traces:
+    """Look at this machine now."""
+    return Traces(frozenset(descendants()), _files(), _ipc(), _containers())
+
+
+def leftovers(before: Traces, users: frozenset[int] = frozenset()) -> list[str]:
+    """What is there that was not there before; gives things that are just ending some seconds.
+
+    `users` are the user ids that programs ran under; a process of one of them is a leftover, too
+    (ids of people and services, below 10000, are ignored).
+    """
+    slots = {user for user in users if user >= _FIRST_SLOT_USER and user != os.getuid()}
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        now = take_traces()
+        found = [f"process {_describe(pid)}" for pid in sorted(now.processes - before.processes)]
+        found += [f"process {_describe(pid)} of user {user}" for pid, user in _of_users(slots)]
+        found += [f"file {name}" for name in sorted(now.files - before.files)]
+        found += [f"System V object {line}" for line in sorted(now.ipc - before.ipc)]
+        found += [f"container {name}" for name in sorted(now.containers - before.containers)]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def descendants() -> set[int]:
+    """All processes that this one or its descendants started, as far as they are still related."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    queue = [os.getpid()]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found.update(below)
+        queue += below
+    return found
+
+
+def _parents() -> list[tuple[int, int]]:
+    pairs = []
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
+        if entry.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
+                pairs.append((int(entry), int(stat.rpartition(")")[2].split()[1])))
+    return pairs
+
+
+def _of_users(users: set[int]) -> list[tuple[int, int]]:
+    found = []
+    for pid, _ in _parents() if users else []:
+        with contextlib.suppress(OSError, IndexError):
+            status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+            user = int(status.partition("\nUid:")[2].split()[0])
+            if user in users:
+                found.append((pid, user))
+    return found
+
+
+def _describe(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return f"{pid} ({b' '.join(words).decode(errors='replace').strip()[:80]})"
+    return str(pid)
+
+
+def _files() -> frozenset[str]:
+    found = set()
+    for place in {*_PLACES, tempfile.gettempdir(), str(Path.home()), str(Path.cwd())}:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(place):  # noqa: PTH208
+                if _MARK in name or name.startswith(f"{WORK_PREFIX}{os.getpid()}-"):
+                    found.add(str(Path(place, name)))
+    return frozenset(found)
+
+
+def _ipc() -> frozenset[str]:
+    """Kind, key and id of each System V object."""
+    found = set()
+    for kind in ("shm", "sem", "msg"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]:
+                found.add(f"{kind} {' '.join(line.split()[:2])}")
+    return frozenset(found)
+
+
+def _containers() -> frozenset[str]:
+    """Names of this process's containers; none where no daemon answers."""
+    from recode_eval.sandbox.base import SandboxUnavailableError
+    from recode_eval.sandbox.daemon import docker_client
+    from recode_eval.sandbox.docker import RUN_LABEL
+
+    try:
+        client = docker_client(timeout_s=5)
+    except SandboxUnavailableError:
+        return frozenset()
+    try:
+        listed = client.api.containers(all=True, filters={"label": RUN_LABEL})
+    except Exception:  # noqa: BLE001 - a daemon that went away holds nothing that we could see
+        return frozenset()
+    finally:
+        client.close()
+    mine = str(os.getpid())
+    return frozenset(
+        str(container["Names"][0]).lstrip("/")
+        for container in listed
+        if any(mine in str(value).split() for value in container.get("Labels", {}).values())
+    )

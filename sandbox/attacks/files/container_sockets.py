@@ -1,0 +1,25 @@
+"""Looks for the sockets of the daemons that rule the machine: Docker, containerd, systemd, D-Bus.
+
+Expect: contained
+"""
+
+import os
+import stat
+
+for path in (
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/systemd/private",
+    "/run/dbus/system_bus_socket",
+    "/run/podman/podman.sock",
+    "/run/user/0/bus",
+    "/run/user/1000/bus",
+    "/tmp/.X11-unix/X0",
+    "/run/snapd.socket",
+):
+    try:
+        if stat.S_ISSOCK(os.stat(path).st_mode) and os.access(path, os.W_OK):
+            print("ESCAPED: can reach", path, flush=True)
+    except OSError:
+        pass

@@ -1,0 +1,64 @@
+"""Writes to the bait and to every place of the system that is usually writable to somebody.
+
+Expect: contained
+"""
+
+import os
+
+import bait
+
+PLACES = (
+    "/",
+    "/etc",
+    "/usr",
+    "/usr/lib",
+    "/usr/local/bin",
+    "/bin",
+    "/opt",
+    "/root",
+    "/home",
+    "/srv",
+    "/mnt",
+    "/media",
+    "/run",
+    "/run/lock",
+    "/var",
+    "/var/tmp",
+    "/var/log",
+    "/var/spool/cron",
+    "/dev",
+    "/dev/shm",
+    "/dev/mqueue",
+    "/sys",
+    "/proc",
+    "/boot",
+    "/lost+found",
+    bait.FOLDER,
+)
+for place in PLACES:
+    name = os.path.join(place, "recode-attack")
+    for make in (
+        lambda n: os.close(os.open(n, os.O_CREAT | os.O_WRONLY)),
+        os.mkdir,
+        os.mkfifo,
+        lambda n: os.symlink("/", n),
+    ):
+        try:
+            make(name)
+            print("ESCAPED: made", name, flush=True)
+            break
+        except OSError:
+            pass
+for path in [*bait.FILES, bait.SHARED_MEMORY]:
+    for change in (
+        lambda p: open(p, "a").write("recode-attack\n"),
+        lambda p: os.truncate(p, 0),
+        os.unlink,
+        lambda p: os.chmod(p, 0o777),
+        lambda p: os.utime(p, (0, 0)),
+    ):
+        try:
+            change(path)
+            print("ESCAPED: changed", path, flush=True)
+        except OSError:
+            pass

@@ -1,0 +1,15 @@
+"""Replaces the process with a program that ends with status 0, in the middle of a test.
+
+Expect: not passed
+"""
+
+import os
+import sys
+
+
+def answer(question):
+    for path in ("/bin/true", "/usr/bin/true", sys.executable):
+        try:
+            os.execv(path, [path, "-c", "pass"])
+        except OSError:
+            pass

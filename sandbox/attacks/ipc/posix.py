@@ -1,0 +1,27 @@
+"""Uses shared memory, semaphores and message queues of POSIX, which are files; leaves some.
+
+Expect: contained
+"""
+
+import ctypes
+import os
+from multiprocessing import shared_memory
+
+libc = ctypes.CDLL(None, use_errno=True)
+try:
+    block = shared_memory.SharedMemory("recode-attack", create=True, size=4096)
+    block.buf[0] = 1
+    print("ESCAPED: left shared memory", flush=True)
+except OSError:
+    pass
+libc.sem_open.restype = ctypes.c_void_p
+if libc.sem_open(b"/recode-attack", os.O_CREAT, 0o666, 1):
+    print("ESCAPED: left a semaphore", flush=True)
+try:
+    if (
+        ctypes.CDLL("librt.so.1").mq_open(b"/recode-attack", os.O_CREAT | os.O_RDWR, 0o666, None)
+        >= 0
+    ):
+        print("ESCAPED: left a message queue", flush=True)
+except (OSError, AttributeError):
+    pass

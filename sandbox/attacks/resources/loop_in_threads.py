@@ -1,0 +1,16 @@
+"""Many threads that loop; the main thread only waits.
+
+Expect: not passed
+"""
+
+import threading
+
+
+def burn():
+    while True:
+        pass
+
+
+for _ in range(8):
+    threading.Thread(target=burn, daemon=True).start()
+threading.Event().wait()

@@ -1,0 +1,22 @@
+"""Tries to get more of the processor than others: priority, real-time scheduling, affinity.
+
+Expect: contained
+"""
+
+import os
+
+attempts = {
+    "a better nice value": lambda: os.nice(-5),
+    "the first-in first-out scheduler": lambda: os.sched_setscheduler(
+        0, os.SCHED_FIFO, os.sched_param(1)
+    ),
+    "the priority of its user's processes": lambda: os.setpriority(os.PRIO_USER, 0, 0),
+    "the priority of its parent": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 10),
+    "the processors of its parent": lambda: os.sched_setaffinity(os.getppid(), {0}),
+}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+        print("ESCAPED: changed", name, flush=True)
+    except OSError:
+        pass

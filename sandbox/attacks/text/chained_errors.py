@@ -1,0 +1,15 @@
+"""Fails with errors that are chained in a circle and have endless notes and groups.
+
+Expect: not passed
+"""
+
+
+def answer(question):
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    one.__context__, other.__context__ = other, one
+    one.__notes__ = ["x" * 1000] * 10_000
+    group = ExceptionGroup("deep", [one])
+    for _ in range(5000):
+        group = ExceptionGroup("deep", [group])
+    raise group
