@@ -126,7 +126,7 @@ def _install(pins: Sequence[Pin], python: str, scratch: Path, log: BuildLog) -> 
     uv = shutil.which("uv")
     if uv:
         command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]
-        command += ["--only-binary=:all:", "--no-config"]
+        command += ["--only-binary=:all:"]
         try:
             log.run([*command, *(pin.requirement for pin in ordinary)])
             for pin in cpu_builds:
