@@ -19,6 +19,7 @@ from recode_eval.extraction import Extraction, extract, given
 from recode_eval.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import SandboxError
 from recode_eval.scoring.similarity import similarity_scores
+from recode_eval.suspicion import suspicions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +213,7 @@ class Judge:
                 if name in job.executions
             },
             setup_error=setup_errors[0] if setup_errors else None,
+            flags=list(suspicions(extraction.code)),
         )
 
     def _check(self) -> None:

@@ -80,7 +80,7 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
 def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any]]) -> None:
     from rich.table import Table
 
-    shown = ("pass@1", "upass@1", "test_rate", "es_star")
+    shown: tuple[str, ...] = ("pass@1", "upass@1", "test_rate", "es_star")
     if console.width < _WIDE:
         shown = shown[:2]
     table = Table()
@@ -120,6 +120,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),
+        ("suspicious", "answers look suspicious (`flags` in scores.jsonl says why)"),
     ):
         if counts[key]:
             console.print(f"{name}: {counts[key]} {text}.", style="yellow")
