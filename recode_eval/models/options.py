@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
 PREFILL_MODES: Final = ("auto", "continue", "omit")
 
-_NO_ARGUMENTS: Final[Mapping[str, Any]] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
@@ -44,7 +42,7 @@ class ModelOptions:
     data_parallel_size: int = 1
     gpu_memory_utilization: float | None = None
     """Share of the GPU's memory the vLLM engine may take, in (0, 1]; None is vLLM's default."""
-    engine_args: Mapping[str, Any] = field(default_factory=lambda: _NO_ARGUMENTS)
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
     """More keyword arguments for `vllm.LLM`."""
     trust_remote_code: bool = False
     revision: str | None = None
