@@ -196,6 +196,9 @@ class Run:
                         scores,
                         unscored,
                     )
+                if model is not None:
+                    # A server's abilities are known only when it has answered.
+                    manifest["model"]["details"] = dict(model.info.details)
                 manifest["invocations"][-1]["finished"] = provenance.now()
                 store.write_manifest(manifest)
             finally:
