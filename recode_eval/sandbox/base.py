@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from recode_eval.errors import InfrastructureError
 
@@ -36,6 +36,8 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Test:
     """One test: `code` is run after the candidate in the same namespace; raising is failing."""
+
+    __test__: ClassVar[bool] = False  # pytest: not one of yours
 
     name: str
     code: str
@@ -73,6 +75,8 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class TestVerdict:
     """The verdict of one test; `detail` is one printable line (exception type and message)."""
+
+    __test__: ClassVar[bool] = False
 
     name: str
     status: Status

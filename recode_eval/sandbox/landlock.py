@@ -73,6 +73,7 @@ class LandlockLauncher:
         return link, {
             "tier": self.tier,
             "work": work,
+            "remove_work": True,
             "uid": None if self._first_user is None else self._first_user + slot,
             "landlock_files": self.tier == "landlock",
             "processes": 0 if self._first_user is not None else tasks_of_user(),

@@ -47,6 +47,9 @@ def clean_environment(home: str) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",
+        # The same arithmetic on every processor: with faster code paths, one reference solution of
+        # CodeUpdateArena (a product written over its own operand) passes or hangs by CPU model.
+        "MKL_CBWR": "COMPATIBLE",
         **dict.fromkeys(single, "1"),
     }
 
@@ -69,6 +72,8 @@ class WorkFolders:
         """The folder of a slot, empty."""
         folder = self.root / str(slot)
         shutil.rmtree(folder, ignore_errors=True)
+        if not self.root.exists():  # the last supervisor that ended took it along
+            self.root.mkdir(mode=0o711)
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH - no pathlib in here: it would cost start-up time
 """The supervisor's main loop: requests in, results out, one JSON object a line.
 
 First line in: the settings. First line out: `hello` (or `fatal`). Then one program at a time. While
@@ -62,6 +63,7 @@ class Supervisor:
         self._settings, self._facts = confinement.decide(config)
         self._colony = colony.Colony(self._settings)
         self._output = os.memfd_create("output")
+        self._remove_work = bool(config.get("remove_work"))
         self._last_beat = 0.0
         self._hung_up = select.poll()
         self._hung_up.register(0, 0)
@@ -157,11 +159,16 @@ class Supervisor:
                     _kill_children()
                 time.sleep(0.005)
         wipe.wipe(self._settings.work, self._settings.uid)
+        if self._remove_work:  # the evaluator may have been killed and cannot do it
+            with contextlib.suppress(OSError):
+                os.chdir("/")
+                os.rmdir(self._settings.work)
+                os.rmdir(os.path.dirname(self._settings.work))
 
 
 def _kill_children() -> None:
-    for entry in os.listdir("/proc/self/task"):  # noqa: PTH208
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{entry}/children") as pids:  # noqa: PTH123
+    for entry in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{entry}/children") as pids:
             for pid in pids.read().split():
                 with contextlib.suppress(OSError):
                     os.kill(int(pid), signal.SIGKILL)
@@ -215,4 +222,4 @@ def main() -> NoReturn:
 
 
 def _folder() -> str:
-    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

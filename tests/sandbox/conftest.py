@@ -1,0 +1,53 @@
+"""Fixtures: a sandbox of every tier that works on this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recode_eval.sandbox import bubblewrap, docker, landlock, open_sandbox
+from recode_eval.sandbox.base import SandboxBuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from recode_eval.sandbox import Sandbox
+
+_MODULES = {"docker": docker, "bubblewrap": bubblewrap, "landlock": landlock}
+_DOCKER_REQUIRED = os.environ.get("RECODE_EVAL_REQUIRE_DOCKER") == "1"
+
+
+def open_or_skip(tier: str, **options: object) -> Sandbox:
+    """Open a sandbox of a tier; skip the test, with the reason, where the tier cannot work."""
+    reason = _MODULES[tier].reason_against()
+    required = tier == "docker" and _DOCKER_REQUIRED
+    if reason and not required:
+        pytest.skip(f"{tier}: {reason}")
+    try:
+        return open_sandbox(tier, **options)
+    except SandboxBuildError as error:
+        if required:
+            raise
+        pytest.skip(f"{tier}: {error}")
+
+
+@pytest.fixture
+def opener() -> Callable[..., Sandbox]:
+    return open_or_skip
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "landlock"],
+)
+def tier(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tier: str) -> Iterator[Sandbox]:
+    """One worker of each tier, shared by the tests: what one leaves behind, the next would see."""
+    with open_or_skip(tier, workers=1) as opened:
+        yield opened

@@ -1,0 +1,201 @@
+"""What every tier must do: verdicts, limits, blame, and a clean start for the next program."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from recode_eval.sandbox import Limits, Program, Sandbox, Status, Test
+
+LIMITS = Limits(cpu_s=2, wall_s=8, memory_bytes=512 << 20)
+
+
+def run(sandbox: Sandbox, candidate: str, *tests: str, setup: str = "", limits: Limits = LIMITS):
+    program = Program(
+        setup, candidate, tuple(Test(f"test_{n}", code) for n, code in enumerate(tests))
+    )
+    return sandbox.submit(program, limits).result()
+
+
+def statuses(execution) -> list[Status]:
+    return [verdict.status for verdict in execution.verdicts]
+
+
+def test_each_test_gets_its_own_verdict(sandbox: Sandbox) -> None:
+    result = run(
+        sandbox,
+        "def f(x):\n    return x + 1",
+        "assert f(1) == 2",
+        "assert f(1) == 3, 'no'",
+        "raise SystemExit(0)",
+        "def test():\n    assert f(2) == 3\ntest()",
+    )
+    assert statuses(result) == [Status.PASSED, Status.FAILED, Status.FAILED, Status.PASSED]
+    assert [verdict.name for verdict in result.verdicts] == ["test_0", "test_1", "test_2", "test_3"]
+    assert result.verdicts[1].detail == "AssertionError: no"
+    assert not result.passed
+
+
+def test_namespace_is_that_of_a_script(sandbox: Sandbox) -> None:
+    result = run(
+        sandbox,
+        "import sys\nif __name__ == '__main__':\n    main = sys.modules['__main__'].__dict__",
+        "assert main is globals()",
+        "assert len([n for n in main if not n.startswith('__')]) == 3, sorted(main)",
+        setup="value = 1",
+    )
+    assert result.passed, result
+
+
+def test_broken_setup_is_the_datas_fault(sandbox: Sandbox) -> None:
+    result = run(sandbox, "x = 1", "assert x", setup="import not_there")
+    assert result.verdicts == ()
+    assert result.setup_error == "ModuleNotFoundError: No module named 'not_there'"
+    assert not result.passed
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "def f(:",
+        "raise ValueError('no')",
+        "import sys; sys.exit(0)",
+        "x = '\x00'",
+        "x = '\ud800'",
+        "(" * 5000,
+        "from nowhere import nothing",
+    ],
+)
+def test_broken_candidate_fails_all_tests(sandbox: Sandbox, candidate: str) -> None:
+    result = run(sandbox, candidate, "assert True", "assert True")
+    assert set(statuses(result)) <= {Status.FAILED, Status.MEMORY}
+    assert len(result.verdicts) == 2
+    assert result.setup_error is None
+
+
+def test_limits_end_one_test_and_not_the_others(sandbox: Sandbox) -> None:
+    """A test that hangs, crashes or eats memory must not take the tests after it with it."""
+    result = run(
+        sandbox,
+        "import os, time",
+        "while True: pass",
+        "assert True",
+        "os._exit(0)",
+        "os.kill(os.getpid(), 11)",
+        "x = [0] * 10**9",
+        "assert True",
+    )
+    assert statuses(result) == [
+        Status.TIMEOUT, Status.PASSED, Status.CRASHED, Status.CRASHED, Status.MEMORY, Status.PASSED,
+    ]  # fmt: skip
+    assert result.verdicts[0].cpu_s == pytest.approx(2, abs=0.6)
+
+
+def test_sleeping_ends_by_wall_time(sandbox: Sandbox) -> None:
+    limits = Limits(cpu_s=30, wall_s=1.5)
+    start = time.monotonic()
+    result = run(sandbox, "import time", "time.sleep(600)", "assert True", limits=limits)
+    assert statuses(result) == [Status.TIMEOUT, Status.PASSED]
+    assert time.monotonic() - start < 30
+
+
+def test_memory_of_many_processes_counts_together(sandbox: Sandbox) -> None:
+    """A limit per process alone let a program have it once per process."""
+    result = run(
+        sandbox,
+        "import os, time",
+        "for n in range(4):\n"
+        "    if os.fork() == 0:\n"
+        "        x = bytearray(300 << 20)\n"
+        "        time.sleep(30)\n"
+        "time.sleep(30)",
+    )
+    assert statuses(result) == [Status.MEMORY]
+
+
+def test_hanging_candidate_times_out_once(sandbox: Sandbox) -> None:
+    start = time.monotonic()
+    result = run(sandbox, "while True: pass", *["assert True"] * 5)
+    assert set(statuses(result)) == {Status.TIMEOUT}
+    assert time.monotonic() - start < 15
+
+
+def test_output_is_bounded_and_escaped(sandbox: Sandbox) -> None:
+    result = run(
+        sandbox,
+        "",
+        "print('a' * 200_000)",
+        "import sys; sys.stdout.buffer.write(b'\\xff\\x00\\x1b[31m end')",
+        limits=Limits(output_bytes=1000),
+    )
+    assert result.passed
+    assert result.output.endswith("\\xff\\x00\\x1b[31m end")
+    assert len(result.output) < 2000
+    assert result.output.isascii()
+
+
+def test_large_sources_and_many_tests_arrive(sandbox: Sandbox) -> None:
+    """The channel takes about 200 kB at once; longer programs must not block or be cut."""
+    filler = "#" + "x" * 300_000 + "\n"
+    result = run(
+        sandbox, filler + "y = 1", *[filler + "assert y == 1"] * 5, setup=filler, limits=Limits()
+    )
+    assert result.passed
+    many = run(sandbox, "y = 1", *["assert y == 1"] * 2000, limits=Limits())
+    assert many.passed
+    assert len(many.verdicts) == 2000
+
+
+def test_no_tests_is_no_pass(sandbox: Sandbox) -> None:
+    result = run(sandbox, "x = 1")
+    assert result.verdicts == ()
+    assert result.setup_error is None
+    assert not result.passed
+
+
+def test_random_numbers_start_the_same_for_every_test(sandbox: Sandbox) -> None:
+    code = "import random, numpy\nprint(random.random(), numpy.random.rand())"
+    result = run(sandbox, "import numpy", code, code)
+    first, second = result.output.split("\n")[:2]
+    assert first == second
+    assert run(sandbox, "import numpy", code).output.strip() == first
+
+
+def test_patched_libraries_are_whole_again_for_the_next_program(sandbox: Sandbox) -> None:
+    patched = run(sandbox, "", "assert numpy.sum([1]) == 3", setup="import numpy\nnumpy.sum = max")
+    assert statuses(patched) == [Status.FAILED]
+    assert run(sandbox, "", "assert numpy.sum([1, 1]) == 2", setup="import numpy").passed
+
+
+def test_files_are_gone_for_the_next_program(sandbox: Sandbox) -> None:
+    write = "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nos.chmod('a', 0)"
+    assert run(sandbox, "", write).passed
+    assert run(sandbox, "import os", "assert os.listdir('.') == [], os.listdir('.')").passed
+
+
+def test_standard_input_is_empty(sandbox: Sandbox) -> None:
+    result = run(sandbox, "", "input()")
+    assert result.verdicts[0].detail == "EOFError: EOF when reading a line"
+
+
+def test_environment_holds_no_secret(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(sandbox, "import os", "print(sorted(os.environ))")
+    names = eval(result.output)
+    assert not [name for name in names if "KEY" in name or "TOKEN" in name or "PROXY" in name]
+
+
+def test_cpu_time_is_reported(sandbox: Sandbox) -> None:
+    burn = "import time\nt = time.process_time()\nwhile time.process_time() - t < 0.3: pass"
+    result = run(sandbox, "", burn, "assert True")
+    assert result.verdicts[0].cpu_s == pytest.approx(0.3, abs=0.1)
+    assert result.verdicts[1].cpu_s == pytest.approx(0, abs=0.1)
+    assert result.cpu_s == pytest.approx(0.3, abs=0.15)
+
+
+def test_info_tells_what_was_used(sandbox: Sandbox, tier: str) -> None:
+    info = sandbox.info
+    assert info.tier == tier
+    assert info.guarantees
+    assert info.libraries["numpy"] == "1.26.4"
+    assert (info.image_digest is not None) == (tier == "docker")

@@ -1,0 +1,222 @@
+"""The pool: recovery from lost workers, closing, cancelling, and what a killed evaluator leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recode_eval.errors import UsageError
+from recode_eval.sandbox import Limits, Program, Test, docker, open_sandbox, opening, probe
+from recode_eval.sandbox.base import (
+    SandboxClosedError,
+    SandboxCrashError,
+    SandboxUnavailableError,
+)
+from recode_eval.sandbox.local import WORK_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recode_eval.sandbox import Sandbox
+
+OK = Program("", "x = 1", (Test("t", "assert x == 1"),))
+SLEEP = Program("", "import time", (Test("t", "time.sleep(3)"),))
+LIMITS = Limits(cpu_s=5, wall_s=20)
+
+
+def supervisors(pid: int) -> list[int]:
+    """The direct children of a process."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    assert children.exists()
+    return found
+
+
+def test_a_killed_worker_is_replaced_and_its_program_runs_again(
+    opener: Callable[..., Sandbox],
+) -> None:
+    with opener("landlock", workers=1) as sandbox:
+        future = sandbox.submit(SLEEP, LIMITS)
+        time.sleep(1)
+        (supervisor,) = supervisors(os.getpid())
+        os.kill(supervisor, signal.SIGKILL)
+        assert future.result().passed
+        assert sandbox.submit(OK, LIMITS).result().passed
+
+
+def test_a_program_that_loses_two_workers_is_not_judged(opener: Callable[..., Sandbox]) -> None:
+    with opener("landlock", workers=1) as sandbox:
+        future = sandbox.submit(SLEEP, LIMITS)
+        killed: set[int] = set()
+        while not future.done():
+            for pid in set(supervisors(os.getpid())) - killed:
+                time.sleep(1)
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+            time.sleep(0.05)
+        assert isinstance(future.exception(), SandboxCrashError)
+        assert len(killed) == 2
+        assert sandbox.submit(OK, LIMITS).result().passed
+
+
+@pytest.mark.docker
+def test_a_removed_container_is_replaced(opener: Callable[..., Sandbox]) -> None:
+    with opener("docker", workers=1) as sandbox:
+        future = sandbox.submit(SLEEP, LIMITS)
+        time.sleep(1)
+        client = docker._client()
+        before = client.api.containers(filters={"label": docker.RUN_LABEL})
+        mine = [c for c in before if c["Labels"]["org.recode-eval.owner"] == docker._owner()]
+        assert len(mine) == 1
+        client.api.remove_container(mine[0]["Id"], force=True)
+        assert future.result().passed
+    left = client.api.containers(all=True, filters={"label": docker.RUN_LABEL})
+    assert not [c for c in left if c["Labels"]["org.recode-eval.owner"] == docker._owner()]
+    client.close()
+
+
+def test_close_ends_what_runs_and_what_waits(opener: Callable[..., Sandbox]) -> None:
+    sandbox = opener("landlock", workers=1)
+    running, waiting = sandbox.submit(SLEEP, LIMITS), sandbox.submit(OK, LIMITS)
+    time.sleep(0.5)
+    start = time.monotonic()
+    sandbox.close()
+    sandbox.close()
+    assert time.monotonic() - start < 10
+    assert isinstance(running.exception(), SandboxClosedError)
+    assert isinstance(waiting.exception(), SandboxClosedError)
+    assert isinstance(sandbox.submit(OK, LIMITS).exception(), SandboxClosedError)
+    assert supervisors(os.getpid()) == []
+
+
+def test_a_cancelled_program_is_dropped(opener: Callable[..., Sandbox]) -> None:
+    with opener("landlock", workers=1) as sandbox:
+        running = sandbox.submit(SLEEP, LIMITS)
+        waiting = sandbox.submit(OK, LIMITS)
+        assert waiting.cancel()
+        assert running.result().passed
+        assert sandbox.submit(OK, LIMITS).result().passed
+
+
+_EVALUATOR = """
+import sys, time
+from recode_eval.sandbox import Limits, Program, Test, open_sandbox
+sandbox = open_sandbox(sys.argv[1], workers=2)
+program = Program("", "import os, time", (Test("t", "os.fork(); time.sleep(60)"),))
+for _ in range(2):
+    sandbox.submit(program, Limits(wall_s=100))
+time.sleep(1)
+print("running", flush=True)
+with sandbox:
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_when_the_evaluator_dies(
+    tier: str, number: signal.Signals, opener: Callable[..., Sandbox]
+) -> None:
+    """`kill -9` and Ctrl-C once left containers and work folders behind."""
+    opener(tier, workers=1).close()  # builds what is missing, or skips
+    process = subprocess.Popen(
+        [sys.executable, "-c", _EVALUATOR, tier],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"running\n"
+    family = _family(process.pid)
+    assert tier == "docker" or len(family) > 4
+    process.send_signal(number)
+    process.wait(30)
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and (alive := _left(tier, process.pid, family)):
+        time.sleep(0.1)
+    assert not alive
+
+
+def _family(pid: int) -> set[int]:
+    found = {pid}
+    for child in supervisors(pid):
+        found |= _family(child)
+    return found
+
+
+def _left(tier: str, pid: int, family: set[int]) -> list[str]:
+    left = [str(one) for one in family if Path(f"/proc/{one}/task").exists()]
+    left += [str(path) for path in Path("/tmp").glob(f"{WORK_PREFIX}{pid}-*")]
+    if tier == "docker":
+        client = docker._client()
+        for container in client.api.containers(all=True, filters={"label": docker.RUN_LABEL}):
+            if container["Labels"]["org.recode-eval.owner"].split()[1] == str(pid):
+                left.append(container["Id"])
+        client.close()
+    return left
+
+
+def test_probe_reports_every_tier_quickly() -> None:
+    start = time.monotonic()
+    reports = probe()
+    assert time.monotonic() - start < 30
+    assert [report.tier for report in reports] == ["docker", "bubblewrap", "landlock"]
+    for report in reports:
+        assert report.available == (not report.reason) == (not report.fix)
+        assert report.guarantees
+
+
+def test_running_bare_needs_consent() -> None:
+    with pytest.raises(UsageError, match="i-know-this-is-unsafe"):
+        open_sandbox("none")
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown sandbox 'jail'"):
+        open_sandbox("jail")
+    with pytest.raises(UsageError, match="unknown isolation"):
+        open_sandbox("landlock", isolation="none")
+    with pytest.raises(UsageError, match="at least one worker"):
+        open_sandbox("landlock", workers=0)
+
+
+def test_auto_falls_back_loudly_and_refuses_when_nothing_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+
+    def no_launcher(name: str, *_: object) -> None:
+        raise SandboxUnavailableError(f"no {name} here")
+
+    monkeypatch.setattr(opening, "_launcher", no_launcher)
+    with pytest.raises(SandboxUnavailableError, match="no sandbox works on this machine"):
+        open_sandbox("auto", notify=said.append)
+    assert [line for line in said if "no docker here" in line]
+    assert len(said) == 3
+
+
+def test_auto_names_the_weaker_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    if opening.landlock.reason_against():
+        pytest.skip("landlock does not work here")
+    real = opening._launcher
+
+    def only_landlock(name: str, *arguments: object) -> object:
+        if name != "landlock":
+            raise SandboxUnavailableError(f"no {name} here")
+        return real(name, *arguments)
+
+    monkeypatch.setattr(opening, "_launcher", only_landlock)
+    said: list[str] = []
+    with open_sandbox("auto", workers=1, notify=said.append) as sandbox:
+        assert sandbox.info.tier == "landlock"
+        assert sandbox.submit(OK, LIMITS).result().passed
+    assert "weaker sandbox 'landlock'" in said[-1]
