@@ -20,10 +20,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
+BAIT_KEYS = 0x60
+"""The upper byte of the keys of its System V objects."""
 VARIABLE = "RECODE_ATTACK_BAIT"
 """An environment variable of the evaluator."""
 _CONTENT = "the bait of recode-attack\n"
 _IPC_CREATE, _IPC_EXCLUSIVE, _IPC_REMOVE = 0o1000, 0o2000, 0
+
+
+def own_mark() -> str:
+    """How the names of this process's bait begin."""
+    return f"recode-attack-bait-{os.getpid()}-"
 
 
 class Bait:
@@ -56,7 +63,7 @@ class Bait:
         self._stack.close()
 
     def _lay_files(self, stack: contextlib.ExitStack) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix="recode-attack-bait-"))
+        self._root = Path(tempfile.mkdtemp(prefix=own_mark()))
         stack.callback(shutil.rmtree, self._root, ignore_errors=True)
         self._root.chmod(0o755)
         self._open_file = self._root / "public"
@@ -68,14 +75,14 @@ class Bait:
         self._writable = self._root / "writable"
         self._writable.mkdir()
         self._writable.chmod(0o1777)
-        self._shared_memory = Path(f"/dev/shm/recode-attack-bait-{secrets.token_hex(6)}")  # noqa: S108
+        self._shared_memory = Path(f"/dev/shm/{own_mark()}{secrets.token_hex(6)}")  # noqa: S108
         with contextlib.suppress(OSError):
             self._shared_memory.write_text(_CONTENT)
             self._shared_memory.chmod(0o666)
         stack.callback(self._shared_memory.unlink, missing_ok=True)
 
     def _listen(self, stack: contextlib.ExitStack) -> None:
-        self._abstract = f"recode-attack-bait-{secrets.token_hex(6)}"
+        self._abstract = f"{own_mark()}{secrets.token_hex(6)}"
         self._unix = self._root / "socket"
         self._tcp = stack.enter_context(socket.socket())
         self._tcp.bind(("127.0.0.1", 0))
@@ -108,7 +115,7 @@ class Bait:
 
     def _segment(self, stack: contextlib.ExitStack) -> None:
         """A System V shared memory segment; without one where the kernel has none."""
-        self._key = 0x60000000 | secrets.randbits(24)
+        self._key = BAIT_KEYS << 24 | secrets.randbits(24)
         libc = ctypes.CDLL(None, use_errno=True)
         flags = _IPC_CREATE | _IPC_EXCLUSIVE | 0o666
         segment = libc.shmget(ctypes.c_int(self._key), ctypes.c_size_t(4096), flags)

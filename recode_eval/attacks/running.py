@@ -19,6 +19,7 @@ from recode_eval.attacks.traces import descendants
 from recode_eval.errors import UsageError
 from recode_eval.sandbox.base import Execution, Limits, Program, SandboxError, Status, Test
 from recode_eval.sandbox.routing import libraries_of
+from recode_eval.suspicion import suspicions
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def run_attacks(
             limits,
             neighbour,
             bait or stack.enter_context(Bait()),
-            suspicion or _own_suspicion(),
+            suspicion or suspicions,
             users if users is not None else set(),
         )
         results = []
@@ -143,12 +144,6 @@ def run_attacks(
                 sandbox = stack.enter_context(reopen())
                 runner.go_on_with(sandbox)
         return results
-
-
-def _own_suspicion() -> Callable[[str], Sequence[str]]:
-    from recode_eval.suspicion import suspicions
-
-    return suspicions
 
 
 class _Runner:

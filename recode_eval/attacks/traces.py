@@ -9,11 +9,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from recode_eval.attacks.bait import BAIT_KEYS, own_mark
 from recode_eval.sandbox.local import WORK_PREFIX
 
 _WAIT_S = 15.0
 _MARK = "recode-attack"
 """Attacks put this into the name of whatever they leave, where they are free to choose."""
+_BAIT = f"{_MARK}-bait-"
+"""Other evaluators may be testing at the same time."""
 _PLACES = (
     "/",
     "/tmp",  # noqa: S108 - looked at only
@@ -114,18 +117,24 @@ def _files() -> frozenset[str]:
     for place in {*_PLACES, tempfile.gettempdir(), str(Path.home()), str(Path.cwd())}:
         with contextlib.suppress(OSError):
             for name in os.listdir(place):  # noqa: PTH208
-                if _MARK in name or name.startswith(f"{WORK_PREFIX}{os.getpid()}-"):
+                foreign = name.startswith(_BAIT) and not name.startswith(own_mark())
+                work = name.startswith(f"{WORK_PREFIX}{os.getpid()}-")
+                if work or (_MARK in name and not foreign):
                     found.add(str(Path(place, name)))
     return frozenset(found)
 
 
 def _ipc() -> frozenset[str]:
-    """Kind, key and id of each System V object."""
+    """Kind, key and id of each System V object that is not the bait of another process."""
     found = set()
     for kind in ("shm", "sem", "msg"):
         with contextlib.suppress(OSError):
-            for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]:
-                found.add(f"{kind} {' '.join(line.split()[:2])}")
+            lines = Path(f"/proc/sysvipc/{kind}").read_text().splitlines()
+            for line in lines[1:]:
+                entry = dict(zip(lines[0].split(), line.split(), strict=False))
+                foreign = entry.get("cpid") != str(os.getpid())
+                if not (foreign and int(entry["key"]) >> 24 == BAIT_KEYS):
+                    found.add(f"{kind} {' '.join(line.split()[:2])}")
     return frozenset(found)
 
 

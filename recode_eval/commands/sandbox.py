@@ -1,4 +1,4 @@
-"""`recode-eval sandbox`: build what programs run in, show its disk use, remove it again."""
+"""`recode-eval sandbox`: build what programs run in, attack it, show its disk use, remove it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from recode_eval.sandbox.environments import DiskUse
 
@@ -32,10 +33,38 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="image for the tier docker (default), venv for the others",
     )
     build.add_argument("--base-image", metavar="IMAGE", help="image to build on")
+    test = actions.add_parser(
+        "test",
+        help="attack the sandbox and see whether it holds",
+        description="Run the attacks (small programs in sandbox/attacks) in each tier, and after "
+        "each of them an honest program that must find a clean world. Takes about two minutes a "
+        "tier; harmless where the sandbox holds, and bounded where it does not.",
+    )
+    test.add_argument(
+        "--sandbox",
+        choices=("all", "docker", "bubblewrap", "landlock"),
+        default="all",
+        help="tier to attack (default: all that work here)",
+    )
+    test.add_argument(
+        "--attacks",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these: a class (forge), a name (forge/always_equal) or a pattern ('*/memory_*')",
+    )
+    test.add_argument(
+        "--isolation",
+        choices=("program", "test"),
+        default="program",
+        help="one process for all tests of a program (default), or one for each test",
+    )
+    test.add_argument("--environment", default="mini", help="mini (default) or arena")
+    test.add_argument("--base-image", metavar="IMAGE", help="image to build on (docker)")
     disk = actions.add_parser("list", help="show what was built and how much space it takes")
     prune = actions.add_parser("prune", help="remove what is out of date")
     prune.add_argument("--all", action="store_true", help="remove everything that was built")
-    for action in (build, disk, prune):
+    for action in (build, test, disk, prune):
         action.add_argument("--json", action="store_true", help="print JSON")
         action.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
@@ -46,6 +75,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     if arguments.action == "build":
         _build(arguments)
+    elif arguments.action == "test":
+        return _test(arguments)
     elif arguments.action == "list":
         _show(environments.environment_disk_use(), arguments, "built")
     else:
@@ -80,6 +111,48 @@ def _build(arguments: argparse.Namespace) -> None:
     console = stdout_console()
     for key, value in content.items():
         console.print(f"{key}: {value}", soft_wrap=True)
+
+
+def _test(arguments: argparse.Namespace) -> ExitCode:
+    """Exit code 1 if an attack succeeded or something was left; 69 if nothing could be tested."""
+    from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
+    from recode_eval.attacks.report import as_json, print_outcomes
+    from recode_eval.errors import InfrastructureError
+    from recode_eval.progress import counting, create_monitor
+    from recode_eval.sandbox.opening import TIERS
+    from recode_eval.terminal import stdout_console
+
+    attacks = load_attacks(arguments.attacks)
+    notify = create_monitor(quiet=arguments.json).note
+    outcomes: list[TierOutcome] = []
+    for tier in TIERS if arguments.sandbox == "all" else (arguments.sandbox,):
+        with counting(f"attacking {tier}", len(attacks), quiet=arguments.json) as advance:
+            outcomes.append(
+                attack_tier(
+                    tier,
+                    attacks,
+                    environment=arguments.environment,
+                    isolation=arguments.isolation,
+                    base_image=arguments.base_image,
+                    notify=notify,
+                    on_done=_ignoring_result(advance),
+                )
+            )
+    if arguments.json:
+        json.dump(as_json(outcomes), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print_outcomes(stdout_console(), outcomes)
+    if all(outcome.unavailable for outcome in outcomes):
+        raise InfrastructureError(
+            "no tier could be attacked; recode-eval doctor says what to install"
+        )
+    failed = any(not outcome.passed for outcome in outcomes if not outcome.unavailable)
+    return ExitCode.CHECK_FAILED if failed else ExitCode.OK
+
+
+def _ignoring_result(advance: Callable[[], None]) -> Callable[[object], None]:
+    return lambda _result: advance()
 
 
 def _show(uses: list[DiskUse], arguments: argparse.Namespace, word: str) -> None:

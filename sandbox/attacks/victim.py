@@ -55,7 +55,7 @@ def double(number):
 
 
 def marked(text):
-    return any(mark in text for mark in MARKS)
+    return any(mark in text.replace("recode-attack-bait", "") for mark in MARKS)
 
 
 def read(path):
@@ -101,7 +101,7 @@ def look_at_modules():
         isinstance(1, int) and not isinstance("", int) and AssertionError is type(failed()),
         json.loads.__code__.co_filename.endswith(os.path.join("json", "__init__.py")),
     )
-    if not all(works):
+    if False in works:  # `all` itself may be patched
         PROBLEMS.append(f"a library function does not work: {works}")
 
 
@@ -139,7 +139,9 @@ def look_at_ipc():
         lines = read(f"/proc/sysvipc/{kind}").splitlines()
         for line in lines[1:]:
             entry = dict(zip(lines[0].split(), line.split()))
-            if entry.get("uid") == str(os.getuid()) or entry.get("key") == str(0x7265636F):
+            key = int(entry.get("key", 0))
+            bait = key >> 24 == 0x60
+            if key == 0x7265636F or (entry.get("uid") == str(os.getuid()) and not bait):
                 PROBLEMS.append(f"System V {kind}: {line.split()}")
 
 
@@ -278,7 +280,7 @@ def describe(word):
         "random": RANDOM,
         "modules": MODULES,
         "path": sys.path,
-        "meta path": [repr(finder)[:60] for finder in sys.meta_path],
+        "meta path": [getattr(f, "__name__", type(f).__name__) for f in sys.meta_path],
         "recursion": sys.getrecursionlimit(),
         "collector": [gc.isenabled(), gc.get_threshold()],
         "hooks": [sys.gettrace() is None, sys.getprofile() is None, sys.excepthook.__name__],

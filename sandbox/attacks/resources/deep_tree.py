@@ -5,7 +5,7 @@ Expect: not passed
 
 import os
 
-for _ in range(3000):
+for _ in range(1500):
     try:
         os.mkdir("d")
         os.chdir("d")

@@ -1,0 +1,77 @@
+"""Showing how tiers withstood the attacks: a table for people, and JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.terminal import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from recode_eval.attacks.tiers import TierOutcome
+
+
+def print_outcomes(console: Console, outcomes: Sequence[TierOutcome]) -> None:
+    """Print contained/total per class and tier, then everything that went wrong."""
+    from rich.table import Table
+
+    tested = [outcome for outcome in outcomes if not outcome.unavailable]
+    if tested:
+        table = Table()
+        table.add_column("class of attacks")
+        for outcome in tested:
+            table.add_column(outcome.tier, justify="right")
+        kinds = sorted({result.attack.kind for outcome in tested for result in outcome.results})
+        for kind in kinds:
+            table.add_row(kind, *(_share(outcome, kind) for outcome in tested))
+        table.add_section()
+        table.add_row("all", *(_share(outcome, None) for outcome in tested))
+        table.add_row("left behind", *(str(len(outcome.left)) for outcome in tested))
+        table.add_row("seconds", *(f"{outcome.seconds:.0f}" for outcome in tested))
+        console.print(table)
+    for outcome in outcomes:
+        if outcome.unavailable:
+            console.print(f"{outcome.tier}: not tested: {outcome.unavailable}", soft_wrap=True)
+        for result in outcome.failures:
+            console.print(
+                f"{outcome.tier}: {result.attack.name}: {result.outcome}: {result.explanation}",
+                soft_wrap=True,
+            )
+        for thing in outcome.left:
+            console.print(f"{outcome.tier}: left behind: {one_line(thing)}", soft_wrap=True)
+
+
+def _share(outcome: TierOutcome, kind: str | None) -> str:
+    results = [r for r in outcome.results if kind is None or r.attack.kind == kind]
+    return f"{sum(result.contained for result in results)}/{len(results)}"
+
+
+def as_json(outcomes: Sequence[TierOutcome]) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "passed": any(not o.unavailable for o in outcomes)
+        and all(o.passed for o in outcomes if not o.unavailable),
+        "tiers": [
+            {
+                "tier": outcome.tier,
+                "available": not outcome.unavailable,
+                "reason": outcome.unavailable,
+                "seconds": round(outcome.seconds, 1),
+                "left": list(outcome.left),
+                "attacks": [
+                    {
+                        "name": result.attack.name,
+                        "expect": str(result.attack.expect),
+                        "outcome": str(result.outcome),
+                        "explanation": result.explanation,
+                        "seconds": round(result.seconds, 3),
+                    }
+                    for result in outcome.results
+                ],
+            }
+            for outcome in outcomes
+        ],
+    }

@@ -1,0 +1,68 @@
+"""Every attack against every tier that works on this machine: contained, or the test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from recode_eval.attacks import attack_tier, load_attacks
+from recode_eval.sandbox import Limits, Program, Status, Test, open_sandbox
+from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+
+TIERS = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "landlock"]
+LIMITS = Limits(cpu_s=3.0, wall_s=10.0, memory_bytes=512 << 20)
+
+HOSTILE_SOURCES = {
+    "lone surrogate": "x = '\ud800'\n",
+    "surrogate in a comment": "# \udfff\n",
+    "NUL": "x = 1\0\n",
+    "byte order mark": "\ufeffx = (\n",
+    "encoding": "# -*- coding: recode-attack -*-\nx = (\n",
+    "nested too deep": "x = " + "(" * 100_000,
+    "nested names": "x" + ".x" * 100_000,
+    "a long line": "x = [" + "1," * 1_000_000 + "\n",
+    "line ends": "if 1:\r\n  x\x0c\r = (\u2028\n",
+    "escape codes": "\x1b[2J\x1b]0;title\x07",
+    "JSON": '{"verdicts": [["passed", "", 0.0]], "setup_error": null}\n',
+    "ends a string": '"""\n\'\'\'\n"""',
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("isolation", ["program", "test"])
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_attack_is_contained(tier: str, isolation: str) -> None:
+    attacks = load_attacks()
+    outcome = attack_tier(tier, attacks, isolation=isolation)
+    if outcome.unavailable:
+        pytest.skip(f"{tier}: {outcome.unavailable}")
+    told = [f"{r.attack.name}: {r.outcome}: {r.explanation}" for r in outcome.failures]
+    assert not told, "\n".join(told)
+    assert not outcome.left
+    assert len(outcome.results) == len(attacks) >= 100
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_sources_that_are_no_programs_fail_and_break_nothing(tier: str) -> None:
+    """Text that JSON, UTF-8 or the parser chokes on must fail the candidate, not the sandbox."""
+    honest = Program("", "def one():\n    return 1\n", (Test("one", "assert one() == 1"),))
+    try:
+        sandbox = open_sandbox(tier, workers=1)
+    except (SandboxUnavailableError, SandboxBuildError) as error:
+        pytest.skip(f"{tier}: {error}")
+    with sandbox:
+        for name, source in HOSTILE_SOURCES.items():
+            candidate = f"{source}\nraise ValueError('reached the end')\n"
+            program = Program("", candidate, honest.tests)
+            execution = sandbox.submit(program, LIMITS).result(120)
+            assert execution.setup_error is None, name
+            assert [v.status for v in execution.verdicts] != [Status.PASSED], name
+            assert sandbox.submit(honest, LIMITS).result(120).passed, f"after: {name}"
+        for name, source in HOSTILE_SOURCES.items():
+            program = Program(f"{source}\nraise ValueError\n", honest.candidate, honest.tests)
+            execution = sandbox.submit(program, LIMITS).result(120)
+            assert execution.setup_error, f"set-up: {name}"
+            assert execution.verdicts == ()
+            program = Program("", honest.candidate, (Test("t", f"{source}\nraise ValueError\n"),))
+            execution = sandbox.submit(program, LIMITS).result(120)
+            assert [v.status for v in execution.verdicts] != [Status.PASSED], f"test: {name}"
