@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import SandboxUnavailableError
 from recode_eval.sandbox.local import (
+    WORK_BYTES,
+    WORK_FILES,
     ProcessLink,
     clean_environment,
     first_user_id,
@@ -32,7 +34,6 @@ _PROBE_S = 20.0
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "alternatives")
 _WORK = "/tmp"  # noqa: S108 - a tmpfs inside the sandbox
-_WORK_BYTES = 512 << 20
 
 
 def reason_against() -> str | None:
@@ -61,7 +62,8 @@ def _namespaces(program: str) -> list[str]:
     """
     command = [
         program, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
-        "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+        "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1",
+        "--cap-drop", "ALL",
     ]  # fmt: skip
     if os.getuid() == 0:
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
@@ -88,7 +90,7 @@ def _files(folders: Sequence[Path]) -> list[str]:
         command += ["--ro-bind", str(folder), str(folder)]
     return [
         *command, "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
-        "--perms", "1777", "--size", str(_WORK_BYTES), "--tmpfs", _WORK,
+        "--perms", "1777", "--size", str(WORK_BYTES), "--tmpfs", _WORK,
     ]  # fmt: skip
 
 
@@ -125,6 +127,8 @@ class BubblewrapLauncher:
             "work": _WORK,
             "uid": self._first_user + slot if as_root else None,
             "uid_required": as_root,
+            "disk_bytes": WORK_BYTES,  # its tmpfs limits bytes, but not files
+            "disk_files": WORK_FILES,
         }
 
     def prepare(self, limits: Limits, link: Link) -> None:

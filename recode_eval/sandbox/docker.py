@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Limits, SandboxUnavailableError
-from recode_eval.sandbox.local import clean_environment, first_user_id, supervisor_command
+from recode_eval.sandbox.local import (
+    WORK_BYTES,
+    WORK_FILES,
+    clean_environment,
+    first_user_id,
+    supervisor_command,
+)
 from recode_eval.sandbox.worker import LinkLostError
 
 if TYPE_CHECKING:
@@ -36,8 +42,6 @@ _OWNER_LABEL = "org.recode-eval.owner"
 _CALL_S = 60
 _STOP_S = 5.0
 _WORK = "/tmp"  # noqa: S108 - a tmpfs inside the container
-_WORK_BYTES = 512 << 20
-_WORK_FILES = 20000
 _OWN_MEMORY = 3 << 30
 """What zygotes and the work directory may take beside the program's own memory."""
 _MOST_PROCESSES = 512
@@ -146,7 +150,7 @@ class ContainerLink:
             mem_limit=memory,
             memswap_limit=memory,
             tmpfs={
-                _WORK: f"rw,nosuid,nodev,noexec,size={_WORK_BYTES},nr_inodes={_WORK_FILES}",
+                _WORK: f"rw,nosuid,nodev,noexec,size={WORK_BYTES},nr_inodes={WORK_FILES}",
                 "/dev/shm": "ro,nosuid,nodev,noexec,size=4k",  # noqa: S108
                 "/dev/mqueue": "ro,nosuid,nodev,noexec,size=4k",
             },

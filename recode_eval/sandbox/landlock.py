@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import SandboxUnavailableError
 from recode_eval.sandbox.local import (
+    WORK_BYTES,
+    WORK_FILES,
     ProcessLink,
     WorkFolders,
     clean_environment,
@@ -74,6 +76,8 @@ class LandlockLauncher:
             "tier": self.tier,
             "work": work,
             "remove_work": True,
+            "disk_bytes": WORK_BYTES,
+            "disk_files": WORK_FILES,
             "uid": None if self._first_user is None else self._first_user + slot,
             "landlock_files": self.tier == "landlock",
             "processes": 0 if self._first_user is not None else tasks_of_user(),

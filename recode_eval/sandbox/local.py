@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _EXIT_S = 5.0
 _LOG_BYTES = 2000
+WORK_BYTES = 512 << 20
+WORK_FILES = 20000
+"""What programs may leave in their work folder while they run."""
 WORK_PREFIX = "recode-eval-work-"
 
 

@@ -176,7 +176,8 @@ class Pool:
                 execution = worker.run(program, limits)
             except LinkLostError as error:
                 reason = str(error)
-                _log.warning("worker %d of the sandbox was lost: %s", slot, reason)
+                if not self._closing.is_set():
+                    _log.warning("worker %d of the sandbox was lost: %s", slot, reason)
                 if worker is not None:
                     log = self._discard(slot, worker)
                     worker = None

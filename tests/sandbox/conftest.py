@@ -39,14 +39,14 @@ def opener() -> Callable[..., Sandbox]:
 
 
 @pytest.fixture(
-    scope="session",
+    scope="module",
     params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "landlock"],
 )
 def tier(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox(tier: str) -> Iterator[Sandbox]:
     """One worker of each tier, shared by the tests: what one leaves behind, the next would see."""
     with open_or_skip(tier, workers=1) as opened:

@@ -226,6 +226,8 @@ class Attempt:
             self._stop("timeout", f"more than {request.wall_s:g} s")
         elif usage.memory > request.memory:
             self._stop("memory", f"more than {request.memory >> 20} MiB of memory")
+        elif self._zygote.disk_full():
+            self._stop("failed", "more files or more on disk than allowed")
         else:
             return False
         return True

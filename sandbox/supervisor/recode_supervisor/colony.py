@@ -45,8 +45,9 @@ class Report:
 class Zygote:
     """The supervisor's handle on one zygote."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, settings: zygote.Settings) -> None:
         self._control = control
+        self._settings = settings
         self._oom_kills = watch.oom_kills()
         self.pid = 0
         self.base_memory = 0
@@ -86,6 +87,14 @@ class Zygote:
             out_of_memory = self._oom_kills > before
         return Report(status, number, cpu_s, peak, clean, out_of_memory)
 
+    def disk_full(self) -> bool:
+        """True if the work directory holds too much, where no file system limits it."""
+        limit = self._settings
+        if not limit.disk_bytes:
+            return False
+        used, entries = watch.disk_usage(limit.work, limit.disk_files)
+        return used > limit.disk_bytes or entries > limit.disk_files
+
     def close(self) -> None:
         """Hang up: the zygote ends what it runs, then itself."""
         self._control.close()
@@ -114,6 +123,7 @@ class Colony:
                 os._exit(1)
         theirs.close()
         self._nursery = ours
+        self._settings = settings
         self._started = 0
         self._zygotes: OrderedDict[tuple[str, ...], Zygote] = OrderedDict()
 
@@ -133,7 +143,7 @@ class Colony:
                 )
             except OSError as problem:
                 raise LostError("the nursery died") from problem
-        new = Zygote(ours)
+        new = Zygote(ours, self._settings)
         new.wait_until_ready(tick)
         self._zygotes[libraries] = new
         self._started += 1

@@ -32,6 +32,8 @@ def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
         OSError: a protection that the configuration requires cannot be had here.
     """
     settings = zygote.Settings(work=config["work"], other_processes=config.get("processes", 0))
+    settings.disk_bytes = int(config.get("disk_bytes", 0))
+    settings.disk_files = int(config.get("disk_files", 0))
     if config["tier"] == "none":
         settings.seccomp = False
         return settings, {"tier": "none"}

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH - no pathlib in here: it would cost start-up time
+# No pathlib in here, it would cost start-up time.
+# ruff: noqa: PTH100, PTH106, PTH120, PTH123, PTH208
 """The supervisor's main loop: requests in, results out, one JSON object a line.
 
 First line in: the settings. First line out: `hello` (or `fatal`). Then one program at a time. While
@@ -67,7 +68,8 @@ class Supervisor:
         self._last_beat = 0.0
         self._hung_up = select.poll()
         self._hung_up.register(0, 0)
-        self._clean = wipe.wipe(self._settings.work, self._settings.uid)
+        self._work_mode = wipe.mode_of(self._settings.work)
+        self._clean = self._wipe()
 
     def hello(self, libraries: list[str]) -> dict[str, Any]:
         """What the evaluator wants to know before it sends anything."""
@@ -103,7 +105,7 @@ class Supervisor:
             outcome = attempt.Attempt(home, request, chosen, self._output).run(self.tick)
             cpu_s += outcome.cpu_s
             output = (output + self._take_output(request.output))[-request.output :]
-            self._clean = wipe.wipe(self._settings.work, self._settings.uid) and outcome.clean
+            self._clean = self._wipe() and outcome.clean
             verdicts.update(outcome.verdicts)
             if outcome.hopeless:
                 last = verdicts[chosen[0]] if chosen else ("failed", "", None)
@@ -132,8 +134,11 @@ class Supervisor:
         number = len(self._colony)
         home = self._colony.zygote_for(libraries, self.tick)
         if len(self._colony) != number:
-            wipe.wipe(self._settings.work, None)
+            wipe.wipe(self._settings.work, self._work_mode, None)
         return home
+
+    def _wipe(self) -> bool:
+        return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
 
     def _take_output(self, limit: int) -> bytes:
         size = os.fstat(self._output).st_size
@@ -158,7 +163,7 @@ class Supervisor:
                 if time.monotonic() > patience:
                     _kill_children()
                 time.sleep(0.005)
-        wipe.wipe(self._settings.work, self._settings.uid)
+        self._wipe()
         if self._remove_work:  # the evaluator may have been killed and cannot do it
             with contextlib.suppress(OSError):
                 os.chdir("/")

@@ -93,6 +93,26 @@ def look(zygote: int, pid: int, base_memory: int) -> Usage:
     return usage
 
 
+def disk_usage(path: str, most_files: int) -> tuple[int, int]:
+    """Bytes and entries below a directory, as far as it may be read; stops at `most_files`."""
+    used = entries = 0
+    queue = [path]
+    while queue and entries <= most_files:
+        try:
+            with os.scandir(queue.pop()) as found:
+                for entry in found:
+                    entries += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        queue.append(entry.path)
+                    else:
+                        used += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entries > most_files:
+                        break
+        except OSError:
+            continue
+    return used, entries
+
+
 def oom_kills() -> int:
     """How often the kernel killed something in this control group for lack of memory."""
     for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):

@@ -1,3 +1,5 @@
+# No pathlib in here, it would cost start-up time.
+# ruff: noqa: PTH101, PTH116
 """Empty the work directory between two programs, whatever the last one left in it."""
 
 from __future__ import annotations
@@ -7,22 +9,29 @@ import os
 import stat
 
 
-def is_empty(path: str) -> bool:
-    """True if the directory can be read and holds nothing."""
+def is_empty(path: str, mode: int) -> bool:
+    """True if the directory still has this mode and holds nothing."""
     try:
+        if stat.S_IMODE(os.stat(path).st_mode) != mode:
+            return False
         with os.scandir(path) as entries:
             return next(entries, None) is None
     except OSError:
         return False
 
 
-def wipe(path: str, uid: int | None) -> bool:
+def mode_of(path: str) -> int:
+    """The permissions of the directory, to be had again after each program."""
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def wipe(path: str, mode: int, uid: int | None) -> bool:
     """Empty the directory, as the user id that owns what is in it; return whether it is empty now.
 
     Runs in a process of its own: the supervisor may not have the right to read or delete those
     files, and a very deep tree or a huge directory must not hurt it.
     """
-    if is_empty(path):
+    if is_empty(path, mode):
         return True
     helper = os.fork()
     if helper == 0:
@@ -31,12 +40,14 @@ def wipe(path: str, uid: int | None) -> bool:
                 os.setgroups([])
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
+            with contextlib.suppress(OSError):  # not its owner, so no program changed it
+                os.chmod(path, mode)
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             _empty(handle)
         finally:
             os._exit(0)
     os.waitpid(helper, 0)
-    return is_empty(path)
+    return is_empty(path, mode)
 
 
 def _empty(handle: int) -> None:

@@ -42,6 +42,9 @@ class Settings:
     ruleset: int = -1
     other_processes: int = 0
     address_space: int = 0
+    disk_bytes: int = 0
+    """What the work directory may hold; 0 where its file system is limited anyway."""
+    disk_files: int = 0
     work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
 
 
