@@ -1,0 +1,185 @@
+"""Parts of the supervisor by themselves: system-call filters, packets, wiping."""
+
+# Descriptors, and names that are no text: nothing for pathlib.
+# ruff: noqa: PTH102, PTH123
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recode_eval.sandbox.local import supervisor_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+sys.path.insert(0, str(supervisor_folder()))
+from recode_supervisor import linux, seccomp, watch, wipe, wire
+
+on_known_machine = pytest.mark.skipif(
+    platform.machine() not in {"x86_64", "aarch64"}, reason="no filter for this processor"
+)
+
+
+def in_child(program: bytes, *actions: Callable[[], object]) -> list[int]:
+    """Run actions in a forked process behind a filter; 0 or the error number of each."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+            seccomp.install(program)
+            for action in actions:
+                try:
+                    action()
+                    code = 0
+                except OSError as error:
+                    code = error.errno
+                os.write(writer, bytes([code or 255]) if code else b"\x00")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with open(reader, "rb") as file:
+        return list(file.read())
+
+
+@on_known_machine
+def test_zygote_filter_refuses_and_lets_through() -> None:
+    import resource
+
+    refused = (
+        lambda: socket.socket(socket.AF_INET),
+        lambda: socket.socket(socket.AF_UNIX),
+        lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE),
+        lambda: os.sched_setaffinity(os.getppid(), {0}),
+        lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 5),
+        lambda: os.setpriority(os.PRIO_USER, 0, 5),
+        lambda: os.pidfd_open(os.getppid()),
+        lambda: linux.syscall(272 if platform.machine() == "x86_64" else 97, 0x10000000),
+    )
+    allowed = (
+        lambda: socket.socketpair(),
+        lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        lambda: os.setpriority(os.PRIO_PROCESS, 0, 5),
+        lambda: os.waitpid(os.fork() or os._exit(0), 0),
+        lambda: threading.Thread(target=int).start(),
+        lambda: os.kill(os.getppid(), 0),
+    )
+    codes = in_child(seccomp.zygote_filter(), *refused, *allowed)
+    assert codes == [errno.EPERM] * len(refused) + [0] * len(allowed)
+
+
+@on_known_machine
+def test_program_filter_keeps_processes_in_their_group_and_signals_in() -> None:
+    """On kernels whose Landlock does not hold signals in, the filter has to."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        codes = []
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        seccomp.install(seccomp.program_filter(os.getpid(), guard_signals=True))
+        for action in (
+            lambda: os.kill(os.getpid(), 0),
+            lambda: os.kill(os.getppid(), 0),
+            lambda: os.kill(-1, 0),
+            lambda: os.setsid(),
+            lambda: os.setpgid(0, 0),
+        ):
+            try:
+                action()
+                codes.append(0)
+            except OSError as error:
+                codes.append(error.errno or 255)
+        os.write(writer, bytes(codes))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        assert list(file.read()) == [0, *[errno.EPERM] * 4]
+
+
+@pytest.mark.parametrize("size", [0, 1, wire.LARGEST_PACKET, wire.LARGEST_PACKET + 1, 3 << 20])
+def test_packets_of_any_size_arrive(size: int) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    payload = os.urandom(size)
+    data, handle = wire.packet(payload)
+    if handle < 0:
+        ours.send(data)
+    else:
+        socket.send_fds(ours, [data], [handle])
+        os.close(handle)
+    with ours, theirs:
+        assert wire.receiver(theirs)() == payload
+
+
+def test_wiping_leaves_links_targets_alone_and_restores_the_mode(tmp_path: Path) -> None:
+    work, outside = tmp_path / "work", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    work.mkdir(mode=0o700)
+    (work / "link").symlink_to(outside)
+    (work / "a" / "b").mkdir(parents=True)
+    (work / "a" / "b" / "f").write_text("x")
+    (work / "a" / "b").chmod(0)
+    (work / ".1").mkdir()
+    os.mkdir(os.fsencode(work) + b"/\xff\n")
+    os.mkfifo(work / "fifo")
+    work.chmod(0o500)
+    assert wipe.wipe(str(work), 0o700, None)
+    assert list(work.iterdir()) == []
+    assert work.stat().st_mode & 0o777 == 0o700
+    assert (outside / "precious").read_text() == "x"
+
+
+def test_wiping_a_tree_deeper_than_any_path(tmp_path: Path) -> None:
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("deep")
+            os.chdir("deep")
+    finally:
+        os.chdir(here)
+        os.close(here)
+    assert wipe.wipe(str(tmp_path), wipe.mode_of(str(tmp_path)), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_usage_counts_the_whole_family() -> None:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        held = bytearray(os.urandom(1) * (64 << 20))
+        if os.fork() == 0:
+            held = bytearray(b"x" * (64 << 20))
+            os.write(writer, b"x")
+        threading.Event().wait(20)
+        del held
+        os._exit(0)
+    os.read(reader, 1)
+    usage = watch.look(os.getpid(), pid, 0)
+    family = [pid, *watch.descendants(pid)]
+    for one in family:
+        os.kill(one, 9)
+    os.waitpid(pid, 0)
+    assert len(family) == 2
+    assert usage.memory > 128 << 20
+    assert usage.cpu_s > 0
+    assert not usage.ended
+    assert watch.look(os.getpid(), pid, 0).ended
+
+
+def test_disk_usage_stops_counting_in_time(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / str(number)).write_bytes(b"x" * 4096)
+    assert watch.disk_usage(str(tmp_path), 1000) == (30 * 4096, 30)
+    assert watch.disk_usage(str(tmp_path), 10)[1] == 11
