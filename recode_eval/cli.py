@@ -71,26 +71,23 @@ def run(argv: Sequence[str]) -> int:
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         words.insert(0, "run")
-    parser = create_parser(words[0] if words else "")
-    if not words:
-        parser.print_help()
-        return ExitCode.USAGE
-    arguments = parser.parse_args(words)
     previous = signal.signal(signal.SIGTERM, _terminated)
     try:
-        return int(_module(arguments.command).execute(arguments))
+        code = _execute(words)
+        sys.stdout.flush()
+        return code
     except RecodeError as error:
-        if getattr(arguments, "debug", False):
-            traceback.print_exc()
+        if "--debug" in words:
+            _print_traceback()
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _complain("interrupted; the same command continues", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away (`recode-eval ... | head`); not worth a word.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        resumable = words[:1] in (["run"], ["score"], ["demo"])
+        again = "; the same command continues" if resumable else ""
+        return _complain(f"interrupted{again}", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last boundary
-        traceback.print_exc()
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return ExitCode.OK
+        _print_traceback()
         return _complain(
             f"internal error ({type(error).__name__}): please report the traceback above",
             ExitCode.INTERNAL,
@@ -99,9 +96,45 @@ def run(argv: Sequence[str]) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
+def _execute(words: Sequence[str]) -> int:
+    from recode_eval.terminal import tolerate_any_encoding
+
+    tolerate_any_encoding()
+    parser = create_parser(words[0] if words else "")
+    if not words:
+        parser.print_help()
+        return ExitCode.USAGE
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit as end:  # `--help`, or wrong usage
+        return int(end.code or 0)
+    return int(_module(arguments.command).execute(arguments))
+
+
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
     del signum, frame
     raise KeyboardInterrupt
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of our output went away (`recode-eval ... | head`): not worth a word.
+
+    What could not be written waits in the buffer and fails again. A pipe to anything else that
+    broke is an error like others.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _print_traceback() -> None:
+    from recode_eval.terminal import printable
+
+    # It may quote what a model wrote.
+    print(printable(traceback.format_exc()), end="", file=sys.stderr)
 
 
 def _complain(message: str, code: ExitCode) -> int:

@@ -127,6 +127,7 @@ def _sandboxes() -> Iterator[Check]:
 
 
 def _hub() -> Check:
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -142,6 +143,6 @@ def _hub() -> Check:
             return Check("hub", Level.OK, f"{address} answers")
     except urllib.error.HTTPError:
         return Check("hub", Level.OK, f"{address} answers")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         cause = getattr(error, "reason", None) or error
         return Check("hub", Level.OPTIONAL, f"{address} cannot be reached ({cause})", fix)

@@ -7,6 +7,7 @@ store alone. Interrupt it anywhere: the same call goes on where it stopped.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import json
@@ -23,7 +24,7 @@ from recode_eval.sandbox.base import Limits
 from recode_eval.store import RunStore, run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.models.base import Completion, Model, ModelInfo, Prompt
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox, SandboxInfo
     from recode_eval.tasks.base import Problem, Task, TaskData
 
-PROMPT_FILE = "prompt.jinja2"
+_NO_MODEL = "not generated yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class RunData:
 
 def sample_seed(base: int, problem_id: str, sample: int) -> int:
     """Return the seed of one sample, below 2**31, whatever else is drawn."""
-    digest = hashlib.sha256(f"{base}\0{problem_id}\0{sample}".encode()).digest()
+    content = f"{base}\0{problem_id}\0{sample}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(content).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
@@ -171,20 +173,25 @@ class Run:
             scores = {} if rejudge else self._stored_scores(store, scoring, completions)
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]
-            self.monitor.begin(
-                samples=len(self.keys) if model else len(completions),
-                generated=len(completions),
-                judged=len(scores),
-            )
-            manifest = self._manifest(store)
             unscored: list[Unscored] = []
-            try:
+            if model is None:
+                unscored = [
+                    Unscored(*key, _NO_MODEL) for key in self.keys if key not in completions
+                ]
+            manifest = self._manifest(store, working=bool(missing or unjudged))
+            store.write_prompt(self.prompt.template.source)
+            store.write_manifest(manifest)
+            if missing or unjudged:
+                sandbox = open_sandbox()
+                manifest["sandbox"] = _sandbox_json(sandbox.info)
                 store.write_manifest(manifest)
-                if missing or unjudged:
-                    sandbox = open_sandbox()
-                    manifest["sandbox"] = _sandbox_json(sandbox.info)
-                    store.write_manifest(manifest)
-                    unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
+                unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
+                self.monitor.begin(
+                    samples=len(self.keys) - len(unscored),
+                    generated=len(completions),
+                    judged=len(scores),
+                )
+                try:
                     self._work(
                         store,
                         sandbox,
@@ -196,13 +203,13 @@ class Run:
                         scores,
                         unscored,
                     )
-                if model is not None:
-                    # A server's abilities are known only when it has answered.
-                    manifest["model"]["details"] = dict(model.info.details)
+                finally:
+                    self.monitor.end()
                 manifest["invocations"][-1]["finished"] = provenance.now()
-                store.write_manifest(manifest)
-            finally:
-                self.monitor.end()
+            if model is not None:
+                # A server's abilities are known only when it has answered.
+                manifest["model"]["details"] = dict(model.info.details)
+            store.write_manifest(manifest)
         return RunData(
             self.folder,
             self.task,
@@ -248,12 +255,8 @@ class Run:
         try:
             for key in unjudged:
                 judge.submit(problems[key[0]], completions[key])
-            if model is not None and missing:
-                stream = model.generate(self.requests(missing), self.sampling)
+            with contextlib.closing(self._generate(model, missing, on_unscored)) as stream:
                 for completion in stream:
-                    if completion.finish_reason is FinishReason.MISSING:
-                        on_unscored(_missing(completion))
-                        continue
                     record = self._record(completion)
                     store.add_completion(record)
                     completions[record.key] = record
@@ -263,6 +266,33 @@ class Run:
         except BaseException:
             judge.abandon()
             raise
+
+    def _generate(
+        self,
+        model: Model | None,
+        missing: Sequence[Key],
+        on_unscored: Callable[[Unscored], None],
+    ) -> Generator[Completion]:
+        """Yield each missing sample once, whatever the model yields; say which it did not give."""
+        if model is None or not missing:
+            return
+        pending = dict.fromkeys(missing)
+        stream = model.generate(self.requests(missing), self.sampling)
+        try:
+            for completion in stream:
+                key = completion.problem_id, completion.sample
+                if key not in pending:
+                    continue
+                del pending[key]
+                if completion.finish_reason is FinishReason.MISSING:
+                    on_unscored(Unscored(*key, "no completion in the replayed file"))
+                else:
+                    yield completion
+        finally:  # An engine must not go on for nobody when a full disk ends the run.
+            if hasattr(stream, "close"):
+                stream.close()
+        for key in pending:
+            on_unscored(Unscored(*key, "the model gave no answer"))
 
     def requests(self, missing: Iterable[Key]) -> list[Request]:
         """Return what the model is asked for these samples."""
@@ -310,6 +340,7 @@ class Run:
             if key in completions
             and record.scoring == scoring
             and record.prompt_hash == self.hashes[key[0]]
+            and record.completion == completions[key].digest
         }
 
     def _drop_other_tiers(self, scores: dict[Key, ScoreRecord], tier: str) -> list[Key]:
@@ -325,10 +356,11 @@ class Run:
             del scores[key]
         return other
 
-    def _manifest(self, store: RunStore) -> dict[str, Any]:
+    def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
         before = store.manifest()
-        snapshot = store.folder / PROMPT_FILE
-        snapshot.write_text(self.prompt.template.source, encoding="utf-8")
+        invocations = list(before.get("invocations", []))
+        if working or not invocations:
+            invocations.append(provenance.invocation())
         return {
             "schema_version": 1,
             "identity": self.identity,
@@ -359,12 +391,8 @@ class Run:
             "sandbox": before.get("sandbox"),
             "settings": self.settings or before.get("settings", {}),
             "created": before.get("created", provenance.now()),
-            "invocations": [*before.get("invocations", []), provenance.invocation()],
+            "invocations": invocations,
         }
-
-
-def _missing(completion: Completion) -> Unscored:
-    return Unscored(completion.problem_id, completion.sample, "no completion in the replayed file")
 
 
 def _sandbox_json(info: SandboxInfo) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import hashlib
 import queue
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,9 @@ SCORING_VERSION = 1
 
 _MAX_PENDING = 4096
 _MAX_REMEMBERED = 20_000
+_KEPT_OUTPUT = 4_000
+"""Characters of a program's output that a record keeps: the sandbox hands over 64 KiB of each, and
+a large run of answers that print a lot would be gigabytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,11 @@ class _Job:
     waiting: list[tuple[CompletionRecord, Extraction]]
     missing: int = 1
     """Executions to come, plus one while they are being submitted."""
+    futures: list[Future[Execution]] = field(default_factory=list)
     executions: dict[str, Execution] = field(default_factory=dict)
     error: BaseException | None = None
+    judged: dict[str, Any] | None = None
+    """The fields of a `ScoreRecord` that all samples with this code share."""
 
     @property
     def done(self) -> bool:
@@ -137,6 +143,7 @@ class Judge:
             except SandboxError as error:
                 self._count_down(job, error=error)
             else:
+                job.futures.append(future)
                 future.add_done_callback(partial(self._executed, job, condition))
         self._count_down(job)
 
@@ -163,6 +170,7 @@ class Judge:
             waiting = list(job.waiting) if job.done else []
             if job.done:
                 job.waiting.clear()
+                job.futures.clear()
         for completion, extraction in waiting:
             self._ready.put((job, completion, extraction))
 
@@ -188,33 +196,36 @@ class Judge:
     def _score(
         self, job: _Job, completion: CompletionRecord, extraction: Extraction
     ) -> ScoreRecord:
-        # Extraction strips the end of an answer; the reference is compared the same way.
-        reference = job.problem.answers["reference"].rstrip()
-        similarity = similarity_scores(extraction.code, reference)
-        setup_errors = [e.setup_error for e in job.executions.values() if e.setup_error]
+        if job.judged is None:
+            job.judged = self._judged(job, extraction.code)
+            job.executions.clear()
         return ScoreRecord(
             problem_id=completion.problem_id,
             sample=completion.sample,
             prompt_hash=completion.prompt_hash,
+            completion=completion.digest,
             scoring=self._scoring,
             tier=self._sandbox.info.tier,
             extraction=str(extraction.method),
             extraction_detail=extraction.detail,
-            code=extraction.code,
-            similarity={
-                "es": similarity.es,
-                "em": similarity.em,
-                "es_star": similarity.es_star,
-                "em_star": similarity.em_star,
-            },
-            conditions={
+            **job.judged,
+        )
+
+    def _judged(self, job: _Job, code: str | None) -> dict[str, Any]:
+        # Extraction strips the end of an answer; the reference is compared the same way.
+        reference = job.problem.answers["reference"].rstrip()
+        setup_errors = [e.setup_error for e in job.executions.values() if e.setup_error]
+        return {
+            "code": code,
+            "similarity": asdict(similarity_scores(code, reference)),
+            "conditions": {
                 name: condition_record(job.executions[name])
                 for name in self._task.conditions
                 if name in job.executions
             },
-            setup_error=setup_errors[0] if setup_errors else None,
-            flags=list(suspicions(extraction.code)),
-        )
+            "setup_error": setup_errors[0] if setup_errors else None,
+            "flags": list(suspicions(code)),
+        }
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -232,6 +243,10 @@ class Judge:
     def abandon(self) -> None:
         """Stop recording without waiting; what is not recorded yet will be judged next time."""
         self._failure = self._failure or SandboxError("The run was stopped.")
+        with self._lock:
+            futures = [future for job in self._jobs.values() for future in job.futures]
+        for future in futures:  # The sandbox may outlive this run: it need not work through them.
+            future.cancel()
         self._ready.put(None)
 
 
@@ -240,7 +255,7 @@ def condition_record(execution: Execution) -> dict[str, Any]:
     return {
         "passed": execution.passed,
         "tests": [[v.name, str(v.status), v.detail] for v in execution.verdicts],
-        "output": execution.output,
+        "output": execution.output[-_KEPT_OUTPUT:],
         "cpu_s": round(execution.cpu_s, 4),
     }
 

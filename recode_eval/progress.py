@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from recode_eval.terminal import one_line, stderr_console
@@ -83,23 +83,32 @@ class BarMonitor:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
             SpinnerColumn,
+            Task,
             TextColumn,
             TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class RateColumn(ProgressColumn):
+            """Samples per second; worked out when it is drawn, not with every sample."""
+
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            RateColumn(),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
         )
         for name, done in (("generated", generated), ("judged", judged)):
-            self._bars[name] = self._progress.add_task(name, total=samples, completed=done, rate="")
+            self._bars[name] = self._progress.add_task(name, total=samples, completed=done)
         self._progress.start()
 
     def generated(self, completion: Completion) -> None:
@@ -113,11 +122,8 @@ class BarMonitor:
         self._advance("judged")
 
     def _advance(self, name: str) -> None:
-        if self._progress is None:
-            return
-        bar = self._bars[name]
-        speed = self._progress.tasks[bar].speed
-        self._progress.update(bar, advance=1, rate=f"{speed:.1f}/s" if speed else "")
+        if progress := self._progress:
+            progress.advance(self._bars[name])
 
     def note(self, text: str) -> None:
         """Print above the bars."""
@@ -174,8 +180,9 @@ class LogMonitor:
         )
 
     def note(self, text: str) -> None:
-        """Print a line."""
-        print(one_line(text), file=sys.stderr, flush=True)
+        """Print a line; who reads the log may go away (`2>&1 | head`) without ending the run."""
+        with suppress(OSError):
+            print(one_line(text), file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Nothing to remove."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from recode_eval.errors import UsageError
@@ -40,11 +40,17 @@ class PromptTemplate:
         self.content_hash = hashlib.sha256(source.encode()).hexdigest()
         environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
         try:
+            outside = _outside_blocks(environment.parse(source))
             self._template: Template = environment.from_string(source)
         except TemplateError as error:
             line = getattr(error, "lineno", "?")
             raise UsageError(f"Prompt template {name}, line {line}: {error}.") from error
         blocks = set(self._template.blocks)
+        if blocks and outside is not None:
+            raise UsageError(
+                f"Prompt template {name}, line {outside}: what stands outside of the blocks would "
+                "not be sent; move it into one."
+            )
         if unknown := sorted(blocks - {*_ROLES, _PREFILL}):
             known = ", ".join([*_ROLES, _PREFILL])
             raise UsageError(f"Prompt template {name}: unknown block {unknown[0]!r}; use {known}.")
@@ -55,28 +61,52 @@ class PromptTemplate:
     def from_file(cls, path: Path) -> PromptTemplate:
         """Read and parse a file; raises `UsageError` if it cannot be read."""
         try:
-            source = path.read_text(encoding="utf-8")
+            source = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"Cannot read the prompt template {path}: {error}.") from error
         return cls(source, path.name)
 
     def render(self, context: Mapping[str, Any]) -> Prompt:
-        """Return the messages; raises `UsageError` if the template uses an unknown variable."""
+        """Return the messages.
+
+        Raises:
+            UsageError: the template uses an unknown variable, or fails in another way.
+        """
         try:
-            blocks = self._template.blocks
-            if not blocks:
-                return Prompt((Message("user", self._template.render(context).strip()),))
-            scope = self._template.new_context(dict(context))
-            texts = {name: "".join(block(scope)).strip() for name, block in blocks.items()}
-        except TemplateError as error:
+            texts = self._texts(context)
+        except Exception as error:
             names = ", ".join(sorted(context))
+            cause = "" if isinstance(error, TemplateError) else f"{type(error).__name__}: "
             raise UsageError(
-                f"Prompt template {self.name}: {error}. Known variables: {names}."
+                f"Prompt template {self.name}: {cause}{error}. Known variables: {names}."
             ) from error
+        if not texts["user"]:
+            raise UsageError(f"Prompt template {self.name}: the user's message is empty.")
         messages = tuple(
             Message(role, texts[name]) for name, role in _ROLES.items() if texts.get(name)
         )
         return Prompt(messages, texts.get(_PREFILL, ""))
+
+    def _texts(self, context: Mapping[str, Any]) -> dict[str, str]:
+        blocks = self._template.blocks
+        if not blocks:
+            return {"user": self._template.render(context).strip()}
+        scope = self._template.new_context(dict(context))
+        for _ in self._template.root_render_func(scope):
+            pass  # `set` and `macro` outside of the blocks bind their names in the scope
+        return {name: "".join(block(scope)).strip() for name, block in blocks.items()}
+
+
+def _outside_blocks(tree: nodes.Template) -> int | None:
+    """Return the line of the first thing at the top level that blocks would not show."""
+    for node in tree.body:
+        if isinstance(node, nodes.Output):
+            if all(isinstance(p, nodes.TemplateData) and not p.data.strip() for p in node.nodes):
+                continue
+        elif isinstance(node, nodes.Block | nodes.Macro | nodes.Assign | nodes.AssignBlock):
+            continue
+        return node.lineno
+    return None
 
 
 def prompt_hash(prompt: Prompt) -> str:

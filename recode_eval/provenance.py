@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ _PACKAGES = (
     "openai",
     "datasets",
 )
+_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
+"""The name and password that an address may hold; results are published."""
 
 
 def now() -> str:
@@ -37,7 +40,7 @@ def invocation() -> dict[str, Any]:
     """Describe this process: what was started, where, with which versions."""
     return {
         "started": now(),
-        "command": sys.argv,
+        "command": [_USERINFO.sub("***@", word) for word in sys.argv],
         "recode_eval": __version__,
         "git_commit": git_commit(),
         "python": platform.python_version(),

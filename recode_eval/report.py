@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.terminal import one_line, stdout_console
@@ -24,10 +25,10 @@ _LABELS = {
 }
 _PLAIN_NUMBERS = {"es_star", "em_star"}
 """Not shares: shown as they are, from -2 to 2, and not in percent."""
-
-
 _WIDE = 120
 """Columns of a terminal that has room for all metrics of a breakdown."""
+_LABEL_WIDTH, _VALUE_WIDTH = 25, 17
+"""Columns that the metrics' names need, and the narrowest column of values: `[-2.00, -1.70]`."""
 
 
 def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> None:
@@ -38,7 +39,13 @@ def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> No
         sys.stdout.write("\n")
         return
     console = stdout_console()
-    _print_summary(console, results)
+    console.print(
+        "Scores in percent (ES* and EM*: -2 to 2), with 95 % intervals clustered by update",
+        soft_wrap=True,
+    )
+    side_by_side = max(1, (console.width - _LABEL_WIDTH) // _VALUE_WIDTH)
+    for first in range(0, len(results), side_by_side):
+        _print_summary(console, results[first : first + side_by_side])
     if len(results) == 1 and not quiet:
         for tag, groups in results[0]["breakdown"].items():
             if len(groups) > 1:
@@ -50,21 +57,22 @@ def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> No
 def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    console.print(
-        "Scores in percent (ES* and EM*: -2 to 2), with 95 % intervals clustered by update"
-    )
     table = Table()
     table.add_column("metric", no_wrap=True)
     for result in results:
         heading = f"{one_line(result['model']['name'], 40)}\n{result['task']['name']}"
-        table.add_column(heading, justify="right", no_wrap=True)
-    names = dict.fromkeys(name for result in results for name in result["metrics"])
-    for name in names:
+        table.add_column(heading, justify="right", min_width=_VALUE_WIDTH - 3, overflow="fold")
+    rows = {}
+    for name in dict.fromkeys(name for result in results for name in result["metrics"]):
         estimates = [result["metrics"].get(name) for result in results]
-        if not any(estimates):
-            continue
-        cells = [format_estimate(name, estimate) for estimate in estimates]
-        table.add_row(_label(name), *cells)
+        if any(estimates):
+            rows[_label(name)] = [format_estimate(name, estimate) for estimate in estimates]
+    columns = zip(*rows.values(), strict=True)
+    width = _LABEL_WIDTH + sum(3 + max(map(len, column)) for column in columns)
+    for label, cells in rows.items():
+        # Where a line has no room for an interval, it goes below its value: nothing is cut.
+        stacked = [cell.replace(" [", "\n[") for cell in cells]
+        table.add_row(label, *(stacked if width > console.width else cells))
     table.add_section()
     for label, key in (
         ("problems", "problems"),
@@ -99,31 +107,37 @@ def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any
 def _print_notes(console: Console, result: dict[str, Any]) -> None:
     counts, sandbox = result["counts"], result["sandbox"]
     name = one_line(result["model"]["name"], 60)
-    n, metrics = result["sampling"]["n"], result["metrics"]
-    missing = [key for key, value in metrics.items() if value is None and "pass@" in key]
+
+    def warn(text: str) -> None:
+        console.print(f"{name}: {text}", style="yellow", soft_wrap=True)
+
+    missing = [
+        _label(key) for key, value in result["metrics"].items() if value is None and "pass@" in key
+    ]
     if missing and counts["scored"]:
-        keys = ", ".join(map(_label, missing))
-        console.print(f"{name}: no value for {keys} (n = {n} is less than k).", soft_wrap=True)
+        n = result["sampling"]["n"]
+        lacking = any(n >= int(key.partition("@")[2]) for key in missing)
+        cause = "fewer than k samples were judged" if lacking else f"n = {n} is less than k"
+        console.print(f"{name}: no value for {', '.join(missing)} ({cause}).", soft_wrap=True)
     if counts["unscored"]:
-        reasons = sorted({one_line(item["reason"]) for item in result["unscored"]})
-        cause = f" ({reasons[0]})" if reasons else ""
-        console.print(
-            f"{name}: {counts['unscored']} samples could not be judged{cause}. They do not count "
-            "as failures; the same command tries them again.",
-            style="yellow",
+        reasons = Counter(one_line(item["reason"]) for item in result["unscored"])
+        cause = "".join(f" ({reason})" for reason, _ in reasons.most_common(1))
+        warn(
+            f"{counts['unscored']} samples could not be judged{cause}. They do not count as "
+            "failures; the run's own command tries them again."
         )
     if counts["faulty_problems"]:
-        console.print(
-            f"{name}: {counts['faulty_problems']} problems are faulty and do not count.",
-            style="yellow",
-        )
+        reason = next(one_line(p["faulty"]) for p in result["problems"] if p["faulty"])
+        warn(f"{counts['faulty_problems']} problems are faulty and do not count ({reason}).")
+    if bad_rows := len(result["task"]["bad_rows"]):
+        warn(f"{bad_rows} malformed rows were left out.")
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),
         ("suspicious", "answers look suspicious (`flags` in scores.jsonl says why)"),
     ):
         if counts[key]:
-            console.print(f"{name}: {counts[key]} {text}.", style="yellow")
+            warn(f"{counts[key]} {text}.")
     where = f" in the sandbox {sandbox['tier']}" if sandbox else ""
     console.print(f"{name}: judged{where}; {result['folder']}", soft_wrap=True)
 

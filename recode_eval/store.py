@@ -8,6 +8,7 @@ or a full disk is cut off on the next start. One process at a time writes to a r
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -29,6 +30,7 @@ MANIFEST = "manifest.json"
 COMPLETIONS = "completions.jsonl"
 SCORES = "scores.jsonl"
 RESULTS = "results.json"
+PROMPT = "prompt.jinja2"
 _FSYNC_EVERY_S = 1.0
 
 R = TypeVar("R", CompletionRecord, ScoreRecord)
@@ -74,19 +76,27 @@ class AppendOnlyFile:
                 while written < len(line):
                     written += os.write(self._fd, line[written:])
             except OSError as error:
-                os.ftruncate(self._fd, self._size)
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, self._size)
                 raise _storage_error(self._path, error) from error
             self._size += len(line)
             if time.monotonic() - self._synced >= _FSYNC_EVERY_S:
-                os.fsync(self._fd)
-                self._synced = time.monotonic()
+                self._sync()
+
+    def _sync(self) -> None:
+        # Some file systems say only here that the disk is full.
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise _storage_error(self._path, error) from error
+        self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Sync and close. Idempotent."""
+        """Sync and close; raises `StorageError`. Idempotent."""
         with self._lock:
             if self._fd >= 0:
                 try:
-                    os.fsync(self._fd)
+                    self._sync()
                 finally:
                     os.close(self._fd)
                     self._fd = -1
@@ -131,18 +141,23 @@ def read_records(path: Path, kind: type[R]) -> Iterator[R]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replace a JSON file atomically; raises `StorageError` and leaves the old one."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file atomically; raises `StorageError` and leaves the old one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, sort_keys=False)
-            file.write("\n")
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise _storage_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -161,7 +176,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def _storage_error(path: Path, error: OSError) -> StorageError:
     return StorageError(
         f"Cannot write or read {path}: {error.strerror or error}. What is stored stays; mend the "
-        "cause (free some space, check the permissions) and give the same command again."
+        "cause (free some space, check the permissions, or choose another --out) and give the same "
+        "command again."
     )
 
 
@@ -181,15 +197,20 @@ class RunStore:
             self._lock_fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise _storage_error(folder, error) from error
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock_fd)
-            raise UsageError(
-                f"Another process is writing to {folder}. Wait for it, or choose another --out."
-            ) from None
-        self._completions = AppendOnlyFile(folder / COMPLETIONS)
-        self._scores = AppendOnlyFile(folder / SCORES)
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._lock_fd)
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"Another process is writing to {folder}. Wait for it, or choose another --out."
+                ) from None
+            except OSError as error:
+                raise _storage_error(folder / ".lock", error) from error
+            self._completions = AppendOnlyFile(folder / COMPLETIONS)
+            undo.callback(self._completions.close)
+            self._scores = AppendOnlyFile(folder / SCORES)
+            undo.pop_all()
 
     def completions(self, prompt_hashes: Mapping[str, str]) -> dict[Key, CompletionRecord]:
         """Return the stored completions of these prompts; the first record of a sample counts."""
@@ -223,17 +244,19 @@ class RunStore:
         """Replace manifest.json."""
         write_json(self.folder / MANIFEST, manifest)
 
-    def write_results(self, results: Mapping[str, Any]) -> None:
-        """Replace results.json."""
-        write_json(self.folder / RESULTS, results)
+    def write_prompt(self, source: str) -> None:
+        """Keep the prompt template as it was used."""
+        write_text(self.folder / PROMPT, source)
 
     def close(self) -> None:
-        """Sync, close and unlock. Idempotent."""
-        self._completions.close()
-        self._scores.close()
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        """Sync, close and unlock; raises `StorageError`. Idempotent."""
+        try:
+            with contextlib.closing(self._scores):
+                self._completions.close()
+        finally:
+            if self._lock_fd >= 0:
+                os.close(self._lock_fd)
+                self._lock_fd = -1
 
     def __enter__(self) -> Self:
         """Return the open store."""

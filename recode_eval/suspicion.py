@@ -48,6 +48,7 @@ _NAMES = {
                    "threading.excepthook", "weakref.finalize"},
     "mocks": {"unittest.mock"},
 }  # fmt: skip
+_REASONS = {name: reason for reason, names in _NAMES.items() for name in names}
 _FOREIGN_CODE = {"ctypes", "_ctypes", "cffi", "_cffi_backend", "_testcapi", "_xxsubinterpreters"}
 _FRAME_ATTRIBUTES = {
     "f_back", "f_globals", "f_locals", "f_builtins", "f_code", "f_trace", "f_lineno", "tb_frame",
@@ -143,9 +144,10 @@ def _of_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 
 def _listed(name: str) -> Iterator[str]:
-    for reason, listed in _NAMES.items():
-        if name in listed or any(name.startswith(f"{entry}.") for entry in listed):
-            yield reason
+    while name:  # `os.path.x` is listed if it, `os.path` or `os` is
+        if name in _REASONS:
+            yield _REASONS[name]
+        name = name.rpartition(".")[0]
 
 
 def _of_name(node: ast.Attribute | ast.Name, modules: dict[str, str]) -> Iterator[str]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
 _HARMLESS = {"\n", "\t"}
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn"}
+_LOG_WIDTH = 160
+"""Columns where output goes to a file or a pipe: nothing need be cut there."""
 
 
 def printable(text: object) -> str:
@@ -31,11 +38,49 @@ def _spelt(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def tolerate_any_encoding() -> None:
+    """Let standard output spell out what its encoding lacks, instead of raising."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send to standard error whatever is written to standard output in here.
+
+    Engines, their worker processes and C libraries print what they like; what a program reads from
+    this one must be the results alone. Below Python, since theirs may be no Python.
+    """
+    try:
+        sys.stdout.flush()
+        out, err = sys.stdout.fileno(), sys.stderr.fileno()
+        kept = os.dup(out)
+    except (OSError, ValueError, AttributeError):  # a closed or replaced stream: nothing to guard
+        yield
+        return
+    try:
+        os.dup2(err, out)
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        finally:
+            os.dup2(kept, out)
+            os.close(kept)
+
+
 def stdout_console() -> Console:
     """Return a console for results; colour only on a terminal."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
+    wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(
+        file=sys.stdout,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        width=_LOG_WIDTH if wide else None,
+    )
 
 
 def stderr_console() -> Console:

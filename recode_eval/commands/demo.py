@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.commands import options
+from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
-
-    from recode_eval.errors import ExitCode
+    from collections.abc import Sequence
 
 BASELINES = ("reference", "stale", "empty")
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    from recode_eval.commands import options
-
     options.add_sandbox_options(parser)
     options.add_output_options(parser)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=options.path,
         default=Path("demo-runs"),
         metavar="FOLDER",
         help="where the runs are stored (default: demo-runs)",
@@ -37,28 +37,43 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     import argparse
 
     from recode_eval import report
-    from recode_eval.commands import options, run
+    from recode_eval.commands import run
     from recode_eval.models import create_model
     from recode_eval.progress import create_monitor
+    from recode_eval.terminal import stdout_for_results
 
     parser = argparse.ArgumentParser()
     run.add_parser(parser)
     defaults = parser.parse_args(["--model", "baseline", "--tasks", "arena-mini", "--k", "1"])
     merged = argparse.Namespace(**{**vars(defaults), **vars(arguments)})
     monitor = create_monitor(quiet=arguments.quiet)
-    [(task, data)] = run.load_tasks(merged)
+    [(task, data)] = run.load_tasks(merged, monitor.note)
     answers = {problem.id: problem.answers for problem in data.problems}
     results = []
-    with options.Sandboxes(merged, monitor.note) as sandboxes:
+    with stdout_for_results(), options.Sandboxes(merged, monitor.note) as sandboxes:
         for kind in BASELINES:
             model = create_model(f"baseline:{kind}", answers=answers)
             results.append(run.evaluate(merged, task, data, model, sandboxes, monitor))
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
-    if not arguments.json:
+    if not (arguments.json or arguments.quiet):
         print(
             "`baseline:reference` answers with the known solution, `baseline:stale` with code that"
             "\nignores the update, `baseline:empty` not at all. Yours: recode-eval --model PATH "
             "--tasks arena-mini",
             file=sys.stderr,
         )
-    return run.exit_code(results)
+    code = run.exit_code(results)
+    return _verdict(results) if code is ExitCode.OK else code
+
+
+def _verdict(results: Sequence[dict[str, Any]]) -> ExitCode:
+    """Say what is wrong with an installation whose baselines do not score as they must."""
+    shares = [result["metrics"]["pass@1"]["value"] for result in results]
+    if shares == [1.0, 0.0, 0.0]:
+        return ExitCode.OK
+    print(
+        "recode-eval: the baselines must score 100, 0 and 0 (pass@1). `recode-eval validate` names "
+        "the problems that do not work here.",
+        file=sys.stderr,
+    )
+    return ExitCode.CHECK_FAILED

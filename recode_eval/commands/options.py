@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,39 @@ def comma_list(text: str) -> list[str]:
     return [item for item in (part.strip() for part in text.split(",")) if item]
 
 
+def names(text: str) -> list[str]:
+    """Parse `a,b`; at least one."""
+    items = comma_list(text)
+    if not items:
+        raise argparse.ArgumentTypeError("a name is expected")
+    return items
+
+
+def path(text: str) -> Path:
+    """Parse a path; `~` is expanded also where the shell leaves it (`--out=~/runs`)."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user, or no home
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+
+
 def positive(text: str) -> int:
     """Parse a whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """Parse a whole number of at least 0."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, low: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if value < low:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {low}")
     return value
 
 
@@ -45,8 +75,8 @@ def _number(low: float, high: float, *, above: bool = False) -> Callable[[str], 
 
 
 def positive_list(text: str) -> list[int]:
-    """Parse `1,5,10`."""
-    return [positive(item) for item in comma_list(text)]
+    """Parse `1,5,10`; at least one."""
+    return [positive(item) for item in names(text)]
 
 
 def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) -> None:
@@ -54,7 +84,7 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
     group = parser.add_argument_group("tasks and data")
     group.add_argument(
         "--tasks",
-        type=comma_list,
+        type=names,
         metavar="NAME[,NAME]",
         required=default is None,
         default=None if default is None else comma_list(default),
@@ -68,14 +98,7 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
         metavar="TASK=FILE",
         help="take a task's rows from a .jsonl or .parquet file",
     )
-    group.add_argument(
-        "--include-path",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FOLDER",
-        help="look for tasks in this folder too",
-    )
+    add_include_path(group)
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N problems")
     group.add_argument(
         "--problems",
@@ -91,8 +114,20 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
     )
 
 
-def add_sandbox_options(parser: argparse.ArgumentParser) -> None:
-    """Add what decides where and how programs run."""
+def add_include_path(parser: argparse._ActionsContainer) -> None:
+    """Add where else tasks are looked for."""
+    parser.add_argument(
+        "--include-path",
+        action="append",
+        type=path,
+        default=[],
+        metavar="FOLDER",
+        help="look for tasks in this folder too",
+    )
+
+
+def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add what decides where and how programs run; `default` says where limits come from."""
     group = parser.add_argument_group("sandbox")
     group.add_argument(
         "--sandbox",
@@ -108,8 +143,9 @@ def add_sandbox_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--isolation",
         choices=("program", "test"),
-        default="program",
-        help="one process per program, or one per test as CodeUpdateArena does (slower)",
+        default=None if default else "program",
+        help="one process per program, or one per test as CodeUpdateArena does, which is slower "
+        f"(default: {default or 'program'})",
     )
     group.add_argument(
         "--workers", type=positive, metavar="N", help="programs at once (default: one per CPU)"
@@ -117,16 +153,14 @@ def add_sandbox_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout",
         type=_number(0, 3600, above=True),
-        default=15.0,
         metavar="SECONDS",
-        help="CPU time of one test (default: 15)",
+        help=f"CPU time of one test (default: {default or 15})",
     )
     group.add_argument(
         "--memory",
         type=_number(64, 1 << 20),
-        default=4096.0,
         metavar="MIB",
-        help="memory of one program (default: 4096)",
+        help=f"memory of one program (default: {default or 4096})",
     )
     group.add_argument(
         "--base-image", metavar="IMAGE", help="base of the Docker image, if it must be built"
@@ -229,7 +263,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     server.add_argument(
         "--max-retries",
-        type=int,
+        type=natural,
         default=5,
         metavar="N",
         help="repeats of a failed request, with back-off (default: 5)",
@@ -270,68 +304,77 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def data_sources(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return `--data` as a mapping; raises `UsageError`."""
-    sources = {}
-    for item in arguments.data:
-        task, separator, path = item.partition("=")
-        if not separator or not task or not path:
+def data_sources(items: Sequence[str], tasks: Sequence[str] | None = None) -> dict[str, str]:
+    """Return `--data` as a mapping to absolute paths; raises `UsageError`."""
+    sources: dict[str, str] = {}
+    for item in items:
+        task, separator, file = item.partition("=")
+        if not separator or not task or not file:
             raise UsageError(
                 f"--data {item}: write TASK=FILE, for example --data arena=rows.jsonl."
             )
-        if task not in arguments.tasks:
+        if tasks is not None and task not in tasks:
             raise UsageError(f"--data {item}: the task {task} is not among --tasks.")
-        sources[task] = path
+        if task in sources:
+            raise UsageError(f"--data {item}: the task {task} already has a file.")
+        try:
+            sources[task] = str(path(file).absolute())
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"--data {item}: {error}.") from None
     return sources
 
 
-def limits(arguments: argparse.Namespace) -> Limits:
-    """Return the limits of a program."""
+def limits(arguments: argparse.Namespace, base: Limits | None = None) -> Limits:
+    """Return the limits of a program: `base`, save for what the command line names."""
     from recode_eval.sandbox.base import Limits
 
-    return Limits(
-        cpu_s=arguments.timeout,
-        wall_s=4 * arguments.timeout,
-        memory_bytes=int(arguments.memory) << 20,
-    )
+    chosen = base or Limits()
+    if arguments.timeout is not None:
+        chosen = replace(chosen, cpu_s=arguments.timeout, wall_s=4 * arguments.timeout)
+    if arguments.memory is not None:
+        chosen = replace(chosen, memory_bytes=int(arguments.memory) << 20)
+    return chosen
 
 
 class Sandboxes:
-    """The sandboxes of a command: one per environment, opened when first needed."""
+    """The sandboxes of a command: one per environment and isolation, opened when first needed."""
 
     def __init__(self, arguments: argparse.Namespace, note: Callable[[str], None]) -> None:
         self._arguments = arguments
         self._note = note
-        self._open: dict[str, Sandbox] = {}
+        self._open: dict[tuple[str, str], Sandbox] = {}
+        self._closing = contextlib.ExitStack()
 
-    def opener(self, task: Task) -> Callable[[], Sandbox]:
+    def opener(self, task: Task, isolation: str) -> Callable[[], Sandbox]:
         """Return the function that gives a task's sandbox."""
-        return lambda: self._get(task.spec.environment)
+        return lambda: self._get(task.spec.environment, isolation)
 
-    def _get(self, environment: str) -> Sandbox:
+    def _get(self, environment: str, isolation: str) -> Sandbox:
         from recode_eval.sandbox import open_sandbox
 
-        if environment not in self._open:
+        key = environment, isolation
+        if key not in self._open:
             arguments = self._arguments
-            self._open[environment] = open_sandbox(
+            self._open[key] = open_sandbox(
                 arguments.sandbox,
                 environment=environment,
                 workers=arguments.workers,
-                isolation=arguments.isolation,
+                isolation=isolation,
                 allow_unsafe=arguments.i_know_this_is_unsafe,
                 base_image=arguments.base_image,
                 notify=self._note,
             )
-        return self._open[environment]
+            self._closing.callback(self._open[key].close)
+        return self._open[key]
 
     def __enter__(self) -> Sandboxes:
         """Return this."""
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Close what was opened."""
-        for sandbox in self._open.values():
-            sandbox.close()
+        """Close what was opened, whatever closing one of them raises."""
+        self._open.clear()
+        self._closing.close()
 
 
 def model_options(arguments: argparse.Namespace) -> ModelOptions:

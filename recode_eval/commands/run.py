@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recode_eval.tasks.base import Defaults, Task, TaskData
 
 DETERMINISTIC_BACKENDS = {"baseline"}
+TEMPLATE_SUFFIXES = {".jinja2", ".jinja", ".j2"}
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     options.add_output_options(parser)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=options.path,
         default=Path("runs"),
         metavar="FOLDER",
         help="where runs are stored; the same command continues its run (default: runs)",
@@ -41,47 +42,69 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Evaluate one model on all given tasks."""
     from recode_eval import report
-    from recode_eval.models import choose_backend, create_model
     from recode_eval.progress import create_monitor
+    from recode_eval.terminal import stdout_for_results
 
     monitor = create_monitor(quiet=arguments.quiet)
-    loaded = load_tasks(arguments)
+    with stdout_for_results():
+        loaded = load_tasks(arguments, monitor.note)
+        results = _evaluate_all(arguments, loaded, monitor)
+    report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    return exit_code(results)
+
+
+def _evaluate_all(
+    arguments: argparse.Namespace, loaded: Sequence[tuple[Task, TaskData]], monitor: Monitor
+) -> list[dict[str, Any]]:
+    from recode_eval.models import choose_backend, create_model
+
     model_options = options.model_options(arguments)
     backend = arguments.backend
     if backend == "auto":
         backend, reason = choose_backend(arguments.model, model_options)
         monitor.note(f"Back-end: {backend} ({reason}).")
-    answers = {p.id: p.answers for _, data in loaded for p in data.problems}
-    model = create_model(arguments.model, backend=backend, options=model_options, answers=answers)
-    results = []
-    try:
-        with options.Sandboxes(arguments, monitor.note) as sandboxes:
-            for task, data in loaded:
-                results.append(evaluate(arguments, task, data, model, sandboxes, monitor))
-    finally:
-        model.close()
-    report.show(results, as_json=arguments.json, quiet=arguments.quiet)
-    return exit_code(results)
+
+    def create(tasks: Sequence[tuple[Task, TaskData]]) -> Model:
+        answers = {p.id: p.answers for _, data in tasks for p in data.problems}
+        return create_model(
+            arguments.model, backend=backend, options=model_options, answers=answers
+        )
+
+    # A baseline is made per task: two tasks may use the same ids for different problems.
+    groups = [[pair] for pair in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
+    models = [(create(group), group) for group in groups]
+    with contextlib.ExitStack() as cleanup:
+        for model, _ in models:
+            cleanup.callback(model.close)
+        sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
+        return [
+            evaluate(arguments, task, data, model, sandboxes, monitor)
+            for model, group in models
+            for task, data in group
+        ]
 
 
 def exit_code(results: Sequence[dict[str, Any]]) -> ExitCode:
-    """Return `INCOMPLETE` if a sample is unscored."""
-    incomplete = any(result["counts"]["unscored"] for result in results)
-    return ExitCode.INCOMPLETE if incomplete else ExitCode.OK
+    """Return `INCOMPLETE` if a sample is unscored, `DATA` if a task has no problem that works."""
+    counts = [result["counts"] for result in results]
+    if any(count["unscored"] for count in counts):
+        return ExitCode.INCOMPLETE
+    return ExitCode.OK if all(count["scored"] for count in counts) else ExitCode.DATA
 
 
-def load_tasks(arguments: argparse.Namespace) -> list[tuple[Task, TaskData]]:
+def load_tasks(
+    arguments: argparse.Namespace, note: Callable[[str], None]
+) -> list[tuple[Task, TaskData]]:
     """Load all tasks before anything expensive starts; says which rows were left out."""
     from recode_eval.tasks.registry import create_task
-    from recode_eval.terminal import one_line
 
-    sources = options.data_sources(arguments)
+    sources = options.data_sources(arguments.data, arguments.tasks)
     loaded = []
     for name in dict.fromkeys(arguments.tasks):
         task = create_task(name, arguments.include_path)
         data = task.load(sources.get(name), skip_bad_rows=arguments.skip_bad_rows)
         for row in data.bad_rows:
-            print(f"left out: {one_line(row)}", file=sys.stderr)
+            note(f"left out: {row}")
         loaded.append((task, data))
     return loaded
 
@@ -100,7 +123,7 @@ def evaluate(
 
     run = create_run(arguments, task, data, model, monitor)
     monitor.note(f"{task.spec.name}: {_describe(run)}; stored in {run.folder}")
-    outcome = run.execute(model, sandboxes.opener(task))
+    outcome = run.execute(model, sandboxes.opener(task, run.scoring.isolation))
     results = compute_results(outcome, arguments.k)
     write_json(run.folder / RESULTS, results)
     return {**results, "folder": str(run.folder)}
@@ -126,7 +149,7 @@ def create_run(
         monitor=monitor,
         settings={
             "tasks": [task.spec.name],
-            "data": options.data_sources(arguments).get(task.spec.name),
+            "data": options.data_sources(arguments.data).get(task.spec.name),
             "include_path": [str(path.resolve()) for path in arguments.include_path],
             "k": arguments.k,
         },
@@ -140,8 +163,8 @@ def prompt_settings(arguments: argparse.Namespace, task: Task) -> tuple[PromptSe
 
     name = arguments.prompt or task.spec.default_prompt
     variant = task.spec.prompts.get(name)
-    path = variant.path if variant else Path(name).expanduser()
-    if variant is None and not path.suffix.startswith(".j"):
+    path = variant.path if variant else Path(name)
+    if variant is None and path.suffix not in TEMPLATE_SUFFIXES:
         known = ", ".join(task.spec.prompts)
         raise UsageError(
             f"--prompt {name}: not a prompt of {task.spec.name} ({known}) and not a .jinja2 file."

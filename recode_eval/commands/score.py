@@ -6,25 +6,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
-from recode_eval.errors import DataError, ExitCode
+from recode_eval.errors import DataError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from recode_eval.evaluation import Run
+    from recode_eval.evaluation import Run, ScoringSettings
     from recode_eval.progress import Monitor
-    from recode_eval.tasks.base import Task
+    from recode_eval.tasks.base import Task, TaskData
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "run", type=Path, nargs="+", metavar="RUN", help="a run's folder (with manifest.json)"
+        "run", type=options.path, nargs="+", metavar="RUN", help="a run's folder (manifest.json)"
     )
     parser.add_argument(
-        "--data", metavar="FILE", help="the task's rows, if they are not where the run found them"
+        "--data",
+        action="append",
+        default=[],
+        metavar="TASK=FILE",
+        help="a task's rows, if they are not where the run found them",
     )
+    options.add_include_path(parser)
     parser.add_argument(
         "--all", action="store_true", help="judge everything anew, also what has a score"
     )
@@ -34,7 +39,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="K[,K]",
         help="the k of pass@k (default: the run's)",
     )
-    options.add_sandbox_options(parser)
+    options.add_sandbox_options(parser, default="the run's")
     options.add_output_options(parser)
 
 
@@ -43,60 +48,87 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval import report
     from recode_eval.commands.run import exit_code
     from recode_eval.progress import create_monitor
+    from recode_eval.store import MANIFEST, read_json
+    from recode_eval.terminal import stdout_for_results
 
     monitor = create_monitor(quiet=arguments.quiet)
-    with options.Sandboxes(arguments, monitor.note) as sandboxes:
-        results = [_score(folder, arguments, sandboxes, monitor) for folder in arguments.run]
+    manifests = {folder: read_json(folder / MANIFEST) for folder in arguments.run}
+    with stdout_for_results(), options.Sandboxes(arguments, monitor.note) as sandboxes:
+        results = [
+            _score(folder, manifest, arguments, sandboxes, monitor)
+            for folder, manifest in manifests.items()
+        ]
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
     return exit_code(results)
 
 
 def _score(
-    folder: Path, arguments: argparse.Namespace, sandboxes: options.Sandboxes, monitor: Monitor
+    folder: Path,
+    manifest: Mapping[str, Any],
+    arguments: argparse.Namespace,
+    sandboxes: options.Sandboxes,
+    monitor: Monitor,
 ) -> dict[str, Any]:
     from recode_eval.results import DEFAULT_KS, compute_results
-    from recode_eval.store import MANIFEST, RESULTS, read_json, write_json
+    from recode_eval.store import RESULTS, identity_hash, write_json
 
-    manifest = read_json(folder / MANIFEST)
     try:
-        run, task = _reopen(folder, manifest, arguments, monitor)
-    except (KeyError, TypeError) as error:
+        task, data = _load(manifest, arguments)
+        run = _reopen(folder, manifest, task, data, arguments, monitor)
+        same = identity_hash(run.identity) == identity_hash(manifest["identity"])
+        ks = arguments.k or manifest["settings"].get("k") or DEFAULT_KS
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(
-            f"{folder / MANIFEST} lacks {error}: not written by this program?"
+            f"{folder}: manifest.json lacks or garbles {error}: not written by this program?"
         ) from error
-    outcome = run.execute(None, sandboxes.opener(task), rejudge=arguments.all)
-    results = compute_results(outcome, arguments.k or manifest["settings"].get("k") or DEFAULT_KS)
+    if not same:
+        raise DataError(
+            f"{folder} was made with another version of the task {task.spec.name}, whose prompts "
+            "or programs differ. Give the run's own command again: it starts a new run."
+        )
+    opener = sandboxes.opener(task, run.scoring.isolation)
+    outcome = run.execute(None, opener, rejudge=arguments.all)
+    results = compute_results(outcome, ks)
     write_json(folder / RESULTS, results)
     return {**results, "folder": str(folder)}
 
 
-def _reopen(
-    folder: Path, manifest: Mapping[str, Any], arguments: argparse.Namespace, monitor: Monitor
-) -> tuple[Run, Task]:
-    """Build the run that a manifest describes; its folder's name must come out the same."""
-    from recode_eval.evaluation import (
-        PROMPT_FILE,
-        PromptSettings,
-        Run,
-        ScoringSettings,
-        Selection,
-    )
-    from recode_eval.models.base import ModelInfo, SamplingParameters
-    from recode_eval.prompts import PromptTemplate
+def _load(manifest: Mapping[str, Any], arguments: argparse.Namespace) -> tuple[Task, TaskData]:
+    """Find the task and the very rows of the run."""
     from recode_eval.tasks.registry import create_task
 
-    settings, prompt = manifest["settings"], manifest["prompt"]
-    task = create_task(
-        manifest["task"]["name"], [Path(p) for p in settings.get("include_path", [])]
-    )
-    data = task.load(arguments.data or settings.get("data"), skip_bad_rows=True)
-    if data.content_hash != manifest["task"]["data_hash"]:
+    name, settings = manifest["task"]["name"], manifest["settings"]
+    sources = options.data_sources(arguments.data)
+    if sources and name not in sources and len(arguments.run) == 1:
+        raise UsageError(f"--data {arguments.data[0]}: the run's task is {name}.")
+    include = arguments.include_path or [Path(path) for path in settings.get("include_path", [])]
+    task = create_task(name, include)
+    data = task.load(sources.get(name) or settings.get("data"), skip_bad_rows=True)
+    expected = manifest["task"]["data_hash"]
+    if data.content_hash != expected:
         raise DataError(
             f"The rows of {data.source} are not those of the run (hash {data.content_hash[:12]}, "
-            f"the run has {manifest['task']['data_hash'][:12]}). Give the right file with --data."
+            f"the run has {expected[:12]}). Give the right file with --data {name}=FILE."
         )
-    sampling = dict(manifest["sampling"])
-    selection = manifest["selection"]
+    return task, data
+
+
+def _reopen(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    task: Task,
+    data: TaskData,
+    arguments: argparse.Namespace,
+    monitor: Monitor,
+) -> Run:
+    """Build the run that a manifest describes; only how it is judged may differ."""
+    from recode_eval.evaluation import PromptSettings, Run, Selection
+    from recode_eval.models.base import ModelInfo, SamplingParameters
+    from recode_eval.prompts import PromptTemplate
+    from recode_eval.store import PROMPT
+
+    prompt, selection = manifest["prompt"], manifest["selection"]
+    sampling = {key: value for key, value in manifest["sampling"].items() if key != "n"}
     identity = dict(manifest["identity"]["model"])
     run = Run(
         task,
@@ -109,17 +141,27 @@ def _reopen(
         ),
         PromptSettings(
             prompt["name"],
-            PromptTemplate.from_file(folder / PROMPT_FILE),
+            PromptTemplate.from_file(folder / PROMPT),
             prompt["source"],
             update_note=prompt["update_note"],
         ),
-        SamplingParameters(
-            **{**{k: v for k, v in sampling.items() if k != "n"}, "stop": tuple(sampling["stop"])}
-        ),
+        SamplingParameters(**{**sampling, "stop": tuple(sampling["stop"])}),
         Selection(selection["n"], selection["limit"], tuple(selection["patterns"])),
-        ScoringSettings(options.limits(arguments), arguments.isolation),
+        _scoring(manifest["scoring"], arguments),
         out=folder.parent.parent,
         monitor=monitor,
+        settings=manifest["settings"],
     )
     run.folder = folder
-    return run, task
+    return run
+
+
+def _scoring(stored: Mapping[str, Any], arguments: argparse.Namespace) -> ScoringSettings:
+    """Return the run's own limits and isolation, save for what the command line names."""
+    from recode_eval.evaluation import ScoringSettings
+    from recode_eval.sandbox.base import Limits
+
+    return ScoringSettings(
+        options.limits(arguments, Limits(**stored["limits"])),
+        arguments.isolation or stored["isolation"],
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recode_eval.commands import options
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--include-path",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FOLDER",
-        help="look for tasks in this folder too",
-    )
+    options.add_include_path(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
@@ -61,6 +54,5 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _source(data: object) -> str:
-    if isinstance(data, dict) and "hub" in data:
-        return f"hub: {data['hub']['path']}"
-    return "bundled"
+    hub = data.get("hub") if isinstance(data, dict) else None
+    return f"hub: {hub.get('path')}" if isinstance(hub, dict) else "bundled"

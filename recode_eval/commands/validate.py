@@ -36,27 +36,26 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.commands.run import load_tasks
     from recode_eval.evaluation import Selection
     from recode_eval.progress import counting, create_monitor
+    from recode_eval.terminal import stdout_for_results
     from recode_eval.validation import validate
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
-    sandboxes = options.Sandboxes(arguments, monitor.note)
-    for task, data in load_tasks(arguments):
-        problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
-        label = f"validating {task.spec.name}"
-        with (
-            sandboxes,
-            counting(label, len(problems), quiet=arguments.quiet) as advance,
-        ):
-            findings = validate(
-                task,
-                problems,
-                sandboxes.opener(task)(),
-                options.limits(arguments),
-                repeats=arguments.repeats,
-                on_done=advance,
-            )
-        reports.append((task, findings))
+    with stdout_for_results(), options.Sandboxes(arguments, monitor.note) as sandboxes:
+        for task, data in load_tasks(arguments, monitor.note):
+            problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
+            sandbox = sandboxes.opener(task, arguments.isolation)()
+            label = f"validating {task.spec.name}"
+            with counting(label, len(problems), quiet=arguments.quiet) as advance:
+                findings = validate(
+                    task,
+                    problems,
+                    sandbox,
+                    options.limits(arguments),
+                    repeats=arguments.repeats,
+                    on_done=advance,
+                )
+            reports.append((task, findings))
     if arguments.json:
         _print_json(reports)
     else:

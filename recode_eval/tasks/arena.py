@@ -8,10 +8,14 @@ without it. Source of schema and order of execution: Liu et al., arXiv 2407.0624
 from __future__ import annotations
 
 import ast
+import json
 import re
+import warnings
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.errors import DataError
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_rows, content_hash
@@ -95,20 +99,24 @@ class ArenaTask:
         if source is not None:
             path = data.data_path(source)
             return path.name, data.read_file(path)
-        if "folder" in self.spec.data:
-            folder = self.spec.folder / str(self.spec.data["folder"])
-            return "the bundled data", data.read_yaml_folder(folder)
-        if "file" in self.spec.data:
-            path = self.spec.folder / str(self.spec.data["file"])
-            return path.name, data.read_file(path)
-        hub = self.spec.data["hub"]
-        return str(hub["path"]), data.read_hub(hub, self.spec.name)
+        match self.spec.data:
+            case {"folder": str(folder)}:
+                return "the bundled data", data.read_yaml_folder(self.spec.folder / folder)
+            case {"file": str(file)}:
+                path = self.spec.folder / file
+                return path.name, data.read_file(path)
+            case {"hub": {"path": str(), "split": str()} as hub}:
+                return str(hub["path"]), data.read_hub(hub, self.spec.name)
+        raise DataError(
+            f"{self.spec.folder / 'task.yaml'}: data must be {{folder: ...}}, {{file: ...}} or "
+            "{hub: {path: ..., split: ...}}."
+        )
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the programs with and without the update in force."""
         row: ArenaRow = problem.payload
         setup = f"{row.imports}\n{row.update.implementation}\n"
-        enforced = f"{setup}{enforce_statement(row.update)}\n"
+        enforced = f"{setup}{_enforce_once(row.update)}\n"
         preload = self.spec.preload | {row.update.package}
         return {
             WITH_UPDATE: Program(enforced, code, row.unit_tests, preload),
@@ -152,11 +160,12 @@ def enforce_statement(update: Update) -> str:
     raise RowError(f"unknown update type {update.update_type!r}")
 
 
+# Every answer to a problem needs the statement of its update.
+_enforce_once = lru_cache(maxsize=4096)(enforce_statement)
+
+
 def _defined_name(implementation: str) -> str:
-    try:
-        body = ast.parse(implementation).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise RowError(f"update.implementation is not Python ({error})") from error
+    body = _parsed(implementation, "update.implementation")
     names = [node.name for node in body if isinstance(node, ast.FunctionDef)]
     if len(names) != 1:
         raise RowError(f"update.implementation must hold exactly one def, not {len(names)}")
@@ -167,7 +176,8 @@ def parse_row(raw: Mapping[str, Any]) -> ArenaRow:
     """Check a raw row and bring it into one shape.
 
     Accepted variants: `unit_tests` and `imports` as text, a list, or the repr of a list;
-    `prog_syn_imports` for `imports`; `api_path` for `function_path`; no `update.unit_tests`.
+    `prog_syn_imports` for `imports`; `api_path` for `function_path`; no `update.unit_tests`;
+    `update` as an object or as JSON.
 
     Raises:
         RowError: a field is missing or of the wrong type, or the code in it does not fit.
@@ -196,6 +206,11 @@ def parse_row(raw: Mapping[str, Any]) -> ArenaRow:
 
 def _parse_update(raw: Mapping[str, Any]) -> Update:
     update = raw.get("update")
+    if isinstance(update, str):  # a table without nested columns holds it as JSON
+        try:
+            update = json.loads(update)
+        except (ValueError, RecursionError):
+            raise RowError("the field update is text, but not JSON") from None
     if not isinstance(update, dict):
         raise RowError("the field update is missing or not an object")
     path = update.get("function_path") or update.get("api_path")
@@ -205,7 +220,7 @@ def _parse_update(raw: Mapping[str, Any]) -> Update:
     return Update(
         update_id=_text(raw if "update_id" in raw else update, "update_id"),
         function_path=path,
-        package=str(update.get("package") or path.split(".")[0]),
+        package=_text(update, "package", required=False) or path.split(".")[0],
         update_type=_text(update, "update_type"),
         description=_text(update, "description"),
         rationale=_text(update, "rationale", required=False),
@@ -230,6 +245,15 @@ def _text(record: Mapping[str, Any], key: str, *, required: bool = True) -> str:
         raise RowError(f"the field {key} is {found}; text is expected")
     if required and not value.strip():
         raise RowError(f"the field {key} is empty")
+    return _encodable(value, key)
+
+
+def _encodable(value: str, key: str) -> str:
+    # JSON can spell half of a character; no file, tokeniser or server takes it.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RowError(f"the field {key} holds a lone surrogate, which is no text") from None
     return value
 
 
@@ -242,11 +266,11 @@ def _joined(value: object, key: str, separator: str) -> str:
                 f"the field {key} looks like a list, but cannot be read as one"
             ) from None
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return separator.join(value)
+        value = separator.join(value)
     if not isinstance(value, str):
         found = "missing" if value is None else f"of type {type(value).__name__}"
         raise RowError(f"the field {key} is {found}; text or a list of text is expected")
-    return value
+    return _encodable(value, key)
 
 
 def split_tests(source: str, key: str) -> tuple[Test, ...]:
@@ -258,22 +282,35 @@ def split_tests(source: str, key: str) -> tuple[Test, ...]:
     Raises:
         RowError: the source is not Python.
     """
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise RowError(f"{key} is not Python ({error})") from error
-    lines = source.splitlines()
+    body = _parsed(source, key)
+    # Not `splitlines`: for the parser a form feed or U+2028 inside of a string ends no line.
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     shared: list[str] = []
     tests: list[tuple[str, str]] = []
+    done = 0
     for node in body:
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        text = "\n".join(lines[first - 1 : node.end_lineno])
+        if first <= done:  # `a = 1; b = 2`: the line is there already
+            continue
+        while first - 2 >= done and lines[first - 2].startswith("#"):
+            first -= 1  # what is said about a test belongs to it
+        done = node.end_lineno or first
+        text = "\n".join(lines[first - 1 : done])
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
             tests.append((node.name, text))
         else:
             shared.append(text)
     prefix = "".join(f"{text}\n" for text in shared)
     return tuple(Test(name, f"{prefix}{text}\n{name}()\n") for name, text in tests)
+
+
+def _parsed(source: str, key: str) -> list[ast.stmt]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape ("\\d") is not worth a word
+            return ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise RowError(f"{key} is not Python ({error})") from error
 
 
 def _problem(row: ArenaRow) -> Problem:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Program
 
 
+_LONGEST_REASON = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem, apart from how it is prompted and judged."""
@@ -48,7 +51,10 @@ class BadRow:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.reason}"
+        # A reason may quote the row, and a row may be of any size.
+        reason = self.reason
+        cut = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
+        return f"{self.where}: {cut}"
 
 
 @dataclass(frozen=True, slots=True)

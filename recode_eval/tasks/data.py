@@ -17,6 +17,9 @@ from recode_eval.tasks.base import BadRow
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_BOM = b"\xef\xbb\xbf"
+"""What some editors put before the first line of UTF-8."""
+
 Row = tuple[str, "dict[str, Any] | BadRow"]
 
 
@@ -29,9 +32,9 @@ def read_file(path: Path) -> Iterator[Row]:
     """
     if not path.is_file():
         raise DataError(f"No data file at {path}: check the path given with --data.")
-    if path.suffix in {".jsonl", ".json"}:
+    if path.suffix.lower() in {".jsonl", ".json"}:
         yield from _read_jsonl(path)
-    elif path.suffix == ".parquet":
+    elif path.suffix.lower() == ".parquet":
         yield from _read_parquet(path)
     else:
         raise UsageError(f"{path.name}: unknown kind of data file; use .jsonl or .parquet.")
@@ -45,7 +48,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                     continue
                 where = f"row {number} of {path.name}"
                 try:
-                    row = json.loads(line.decode())
+                    row = json.loads(line.removeprefix(_BOM).decode())
                 except UnicodeDecodeError as error:
                     yield where, BadRow(where, f"not UTF-8 text ({error.reason})")
                 except (ValueError, RecursionError) as error:
@@ -66,16 +69,15 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise UsageError(
             "Reading .parquet needs pyarrow: pip install 'recode-eval[hub]'."
         ) from None
+    number = 0
     try:
-        table = parquet.read_table(path)
-    except (OSError, ArrowException) as error:
+        for batch in parquet.read_table(path).to_batches(max_chunksize=256):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"row {number} of {path.name}", row
+    except (OSError, ArrowException, UnicodeDecodeError) as error:
         cause = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"Cannot read {path}: {cause}") from error
-    number = 0
-    for batch in table.to_batches(max_chunksize=256):
-        for row in batch.to_pylist():
-            number += 1
-            yield f"row {number} of {path.name}", row
 
 
 def read_yaml_folder(folder: Path) -> Iterator[Row]:
@@ -90,7 +92,7 @@ def read_yaml_folder(folder: Path) -> Iterator[Row]:
     for path in sorted(folder.glob("*.yaml")):
         try:
             content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
-        except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
             yield path.name, BadRow(path.name, f"not readable as YAML ({error})")
             continue
         if not isinstance(content, dict) or not isinstance(content.get("problems"), list):

@@ -7,10 +7,11 @@ built-in kind, an entry point of the group `recode_eval.task_kinds`, or `FILE.py
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
-import re
+import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,15 +19,17 @@ import yaml
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.resources import resource_dir
-from recode_eval.tasks.base import Defaults, PromptVariant, Task, TaskSpec
+from recode_eval.tasks.spec import parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from types import ModuleType
+
+    from recode_eval.tasks.base import Task, TaskSpec
 
 BUILTIN_KINDS = {"arena": "recode_eval.tasks.arena:ArenaTask"}
 ENTRY_POINT_GROUP = "recode_eval.task_kinds"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def find_tasks(include_paths: Iterable[Path] = ()) -> dict[str, TaskSpec]:
@@ -71,66 +74,16 @@ def read_spec(file: Path) -> TaskSpec:
     """Parse and check a `task.yaml`.
 
     Raises:
-        DataError: a key is missing, unknown or of the wrong type.
+        DataError: the file is not YAML, or a key is missing, unknown or of the wrong type.
     """
     try:
         raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise DataError(f"Cannot read {file}: {error}") from error
     try:
-        return _spec(raw, file.parent)
-    except (KeyError, TypeError, ValueError) as error:
-        cause = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{file}: {cause}.") from error
-
-
-def _spec(raw: Mapping[str, Any], folder: Path) -> TaskSpec:
-    known = {
-        "name",
-        "version",
-        "description",
-        "kind",
-        "environment",
-        "data",
-        "prompts",
-        "default_prompt",
-        "preload",
-        "tags",
-    }
-    if not isinstance(raw, dict):
-        raise TypeError("a mapping is expected")
-    if unknown := sorted(set(raw) - known):
-        raise ValueError(f"unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
-    name = str(raw["name"])
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"the name {name!r} must consist of a-z, 0-9, - and _")
-    prompts = {key: _variant(key, value, folder) for key, value in raw["prompts"].items()}
-    default = str(raw.get("default_prompt", next(iter(prompts))))
-    if default not in prompts:
-        raise ValueError(f"default_prompt {default!r} is not one of the prompts")
-    return TaskSpec(
-        name=name,
-        version=int(raw["version"]),
-        description=" ".join(str(raw["description"]).split()),
-        kind=str(raw["kind"]),
-        folder=folder,
-        environment=str(raw["environment"]),
-        data=dict(raw["data"]),
-        prompts=prompts,
-        default_prompt=default,
-        preload=frozenset(raw.get("preload", ())),
-        tags=tuple(raw.get("tags", ())),
-    )
-
-
-def _variant(name: str, raw: Mapping[str, Any], folder: Path) -> PromptVariant:
-    path = (folder / str(raw["template"])).resolve()
-    if not path.is_file():
-        raise ValueError(f"prompt {name!r}: there is no template {path}")
-    sampling = dict(raw.get("sampling", {}))
-    if "stop" in sampling:
-        sampling["stop"] = tuple(sampling["stop"])
-    return PromptVariant(name, path, Defaults(**sampling))
+        return parse_spec(raw, file.parent)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}.") from error
 
 
 def _kind_class(spec: TaskSpec) -> Any:
@@ -139,17 +92,40 @@ def _kind_class(spec: TaskSpec) -> Any:
         return getattr(importlib.import_module(module), name)
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name == spec.kind:
-            return entry.load()
+            with _blaming(spec, entry.value):
+                return entry.load()
     file, _, name = spec.kind.partition(":")
     path = spec.folder / file
     if name and path.suffix == ".py" and path.is_file():
-        module_spec = importlib.util.spec_from_file_location(f"recode_task_{spec.name}", path)
-        if module_spec is not None and module_spec.loader is not None:
-            module_object = importlib.util.module_from_spec(module_spec)
-            module_spec.loader.exec_module(module_object)
-            if hasattr(module_object, name):
-                return getattr(module_object, name)
+        found = getattr(_load_module(spec, path), name, None)
+        if found is not None:
+            return found
+        raise DataError(f"Task {spec.name}: {path} defines no {name}.")
     kinds = ", ".join([*BUILTIN_KINDS, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))])
     raise DataError(
         f"Task {spec.name}: unknown kind {spec.kind!r}. Use one of {kinds}, or FILE.py:CLASS."
     )
+
+
+def _load_module(spec: TaskSpec, path: Path) -> ModuleType:
+    name = f"recode_task_{spec.name.replace('-', '_')}"
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise DataError(f"Task {spec.name}: {path} cannot be imported.")
+    module = importlib.util.module_from_spec(module_spec)
+    # Dataclasses and pickle look their module up while it is being executed.
+    sys.modules[name] = module
+    with _blaming(spec, str(path)):
+        module_spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _blaming(spec: TaskSpec, source: str) -> Iterator[None]:
+    """What a third party's code raises on import is not a bug of this program."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(
+            f"Task {spec.name}: {source} cannot be imported ({type(error).__name__}: {error})."
+        ) from error
