@@ -74,7 +74,7 @@ class WorkFolders:
     def fresh(self, slot: int) -> Path:
         """The folder of a slot, empty."""
         folder = self.root / str(slot)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         if not self.root.exists():  # the last supervisor that ended took it along
             self.root.mkdir(mode=0o711)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -82,7 +82,17 @@ class WorkFolders:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        _remove(self.root)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, also where a program closed folders below it to its own user."""
+    for root, names, _ in os.walk(folder):
+        for path in (Path(root, name) for name in names):
+            if not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_work_folders() -> None:
@@ -91,7 +101,7 @@ def sweep_work_folders() -> None:
         pid = folder.name[len(WORK_PREFIX) :].partition("-")[0]
         with contextlib.suppress(OSError, ValueError):
             if folder.stat().st_uid == os.getuid() and not Path(f"/proc/{int(pid)}").exists():
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
 
 
 class ProcessLink:

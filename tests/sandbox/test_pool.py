@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from recode_eval.sandbox.base import (
     SandboxCrashError,
     SandboxUnavailableError,
 )
-from recode_eval.sandbox.local import WORK_PREFIX
+from recode_eval.sandbox.local import WORK_PREFIX, sweep_work_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +164,25 @@ def _left(tier: str, pid: int, family: set[int]) -> list[str]:
                 left.append(container["Id"])
         client.close()
     return left
+
+
+def test_sweeping_opens_folders_that_a_program_closed() -> None:
+    """A folder of mode 0 outlived a killed run of an ordinary user: nobody could delete it."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    folder = Path(tempfile.gettempdir()) / f"{WORK_PREFIX}{gone.pid}-test"
+    (folder / "0" / "inner").mkdir(parents=True)
+    (folder / "0" / "inner" / "file").write_text("x")
+    (folder / "0" / "inner").chmod(0)
+    (folder / "0").chmod(0)
+    alive = Path(tempfile.gettempdir()) / f"{WORK_PREFIX}{os.getpid()}-test"
+    alive.mkdir()
+    try:
+        sweep_work_folders()
+        assert not folder.exists()
+        assert alive.exists()
+    finally:
+        alive.rmdir()
 
 
 def test_probe_reports_every_tier_quickly() -> None:
