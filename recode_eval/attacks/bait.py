@@ -66,20 +66,19 @@ class Bait:
         self._root = Path(tempfile.mkdtemp(prefix=own_mark()))
         stack.callback(shutil.rmtree, self._root, ignore_errors=True)
         self._root.chmod(0o755)
-        self._open_file = self._root / "public"
-        self._open_file.write_text(_CONTENT)
-        self._open_file.chmod(0o666)
-        self._closed_folder = self._root / "private"
-        self._closed_folder.mkdir(mode=0o700)
-        (self._closed_folder / "file").write_text(_CONTENT)
+        folder = self._root / "private"
+        folder.mkdir(mode=0o700)
+        self._shared_memory = Path(f"/dev/shm/{own_mark()}{secrets.token_hex(6)}")  # noqa: S108
+        stack.callback(self._shared_memory.unlink, missing_ok=True)
+        self._files = {self._root / "public": 0o666, folder / "file": 0o600}
+        for file, mode in self._files.items():
+            _write(file, mode)
+        with contextlib.suppress(OSError):  # not every machine has such a folder
+            _write(self._shared_memory, 0o666)
+            self._files[self._shared_memory] = 0o666
         self._writable = self._root / "writable"
         self._writable.mkdir()
         self._writable.chmod(0o1777)
-        self._shared_memory = Path(f"/dev/shm/{own_mark()}{secrets.token_hex(6)}")  # noqa: S108
-        with contextlib.suppress(OSError):
-            self._shared_memory.write_text(_CONTENT)
-            self._shared_memory.chmod(0o666)
-        stack.callback(self._shared_memory.unlink, missing_ok=True)
 
     def _listen(self, stack: contextlib.ExitStack) -> None:
         self._abstract = f"{own_mark()}{secrets.token_hex(6)}"
@@ -144,7 +143,7 @@ class Bait:
     def module(self) -> dict[str, object]:
         """What `import bait` offers to the attacks."""
         return {
-            "FILES": [str(self._open_file), str(self._closed_folder / "file")],
+            "FILES": [str(file) for file in self._files if file != self._shared_memory],
             "FOLDER": str(self._writable),
             "CONTENT": _CONTENT,
             "SHARED_MEMORY": str(self._shared_memory),
@@ -187,12 +186,22 @@ class Bait:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
-        for file in (self._open_file, self._closed_folder / "file", self._shared_memory):
-            if file.is_file() and file.read_text() != _CONTENT:
-                found.append(f"a program changed the file {file}")
-                file.write_text(_CONTENT)
+        for file, mode in self._files.items():
+            if not file.is_file() or _mode(file) != mode or file.read_text() != _CONTENT:
+                found.append(f"a program changed or removed the file {file}")
+                _write(file, mode)
         if self._process.poll() is not None:
             found.append("a program killed a process outside of the sandbox")
             self._end_process()
             self._start_process()
         return found
+
+
+def _write(file: Path, mode: int) -> None:
+    file.touch()
+    file.chmod(mode)
+    file.write_text(_CONTENT)
+
+
+def _mode(file: Path) -> int:
+    return file.stat().st_mode & 0o7777

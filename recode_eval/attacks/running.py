@@ -112,7 +112,7 @@ def run_attacks(
             variable is set too late to find out whether programs see it.
         suspicion: tells the reasons to flag a source; the project's own by default.
         users: gets the user ids that programs had.
-        reopen: opens a sandbox to go on with after an attack that was not contained; without it,
+        reopen: opens sandboxes to go on with after an attack that was not contained; without it,
             what one attack leaves may be found again after the next ones.
 
     Raises:
@@ -142,7 +142,10 @@ def run_attacks(
             if reopen is not None and not results[-1].contained:
                 sandbox.close()
                 sandbox = stack.enter_context(reopen())
-                runner.go_on_with(sandbox)
+                if neighbour is not None:
+                    neighbour.close()
+                    neighbour = stack.enter_context(reopen())
+                runner.go_on_with(sandbox, neighbour)
         return results
 
 
@@ -168,10 +171,12 @@ class _Runner:
         self._bystander = honest_program("bystander")
         self._worlds: dict[tuple[str, ...], dict[str, Any]] = {}
         self._processes = 0
+        self._attacked = False
 
-    def go_on_with(self, sandbox: Sandbox) -> None:
-        """Use another sandbox, about whose clean state nothing is known."""
+    def go_on_with(self, sandbox: Sandbox, neighbour: Sandbox | None) -> None:
+        """Use other sandboxes, about whose clean state nothing is known."""
         self._sandbox = sandbox
+        self._neighbour = neighbour
         self._worlds.clear()
         self._processes = 0
 
@@ -179,9 +184,9 @@ class _Runner:
         """Run one attack and everything that belongs to it."""
         program = self._program(attack)
         libraries = tuple(libraries_of(program))
-        self._know_clean_world(libraries)
         started = time.monotonic()
         try:
+            self._know_clean_world(libraries)
             outcome = Outcome.CONTAINED
             explanation = self._attack(attack, program, libraries)
         except _Failure as failure:
@@ -196,13 +201,15 @@ class _Runner:
             self._worlds[libraries] = self._examine(libraries)
             self._check_bystander(self._submit_bystander())
         except _Failure as failure:
-            raise SandboxError(
-                f"an honest program fails before any attack: {failure.explanation}"
-            ) from None
+            told = f"an honest program fails before the attack: {failure.explanation}"
+            if self._attacked:
+                raise _Failure(Outcome.INFRASTRUCTURE, told) from None
+            raise SandboxError(told) from None
         self._processes = max(self._processes, len(descendants()))
 
     def _attack(self, attack: Attack, program: Program, libraries: tuple[str, ...]) -> str:
         """Return what the tests said; raises `_Failure` at the first thing that is wrong."""
+        self._attacked = True
         bystander = self._submit_bystander()
         future = self._sandbox.submit(program, self._limits)
         failures: list[_Failure] = []

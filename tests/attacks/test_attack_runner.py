@@ -238,7 +238,9 @@ def test_reading_the_bait_is_an_escape(bait: Bait) -> None:
     ("code", "explanation"),
     [
         ("open(bait.FOLDER + '/x', 'w').close()", "made the file 'x'"),
-        ("open(bait.FILES[0], 'a').write('x')", "changed the file"),
+        ("open(bait.FILES[0], 'a').write('x')", "changed or removed the file"),
+        ("os.unlink(bait.FILES[1])", "changed or removed the file"),
+        ("os.chmod(bait.FILES[1], 0)", "changed or removed the file"),
         ("socket.create_connection(('127.0.0.1', bait.PORT))", "connected to a TCP port"),
         ("socket.socket(socket.AF_UNIX).connect(bait.UNIX_SOCKET)", "connected to a Unix socket"),
         (
@@ -317,19 +319,44 @@ def test_a_failed_attack_can_be_followed_by_a_fresh_sandbox(bait: Bait) -> None:
         return opened[-1]
 
     done: list[AttackResult] = []
-    first = reopen()
-    results = run_attacks(first, [leave, nothing], bait=bait, reopen=reopen, on_done=done.append)
+    results = run_attacks(
+        reopen(),
+        [leave, nothing],
+        bait=bait,
+        neighbour=reopen(),
+        reopen=reopen,
+        on_done=done.append,
+    )
     assert [result.contained for result in results] == [False, True]
     assert done == results
-    assert len(opened) == 2
+    assert len(opened) == 4
     assert all(sandbox.closed for sandbox in opened)
 
 
 def test_a_world_that_is_dirty_from_the_start_is_no_result(bait: Bait) -> None:
     with NaiveSandbox() as sandbox:
         (sandbox.work / "foreign").touch()
-        with pytest.raises(SandboxError, match=r"fails before any attack.*foreign"):
+        with pytest.raises(SandboxError, match=r"fails before the attack.*foreign"):
             run_attacks(sandbox, [attack("pass")], bait=bait)
+
+
+def test_trouble_later_on_does_not_stop_the_others(bait: Bait) -> None:
+    """A sandbox that one attack ruined for good is told for each attack that follows."""
+
+    class Ruined(NaiveSandbox):
+        ruined = False
+
+        def execute(self, program: Program) -> Execution:
+            if self.ruined and not is_attack(program):
+                raise SandboxCrashError("no worker can be started")
+            self.ruined = self.ruined or is_attack(program)
+            return super().execute(program)
+
+    with Ruined() as sandbox:
+        attacks = [attack("pass"), attack("import numpy")]
+        results = run_attacks(sandbox, attacks, bait=bait)
+    assert [result.outcome for result in results] == [Outcome.INFRASTRUCTURE] * 2
+    assert "before the attack" in results[1].explanation
 
 
 @pytest.mark.parametrize("refuse", [{"tier": "none"}, {"workers": 2}])

@@ -1,12 +1,12 @@
 """Changes the sandbox's own program, the interpreter or the libraries, for those who come later.
 
+What succeeds is undone at once. Expected is that nothing does.
 Expect: contained
 """
 
 import os
 import sys
 
-TEXT = b"\nrecode_attack = 1  # recode-attack\n"
 folders = {os.path.dirname(os.__file__), sys.prefix, os.path.dirname(sys.executable), *sys.path}
 for name, module in list(sys.modules.items()):
     path = getattr(module, "__file__", None)
@@ -16,23 +16,27 @@ for folder in folders:
     for name in ("recode_attack.py", "sitecustomize.py", "recode-attack.pth"):
         path = os.path.join(folder, name)
         try:
-            handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-            os.write(handle, TEXT)
-            print("ESCAPED: wrote", path, flush=True)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            os.unlink(path)
+            print("ESCAPED: made", path, flush=True)
         except OSError:
             pass
 for module in ("os", "json", "random", "socket", "tempfile", "encodings"):
     for path in (sys.modules[module].__file__, getattr(sys.modules[module], "__cached__", None)):
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND)
-            os.write(handle, TEXT)
-            print("ESCAPED: changed", path, flush=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+            print("ESCAPED: may write to", path, flush=True)
         except (OSError, TypeError):
             pass
-for path in ("/opt/recode-eval", "/opt/recode-eval/supervisor", sys.executable):
-    for change in (lambda p: os.chmod(p, 0o777), lambda p: os.rename(p, p + "-recode-attack")):
-        try:
-            change(path)
-            print("ESCAPED: changed", path, flush=True)
-        except OSError:
-            pass
+for path in ("/opt/recode-eval", sys.executable, os.path.dirname(os.__file__), *sys.path):
+    try:
+        os.chmod(path, os.stat(path).st_mode & 0o7777)
+        print("ESCAPED: may change the rights of", path, flush=True)
+    except OSError:
+        pass
+    try:
+        os.rename(path, path + "-recode-attack")
+        os.rename(path + "-recode-attack", path)
+        print("ESCAPED: may rename", path, flush=True)
+    except OSError:
+        pass

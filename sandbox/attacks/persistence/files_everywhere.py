@@ -1,4 +1,4 @@
-"""Leaves files in every folder it can write to, found by walking through the whole system.
+"""Leaves files in folders it can write to, found by walking through the system. Bounded: 40.
 
 Expect: contained
 """
@@ -6,25 +6,28 @@ Expect: contained
 import os
 import time
 
-end = time.monotonic() + 0.5
-for top in (
+TOPS = (
     "/dev",
     "/tmp",
     "/var",
     "/run",
-    "/home",
     "/opt",
     "/srv",
     "/mnt",
     "/etc",
     "/usr",
     "/proc/self",
-):
-    for folder, folders, _ in os.walk(top):
-        if time.monotonic() > end:
+    "/home",
+)
+end = time.monotonic() + 0.5
+left = 0
+for top in TOPS:
+    for folder, _, _ in os.walk(top):
+        if time.monotonic() > end or left >= 40:
             break
-        for name in ("recode-attack", ".recode-attack"):
-            try:
-                os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0))
-            except OSError:
-                break
+        path = os.path.join(folder, "recode-attack")
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0))
+            left += 1
+        except OSError:
+            pass
