@@ -6,8 +6,10 @@ Only light modules are imported here, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
+import select
 import signal
 import sys
 import traceback
@@ -29,6 +31,7 @@ COMMANDS = {
     "demo": "evaluate the built-in baselines on the bundled task",
     "sandbox": "build, test and prune the sandbox",
 }
+_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 65 bad data; 69 something
 needed is not available; 70 a bug of this program; 74 disk trouble; 75 done, but some
 samples are unscored (the same command tries them again); 130 interrupted
@@ -87,6 +90,11 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last boundary
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return ExitCode.OK
+        if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
+            where = error.filename or "the output"
+            return _complain(
+                f"Cannot write {where}: {error.strerror}. Free some space.", ExitCode.IO
+            )
         _print_traceback()
         return _complain(
             f"internal error ({type(error).__name__}): please report the traceback above",
@@ -97,9 +105,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _execute(words: Sequence[str]) -> int:
-    from recode_eval.terminal import tolerate_any_encoding
+    from recode_eval.terminal import prepare_streams
 
-    tolerate_any_encoding()
+    prepare_streams()
     parser = create_parser(words[0] if words else "")
     if not words:
         parser.print_help()
@@ -119,15 +127,14 @@ def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
 def _nobody_reads() -> bool:
     """Whether the reader of our output went away (`recode-eval ... | head`): not worth a word.
 
-    What could not be written waits in the buffer and fails again. A pipe to anything else that
-    broke is an error like others.
+    A pipe to anything else that broke (a worker, a server) is an error like others.
     """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _print_traceback() -> None:

@@ -206,6 +206,8 @@ class Run:
                 finally:
                     self.monitor.end()
                 manifest["invocations"][-1]["finished"] = provenance.now()
+            else:
+                self.monitor.note(f"All {len(scores)} samples were generated and judged before.")
             if model is not None:
                 # A server's abilities are known only when it has answered.
                 manifest["model"]["details"] = dict(model.info.details)

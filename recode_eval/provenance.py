@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -27,8 +26,6 @@ _PACKAGES = (
     "openai",
     "datasets",
 )
-_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
-"""The name and password that an address may hold; results are published."""
 
 
 def now() -> str:
@@ -40,7 +37,7 @@ def invocation() -> dict[str, Any]:
     """Describe this process: what was started, where, with which versions."""
     return {
         "started": now(),
-        "command": [_USERINFO.sub("***@", word) for word in sys.argv],
+        "command": sys.argv,
         "recode_eval": __version__,
         "git_commit": git_commit(),
         "python": platform.python_version(),

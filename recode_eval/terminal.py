@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HARMLESS = {"\n", "\t"}
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn"}
+_STDERR = 2
 _LOG_WIDTH = 160
 """Columns where output goes to a file or a pipe: nothing need be cut there."""
 
@@ -38,8 +39,18 @@ def _spelt(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def tolerate_any_encoding() -> None:
-    """Let standard output spell out what its encoding lacks, instead of raising."""
+def prepare_streams() -> None:
+    """Make the standard streams take whatever comes.
+
+    Standard output spells out what its encoding lacks, instead of raising. A stream that was closed
+    (`>&-`) becomes the null device, else the first file to be opened would take its number and all
+    that is printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

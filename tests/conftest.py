@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from arena_rows import write_rows
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +22,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _need("DOCKER", _why_no_docker())
     if item.get_closest_marker("vllm"):
         _need("VLLM", _why_no_vllm())
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "rows.jsonl")
 
 
 @pytest.fixture(scope="session")

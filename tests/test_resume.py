@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,14 @@ import pytest
 from arena_rows import REFERENCE, STALE, write_rows
 from fake_sandbox import FakeSandbox
 
+from recode_eval.errors import StorageError
 from recode_eval.evaluation import PromptSettings, Run, ScoringSettings, Selection
 from recode_eval.models.base import Completion, FinishReason, ModelInfo, SamplingParameters
 from recode_eval.progress import SilentMonitor
 from recode_eval.prompts import PromptTemplate
 from recode_eval.results import compute_results
 from recode_eval.sandbox.base import SandboxCrashError
-from recode_eval.store import COMPLETIONS, SCORES
+from recode_eval.store import COMPLETIONS, SCORES, RunStore
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def create_run(
     rows: str = "rows.jsonl",
     update_note: bool = True,
     scoring: ScoringSettings | None = None,
+    limit: int | None = None,
 ) -> Run:
     task = create_task("arena")
     return Run(
@@ -80,7 +83,7 @@ def create_run(
         SlowModel(folder / "log").info,
         PromptSettings("test", PromptTemplate(template, "test"), "test", update_note=update_note),
         SamplingParameters(temperature=temperature),
-        Selection(n),
+        Selection(n, limit),
         scoring or ScoringSettings(),
         out=folder / "runs",
         monitor=SilentMonitor(),
@@ -225,6 +228,119 @@ def test_an_interrupted_run_goes_on_where_it_was(folder: Path, stop_after: int) 
     outcome = create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
     assert len(outcome.scores) == SAMPLES * PROBLEMS
     assert max(Counter(map(str, lines(folder / "log"))).values()) == 1
+
+
+def test_a_score_belongs_to_the_text_it_was_given_for(folder: Path) -> None:
+    """A completion made anew (its line was lost) must not inherit the score of the old text.
+
+    Scores were found by problem and sample alone; here the run dies between the new completion and
+    its score.
+    """
+    create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
+    [path] = (folder / "runs").glob(f"*/*/{COMPLETIONS}")
+    first, *others = path.read_text().splitlines(keepends=True)
+    lost = json.loads(first)
+    path.write_text("".join(others) + json.dumps({**lost, "text": "no code"}) + "\n")
+    outcome = create_run(folder).execute(None, FakeSandbox)
+    assert outcome.scores[lost["problem_id"], lost["sample"]].code is None
+    assert len(lines(path.parent / SCORES)) == SAMPLES * PROBLEMS + 1
+
+
+class SloppyModel(SlowModel):
+    """Yields one sample twice, one that nobody asked for, and leaves one out."""
+
+    def generate(
+        self, requests: Sequence[Request], parameters: SamplingParameters
+    ) -> Iterator[Completion]:
+        first, *others = super().generate(requests, parameters)
+        yield from others
+        yield replace(others[0], text="a second answer")
+        yield replace(first, problem_id="no such problem")
+
+
+def test_a_sloppy_model_leaves_no_double_records(folder: Path) -> None:
+    """The second answer was stored too, and which one counted depended on a restart."""
+    outcome = create_run(folder).execute(SloppyModel(folder / "log"), FakeSandbox)
+    assert len(outcome.completions) == SAMPLES * PROBLEMS - 1
+    assert [item.reason for item in outcome.unscored] == ["the model gave no answer"]
+    stored = lines(outcome.folder / COMPLETIONS)
+    assert len(stored) == SAMPLES * PROBLEMS - 1
+    assert "a second answer" not in {item["text"] for item in stored}
+    results = compute_results(outcome)
+    assert results["counts"]["unscored"] == 1
+    assert results["counts"]["generated"] == SAMPLES * PROBLEMS - 1
+
+
+def test_an_error_stops_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk ended the run, but the engine's stream stayed open and went on generating."""
+    ended = []
+
+    class Watched(SlowModel):
+        def generate(
+            self, requests: Sequence[Request], parameters: SamplingParameters
+        ) -> Iterator[Completion]:
+            try:
+                yield from super().generate(requests, parameters)
+            finally:
+                ended.append(True)
+
+    def full(self: RunStore, record: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(RunStore, "add_completion", full)
+    with pytest.raises(StorageError) as caught:
+        create_run(folder).execute(Watched(folder / "log"), FakeSandbox)
+    assert ended == [True], caught.value
+    assert len(lines(folder / "log")) == 1
+
+
+def test_an_unwritable_prompt_is_disk_trouble(folder: Path) -> None:
+    """The copy of the prompt was written past the store: a full disk ended in a traceback."""
+    run = create_run(folder)
+    (run.folder / "prompt.jinja2").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"prompt\.jinja2"):
+        run.execute(SlowModel(folder / "log"), FakeSandbox)
+
+
+def test_the_manifest_grows_with_work_only(folder: Path) -> None:
+    """Every look at a finished run (a cron job, a loop) added an invocation to its results."""
+    for _ in range(3):
+        outcome = create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
+    assert len(outcome.manifest["invocations"]) == 1
+    assert "finished" in outcome.manifest["invocations"][0]
+    outcome = create_run(folder, n=SAMPLES + 1).execute(SlowModel(folder / "log"), FakeSandbox)
+    assert len(outcome.manifest["invocations"]) == 2
+
+
+def test_fewer_samples_or_problems_count_those_only(folder: Path) -> None:
+    """What is stored beyond `--n`, `--limit` and `--problems` must not leak into the numbers."""
+    create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
+    run = create_run(folder, n=1)
+    results = compute_results(run.execute(SlowModel(folder / "log"), FakeSandbox))
+    assert results["counts"]["scored"] == results["counts"]["samples"] == PROBLEMS
+    assert results["metrics"]["pass@1"]["value"] == 0  # sample 0 is stale
+    run = create_run(folder, limit=2)
+    results = compute_results(run.execute(SlowModel(folder / "log"), FakeSandbox))
+    assert results["counts"]["problems"] == 2
+    assert results["counts"]["scored"] == 2 * SAMPLES
+    assert sum(g["problems"] for g in results["breakdown"]["package"].values()) == 2
+    assert len(lines(folder / "log")) == SAMPLES * PROBLEMS
+
+
+def test_a_bar_never_starts_beyond_its_end(folder: Path) -> None:
+    """Scores of another tier were counted as judged before they were dropped."""
+    begun: list[dict[str, int]] = []
+
+    class Watching(SilentMonitor):
+        def begin(self, **counts: int) -> None:
+            begun.append(counts)
+
+    create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
+    run = create_run(folder, n=SAMPLES + 1)
+    run.monitor = Watching()
+    run.execute(SlowModel(folder / "log"), lambda: FakeSandbox(tier="another"))
+    total = (SAMPLES + 1) * PROBLEMS
+    assert begun == [{"samples": total, "generated": SAMPLES * PROBLEMS, "judged": 0}]
 
 
 def test_kill_9_at_any_moment(folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.records import CompletionRecord
 from recode_eval.store import (
     COMPLETIONS,
+    SCORES,
     AppendOnlyFile,
     RunStore,
     read_records,
@@ -96,6 +98,33 @@ with RunStore(Path({str(tmp_path)!r})) as store:
     assert content.count(b"\n") == int(stored)
 
 
+def test_a_disk_that_is_full_only_when_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Network file systems report a full disk at the sync: it ended as a bug of this program."""
+    with RunStore(tmp_path) as store:
+        store.add_completion(record())
+
+        def full(fd: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("recode_eval.store.os.fsync", full)
+        with pytest.raises(StorageError, match="free some space"):
+            store.close()
+    monkeypatch.undo()
+    with RunStore(tmp_path) as again:
+        assert len(again.completions({"p": "h"})) == 1
+
+
+def test_a_run_that_cannot_be_opened_is_not_locked(tmp_path: Path) -> None:
+    """The lock was kept after the failure: "Another process is writing", said the next try."""
+    (tmp_path / SCORES).mkdir()
+    with pytest.raises(StorageError, match=SCORES):
+        RunStore(tmp_path)
+    (tmp_path / SCORES).rmdir()
+    RunStore(tmp_path).close()
+
+
 def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
     with RunStore(tmp_path), pytest.raises(UsageError, match="Another process"):
         RunStore(tmp_path)
@@ -128,3 +157,5 @@ def test_a_json_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"a": 1}
     with pytest.raises(StorageError):
         write_json(tmp_path / "missing" / "results.json", {})
+    with pytest.raises(StorageError):
+        write_json(path / "below a file" / "results.json", {})

@@ -63,10 +63,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             file=sys.stderr,
         )
     code = run.exit_code(results)
-    return _verdict(results) if code is ExitCode.OK else code
+    return verdict(results) if code is ExitCode.OK else code
 
 
-def _verdict(results: Sequence[dict[str, Any]]) -> ExitCode:
+def verdict(results: Sequence[dict[str, Any]]) -> ExitCode:
     """Say what is wrong with an installation whose baselines do not score as they must."""
     shares = [result["metrics"]["pass@1"]["value"] for result in results]
     if shares == [1.0, 0.0, 0.0]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, InfrastructureError, UsageError
+from recode_eval.syntax import parse
 from recode_eval.tasks.arena import (
     WITH_UPDATE,
     WITHOUT_UPDATE,
@@ -46,6 +48,32 @@ def test_what_stands_beside_the_tests_goes_with_each_of_them() -> None:
     )
 
 
+@pytest.mark.parametrize("separator", ["\f", "\x1c", "\x85", "\u2028"])
+def test_only_what_ends_a_line_for_python_splits_lines(separator: str) -> None:
+    """`str.splitlines` counts more line ends than the parser: all later tests were cut wrongly."""
+    source = f"def test_a():\n    assert f('a{separator}b')\n\ndef test_b():\n    assert f('b')\n"
+    first, second = split_tests(source, "unit_tests")
+    assert first.code == f"def test_a():\n    assert f('a{separator}b')\ntest_a()\n"
+    assert second.code == "def test_b():\n    assert f('b')\ntest_b()\n"
+
+
+def test_statements_on_one_line_are_not_doubled() -> None:
+    """`a = 1; a += 1` before the tests was put there once per statement."""
+    [test] = split_tests("calls = []; calls.append(1)\ndef test_a():\n    f()", "unit_tests")
+    assert test.code.count("append") == 1
+
+
+def test_a_comment_above_a_test_stays_with_it() -> None:
+    source = "def test_a():\n    f()\n# the empty text\ndef test_b():\n    g()\n"
+    assert split_tests(source, "unit_tests")[1].code.startswith("# the empty text\ndef test_b")
+
+
+def test_rows_do_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+    """An invalid escape in a row's tests printed a SyntaxWarning per row."""
+    split_tests("def test_a():\n    assert f('\\d')", "unit_tests")
+    assert list(recwarn) == []
+
+
 def test_splitting_agrees_with_the_published_lists(shared_data: Path) -> None:
     folder = shared_data / "codeupdatearena"
     lists = {
@@ -59,8 +87,9 @@ def test_splitting_agrees_with_the_published_lists(shared_data: Path) -> None:
         expected = lists[row["prog_syn_id"]]
         assert len(tests) == len(expected)
         for test, source in zip(tests, expected, strict=True):
-            # A comment after the last statement belongs to no node; it does not matter.
-            assert source.strip().startswith(test.code.removesuffix(f"\n{test.name}()\n").strip())
+            # Trees: comments and line ends at the borders do not matter.
+            ours = parse(test.code.removesuffix(f"\n{test.name}()\n"))
+            assert ast.dump(ours) == ast.dump(parse(source))
         checked += len(tests)
     assert checked > 1000
 
@@ -85,6 +114,58 @@ def test_other_names_of_fields_are_accepted() -> None:
     assert row.imports == arena_row()["imports"]
     assert row.update.function_path == "textwrap.dedent"
     assert row.update.unit_tests == ()
+
+
+def test_an_update_as_json_text_is_accepted(tmp_path: Path) -> None:
+    """Tables without nested columns (an export to parquet, say) hold the update as JSON."""
+    pandas = pytest.importorskip("pandas")
+    rows = [arena_row(index) for index in range(2)]
+    flat = [{**row, "update": json.dumps(row["update"])} for row in rows]
+    pandas.DataFrame(flat).to_parquet(tmp_path / "flat.parquet")
+    task = create_task("arena")
+    nested = tmp_path / "nested.jsonl"
+    nested.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flat_data, nested_data = (
+        task.load(str(tmp_path / name), skip_bad_rows=False)
+        for name in ("flat.parquet", "nested.jsonl")
+    )
+    assert flat_data.content_hash == nested_data.content_hash
+
+
+def test_lists_and_gaps_in_parquet(tmp_path: Path) -> None:
+    """Columns of lists (NumPy arrays to pandas) and fields that some rows lack."""
+    pandas = pytest.importorskip("pandas")
+    rows = [arena_row(index) for index in range(2)]
+    rows[0]["update"]["unit_tests"] = None
+    rows[1]["stale_solution"] = None
+    for row in rows:
+        row["unit_tests"] = row["unit_tests"].split("\n\n\n")
+        row["imports"] = row["imports"].split("\n")
+    pandas.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
+    data = create_task("arena").load(str(tmp_path / "rows.parquet"), skip_bad_rows=False)
+    assert [len(p.payload.unit_tests) for p in data.problems] == [2, 2]
+    assert [sorted(p.answers) for p in data.problems] == [["reference", "stale"], ["reference"]]
+    assert data.problems[0].payload.update.unit_tests == ()
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.JSONL", 2)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(create_task("arena").load(str(path), skip_bad_rows=False).problems) == 2
+
+
+def test_a_huge_row_is_a_bad_row_and_a_short_message(tmp_path: Path) -> None:
+    """An error quoted the row's field whole: megabytes of it on the terminal."""
+    path = tmp_path / "rows.jsonl"
+    huge = [
+        with_update(function_path="x " * 1_000_000),
+        changed(unit_tests="(" * 1_000_000),
+        changed(problem={"a": "b" * 1_000_000}),
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in huge))
+    with pytest.raises(DataError, match="3 bad row") as caught:
+        create_task("arena").load(str(path), skip_bad_rows=False)
+    assert len(str(caught.value)) < 2_000
 
 
 def test_every_way_of_the_data_gives_the_same_hash(tmp_path: Path) -> None:
@@ -143,6 +224,12 @@ def test_the_enforce_statement(update_type: str, path: str, name: str, statement
         (with_update(implementation="def indent(): pass"), "must define 'dedent'"),
         (with_update(update_type="modify-function-name"), "needs a new name"),
         (with_update(implementation="def dedent(:"), "is not Python"),
+        (with_update(package=["textwrap"]), "field package is of type list"),
+        (changed(update="{not json"), "field update is text, but not JSON"),
+        (changed(update="[1]"), "field update is missing or not an object"),
+        (changed(problem="\ud800"), "field problem holds a lone surrogate"),
+        (changed(prog_syn_id="\udfff"), "field prog_syn_id holds a lone surrogate"),
+        (changed(imports=["import os", "# \ud800"]), "field imports holds a lone surrogate"),
     ],
 )
 def test_a_bad_row_says_what_is_wrong(raw: dict[str, object], message: str) -> None:

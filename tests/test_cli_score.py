@@ -1,0 +1,71 @@
+"""`recode-eval score`: judging stored completions again, wherever the run lies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from command_line import arena, bare, failed
+
+from recode_eval.errors import ExitCode
+
+
+def test_judging_again_keeps_the_runs_limits(rows: Path) -> None:
+    """`score` fell back to its own defaults: a run with `--timeout 60` was judged anew with 15."""
+    settings = ["--timeout", "60", "--memory", "2048", "--isolation", "test"]
+    first = json.loads(
+        bare("--model", "baseline:reference", *arena(rows), "--json", *settings).stdout
+    )
+    assert first["scoring"]["limits"]["cpu_s"] == 60
+    again = json.loads(bare("score", first["folder"], "--json").stdout)
+    assert again["scoring"] == first["scoring"]
+    assert again["invocations"] == first["invocations"]
+    shorter = json.loads(bare("score", first["folder"], "--json", "--timeout", "9").stdout)
+    assert shorter["scoring"]["limits"]["cpu_s"] == 9
+    assert shorter["scoring"]["limits"]["memory_bytes"] == 2048 << 20
+    assert shorter["scoring"]["isolation"] == "test"
+    assert len(shorter["invocations"]) == 2
+
+
+def test_judging_again_works_from_anywhere(rows: Path, tmp_path: Path) -> None:
+    """The manifest kept `--data` as it was typed: a relative path meant nothing elsewhere."""
+    result = bare(
+        "--model", "baseline:reference", "--tasks", "arena", "--data", f"arena={rows.name}",
+        "--json", cwd=rows.parent,
+    )  # fmt: skip
+    folder = rows.parent / json.loads(result.stdout)["folder"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    again = bare("score", str(folder), "--all", cwd=elsewhere)
+    assert again.returncode == 0, again.stderr
+    rows = rows.rename(elsewhere / "moved.jsonl")
+    failed(bare("score", str(folder)), ExitCode.DATA, "No data file", "--data")
+    failed(bare("score", str(folder), "--data", str(rows)), ExitCode.USAGE, "TASK=FILE")
+    failed(bare("score", str(folder), "--data", f"x={rows}"), ExitCode.USAGE, "task is arena")
+    moved = bare("score", str(folder), "--data", f"arena={rows}")
+    assert moved.returncode == 0, moved.stderr
+
+
+def test_judging_half_a_run_says_what_is_missing(rows: Path) -> None:
+    """Samples that were never generated "could not be judged", with no word on why."""
+    first = json.loads(bare("--model", "baseline:reference", *arena(rows), "--json").stdout)
+    folder = Path(first["folder"])
+    path = folder / "completions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    result = bare("score", str(folder))
+    assert result.returncode == ExitCode.INCOMPLETE
+    assert "4 samples could not be judged (not generated yet)" in result.stdout
+
+
+def test_judging_a_run_of_another_task_version_is_refused(rows: Path) -> None:
+    """Nothing checked it: the manifest of the old run got the new version's identity."""
+    first = json.loads(bare("--model", "baseline:reference", *arena(rows), "--json").stdout)
+    manifest = Path(first["folder"]) / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["identity"]["task_version"] = 0
+    manifest.write_text(json.dumps(content))
+    failed(bare("score", first["folder"]), ExitCode.DATA, "another version of the task")
+    assert json.loads(manifest.read_text()) == content
+    for garbled in ({}, {**content, "selection": []}, {**content, "sampling": {"heat": 1}}):
+        manifest.write_text(json.dumps(garbled))
+        failed(bare("score", first["folder"]), ExitCode.DATA, "manifest.json")
