@@ -34,6 +34,8 @@ _PROBE_S = 20.0
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "alternatives")
 _WORK = "/tmp"  # noqa: S108 - a tmpfs inside the sandbox
+_ELSEWHERE = Path("/opt/recode-eval")
+"""Where folders are seen that lie under the host's /tmp, which the work folder hides."""
 
 
 def reason_against() -> str | None:
@@ -75,7 +77,7 @@ def _namespaces(program: str) -> list[str]:
 
 def _files(folders: Sequence[Path]) -> list[str]:
     # Folders that bwrap makes by itself are private to root, which programs are not.
-    above = {parent for folder in folders for parent in folder.parents} | {Path("/etc")}
+    above = {parent for folder in folders for parent in _inside(folder).parents} | {Path("/etc")}
     command: list[str] = []
     for parent in sorted(above - {Path("/")}):
         command += ["--perms", "0755", "--dir", str(parent)]
@@ -87,11 +89,18 @@ def _files(folders: Sequence[Path]) -> list[str]:
     for name in _ETC:
         command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for folder in folders:
-        command += ["--ro-bind", str(folder), str(folder)]
+        command += ["--ro-bind", str(folder), str(_inside(folder))]
     return [
         *command, "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
         "--perms", "1777", "--size", str(WORK_BYTES), "--tmpfs", _WORK,
     ]  # fmt: skip
+
+
+def _inside(path: Path) -> Path:
+    """Return where the sandbox shows a folder of the host."""
+    if not path.is_relative_to(_WORK):
+        return path
+    return _ELSEWHERE / "-".join(path.parts[1:])
 
 
 class BubblewrapLauncher:
@@ -100,25 +109,36 @@ class BubblewrapLauncher:
     tier = "bubblewrap"
     guarantees: tuple[str, ...] = GUARANTEES
 
-    def __init__(self, python: Path, folders: Sequence[Path]) -> None:
-        """`python`: the environment's interpreter; `folders`: what it needs to see besides /usr."""
+    def __init__(self, root: Path, python: Path, base_prefix: Path) -> None:
+        """`root` and its interpreter `python`: the environment; `base_prefix`: its Python's files.
+
+        Raises:
+            SandboxUnavailableError: bubblewrap does not work here, or cannot show that Python.
+        """
         reason = reason_against()
         if reason:
             raise SandboxUnavailableError(reason)
-        self._python = python
+        if base_prefix.resolve().is_relative_to(_WORK):
+            # The environment's interpreter is a link to it and must find it at its own path.
+            raise SandboxUnavailableError(
+                f"the Python in {base_prefix} lies under {_WORK}, which bubblewrap hides; "
+                "use a Python installed elsewhere"
+            )
+        self._python = _inside(root) / python.relative_to(root)
         self._folders = [
-            folder for folder in folders if not folder.resolve().is_relative_to("/usr")
+            folder for folder in (root, base_prefix) if not folder.resolve().is_relative_to("/usr")
         ]
         self._first_user = first_user_id()
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
         """Start the supervisor of a slot."""
+        supervisor = supervisor_folder().resolve()
         command = [
             *_namespaces(shutil.which("bwrap") or "bwrap"),
-            *_files([*self._folders, supervisor_folder().resolve()]),
+            *_files([*self._folders, supervisor]),
             "--remount-ro", "/",
             "--chdir", _WORK, "--",
-            *supervisor_command(str(self._python), str(supervisor_folder().resolve())),
+            *supervisor_command(str(self._python), str(_inside(supervisor))),
         ]  # fmt: skip
         link = ProcessLink(command, clean_environment(_WORK), "/")
         as_root = os.getuid() == 0

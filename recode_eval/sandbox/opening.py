@@ -142,5 +142,5 @@ def _launcher(
         raise SandboxUnavailableError(f"{reason}; {_FIX[name]}")
     venv = ensure_venv(environment, notify=tell)
     if name == "bubblewrap":
-        return bubblewrap.BubblewrapLauncher(venv.python, (venv.root, venv.base_prefix))
+        return bubblewrap.BubblewrapLauncher(venv.root, venv.python, venv.base_prefix)
     return landlock.LandlockLauncher(venv.python, unsafe=name == "none")
