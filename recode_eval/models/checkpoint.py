@@ -142,7 +142,19 @@ def _find_base(adapter: Source, config: AdapterConfig) -> Source:
     return base
 
 
+def check_name(spec: str, role: str = "model") -> None:
+    """Raise `UsageError` for what can be neither a folder nor a hub id; quick, loads nothing."""
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return
+    if path.exists():
+        raise UsageError(f"the {role} {spec} is a file; give the folder that holds config.json")
+    if not _HUB_ID.fullmatch(spec):
+        raise UsageError(f"there is no {role} at {spec}: no such folder, and it is no hub id")
+
+
 def _find(spec: str, role: str, revision: str | None) -> Source:
+    check_name(spec, role)
     folder = Path(spec).expanduser()
     if folder.is_dir():
         if revision is not None:
@@ -150,10 +162,6 @@ def _find(spec: str, role: str, revision: str | None) -> Source:
         path = folder.resolve()
         name = "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name
         return Source(path, name, {"path": str(path), "sha256": fingerprint(path)})
-    if folder.exists():
-        raise UsageError(f"the {role} {spec} is a file; give the folder that holds config.json")
-    if not _HUB_ID.fullmatch(spec):
-        raise UsageError(f"there is no {role} at {spec}: no such folder, and it is no hub id")
     path, commit = fetch_snapshot(spec, revision, role)
     return Source(path, spec, {"hub": spec, "revision": commit})
 

@@ -21,6 +21,7 @@ from recode_eval.errors import InfrastructureError, RecodeError, UsageError
 from recode_eval.models import openai_protocol as protocol
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 from recode_eval.models.chat import well_formed
+from recode_eval.models.deadline import client_with_deadline
 from recode_eval.models.streaming import BackgroundLoop
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class OpenAIModel:
             api_key=self._key or _NO_KEY,
             timeout=options.request_timeout,
             max_retries=options.max_retries,
+            http_client=client_with_deadline(options.request_timeout),
         )
         self._loop = BackgroundLoop("recode-eval-openai")
         try:

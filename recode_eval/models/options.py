@@ -81,12 +81,14 @@ class ModelOptions:
         share = self.gpu_memory_utilization
         _require(share is None or 0 < share <= 1, "gpu_memory_utilization must be in (0, 1]", share)
         if self.base_url is not None:
-            parts = urlsplit(self.base_url)
-            _require(
-                parts.scheme in {"http", "https"} and bool(parts.netloc),
-                "base_url must look like http://HOST:PORT/v1",
-                self.base_url,
-            )
+            rule = "base_url must look like http://HOST:PORT/v1"
+            try:
+                parts = urlsplit(self.base_url)
+                is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+                is_address = is_address and parts.port != 0
+            except ValueError:  # a bracket that is not closed, a port that is no number
+                raise UsageError(f"{rule}, not {self.base_url!r}") from None
+            _require(is_address, rule, self.base_url)
             if "@" in parts.netloc or parts.query:  # it is stored and shown; a key must not be
                 raise UsageError(
                     "base_url must not hold a user, a password or a query; put the server's key"

@@ -49,11 +49,13 @@ class TransformersModel:
         Raises `UsageError` for a checkpoint, adapter or device that is not there or does not fit,
         and `InfrastructureError` when the hub is out of reach or the memory too small.
         """
+        from recode_eval.models.checkpoint import check_name, resolve_checkpoint
+
+        check_name(spec)
         _require_packages()
         import torch
         import transformers
 
-        from recode_eval.models.checkpoint import resolve_checkpoint
         from recode_eval.models.loading import load_model, load_tokenizer
 
         checkpoint = resolve_checkpoint(spec, options)

@@ -183,6 +183,50 @@ def test_no_answer_in_time(server: ProtocolServer, make_requests: Requests) -> N
         list(model.generate(one(make_requests), SAMPLED))
 
 
+def test_a_trickle_is_no_answer_in_time(make_requests: Requests) -> None:
+    """A byte now and then restarted the HTTP library's timeout: such a request never ended."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+
+    def trickle() -> None:
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while not stop.wait(0.1):
+                    try:
+                        connection.sendall(b"{")
+                    except OSError:
+                        break
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    options = ModelOptions(
+        base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/v1",
+        request_timeout=0.6,
+        max_retries=0,
+    )
+    began = time.monotonic()
+    try:
+        with pytest.raises(InfrastructureError, match="did not answer within"):
+            list(create_model("tiny", options=options).generate(one(make_requests), SAMPLED))
+    finally:
+        stop.set()
+        listener.close()
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "http://host:port/v1", "http://", "ftp://x/v1"])
+def test_what_is_no_address_is_said(url: str) -> None:
+    """An unclosed bracket came out as a traceback."""
+    with pytest.raises(UsageError, match="base_url must look like"):
+        ModelOptions(base_url=url)
+
+
 @pytest.mark.parametrize(
     "body",
     [
