@@ -6,7 +6,7 @@ shares of libraries. Ratios of one run mean something; figures of two runs on a 
 
     python benchmarks/sandbox_throughput.py [--contenders docker:program,evalplus,floor]
         [--programs 300] [--slow-programs 30] [--workers 2] [--rounds 10] [--seed 1]
-        [--dev-rows FILE] [--json FILE] [--list]
+        [--dev-rows FILE | --empty] [--json FILE] [--list]
 
 Exit status 1: one of this project's sandboxes gave a wrong verdict, or none could be measured.
 """
@@ -82,6 +82,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--environment", default="arena", help="the sandbox's libraries")
+    parser.add_argument("--empty", action="store_true", help="programs that do nothing")
     parser.add_argument("--dev-rows", type=Path, help="programs from a JSONL file of arena rows")
     parser.add_argument("--json", type=Path, help="also write everything to this file")
     arguments = parser.parse_args(argv)
@@ -118,6 +119,8 @@ def _open(
 
 
 def _jobs(arguments: argparse.Namespace, contenders: dict[str, Contender]) -> list[Job]:
+    if arguments.empty:
+        return mix.make_empty(arguments.programs, arguments.seed)
     if arguments.dev_rows is None:
         return mix.make_mix(arguments.programs, arguments.seed)
     jobs = mix.from_rows(arguments.dev_rows, arguments.programs, arguments.seed)

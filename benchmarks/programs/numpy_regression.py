@@ -24,7 +24,7 @@ def test_by_lstsq():
     source = np.random.default_rng(SEED)
     x, y = source.normal(size=(ROWS, COLUMNS)), source.normal(size=ROWS)
     design = np.column_stack([np.ones(ROWS), x])
-    assert np.allclose(fit(x, y), np.linalg.lstsq(design, y, rcond=None)[0], atol=1e-8)
+    np.testing.assert_allclose(fit(x, y), np.linalg.lstsq(design, y, rcond=None)[0], atol=1e-8)
 
 # %% test (fails when wrong)
 def test_intercept_is_not_shrunk():

@@ -8,8 +8,7 @@ SHOPS = 4  # 2..12
 def shares(sales):
     """Return per shop the share of each product in the shop's turnover, products as columns."""
     sales = sales.assign(turnover=sales.price * sales.amount)  # wrong: sales = sales.assign(turnover=sales.price)
-    table = sales.pivot_table(index="shop", columns="product", values="turnover", aggfunc="sum")
-    table = table.fillna(0.0)
+    table = sales.groupby(["shop", "product"])["turnover"].sum().unstack(fill_value=0.0)
     return table.div(table.sum(axis=1), axis=0)
 
 

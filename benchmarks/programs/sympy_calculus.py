@@ -1,6 +1,6 @@
 import sympy
 
-DEGREE = 4  # 2..8
+DEGREE = 3  # 2..4
 FACTOR = 3  # 2..30
 
 # %% candidate

@@ -23,7 +23,7 @@ def inputs(length, width, seed):
 def test_by_torch():
     q, k, v = inputs(LENGTH, WIDTH, SEED)
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
-    assert torch.allclose(attention(q, k, v), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attention(q, k, v), expected, atol=1e-5, rtol=1e-4)
 
 # %% test (fails when wrong)
 def test_causal():

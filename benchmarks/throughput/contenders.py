@@ -25,7 +25,7 @@ from recode_eval.sandbox.environments import (
 from recode_eval.sandbox.local import clean_environment
 from recode_eval.sandbox.opening import ISOLATIONS, TIERS
 from recode_eval.sandbox.routing import libraries_of
-from throughput.mix import LIBRARIES
+from throughput.mix import PRELOADED
 from throughput.peers import PINS, PeerUnavailableError, peers_folder
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Driven:
     def _libraries(self, program: Program) -> tuple[str, ...]:
         """What the process that gets this program has loaded."""
         del program
-        return LIBRARIES
+        return PRELOADED
 
     def _environment(self) -> dict[str, str]:
         return clean_environment("/tmp")
@@ -230,7 +230,7 @@ class Floor(Driven):
         self._routed = routed
 
     def _libraries(self, program: Program) -> tuple[str, ...]:
-        return tuple(libraries_of(program)) if self._routed else LIBRARIES
+        return tuple(libraries_of(program)) if self._routed else PRELOADED
 
     def _arguments(self) -> list[str]:
         return [str(resource_dir("sandbox") / "supervisor") if self._routed else "-"]

