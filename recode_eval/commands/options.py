@@ -402,6 +402,11 @@ def model_options(arguments: argparse.Namespace) -> ModelOptions:
     )
 
 
+def _no_constant(text: str) -> None:
+    # Python reads NaN and Infinity, which JSON has not: they would make the manifest unreadable.
+    raise ValueError(text)
+
+
 def _engine_arguments(items: Sequence[str]) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     for item in items:
@@ -409,7 +414,7 @@ def _engine_arguments(items: Sequence[str]) -> dict[str, Any]:
         if not separator or not name.isidentifier():
             raise UsageError(f"--engine-arg {item}: write NAME=VALUE.")
         try:
-            parsed[name] = json.loads(value)
+            parsed[name] = json.loads(value, parse_constant=_no_constant)
         except ValueError:
             parsed[name] = value
     return parsed
