@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.terminal import one_line, stdout_console
+from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +139,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         if counts[key]:
             warn(f"{counts[key]} {text}.")
     where = f" in the sandbox {sandbox['tier']}" if sandbox else ""
-    console.print(f"{name}: judged{where}; {result['folder']}", soft_wrap=True)
+    console.print(f"{name}: judged{where}; {printable(result['folder'])}", soft_wrap=True)
 
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:

@@ -167,7 +167,10 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise DataError(f"There is no {path.name} in {path.parent}: not a run folder?") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"Cannot read {path}: {error}") from error
+        raise DataError(
+            f"Cannot read {path}: {error}. If it is damaged, delete it: the run's command writes "
+            "it anew."
+        ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: a JSON object is expected.")
     return content
