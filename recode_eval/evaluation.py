@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import provenance
+from recode_eval.calibration import Calibration, LimitBook, machine
 from recode_eval.errors import UsageError
 from recode_eval.judging import SCORING_VERSION, Judge, Unscored
 from recode_eval.models.base import FinishReason, Request, SamplingParameters
@@ -24,7 +25,7 @@ from recode_eval.sandbox.base import Limits
 from recode_eval.store import RunStore, run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.models.base import Completion, Model, ModelInfo, Prompt
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox, SandboxInfo
     from recode_eval.tasks.base import Problem, Task, TaskData
 
+LIMITS_FOLDER = ".limits"
+"""Beside the runs, which share what was measured."""
 _NO_MODEL = "not generated yet"
 
 
@@ -55,6 +58,8 @@ class ScoringSettings:
 
     limits: Limits = field(default_factory=Limits)
     isolation: str = "program"
+    calibration: Calibration | None = None
+    """How CPU limits follow from the references; None: `limits` as they are, for every problem."""
 
     def hash(self, task: Task, data_hash: str) -> str:
         """Hash everything that decides a verdict, save the sandbox's tier."""
@@ -150,6 +155,7 @@ class Run:
             "sampling": asdict(sampling),
             "model": {"backend": model_info.backend, **model_info.identity},
         }
+        self.out = out
         self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
 
     @property
@@ -158,14 +164,19 @@ class Run:
         return [(p.id, i) for p in self.problems for i in range(self.selection.n)]
 
     def execute(
-        self, model: Model | None, open_sandbox: Callable[[], Sandbox], *, rejudge: bool = False
+        self,
+        model: Model | None,
+        open_sandbox: Callable[[], Sandbox],
+        *,
+        rejudge: bool = False,
+        tier: str | None = None,
     ) -> RunData:
         """Generate, judge, and return what the results are computed from.
 
         The sandbox is opened first and only if something must be judged: without one, the run
         stops before the model costs anything. It stays open; it is the caller's. Without a
         `model`, stored completions are judged and missing ones left out; `rejudge` ignores stored
-        scores.
+        scores, and a `tier` those of other sandboxes.
         """
         with RunStore(self.folder) as store:
             completions = self._stored_completions(store)
@@ -173,6 +184,8 @@ class Run:
             scores = {} if rejudge else self._stored_scores(store, scoring, completions)
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]
+            if tier is not None:
+                unjudged += self._drop_other_tiers(scores, tier)
             unscored: list[Unscored] = []
             if model is None:
                 unscored = [
@@ -186,6 +199,7 @@ class Run:
                 manifest["sandbox"] = _sandbox_json(sandbox.info)
                 store.write_manifest(manifest)
                 unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
+                limits = self._limit_book(sandbox, {key[0] for key in (*missing, *unjudged)})
                 self.monitor.begin(
                     samples=len(self.keys) - len(unscored),
                     generated=len(completions),
@@ -195,6 +209,7 @@ class Run:
                     self._work(
                         store,
                         sandbox,
+                        limits,
                         scoring,
                         model,
                         missing,
@@ -224,10 +239,29 @@ class Run:
             manifest,
         )
 
+    def _limit_book(self, sandbox: Sandbox, needed: Container[str]) -> LimitBook:
+        """Return the limits of the problems that will be judged; measures what is not known."""
+        info = sandbox.info
+        book = LimitBook(
+            self.out / LIMITS_FOLDER,
+            self.scoring.calibration,
+            self.scoring.limits,
+            [self.scoring.hash(self.task, self.data.content_hash), info.tier, info.python,
+             dict(info.libraries), *machine()],
+        )  # fmt: skip
+        unknown = book.missing(p for p in self.problems if p.id in needed)
+        if unknown:
+            self.monitor.note(
+                f"Running the references of {len(unknown)} problems once, for the time limits."
+            )
+            book.measure(self.task, unknown, sandbox)
+        return book
+
     def _work(
         self,
         store: RunStore,
         sandbox: Sandbox,
+        limits: LimitBook,
         scoring: str,
         model: Model | None,
         missing: Sequence[Key],
@@ -249,7 +283,7 @@ class Run:
         judge = Judge(
             self.task,
             sandbox,
-            self.scoring.limits,
+            limits.limits,
             scoring,
             on_score=on_score,
             on_unscored=on_unscored,

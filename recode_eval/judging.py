@@ -73,13 +73,16 @@ class Judge:
         self,
         task: Task,
         sandbox: Sandbox,
-        limits: Limits,
+        limits: Callable[[str], Limits],
         scoring: str,
         *,
         on_score: Callable[[ScoreRecord], None],
         on_unscored: Callable[[Unscored], None],
     ) -> None:
-        """Start the recorder thread; the callbacks are called from it, one at a time."""
+        """Start the recorder thread; the callbacks are called from it, one at a time.
+
+        `limits` gives the limits of a problem by its id.
+        """
         self._task = task
         self._sandbox = sandbox
         self._limits = limits
@@ -135,11 +138,12 @@ class Judge:
     def _execute(self, job: _Job, code: str | None) -> None:
         """Submit the job's programs; each one's end is counted down in `_executed`."""
         programs = {} if code is None else dict(self._task.programs(job.problem, code))
+        limits = self._limits(job.problem.id)
         with self._lock:
             job.missing += len(programs)
         for condition, program in programs.items():
             try:
-                future = self._sandbox.submit(program, self._limits)
+                future = self._sandbox.submit(program, limits)
             except SandboxError as error:
                 self._count_down(job, error=error)
             else:
@@ -223,6 +227,7 @@ class Judge:
                 for name in self._task.conditions
                 if name in job.executions
             },
+            "cpu_limit_s": self._limits(job.problem.id).cpu_s,
             "setup_error": setup_errors[0] if setup_errors else None,
             "flags": list(suspicions(code)),
         }

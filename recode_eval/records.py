@@ -83,6 +83,8 @@ class ScoreRecord(_Record):
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Per condition: `passed`, `tests` (`[name, status, detail]` each, in order), `output` and
     `cpu_s`; empty when there is no code."""
+    cpu_limit_s: float | None = None
+    """CPU seconds that each test was allowed."""
     setup_error: str | None = None
     """The problem's own set-up failed: the row is faulty, the sample does not count."""
     flags: list[str] = field(default_factory=list)

@@ -154,7 +154,9 @@ def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = N
         "--timeout",
         type=_number(0, 3600, above=True),
         metavar="SECONDS",
-        help=f"CPU time of one test (default: {default or 15})",
+        help="CPU time of one test (default: "
+        + (default or "at least 4 s and 4 times what the reference takes; validate: 15 s")
+        + ")",
     )
     group.add_argument(
         "--memory",
@@ -322,6 +324,12 @@ def data_sources(items: Sequence[str], tasks: Sequence[str] | None = None) -> di
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"--data {item}: {error}.") from None
     return sources
+
+
+def named_tier(arguments: argparse.Namespace) -> str | None:
+    """Return the sandbox tier that the command line insists on."""
+    tier: str = arguments.sandbox
+    return None if tier == "auto" else tier
 
 
 def limits(arguments: argparse.Namespace, base: Limits | None = None) -> Limits:

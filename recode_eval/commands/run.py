@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from recode_eval.evaluation import PromptSettings, Run
+    from recode_eval.evaluation import PromptSettings, Run, ScoringSettings
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.progress import Monitor
     from recode_eval.tasks.base import Defaults, Task, TaskData
@@ -123,7 +123,8 @@ def evaluate(
 
     run = create_run(arguments, task, data, model, monitor)
     monitor.note(f"{task.spec.name}: {_describe(run)}; stored in {run.folder}")
-    outcome = run.execute(model, sandboxes.opener(task, run.scoring.isolation))
+    opener = sandboxes.opener(task, run.scoring.isolation)
+    outcome = run.execute(model, opener, tier=options.named_tier(arguments))
     results = compute_results(outcome, arguments.k)
     write_json(run.folder / RESULTS, results)
     return {**results, "folder": str(run.folder)}
@@ -133,7 +134,7 @@ def create_run(
     arguments: argparse.Namespace, task: Task, data: TaskData, model: Model, monitor: Monitor
 ) -> Run:
     """Combine the command line, the prompt variant's defaults and the model into a `Run`."""
-    from recode_eval.evaluation import Run, ScoringSettings, Selection
+    from recode_eval.evaluation import Run, Selection
 
     prompt, defaults = prompt_settings(arguments, task)
     sampling, n = _sampling(arguments, defaults, model, monitor.note)
@@ -144,7 +145,7 @@ def create_run(
         prompt,
         sampling,
         Selection(n, arguments.limit, tuple(arguments.problems)),
-        ScoringSettings(options.limits(arguments), arguments.isolation),
+        scoring_settings(arguments),
         out=arguments.out,
         monitor=monitor,
         settings={
@@ -154,6 +155,15 @@ def create_run(
             "k": arguments.k,
         },
     )
+
+
+def scoring_settings(arguments: argparse.Namespace) -> ScoringSettings:
+    """Return how to judge: limits from the references, or those that the command line names."""
+    from recode_eval.calibration import Calibration
+    from recode_eval.evaluation import ScoringSettings
+
+    calibration = Calibration() if arguments.timeout is None else None
+    return ScoringSettings(options.limits(arguments), arguments.isolation, calibration)
 
 
 def prompt_settings(arguments: argparse.Namespace, task: Task) -> tuple[PromptSettings, Defaults]:

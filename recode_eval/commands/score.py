@@ -87,7 +87,7 @@ def _score(
             "or programs differ. Give the run's own command again: it starts a new run."
         )
     opener = sandboxes.opener(task, run.scoring.isolation)
-    outcome = run.execute(None, opener, rejudge=arguments.all)
+    outcome = run.execute(None, opener, rejudge=arguments.all, tier=options.named_tier(arguments))
     results = compute_results(outcome, ks)
     write_json(folder / RESULTS, results)
     return {**results, "folder": str(folder)}
@@ -158,10 +158,17 @@ def _reopen(
 
 def _scoring(stored: Mapping[str, Any], arguments: argparse.Namespace) -> ScoringSettings:
     """Return the run's own limits and isolation, save for what the command line names."""
+    from recode_eval.calibration import Calibration
     from recode_eval.evaluation import ScoringSettings
     from recode_eval.sandbox.base import Limits
 
+    calibration = stored.get("calibration")
+    if arguments.timeout is not None or calibration is None:
+        calibrated = None
+    else:
+        calibrated = Calibration(**calibration)
     return ScoringSettings(
         options.limits(arguments, Limits(**stored["limits"])),
         arguments.isolation or stored["isolation"],
+        calibrated,
     )
