@@ -12,5 +12,8 @@ def burn():
 
 
 for _ in range(8):
-    threading.Thread(target=burn, daemon=True).start()
+    try:
+        threading.Thread(target=burn, daemon=True).start()
+    except RuntimeError:
+        break
 threading.Event().wait()
