@@ -22,7 +22,7 @@ from recode_eval.models.base import FinishReason, Request, SamplingParameters
 from recode_eval.prompts import PromptTemplate, prompt_hash
 from recode_eval.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.sandbox.base import Limits
-from recode_eval.store import RunStore, run_folder
+from recode_eval.store import MANIFEST_VERSION, RunStore, run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
@@ -184,6 +184,10 @@ class Run:
             scores = {} if rejudge else self._stored_scores(store, scoring, completions)
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]
+            if scores and not store.manifest().get("sandbox"):
+                self.monitor.note("The manifest is lost: everything is judged again.")
+                unjudged += scores
+                scores = {}
             if tier is not None:
                 unjudged += self._drop_other_tiers(scores, tier)
             unscored: list[Unscored] = []
@@ -398,7 +402,7 @@ class Run:
         if working or not invocations:
             invocations.append(provenance.invocation())
         return {
-            "schema_version": 1,
+            "schema_version": MANIFEST_VERSION,
             "identity": self.identity,
             "model": {
                 "name": self.model_info.name,

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +29,29 @@ class _Record:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Raises `KeyError` or `TypeError` when a required field is missing."""
-        names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{key: value for key, value in raw.items() if key in names})
+        """Raises `TypeError` when a field is missing, or not of its type."""
+        known = _types(cls)  # type: ignore[arg-type]
+        values = {key: value for key, value in raw.items() if key in known}
+        for key, value in values.items():
+            if not _fits(value, known[key]):
+                raise TypeError(f"the field {key} is of type {type(value).__name__}")
+        return cls(**values)
+
+
+@cache
+def _types(cls: type) -> dict[str, tuple[type, ...]]:
+    """Map a record's fields to the JSON types they may have."""
+    types: dict[str, tuple[type, ...]] = {}
+    for name, hint in get_type_hints(cls).items():
+        members = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        plain = tuple(get_origin(member) or member for member in members)
+        types[name] = (*plain, int) if float in plain else plain
+    return types
+
+
+def _fits(value: object, types: tuple[type, ...]) -> bool:
+    # JSON's true is no number, although Python says so.
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +116,12 @@ class ScoreRecord(_Record):
     def key(self) -> Key:
         """Problem and sample index."""
         return self.problem_id, self.sample
+
+    def __post_init__(self) -> None:
+        """Refuse conditions that do not have the documented shape."""
+        for condition in self.conditions.values():
+            if not all(len(test) == 3 and isinstance(test[1], str) for test in condition["tests"]):
+                raise TypeError("the tests of a condition are not [name, status, detail]")
 
     def passed(self, condition: str) -> bool:
         """Whether every test passed under a condition; no code never passes."""

@@ -30,6 +30,7 @@ MANIFEST = "manifest.json"
 COMPLETIONS = "completions.jsonl"
 SCORES = "scores.jsonl"
 RESULTS = "results.json"
+MANIFEST_VERSION = 1
 PROMPT = "prompt.jinja2"
 _FSYNC_EVERY_S = 1.0
 
@@ -130,7 +131,13 @@ def read_records(path: Path, kind: type[R]) -> Iterator[R]:
                     return
                 try:
                     yield kind.from_json(json.loads(line))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                except (
+                    ValueError,
+                    KeyError,
+                    TypeError,
+                    AttributeError,
+                    RecursionError,
+                ) as error:
                     raise DataError(
                         f"{path}, line {number} is damaged ({error}). Delete that line; the same "
                         "command then makes its record again."
@@ -166,7 +173,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"There is no {path.name} in {path.parent}: not a run folder?") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"Cannot read {path}: {error}. If it is damaged, delete it: the run's command writes "
             "it anew."
@@ -239,9 +246,23 @@ class RunStore:
         self._scores.append(record.to_json())
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest of earlier invocations, or an empty one."""
+        """Return the manifest of earlier invocations, or an empty one.
+
+        Raises:
+            DataError: it is damaged, or a newer version of this program wrote it.
+        """
         path = self.folder / MANIFEST
-        return read_json(path) if path.exists() else {}
+        if not path.exists():
+            return {}
+        manifest = read_json(path)
+        if manifest.get("schema_version") != MANIFEST_VERSION:
+            raise DataError(
+                f"{path} has schema version {manifest.get('schema_version')!r}; this program knows "
+                f"{MANIFEST_VERSION}. Use the version that wrote it, or another --out."
+            )
+        if not isinstance(manifest.get("invocations"), list):
+            raise DataError(f"{path} is damaged: `invocations` is not a list. Delete the file.")
+        return manifest
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace manifest.json."""

@@ -343,6 +343,17 @@ def test_a_bar_never_starts_beyond_its_end(folder: Path) -> None:
     assert begun == [{"samples": total, "generated": SAMPLES * PROBLEMS, "judged": 0}]
 
 
+def test_a_lost_manifest_means_judging_again(folder: Path) -> None:
+    """Scores without the sandbox they came from have no provenance."""
+    outcome = create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
+    (outcome.folder / "manifest.json").unlink()
+    sandbox = FakeSandbox()
+    again = create_run(folder).execute(SlowModel(folder / "log"), lambda: sandbox)
+    assert sandbox.programs
+    assert again.manifest["sandbox"]["tier"] == "fake"
+    assert len(lines(folder / "log")) == SAMPLES * PROBLEMS
+
+
 def test_kill_9_at_any_moment(folder: Path) -> None:
     """No record is lost, none is there twice, and nothing that was stored is computed again."""
     rng = random.Random(7)

@@ -14,6 +14,7 @@ from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.records import CompletionRecord
 from recode_eval.store import (
     COMPLETIONS,
+    MANIFEST,
     SCORES,
     AppendOnlyFile,
     RunStore,
@@ -159,3 +160,52 @@ def test_a_json_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         write_json(tmp_path / "missing" / "results.json", {})
     with pytest.raises(StorageError):
         write_json(path / "below a file" / "results.json", {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": 5},
+        {"prefill": None},
+        {"seconds": "x"},
+        {"completion_tokens": "a"},
+        {"finish_reason": []},
+        {"sample": True},
+        {"sample": 1.5},
+        {"problem_id": 5},
+    ],
+)
+def test_a_record_of_the_wrong_type_is_a_damaged_line(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    """It came out later, as a traceback, and the run could never go on."""
+    path = tmp_path / COMPLETIONS
+    path.write_text(json.dumps(record().to_json() | change) + "\n")
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        list(read_records(path, CompletionRecord))
+
+
+def test_a_line_of_brackets_is_a_damaged_line(tmp_path: Path) -> None:
+    """The JSON parser gives up on deep nesting with an error of another kind."""
+    path = tmp_path / COMPLETIONS
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        list(read_records(path, CompletionRecord))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"schema_version": 999}', "schema version 999"),
+        ("{}", "schema version None"),
+        ('{"schema_version": 1, "invocations": 5}', "damaged"),
+        ("[" * 100_000, "Cannot read"),
+    ],
+)
+def test_a_foreign_manifest_is_never_overwritten(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    with RunStore(tmp_path) as store, pytest.raises(DataError, match=message):
+        store.manifest()
+    assert (tmp_path / MANIFEST).read_text() == content
