@@ -96,7 +96,7 @@ class Selection:
 
 def _matches(identifier: str, pattern: str) -> bool:
     # Ids are full of square brackets, which are text here and not a set of characters.
-    return pattern in identifier or fnmatch.fnmatchcase(identifier, pattern.replace("[", "[[]"))
+    return fnmatch.fnmatchcase(identifier, f"*{pattern.replace('[', '[[]')}*")
 
 
 @dataclass(frozen=True, slots=True)

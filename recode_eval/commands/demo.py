@@ -58,8 +58,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     if not (arguments.json or arguments.quiet):
         print(
             "`baseline:reference` answers with the known solution, `baseline:stale` with code that"
-            "\nignores the update, `baseline:empty` not at all. Yours: recode-eval --model PATH "
-            "--tasks arena-mini",
+            "\nignores the update, `baseline:empty` not at all. Yours:\n"
+            f"  {sys.argv[0]} --model PATH --tasks arena-mini",
             file=sys.stderr,
         )
     code = run.exit_code(results)

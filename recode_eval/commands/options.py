@@ -22,6 +22,9 @@ SANDBOX_TIERS = ("auto", "docker", "bubblewrap", "landlock", "none")
 BACKENDS = ("auto", "transformers", "vllm", "openai", "replay", "baseline")
 
 
+_MOST_SAMPLES = 10_000
+
+
 def comma_list(text: str) -> list[str]:
     """Split `a,b` and drop what is empty."""
     return [item for item in (part.strip() for part in text.split(",")) if item]
@@ -60,6 +63,14 @@ def _whole(text: str, low: int) -> int:
         value = low - 1
     if value < low:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {low}")
+    return value
+
+
+def _samples(text: str) -> int:
+    """Parse a number of samples; a slip of the finger must not fill the memory."""
+    value = positive(text)
+    if value > _MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(f"{text} is more than {_MOST_SAMPLES} per problem")
     return value
 
 
@@ -291,7 +302,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not tell the model about the update: measures what it knows by itself",
     )
-    group.add_argument("--n", type=positive, metavar="N", help="samples per problem")
+    group.add_argument("--n", type=_samples, metavar="N", help="samples per problem")
     group.add_argument("--temperature", type=_number(0, 100), metavar="T", help="0 is greedy")
     group.add_argument("--top-p", type=_number(0, 1, above=True), metavar="P", help="nucleus")
     group.add_argument("--max-tokens", type=positive, metavar="N", help="new tokens per sample")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recode_eval.tasks.base import Defaults, Task, TaskData
 
 DETERMINISTIC_BACKENDS = {"baseline"}
+LOADING_BACKENDS = {"transformers", "vllm"}
 TEMPLATE_SUFFIXES = {".jinja2", ".jinja", ".j2"}
 
 
@@ -72,11 +73,14 @@ def _evaluate_all(
 
     # A baseline is made per task: two tasks may use the same ids for different problems.
     groups = [[pair] for pair in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
-    models = [(create(group), group) for group in groups]
     with contextlib.ExitStack() as cleanup:
+        sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
+        if backend in LOADING_BACKENDS:
+            # Minutes of loading must not end in "no sandbox".
+            sandboxes.opener(loaded[0][0], arguments.isolation)()
+        models = [(create(group), group) for group in groups]
         for model, _ in models:
             cleanup.callback(model.close)
-        sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
         return [
             evaluate(arguments, task, data, model, sandboxes, monitor)
             for model, group in models

@@ -31,7 +31,7 @@ def read_file(path: Path) -> Iterator[Row]:
         UsageError: the suffix is unknown, or a package to read it is missing.
     """
     if not path.is_file():
-        raise DataError(f"No data file at {path}: check the path given with --data.")
+        raise DataError(f"No data file at {path}: check --data, or the file named in task.yaml.")
     if path.suffix.lower() in {".jsonl", ".json"}:
         yield from _read_jsonl(path)
     elif path.suffix.lower() == ".parquet":
