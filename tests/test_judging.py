@@ -44,7 +44,7 @@ class Fixture:
         self.scores: list[ScoreRecord] = []
         self.unscored: list[Unscored] = []
         self.judge = Judge(
-            self.task, sandbox, Limits(), "hash",
+            self.task, sandbox, lambda _problem_id: Limits(), "hash",
             on_score=self.scores.append, on_unscored=self.unscored.append,
         )  # fmt: skip
 
