@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import docker
 
 
+CONTACT_S = 20
+"""A daemon that takes longer for the first word hangs; what follows may take `timeout_s`."""
+
+
 def docker_client(timeout_s: float = 60) -> docker.DockerClient:
     """A client of the daemon that the `docker` command would talk to (DOCKER_HOST, contexts).
 
@@ -22,12 +26,14 @@ def docker_client(timeout_s: float = 60) -> docker.DockerClient:
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
+    contact_s = int(min(timeout_s, CONTACT_S))
     try:
         if os.environ.get("DOCKER_HOST"):
-            client = docker.from_env(timeout=int(timeout_s))
+            client = docker.from_env(timeout=contact_s)
         else:
-            client = docker.DockerClient(base_url=_context_host(), timeout=int(timeout_s))
+            client = docker.DockerClient(base_url=_context_host(), timeout=contact_s)
         client.ping()
+        client.api.timeout = int(timeout_s)
     except (DockerException, RequestException, OSError) as error:
         raise SandboxUnavailableError(
             f"no Docker daemon answers ({cause_of(error)}); install and start it (Debian/Ubuntu: "

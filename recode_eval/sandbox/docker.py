@@ -21,7 +21,7 @@ from recode_eval.sandbox.local import (
     first_user_id,
     supervisor_command,
 )
-from recode_eval.sandbox.worker import LinkLostError
+from recode_eval.sandbox.worker import HopelessError, LinkLostError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,7 @@ GUARANTEES = (
 RUN_LABEL = "org.recode-eval.run"
 _OWNER_LABEL = "org.recode-eval.owner"
 _CALL_S = 60
+_REMOVE_S = 15
 _STOP_S = 5.0
 _WORK = "/tmp"  # noqa: S108 - a tmpfs inside the container
 _OWN_MEMORY = 3 << 30
@@ -73,7 +74,11 @@ class DockerLauncher:
         self._image = image
         self._run = secrets.token_hex(8)
         self._first_user = first_user_id()
-        sweep(_client())
+        client = _client()
+        try:
+            sweep(client)
+        finally:
+            client.close()
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
         """Start the container of a slot."""
@@ -110,7 +115,7 @@ class ContainerLink:
 
     def __init__(self, image: ImageInfo, slot: int, run: str) -> None:
         """Create, attach, start. Raises `SandboxUnavailableError`."""
-        from docker.errors import DockerException
+        from docker.errors import DockerException, ImageNotFound
         from requests.exceptions import RequestException
 
         self._client = _client()
@@ -129,6 +134,12 @@ class ContainerLink:
             self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
             self._socket.setblocking(False)
             self._client.api.start(self._container)
+        except ImageNotFound:
+            self.stop()
+            raise HopelessError(
+                f"the image {image.tag} ({image.digest}) was removed; the same command builds it "
+                "again and goes on"
+            ) from None
         except (DockerException, RequestException, OSError) as error:
             self.stop()
             raise SandboxUnavailableError(f"the container did not start: {error}") from None
@@ -158,12 +169,13 @@ class ContainerLink:
             oom_score_adj=200,
         )
         created = api.create_container(
-            image.tag,
+            image.digest,  # which stays while a container uses it, and is what the run records
             entrypoint=supervisor_command(image.python, image.supervisor),
             command=[],
             user="0:0",
             environment=clean_environment(_WORK),
             working_dir="/",
+            stop_signal="SIGKILL",  # a daemon that shuts down need not wait for it
             stdin_open=True,
             host_config=host,
             labels={RUN_LABEL: run, _OWNER_LABEL: _owner()},
@@ -242,6 +254,7 @@ class ContainerLink:
             # The supervisor ends with its input; whoever reads wakes up.
             self._socket.shutdown(socket.SHUT_RDWR)
         if self._container is not None:
+            self._client.api.timeout = _REMOVE_S
             _remove(self._client, self._container)
         with contextlib.suppress(Exception):
             self._client.close()

@@ -19,7 +19,7 @@ from recode_eval.sandbox.base import SandboxUnavailableError
 from recode_eval.sandbox.worker import LinkLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _EXIT_S = 5.0
 _LOG_BYTES = 2000
@@ -67,22 +67,36 @@ class WorkFolders:
 
     def __init__(self) -> None:
         sweep_work_folders()
-        self.root = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{os.getpid()}-"))
-        # A program may run under another user id, which must get through, but not look around.
-        self.root.chmod(0o711)
+        with _disk():
+            self.root = Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{os.getpid()}-"))
+            # A program may run under another user id, which must get through, but not look around.
+            self.root.chmod(0o711)
 
     def fresh(self, slot: int) -> Path:
-        """The folder of a slot, empty."""
+        """The folder of a slot, empty. Raises `SandboxUnavailableError`."""
         folder = self.root / str(slot)
         _remove(folder)
-        if not self.root.exists():  # the last supervisor that ended took it along
-            self.root.mkdir(mode=0o711)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with _disk():
+            if not self.root.exists():  # the last supervisor that ended took it along
+                self.root.mkdir(mode=0o711)
+            folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def close(self) -> None:
         """Remove everything."""
         _remove(self.root)
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk complains about, as this package's error."""
+    try:
+        yield
+    except OSError as error:
+        raise SandboxUnavailableError(
+            f"{tempfile.gettempdir()} cannot be written to ({error.strerror}); free space, or set "
+            "TMPDIR to another folder"
+        ) from error
 
 
 def _remove(folder: Path) -> None:
@@ -109,7 +123,8 @@ class ProcessLink:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
         """Start it. Raises `SandboxUnavailableError` if the command cannot be executed."""
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
+        with _disk():
+            self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
         self._log_text = ""
         try:
             self._process = subprocess.Popen(

@@ -25,7 +25,7 @@ from recode_eval.sandbox.base import (
     SandboxUnavailableError,
 )
 from recode_eval.sandbox.routing import WARMED
-from recode_eval.sandbox.worker import LinkLostError, Worker
+from recode_eval.sandbox.worker import PING_S, HopelessError, LinkLostError, Worker
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -119,13 +119,14 @@ class Pool:
                 return
             self._closing.set()
             running = list(self._current.values())
-        for worker in running:  # whoever waits for it wakes up
-            with contextlib.suppress(Exception):
-                worker.stop()
+        # Side by side: each may have to wait for a daemon that does not answer.
+        stopping = [threading.Thread(target=_stop, args=(one,), daemon=True) for one in running]
+        for thread in stopping:  # whoever waits for the worker wakes up
+            thread.start()
         for _ in self._threads:
             self._jobs.put(None)
         deadline = time.monotonic() + _JOIN_S
-        for thread in self._threads:
+        for thread in (*self._threads, *stopping):
             thread.join(max(0.1, deadline - time.monotonic()))
         self._drain(SandboxClosedError("the sandbox was closed before the program ran"))
         self._launcher.close()
@@ -147,7 +148,14 @@ class Pool:
     def _serve(self, slot: int, worker: Worker | None) -> None:
         """A worker's thread."""
         try:
-            while (job := self._jobs.get()) is not None:
+            while True:
+                try:
+                    job = self._jobs.get(timeout=PING_S)
+                except queue.Empty:
+                    worker = self._keep(slot, worker)
+                    continue
+                if job is None:
+                    break
                 future, program, limits = job
                 if self._closing.is_set():
                     _fail(future, SandboxClosedError("the sandbox was closed"))
@@ -158,6 +166,19 @@ class Pool:
         finally:
             if worker is not None:
                 self._discard(slot, worker)
+
+    def _keep(self, slot: int, worker: Worker | None) -> Worker | None:
+        """Tell an idle worker that it is still wanted; it is replaced with the next program."""
+        if worker is None:
+            return None
+        try:
+            worker.ping()
+        except LinkLostError as error:
+            if not self._closing.is_set():
+                _log.warning("worker %d of the sandbox was lost while idle: %s", slot, error)
+            self._discard(slot, worker)
+            return None
+        return worker
 
     def _work(
         self,
@@ -231,7 +252,7 @@ class Pool:
             except (LinkLostError, SandboxUnavailableError) as error:
                 if self._closing.is_set():
                     raise LinkLostError("the sandbox is being closed") from None
-                if time.monotonic() + pause > deadline:
+                if time.monotonic() + pause > deadline or isinstance(error, HopelessError):
                     self._give_up(f"the sandbox cannot be started any more: {error}")
                     raise SandboxUnavailableError(self._broken or str(error)) from error
             self._closing.wait(pause)
@@ -259,6 +280,11 @@ class Pool:
             return worker.stop()
         except Exception as error:  # noqa: BLE001 - a worker that cannot be stopped is still gone
             return repr(error)
+
+
+def _stop(worker: Worker) -> None:
+    with contextlib.suppress(Exception):
+        worker.stop()
 
 
 def _fail(future: Future[Execution], error: SandboxError) -> None:

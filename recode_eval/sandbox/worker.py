@@ -11,7 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recode_eval.sandbox.base import Execution, SandboxError, Status, TestVerdict
+from recode_eval.sandbox.base import (
+    Execution,
+    SandboxError,
+    SandboxUnavailableError,
+    Status,
+    TestVerdict,
+)
 from recode_eval.sandbox.routing import libraries_of
 
 if TYPE_CHECKING:
@@ -22,11 +28,19 @@ if TYPE_CHECKING:
 SILENCE_S = 120.0
 """A supervisor says something every few seconds; after this long without a word it is lost."""
 START_S = 120.0
+PING_S = 30.0
+"""How often an idle supervisor is told that the evaluator lives."""
+LEASE_S = 180.0
+"""A supervisor that hears nothing for so long exits: a killed daemon leaves its containers open."""
 _LARGEST_ANSWER = 64 << 20
 
 
 class LinkLostError(SandboxError):
     """The supervisor died, hangs, or said something that makes no sense; internal to the pool."""
+
+
+class HopelessError(SandboxUnavailableError):
+    """The sandbox cannot be started, and trying again will not help."""
 
 
 class Link(Protocol):
@@ -56,6 +70,7 @@ class Launcher(Protocol):
 
         Raises:
             SandboxUnavailableError: it cannot be started now.
+            HopelessError: and not later, either.
         """
         ...
 
@@ -92,7 +107,7 @@ class Worker:
         """Why the supervisor asks to be replaced before the next program; empty if it does not."""
         self._link, config = launcher.launch(slot)
         try:
-            self._link.write(_line({**config, "report": report}), START_S)
+            self._link.write(_line({**config, "report": report, "lease_s": LEASE_S}), START_S)
             self.hello = self._greet()
         except LinkLostError as error:
             log = self._link.stop()
@@ -114,6 +129,12 @@ class Worker:
             return _execution(program, answer)
         except (KeyError, TypeError, ValueError) as error:
             raise LinkLostError(f"the supervisor gave an impossible answer: {error!r}") from None
+
+    def ping(self) -> None:
+        """Keep an idle supervisor. Raises `LinkLostError` if it is gone."""
+        self._link.write(_line({"ping": 1}), SILENCE_S)
+        if "beat" not in self._answer(SILENCE_S):
+            raise LinkLostError("the supervisor gave an impossible answer")
 
     def stop(self) -> str:
         """End the supervisor; return the end of its log."""

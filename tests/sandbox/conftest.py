@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,3 +54,12 @@ def sandbox(tier: str) -> Iterator[Sandbox]:
     """One worker of each tier, shared by the tests: what one leaves behind, the next would see."""
     with open_or_skip(tier, workers=1) as opened:
         yield opened
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """An empty folder for temporary files that programs under other user ids can get to."""
+    folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

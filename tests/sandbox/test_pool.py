@@ -133,7 +133,7 @@ with sandbox:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_when_the_evaluator_dies(
-    tier: str, number: signal.Signals, opener: Callable[..., Sandbox]
+    tier: str, number: signal.Signals, opener: Callable[..., Sandbox], public_folder: Path
 ) -> None:
     """`kill -9` and Ctrl-C once left containers and work folders behind."""
     opener(tier, workers=1).close()  # builds what is missing, or skips
@@ -142,16 +142,22 @@ def test_nothing_is_left_when_the_evaluator_dies(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env=os.environ | {"TMPDIR": str(public_folder)},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"running\n"
     family = _family(process.pid)
     assert tier == "docker" or len(family) > 4
-    process.send_signal(number)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as the terminal does
+    else:
+        process.send_signal(number)
     process.wait(30)
     process.stdout.close()
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and (alive := _left(tier, process.pid, family)):
+    while time.monotonic() < deadline and (
+        alive := _left(tier, process.pid, family, public_folder)
+    ):
         time.sleep(0.1)
     assert not alive
 
@@ -163,9 +169,9 @@ def _family(pid: int) -> set[int]:
     return found
 
 
-def _left(tier: str, pid: int, family: set[int]) -> list[str]:
+def _left(tier: str, pid: int, family: set[int], temporary: Path) -> list[str]:
     left = [str(one) for one in family if Path(f"/proc/{one}/task").exists()]
-    left += [str(path) for path in Path("/tmp").glob(f"{WORK_PREFIX}{pid}-*")]
+    left += [str(path) for path in temporary.iterdir()]
     if tier == "docker":
         client = docker._client()
         for container in client.api.containers(all=True, filters={"label": docker.RUN_LABEL}):

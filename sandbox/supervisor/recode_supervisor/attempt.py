@@ -194,8 +194,11 @@ class Attempt:
         most = max(0.0, watch.cpu_time(self._pid) - self._credited)
         cpu_s = cpu_s if 0 <= cpu_s <= most else most
         self._credited += cpu_s
-        detail = _line(packet[wire.VERDICT.size :])
-        self._outcome.verdicts[index] = (_STATUS[letter], detail, cpu_s)
+        status, detail = _STATUS[letter], _line(packet[wire.VERDICT.size :])
+        if cpu_s > self._request.cpu_s:
+            # It ended before the next look at it. How soon that comes must not decide.
+            status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
+        self._outcome.verdicts[index] = (status, detail, cpu_s)
         self._pending.popleft()
         self._new_budget()
         return not self._pending

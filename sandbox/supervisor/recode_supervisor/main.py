@@ -4,7 +4,9 @@
 
 First line in: the settings. First line out: `hello` (or `fatal`). Then one program at a time. While
 a program runs, a `beat` every few seconds says that the supervisor is alive. The end of the input
-is the end of the evaluator: everything is killed and the supervisor exits.
+is the end of the evaluator: everything is killed and the supervisor exits. So is a long silence: a
+Docker daemon that was killed keeps the container's input open, and nobody would ever end it. An
+evaluator with nothing to run says `ping`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from recode_supervisor import attempt, colony, confinement, linux, wipe, zygote
 
 _BEAT_S = 5.0
 _SHUTDOWN_S = 10.0
+_LEASE_S = 180.0
+"""Without a word from the evaluator for so long, there is none (unless it says otherwise)."""
+_PIPE_BYTES = 4096
+"""What a pipe that is ready for writing takes without blocking."""
 _CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), 127) if c not in (9, 10)}
 
 
@@ -35,10 +41,15 @@ class Lines:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        self.lease_s = _LEASE_S
+        self._input = select.poll()
+        self._input.register(0, select.POLLIN)
 
     def next(self) -> bytes:
-        """Wait for a line; empty at the end of the input."""
+        """Wait for a line; empty at the end of the input, or if none comes for too long."""
         while True:
+            if not self._input.poll(self.lease_s * 1000):
+                return b""
             data = os.read(0, 1 << 20)
             if not data:
                 return b""
@@ -51,10 +62,14 @@ class Lines:
 
 
 def say(message: dict[str, Any]) -> None:
-    """Write one line to the evaluator."""
+    """Write one line to the evaluator. Raises `_HungUpError` if nobody reads."""
     data = json.dumps(message).encode() + b"\n"
+    output = select.poll()
+    output.register(1, select.POLLOUT)
     while data:
-        data = data[os.write(1, data) :]
+        if not output.poll(_LEASE_S * 1000):
+            raise _HungUpError
+        data = data[os.write(1, data[:_PIPE_BYTES]) :]
 
 
 class Supervisor:
@@ -91,6 +106,9 @@ class Supervisor:
 
     def handle(self, message: dict[str, Any]) -> dict[str, Any]:
         """Run one program; the answer has `recycle` set if this supervisor must not go on."""
+        if "ping" in message:
+            return {"beat": 1, "recycle": ""}
+        self._need_room()
         started = time.monotonic()
         self._last_beat = started
         request = attempt.Request(**message["program"])
@@ -120,6 +138,8 @@ class Supervisor:
             missing = [i for i in missing if i not in verdicts]
             if not self._clean:
                 break
+        if any(status != "passed" for status, _, _ in verdicts.values()):
+            self._need_room()  # or is it to blame?
         return {
             "verdicts": [verdicts[i] for i in sorted(verdicts)] if not missing else None,
             "setup_error": setup_error,
@@ -139,6 +159,11 @@ class Supervisor:
 
     def _wipe(self) -> bool:
         return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
+
+    def _need_room(self) -> None:
+        """Refuse to judge where the disk below the empty work directory is full."""
+        if not wipe.has_room(self._settings.work):
+            raise attempt.SandboxBrokenError("no space left on the disk of the work directory")
 
     def _take_output(self, limit: int) -> bytes:
         size = os.fstat(self._output).st_size
@@ -197,6 +222,7 @@ def main() -> NoReturn:
     sys.path[:] = [entry for entry in sys.path if entry not in {"", _folder()}]
     lines = Lines()
     config = json.loads(lines.next() or b"{}")
+    lines.lease_s = float(config.get("lease_s", _LEASE_S))
     try:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
         linux.prctl(linux.PR_SET_DUMPABLE, 0)

@@ -8,6 +8,9 @@ import contextlib
 import os
 import stat
 
+_ROOM_BYTES = 16 << 20
+_ROOM_FILES = 256
+
 
 def is_empty(path: str, mode: int) -> bool:
     """True if the directory still has this mode and holds nothing."""
@@ -18,6 +21,17 @@ def is_empty(path: str, mode: int) -> bool:
             return next(entries, None) is None
     except OSError:
         return False
+
+
+def has_room(path: str) -> bool:
+    """True if programs can write there: what other processes put on the disk is not their fault."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return False
+    if disk.f_files and disk.f_favail < _ROOM_FILES:  # some file systems do not count them
+        return False
+    return disk.f_bavail * disk.f_frsize >= _ROOM_BYTES
 
 
 def mode_of(path: str) -> int:
