@@ -8,95 +8,31 @@ store alone. Interrupt it anywhere: the same call goes on where it stopped.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import provenance
-from recode_eval.calibration import Calibration, LimitBook, machine
-from recode_eval.errors import UsageError
-from recode_eval.judging import SCORING_VERSION, Judge, Unscored
-from recode_eval.models.base import FinishReason, Request, SamplingParameters
-from recode_eval.prompts import PromptTemplate, prompt_hash
+from recode_eval.calibration import LimitBook, machine
+from recode_eval.judging import Judge, Unscored
+from recode_eval.models.base import FinishReason, Request
+from recode_eval.prompts import prompt_hash
 from recode_eval.records import CompletionRecord, Key, ScoreRecord
-from recode_eval.sandbox.base import Limits
+from recode_eval.settings import sample_seed
 from recode_eval.store import MANIFEST_VERSION, RunStore, run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from recode_eval.models.base import Completion, Model, ModelInfo, Prompt
+    from recode_eval.models.base import Completion, Model, ModelInfo, SamplingParameters
     from recode_eval.progress import Monitor
     from recode_eval.sandbox.base import Sandbox, SandboxInfo
+    from recode_eval.settings import PromptSettings, ScoringSettings, Selection
     from recode_eval.tasks.base import Problem, Task, TaskData
 
 LIMITS_FOLDER = ".limits"
 """Beside the runs, which share what was measured."""
 _NO_MODEL = "not generated yet"
-
-
-@dataclass(frozen=True, slots=True)
-class PromptSettings:
-    """Which prompt: a variant's name or a file, and whether the model is told of the update."""
-
-    name: str
-    template: PromptTemplate
-    source: str
-    update_note: bool = True
-
-    def render(self, problem: Problem) -> Prompt:
-        """Return the prompt of a problem."""
-        return self.template.render({**problem.context, "update_note": self.update_note})
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringSettings:
-    """How answers are judged. `isolation` is `program` or `test` (a fresh process per test)."""
-
-    limits: Limits = field(default_factory=Limits)
-    isolation: str = "program"
-    calibration: Calibration | None = None
-    """How CPU limits follow from the references; None: `limits` as they are, for every problem."""
-
-    def hash(self, task: Task, data_hash: str) -> str:
-        """Hash everything that decides a verdict, save the sandbox's tier."""
-        content = [
-            SCORING_VERSION,
-            asdict(self),
-            task.spec.version,
-            task.spec.environment,
-            data_hash,
-        ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which problems and how many samples of each."""
-
-    n: int
-    limit: int | None = None
-    patterns: tuple[str, ...] = ()
-
-    def problems(self, data: TaskData) -> tuple[Problem, ...]:
-        """Return the selected problems, in the data's order; raises `UsageError` if none is."""
-        chosen = data.problems
-        if self.patterns:
-            chosen = tuple(p for p in chosen if any(_matches(p.id, x) for x in self.patterns))
-        chosen = chosen[: self.limit]
-        if not chosen:
-            raise UsageError(
-                f"No problem of {data.source} matches {', '.join(self.patterns) or '--limit 0'}."
-            )
-        return chosen
-
-
-def _matches(identifier: str, pattern: str) -> bool:
-    # Ids are full of square brackets, which are text here and not a set of characters.
-    return fnmatch.fnmatchcase(identifier, f"*{pattern.replace('[', '[[]')}*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +48,6 @@ class RunData:
     scores: Mapping[Key, ScoreRecord]
     unscored: tuple[Unscored, ...]
     manifest: Mapping[str, Any]
-
-
-def sample_seed(base: int, problem_id: str, sample: int) -> int:
-    """Return the seed of one sample, below 2**31, whatever else is drawn."""
-    content = f"{base}\0{problem_id}\0{sample}".encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(content).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
 
 
 class Run:

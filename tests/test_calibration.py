@@ -10,7 +10,7 @@ from fake_sandbox import FakeSandbox
 from test_resume import PROBLEMS, SlowModel, create_run
 
 from recode_eval.calibration import Calibration, measure, slowest_test
-from recode_eval.evaluation import LIMITS_FOLDER, ScoringSettings
+from recode_eval.evaluation import LIMITS_FOLDER
 from recode_eval.sandbox.base import (
     Execution,
     Limits,
@@ -19,6 +19,7 @@ from recode_eval.sandbox.base import (
     Status,
     TestVerdict,
 )
+from recode_eval.settings import ScoringSettings
 from recode_eval.tasks.registry import create_task
 
 CALIBRATED = ScoringSettings(calibration=Calibration())

@@ -19,12 +19,13 @@ from arena_rows import REFERENCE, STALE, write_rows
 from fake_sandbox import FakeSandbox
 
 from recode_eval.errors import StorageError
-from recode_eval.evaluation import PromptSettings, Run, ScoringSettings, Selection
+from recode_eval.evaluation import Run
 from recode_eval.models.base import Completion, FinishReason, ModelInfo, SamplingParameters
 from recode_eval.progress import SilentMonitor
 from recode_eval.prompts import PromptTemplate
 from recode_eval.results import compute_results
 from recode_eval.sandbox.base import SandboxCrashError
+from recode_eval.settings import PromptSettings, ScoringSettings, Selection
 from recode_eval.store import COMPLETIONS, SCORES, RunStore
 from recode_eval.tasks.registry import create_task
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from recode_eval.evaluation import PromptSettings, Run, ScoringSettings
+    from recode_eval.evaluation import Run
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.progress import Monitor
+    from recode_eval.settings import PromptSettings, ScoringSettings
     from recode_eval.tasks.base import Defaults, Task, TaskData
 
 DETERMINISTIC_BACKENDS = {"baseline"}
@@ -138,7 +139,8 @@ def create_run(
     arguments: argparse.Namespace, task: Task, data: TaskData, model: Model, monitor: Monitor
 ) -> Run:
     """Combine the command line, the prompt variant's defaults and the model into a `Run`."""
-    from recode_eval.evaluation import Run, Selection
+    from recode_eval.evaluation import Run
+    from recode_eval.settings import Selection
 
     prompt, defaults = prompt_settings(arguments, task)
     sampling, n = _sampling(arguments, defaults, model, monitor.note)
@@ -164,7 +166,7 @@ def create_run(
 def scoring_settings(arguments: argparse.Namespace) -> ScoringSettings:
     """Return how to judge: limits from the references, or those that the command line names."""
     from recode_eval.calibration import Calibration
-    from recode_eval.evaluation import ScoringSettings
+    from recode_eval.settings import ScoringSettings
 
     calibration = Calibration() if arguments.timeout is None else None
     return ScoringSettings(options.limits(arguments), arguments.isolation, calibration)
@@ -172,8 +174,8 @@ def scoring_settings(arguments: argparse.Namespace) -> ScoringSettings:
 
 def prompt_settings(arguments: argparse.Namespace, task: Task) -> tuple[PromptSettings, Defaults]:
     """Return the prompt and the sampling defaults that go with it."""
-    from recode_eval.evaluation import PromptSettings
     from recode_eval.prompts import PromptTemplate
+    from recode_eval.settings import PromptSettings
 
     name = arguments.prompt or task.spec.default_prompt
     variant = task.spec.prompts.get(name)

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from recode_eval.evaluation import Run, ScoringSettings
+    from recode_eval.evaluation import Run
     from recode_eval.progress import Monitor
+    from recode_eval.settings import ScoringSettings
     from recode_eval.tasks.base import Task, TaskData
 
 
@@ -122,9 +123,10 @@ def _reopen(
     monitor: Monitor,
 ) -> Run:
     """Build the run that a manifest describes; only how it is judged may differ."""
-    from recode_eval.evaluation import PromptSettings, Run, Selection
+    from recode_eval.evaluation import Run
     from recode_eval.models.base import ModelInfo, SamplingParameters
     from recode_eval.prompts import PromptTemplate
+    from recode_eval.settings import PromptSettings, Selection
     from recode_eval.store import PROMPT
 
     prompt, selection = manifest["prompt"], manifest["selection"]
@@ -159,8 +161,8 @@ def _reopen(
 def _scoring(stored: Mapping[str, Any], arguments: argparse.Namespace) -> ScoringSettings:
     """Return the run's own limits and isolation, save for what the command line names."""
     from recode_eval.calibration import Calibration
-    from recode_eval.evaluation import ScoringSettings
     from recode_eval.sandbox.base import Limits
+    from recode_eval.settings import ScoringSettings
 
     calibration = stored.get("calibration")
     if arguments.timeout is not None or calibration is None:

@@ -34,8 +34,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be judged."""
     from recode_eval.commands.run import load_tasks
-    from recode_eval.evaluation import Selection
     from recode_eval.progress import counting, create_monitor
+    from recode_eval.settings import Selection
     from recode_eval.terminal import stdout_for_results
     from recode_eval.validation import validate
 
