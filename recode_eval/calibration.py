@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
 from recode_eval.sandbox.base import SandboxError
-from recode_eval.store import read_json, write_json
+from recode_eval.store import make_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ def measure(
 ) -> dict[str, float]:
     """Run every problem's reference and return the CPU limit (seconds) of its tests, by id.
 
-    A reference that fails, or that the sandbox could not judge, gives the fallback.
+    A reference that fails gives the fallback; one that the sandbox could not judge is left out.
     """
     generous = calibration.limits(base, calibration.maximum_s / calibration.factor)
     running = []
@@ -71,10 +71,8 @@ def measure(
         try:
             execution = future.result()
         except SandboxError:
-            seconds = None
-        else:
-            seconds = slowest_test(execution)
-        measured[problem_id] = round(calibration.limit(seconds), 3)
+            continue
+        measured[problem_id] = round(calibration.limit(slowest_test(execution)), 3)
     return measured
 
 
@@ -113,14 +111,15 @@ class LimitBook:
         if self._calibration is None or not problems:
             return
         self._cpu_s |= measure(task, problems, sandbox, self._base, self._calibration)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         write_json(self._path, {"cpu_s": self._cpu_s})
 
     def limits(self, problem_id: str) -> Limits:
-        """Return the limits of a measured problem."""
+        """Return the limits of a problem; the fallback, if it could not be measured."""
         if self._calibration is None:
             return self._base
-        return self._calibration.limits(self._base, self._cpu_s[problem_id])
+        cpu_s = self._cpu_s.get(problem_id, self._calibration.fallback_s)
+        return self._calibration.limits(self._base, cpu_s)
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -191,6 +191,14 @@ def _storage_error(path: Path, error: OSError) -> StorageError:
     )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; raises `StorageError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _storage_error(folder, error) from error
+
+
 class RunStore:
     """The files of one run, opened for writing; a context manager."""
 
@@ -202,8 +210,8 @@ class RunStore:
             StorageError: the folder cannot be created.
         """
         self.folder = folder
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._lock_fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise _storage_error(folder, error) from error

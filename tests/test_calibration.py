@@ -9,7 +9,7 @@ from arena_rows import write_rows
 from fake_sandbox import FakeSandbox
 from test_resume import PROBLEMS, SlowModel, create_run
 
-from recode_eval.calibration import Calibration, measure, slowest_test
+from recode_eval.calibration import Calibration, LimitBook, measure, slowest_test
 from recode_eval.evaluation import LIMITS_FOLDER
 from recode_eval.sandbox.base import (
     Execution,
@@ -73,12 +73,16 @@ def test_only_a_passing_reference_is_a_measure() -> None:
     assert slowest_test(Execution(())) is None
 
 
-def test_a_reference_that_the_sandbox_lost_gives_the_fallback(folder: Path) -> None:
+def test_a_reference_that_the_sandbox_lost_is_measured_next_time(folder: Path) -> None:
+    """The fallback was kept for good, although only the sandbox had failed."""
     task = create_task("arena")
     problems = task.load(str(folder / "rows.jsonl"), skip_bad_rows=False).problems
     lost = FakeSandbox(fail=lambda _: SandboxCrashError("lost"))
-    measured = measure(task, problems, lost, Limits(), Calibration())
-    assert set(measured.values()) == {15.0}
+    assert measure(task, problems, lost, Limits(), Calibration()) == {}
+    book = LimitBook(folder / "limits", Calibration(), Limits(), [])
+    book.measure(task, problems, lost)
+    assert book.limits(problems[0].id).cpu_s == 15.0
+    assert book.missing(problems) == list(problems)
 
 
 def test_answers_get_the_limits_of_their_problem(folder: Path) -> None:
