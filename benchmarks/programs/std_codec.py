@@ -6,10 +6,13 @@ import zlib
 LENGTH = 400  # 100..6000
 ALPHABET = 4  # 2..9
 
+
 # %% candidate
 def encode(text):
     """Run-length encoding: `aaab` -> [("a", 3), ("b", 1)]."""
-    return [(letter, len(list(run))) for letter, run in itertools.groupby(text)]  # wrong: return [(letter, text.count(letter)) for letter, run in itertools.groupby(text)]
+    return [
+        (letter, len(list(run))) for letter, run in itertools.groupby(text)
+    ]  # wrong: return [(letter, text.count(letter)) for letter, run in itertools.groupby(text)]
 
 
 def decode(pairs):
@@ -31,9 +34,11 @@ def test_round_trip():
     text = sample(LENGTH, ALPHABET)
     assert decode(encode(text)) == text
 
+
 # %% test
 def test_one_run():
     assert encode("x" * LENGTH) == [("x", LENGTH)]
+
 
 # %% test
 def test_packed():
@@ -41,6 +46,7 @@ def test_packed():
     digest, data = packed(text)
     assert zlib.decompress(base64.b85decode(data)).decode() == text
     assert digest == hashlib.sha256(data).hexdigest()
+
 
 # %% test (fails when wrong)
 def test_return_of_a_letter():

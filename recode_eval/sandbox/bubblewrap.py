@@ -91,7 +91,8 @@ def _files(folders: Sequence[Path]) -> list[str]:
     for folder in folders:
         command += ["--ro-bind", str(folder), str(_inside(folder))]
     return [
-        *command, "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
+        *command, "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
+        "--dev", "/dev", "--remount-ro", "/dev",
         "--perms", "1777", "--size", str(WORK_BYTES), "--tmpfs", _WORK,
     ]  # fmt: skip
 

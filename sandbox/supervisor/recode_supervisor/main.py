@@ -78,7 +78,6 @@ class Supervisor:
     def __init__(self, config: dict[str, Any]) -> None:
         self._settings, self._facts = confinement.decide(config)
         self._colony = colony.Colony(self._settings)
-        self._output = os.memfd_create("output")
         self._remove_work = bool(config.get("remove_work"))
         self._last_beat = 0.0
         self._hung_up = select.poll()
@@ -120,9 +119,14 @@ class Supervisor:
         first = True
         while (missing or first) and setup_error is None:
             chosen = missing[:1] if one_each else missing
-            outcome = attempt.Attempt(home, request, chosen, self._output).run(self.tick)
+            # A new one each time: offset, flags, mode and seals of the last one are the program's.
+            printed = os.memfd_create("output")
+            try:
+                outcome = attempt.Attempt(home, request, chosen, printed).run(self.tick)
+                output = (output + _last(printed, request.output))[-request.output :]
+            finally:
+                os.close(printed)
             cpu_s += outcome.cpu_s
-            output = (output + self._take_output(request.output))[-request.output :]
             self._clean = self._wipe() and outcome.clean
             verdicts.update(outcome.verdicts)
             if outcome.hopeless:
@@ -165,15 +169,6 @@ class Supervisor:
         if not wipe.has_room(self._settings.work):
             raise attempt.SandboxBrokenError("no space left on the disk of the work directory")
 
-    def _take_output(self, limit: int) -> bytes:
-        size = os.fstat(self._output).st_size
-        if not size:
-            return b""
-        data = os.pread(self._output, limit, max(0, size - limit))
-        os.ftruncate(self._output, 0)
-        os.lseek(self._output, 0, os.SEEK_SET)
-        return data
-
     def close(self) -> None:
         """End every process below this one and empty the work directory."""
         self._colony.close()
@@ -194,6 +189,11 @@ class Supervisor:
                 os.chdir("/")
                 os.rmdir(self._settings.work)
                 os.rmdir(os.path.dirname(self._settings.work))
+
+
+def _last(handle: int, limit: int) -> bytes:
+    size = os.fstat(handle).st_size
+    return os.pread(handle, limit, max(0, size - limit)) if size else b""
 
 
 def _kill_children() -> None:

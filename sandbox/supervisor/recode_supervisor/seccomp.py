@@ -15,6 +15,7 @@ from recode_supervisor import linux
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+_AND = 0x54
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NR_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 _X32 = 0x40000000
@@ -22,7 +23,8 @@ _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{CGROUP,UTS,IPC,USER,PID,NET}, NS and T
 
 # name: (x86_64, aarch64); None where the architecture has no such call
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
-    "socket": (41, 198), "bind": (49, 200), "listen": (50, 201), "connect": (42, 203),
+    "socket": (41, 198), "socketpair": (53, 199),
+    "bind": (49, 200), "listen": (50, 201), "connect": (42, 203),
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "shmget": (29, 194), "shmctl": (31, 195), "shmat": (30, 196), "shmdt": (67, 197),
     "semget": (64, 190), "semctl": (66, 191), "semtimedop": (220, 192), "semop": (65, 193),
@@ -54,14 +56,24 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "setpriority": (141, 140), "ioprio_set": (251, 30), "fcntl": (72, 25), "ioctl": (16, 29),
     "setsid": (112, 157), "setpgid": (109, 154), "kill": (62, 129), "tkill": (200, 130),
     "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
+    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
 }  # fmt: skip
 
 _UNAVAILABLE = frozenset({"clone3", "memfd_create", "memfd_secret", "io_uring_setup"})
 _SPECIAL = frozenset({
     "clone", "prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam",
-    "sched_setattr", "setpriority", "ioprio_set", "fcntl", "ioctl",
+    "sched_setattr", "setpriority", "ioprio_set", "fcntl", "ioctl", "socketpair",
 })  # fmt: skip
 _GROUPS = frozenset({"setsid", "setpgid"})
+_ATTRIBUTES = frozenset({
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime",
+    "utimes", "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+    "lremovexattr", "fremovexattr",
+})  # fmt: skip
 _SIGNALS = frozenset({"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"})
 
 
@@ -89,6 +101,7 @@ def _verdict(action: int) -> bytes:
 
 _PERMITTED = _verdict(_ALLOW)
 _REFUSED = _verdict(_ERRNO | errno.EPERM)
+_PRETENDED = _verdict(_ERRNO)  # returns 0 and does nothing
 
 
 def _allow_only(index: int, *values: int) -> bytes:
@@ -110,6 +123,8 @@ def _special(name: str) -> bytes:
         return _refuse_values(1, 8, 10, 15)
     if name == "ioctl":  # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
         return _refuse_values(1, 0x5412, 0x541C, 0x8901, 0x8902)
+    if name == "socketpair":  # a pair of datagram sockets can send to any address
+        return _argument(1) + _op(_AND, 0xF) + _op(_EQUAL, 2, 0, 1) + _REFUSED + _PERMITTED
     if name in {"setpriority", "ioprio_set"}:  # which = process only, who = self only
         which = 0 if name == "setpriority" else 1
         return _argument(0) + _op(_EQUAL, which, 1, 0) + _REFUSED + _allow_only(1, 0)
@@ -142,7 +157,7 @@ def _program(rules: dict[int, bytes]) -> bytes:
 def zygote_filter() -> bytes:
     """The filter that zygotes install and all programs inherit."""
     rules = {}
-    for name in _NUMBERS.keys() - _GROUPS - _SIGNALS:
+    for name in _NUMBERS.keys() - _GROUPS - _SIGNALS - _ATTRIBUTES:
         number = _number(name)
         if number is None:
             continue
@@ -155,11 +170,14 @@ def zygote_filter() -> bytes:
     return _program(rules)
 
 
-def program_filter(pid: int, *, guard_signals: bool) -> bytes:
+def program_filter(pid: int, *, guard_signals: bool, guard_files: bool) -> bytes:
     """The filter that one program installs: it stays in its process group.
 
     With `guard_signals` it can signal nobody but itself, its group and the process `pid` (its
-    first one); needed where neither an own user id nor Landlock keeps signals in.
+    first one); needed where neither an own user id nor Landlock keeps signals in. With
+    `guard_files`, changes of a file's mode, owner, times or attributes do nothing, and say that
+    they did (`shutil.copy` makes them): needed where programs run as a user who owns files, since
+    Landlock does not govern them.
     """
     rules = {}
     for name in _GROUPS | (_SIGNALS if guard_signals else frozenset()):
@@ -167,6 +185,10 @@ def program_filter(pid: int, *, guard_signals: bool) -> bytes:
         if number is not None:
             allowed = (0, pid) if name == "kill" else (pid,)
             rules[number] = _REFUSED if name in _GROUPS else _allow_only(0, *allowed)
+    for name in _ATTRIBUTES if guard_files else ():
+        number = _number(name)
+        if number is not None:
+            rules[number] = _PRETENDED
     return _program(rules)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import random
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def load(libraries: tuple[str, ...]) -> list[str]:
         loaded.append(name)
         _use(_USES.get(name), module)
     random.seed(_SEED)
+    if "decimal" in sys.modules:
+        sys.modules["decimal"].getcontext().clear_flags()  # honest programs may look at them
     return loaded
 
 

@@ -15,12 +15,21 @@ _ROOM_FILES = 256
 def is_empty(path: str, mode: int) -> bool:
     """True if the directory still has this mode and holds nothing."""
     try:
-        if stat.S_IMODE(os.stat(path).st_mode) != mode:
+        if stat.S_IMODE(os.stat(path).st_mode) != mode or _attributes(path):
             return False
         with os.scandir(path) as entries:
             return next(entries, None) is None
     except OSError:
         return False
+
+
+def _attributes(path: str) -> list[str]:
+    """Name the extended attributes and access lists that a program may have put on `path`."""
+    try:
+        names = os.listxattr(path)
+    except OSError:  # this file system has none
+        return []
+    return [name for name in names if name.startswith(("user.", "system.posix_acl"))]
 
 
 def has_room(path: str) -> bool:
@@ -55,6 +64,8 @@ def wipe(path: str, mode: int, uid: int | None) -> bool:
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
             with contextlib.suppress(OSError):  # not its owner, so no program changed it
+                for name in _attributes(path):
+                    os.removexattr(path, name)
                 os.chmod(path, mode)
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             _empty(handle)

@@ -94,6 +94,9 @@ def _fork(control: socket.socket, request: bytes, handles: list[int], settings: 
         os.dup2(channel_handle, 3, inheritable=False)
         os.closerange(4, RULESET)
         os.closerange(RULESET + 1, 4096)
+        null = os.open("/dev/null", os.O_RDONLY)  # its flags are shared by all who inherit it
+        os.dup2(null, 0)
+        os.close(null)
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
         try:
             runner.confine(settings, cpu_s, memory, file_bytes, processes)
