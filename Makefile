@@ -16,7 +16,7 @@ DEV_STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 LIGHT_STAMP := $(VENV)/.installed-light
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv clean python
+.PHONY: help demo test test-all lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -27,6 +27,9 @@ demo: $(LIGHT_STAMP) ## evaluate the built-in baselines on the bundled task, pri
 
 test: lint ## lint, types and all tests that this machine can run
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-all: lint ## `make test`, and the long tests under every condition
+	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

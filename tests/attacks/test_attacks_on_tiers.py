@@ -29,7 +29,9 @@ HOSTILE_SOURCES = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("isolation", ["program", "test"])
+@pytest.mark.parametrize(
+    "isolation", ["program", pytest.param("test", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_attack_is_contained(tier: str, isolation: str) -> None:
     attacks = load_attacks()

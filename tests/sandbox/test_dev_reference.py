@@ -62,6 +62,7 @@ def test_isolations_agree(shared_data: Path, opener: Callable[..., Sandbox]) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("tier", ["bubblewrap", "landlock"])
 def test_reference_verdicts(tier: str, shared_data: Path, opener: Callable[..., Sandbox]) -> None:
