@@ -20,7 +20,7 @@ LIGHT_STAMP := $(VENV)/.installed-light
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(LIGHT_STAMP) ## evaluate the built-in baselines on the bundled task, print the table
 	$(BIN)/recode-eval demo
