@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     contenders = {name: everything[name] for name in names}
     records = {name: racing.Record() for name in names}
     try:
-        _open(contenders, records, arguments.workers)
+        _open(contenders, records, arguments)
         jobs = _jobs(arguments, contenders)
         about |= {"programs": len(jobs), "mix": mix.shares(jobs)}
         _race(contenders, records, jobs, arguments, machinery)
@@ -82,6 +82,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--environment", default="arena", help="the sandbox's libraries")
+    parser.add_argument(
+        "--kinds", type=lambda text: text.split(","), default=mix.KINDS, help=", ".join(mix.KINDS)
+    )
     parser.add_argument("--empty", action="store_true", help="programs that do nothing")
     parser.add_argument("--dev-rows", type=Path, help="programs from a JSONL file of arena rows")
     parser.add_argument("--json", type=Path, help="also write everything to this file")
@@ -97,18 +100,22 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         < 1
     ):
         parser.error("numbers must be at least 1")
+    if unknown := set(arguments.kinds) - set(mix.KINDS):
+        parser.error(f"unknown kinds: {', '.join(sorted(unknown))}")
     return arguments
 
 
 def _open(
-    contenders: dict[str, Contender], records: dict[str, racing.Record], workers: int
+    contenders: dict[str, Contender],
+    records: dict[str, racing.Record],
+    arguments: argparse.Namespace,
 ) -> None:
     """Start and warm up; drop what cannot run here, saying why."""
     for name in list(contenders):
         began = time.perf_counter()
         try:
-            contenders[name].open(workers)
-            racing.warm_up(contenders[name], workers, seed=0)
+            contenders[name].open(arguments.workers)
+            racing.warm_up(contenders[name], arguments.workers, arguments.kinds)
         except UnavailableError as problem:
             print(f"left out: {name}: {problem}", file=sys.stderr)
             records[name].unavailable = str(problem)
@@ -120,9 +127,9 @@ def _open(
 
 def _jobs(arguments: argparse.Namespace, contenders: dict[str, Contender]) -> list[Job]:
     if arguments.empty:
-        return mix.make_empty(arguments.programs, arguments.seed)
+        return mix.make_empty(arguments.programs, arguments.seed, kinds=arguments.kinds)
     if arguments.dev_rows is None:
-        return mix.make_mix(arguments.programs, arguments.seed)
+        return mix.make_mix(arguments.programs, arguments.seed, kinds=arguments.kinds)
     jobs = mix.from_rows(arguments.dev_rows, arguments.programs, arguments.seed)
     # A row that computes for seconds measures itself, not who runs it.
     kept = []

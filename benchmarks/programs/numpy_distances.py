@@ -3,13 +3,10 @@ import numpy as np
 POINTS = 30  # 8..150
 SEED = 1  # 1..100000
 
-
 # %% candidate
 def distances(a, b):
     """Return the Euclidean distances between all rows of `a` and all rows of `b`."""
-    squares = (
-        (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    )  # wrong: squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - a @ b.T
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T  # wrong: squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - a @ b.T
     return np.sqrt(np.maximum(squares, 0))
 
 
@@ -25,19 +22,14 @@ def test_by_norm():
     expected = np.linalg.norm(a[:, None] - b[None], axis=-1)
     assert np.allclose(distances(a, b), expected, atol=1e-7)
 
-
 # %% test (fails when wrong)
 def test_to_itself():
     a = np.random.default_rng(SEED).normal(size=(POINTS, 2))
-    assert (nearest(a, a) == np.arange(POINTS)).all() and np.allclose(
-        np.diag(distances(a, a)), 0, atol=1e-6
-    )
-
+    assert (nearest(a, a) == np.arange(POINTS)).all() and np.allclose(np.diag(distances(a, a)), 0, atol=1e-6)
 
 # %% test
 def test_shape():
     assert distances(np.ones((POINTS, 4)), np.ones((5, 4))).shape == (POINTS, 5)
-
 
 # %% test
 def test_from_the_origin():

@@ -4,7 +4,6 @@ ROWS = 60  # 20..600
 COLUMNS = 4  # 2..12
 SEED = 3  # 1..100000
 
-
 # %% candidate
 def fit(x, y, ridge=0.0):
     """Return intercept and slopes of the least-squares fit; the intercept is not shrunk."""
@@ -20,7 +19,6 @@ def test_exact():
     y = 2.0 + x @ np.arange(1.0, COLUMNS + 1)
     assert np.allclose(fit(x, y), np.r_[2.0, np.arange(1.0, COLUMNS + 1)], atol=1e-8)
 
-
 # %% test
 def test_by_lstsq():
     source = np.random.default_rng(SEED)
@@ -28,13 +26,11 @@ def test_by_lstsq():
     design = np.column_stack([np.ones(ROWS), x])
     np.testing.assert_allclose(fit(x, y), np.linalg.lstsq(design, y, rcond=None)[0], atol=1e-8)
 
-
 # %% test (fails when wrong)
 def test_intercept_is_not_shrunk():
     x = np.tile([1.0, -1.0], ROWS)[:, None]
     y = np.full(2 * ROWS, 10.0)
     assert abs(fit(x, y, ridge=100.0)[0] - 10) < 1e-9
-
 
 # %% test
 def test_shrinks():

@@ -4,13 +4,10 @@ import pandas as pd
 ROWS = 120  # 40..3000
 SHOPS = 4  # 2..12
 
-
 # %% candidate
 def shares(sales):
     """Return per shop the share of each product in the shop's turnover, products as columns."""
-    sales = sales.assign(
-        turnover=sales.price * sales.amount
-    )  # wrong: sales = sales.assign(turnover=sales.price)
+    sales = sales.assign(turnover=sales.price * sales.amount)  # wrong: sales = sales.assign(turnover=sales.price)
     table = sales.groupby(["shop", "product"])["turnover"].sum().unstack(fill_value=0.0)
     return table.div(table.sum(axis=1), axis=0)
 
@@ -31,7 +28,6 @@ def sales(rows, shops):
 def test_sums():
     assert np.allclose(shares(sales(ROWS, SHOPS)).sum(axis=1), 1.0)
 
-
 # %% test (fails when wrong)
 def test_two_rows():
     frame = pd.DataFrame(
@@ -39,13 +35,11 @@ def test_two_rows():
     )
     assert abs(shares(frame).loc[1, "a"] - 1 / (SHOPS + 2)) < 1e-12
 
-
 # %% test
 def test_missing_product():
     frame = sales(ROWS, SHOPS)
     frame = frame[(frame.shop != 0) | (frame["product"] == "a")]
     assert shares(frame).loc[0].to_dict() == {"a": 1.0, "b": 0.0, "c": 0.0}
-
 
 # %% test
 def test_index():

@@ -3,7 +3,6 @@ from collections import OrderedDict
 CAPACITY = 16  # 4..64
 ROUNDS = 300  # 100..2000
 
-
 # %% candidate
 class Cache:
     """Keeps the entries that were used last."""
@@ -33,7 +32,6 @@ def test_capacity():
     assert len(cache.entries) == CAPACITY
     assert cache.get(ROUNDS - 1) == (ROUNDS - 1) ** 2
 
-
 # %% test (fails when wrong)
 def test_use_keeps_an_entry():
     cache = Cache(CAPACITY)
@@ -41,11 +39,9 @@ def test_use_keeps_an_entry():
         cache.put(number, number)
         assert cache.get(0) == 0
 
-
 # %% test
 def test_default():
     assert Cache(CAPACITY).get("missing", 5) == 5
-
 
 # %% test
 def test_overwriting():

@@ -4,7 +4,6 @@ from datetime import date, timedelta
 YEAR = 2021  # 1990..2060
 DAYS = 400  # 100..3000
 
-
 # %% candidate
 def working_days(first, last, holidays=()):
     """Count Monday to Friday from `first` to `last`, both included, without holidays."""
@@ -12,9 +11,7 @@ def working_days(first, last, holidays=()):
     weeks, rest = divmod(max(0, days), 7)
     count = 5 * weeks
     count += sum((first + timedelta(i)).weekday() < 5 for i in range(rest))
-    return count - sum(
-        first <= day <= last and day.weekday() < 5 for day in set(holidays)
-    )  # wrong: return count - sum(first <= day <= last for day in set(holidays))
+    return count - sum(first <= day <= last and day.weekday() < 5 for day in set(holidays))  # wrong: return count - sum(first <= day <= last for day in set(holidays))
 
 
 # %% test
@@ -24,18 +21,15 @@ def test_one_by_one():
     expected = sum((first + timedelta(i)).weekday() < 5 for i in range(DAYS + 1))
     assert working_days(first, last) == expected
 
-
 # %% test (fails when wrong)
 def test_holidays_on_weekends():
     first, last = date(YEAR, 1, 1), date(YEAR, 12, 31)
     sundays = [first + timedelta(i) for i in range(365) if (first + timedelta(i)).weekday() == 6]
     assert working_days(first, last, sundays) == working_days(first, last)
 
-
 # %% test
 def test_empty():
     assert working_days(date(YEAR, 5, 2), date(YEAR, 5, 1)) == 0
-
 
 # %% test
 def test_month():

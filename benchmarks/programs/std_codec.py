@@ -6,13 +6,10 @@ import zlib
 LENGTH = 400  # 100..6000
 ALPHABET = 4  # 2..9
 
-
 # %% candidate
 def encode(text):
     """Run-length encoding: `aaab` -> [("a", 3), ("b", 1)]."""
-    return [
-        (letter, len(list(run))) for letter, run in itertools.groupby(text)
-    ]  # wrong: return [(letter, text.count(letter)) for letter, run in itertools.groupby(text)]
+    return [(letter, len(list(run))) for letter, run in itertools.groupby(text)]  # wrong: return [(letter, text.count(letter)) for letter, run in itertools.groupby(text)]
 
 
 def decode(pairs):
@@ -34,11 +31,9 @@ def test_round_trip():
     text = sample(LENGTH, ALPHABET)
     assert decode(encode(text)) == text
 
-
 # %% test
 def test_one_run():
     assert encode("x" * LENGTH) == [("x", LENGTH)]
-
 
 # %% test
 def test_packed():
@@ -46,7 +41,6 @@ def test_packed():
     digest, data = packed(text)
     assert zlib.decompress(base64.b85decode(data)).decode() == text
     assert digest == hashlib.sha256(data).hexdigest()
-
 
 # %% test (fails when wrong)
 def test_return_of_a_letter():

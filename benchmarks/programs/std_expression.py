@@ -29,9 +29,7 @@ def evaluate(text):
                 reduce()
             waiting.pop()
         else:
-            while (
-                waiting and waiting[-1] != "(" and _RANK[waiting[-1]] >= _RANK[sign]
-            ):  # wrong: while waiting and waiting[-1] != "(":
+            while waiting and waiting[-1] != "(" and _RANK[waiting[-1]] >= _RANK[sign]:  # wrong: while waiting and waiting[-1] != "(":
                 reduce()
             waiting.append(sign)
     while waiting:
@@ -43,17 +41,14 @@ def evaluate(text):
 def test_precedence():
     assert evaluate(f"{BASE} + {BASE} * 2") == 3 * BASE
 
-
 # %% test
 def test_parentheses():
     assert evaluate(f"({BASE} + 1) * ({BASE} - 1)") == BASE * BASE - 1
-
 
 # %% test
 def test_left_to_right():
     text = " - ".join(str(BASE + i) for i in range(TERMS))
     assert evaluate(text) == eval(text)
-
 
 # %% test (fails when wrong)
 def test_random_ones():

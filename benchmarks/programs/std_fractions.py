@@ -5,7 +5,6 @@ from math import gcd, isqrt
 ROOT = 7  # 2..96
 TERMS = 20  # 8..60
 
-
 # %% candidate
 def continued(n, terms):
     """Return the first terms of the continued fraction of the square root of `n`."""
@@ -33,12 +32,10 @@ def value(terms):
 def test_known():
     assert continued(23, 9) == [4, 1, 3, 1, 8, 1, 3, 1, 8]
 
-
 # %% test (fails when wrong)
 def test_converges():
     found = value(continued(ROOT * ROOT + 1, TERMS))
     assert abs(found * found - (ROOT * ROOT + 1)) < Fraction(1, 10**6)
-
 
 # %% test (fails when wrong)
 def test_digits():
@@ -47,7 +44,6 @@ def test_digits():
         found = value(continued(ROOT * ROOT + 2, TERMS))
         exact = Decimal(ROOT * ROOT + 2).sqrt()
         assert abs(Decimal(found.numerator) / found.denominator - exact) < Decimal("1e-3")
-
 
 # %% test
 def test_reduced():

@@ -4,7 +4,6 @@ import random
 COUNT = 80  # 20..300
 SPAN = 1000  # 300..5000
 
-
 # %% candidate
 def merged(intervals):
     """Return the union of closed intervals as sorted, disjoint ones."""
@@ -27,11 +26,9 @@ def contains(disjoint, point):
 def test_nested():
     assert merged([(1, SPAN), (2, 3), (SPAN + 1, SPAN + 2)]) == [(1, SPAN), (SPAN + 1, SPAN + 2)]
 
-
 # %% test
 def test_touching():
     assert merged([(1, 2), (2, 5), (7, 8)]) == [(1, 5), (7, 8)]
-
 
 # %% test (fails when wrong)
 def test_against_points():
@@ -41,7 +38,6 @@ def test_against_points():
     union = merged(pairs)
     for point in range(0, SPAN, 3):
         assert contains(union, point) == any(a <= point <= b for a, b in pairs)
-
 
 # %% test
 def test_empty():

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 ITEMS = 40  # 10..400
 PRICE = 13  # 2..90
 
-
 # %% candidate
 class Kind(enum.Enum):
     FOOD = "food"
@@ -44,7 +43,6 @@ def test_worth():
     assert stock.worth() == PRICE * ITEMS * (ITEMS - 1) // 2
     assert stock.worth() == stock.worth(Kind.FOOD) + stock.worth(Kind.TOOL)
 
-
 # %% test (fails when wrong)
 def test_adding_twice():
     stock = Inventory()
@@ -52,14 +50,12 @@ def test_adding_twice():
         stock.add(Item("nail", Kind.TOOL, PRICE))
     assert stock.items["nail"].count == ITEMS
 
-
 # %% test
 def test_median():
     stock = Inventory()
     for number in range(2 * ITEMS + 1):
         stock.add(Item(f"n{number}", Kind.FOOD, PRICE + number))
     assert stock.median_price() == PRICE + ITEMS
-
 
 # %% test
 def test_order():

@@ -4,7 +4,6 @@ from collections import Counter
 ROUNDS = 12  # 4..60
 SHIFT = 5  # 0..1000
 
-
 # %% candidate
 def step(cells):
     """One generation of Conway's game of life, on a set of living cells."""
@@ -14,9 +13,7 @@ def step(cells):
         for dx, dy in itertools.product((-1, 0, 1), repeat=2)
         if dx or dy
     )
-    return {
-        cell for cell, n in neighbours.items() if n == 3 or (n == 2 and cell in cells)
-    }  # wrong: return {cell for cell, n in neighbours.items() if n == 3}
+    return {cell for cell, n in neighbours.items() if n == 3 or (n == 2 and cell in cells)}  # wrong: return {cell for cell, n in neighbours.items() if n == 3}
 
 
 def moved(cells, dx, dy):
@@ -31,18 +28,15 @@ def test_glider():
         cells = step(cells)
     assert cells == moved(glider, ROUNDS, ROUNDS)
 
-
 # %% test
 def test_block():
     block = moved({(0, 0), (0, 1), (1, 0), (1, 1)}, SHIFT, 0)
     assert step(block) == block
 
-
 # %% test (fails when wrong)
 def test_blinker():
     blinker = moved({(0, 0), (0, 1), (0, 2)}, SHIFT, 0)
     assert step(blinker) == moved({(-1, 1), (0, 1), (1, 1)}, SHIFT, 0)
-
 
 # %% test
 def test_nothing():

@@ -3,7 +3,6 @@ import math
 
 LIMIT = 2000  # 300..20000
 
-
 # %% candidate
 def primes(limit):
     """Return the primes below `limit`."""
@@ -31,16 +30,13 @@ def factors(number):
 def test_small():
     assert primes(30) == [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
 
-
 # %% test
 def test_by_division():
     assert all(n % d for n in primes(LIMIT)[-40:] for d in range(2, math.isqrt(n) + 1))
 
-
 # %% test (fails when wrong)
 def test_factors_of_powers():
     assert factors(2**10 * 3) == [2] * 10 + [3]
-
 
 # %% test
 def test_factors_of_primes():

@@ -4,7 +4,6 @@ from collections import defaultdict
 NODES = 60  # 20..160
 STEP = 7  # 3..17
 
-
 # %% candidate
 def order(nodes, edges):
     """Return the nodes so that every edge goes forward; the smallest name first where free."""
@@ -33,17 +32,14 @@ def test_edges_go_forward():
     position = {node: index for index, node in enumerate(order(range(NODES), edges))}
     assert all(position[a] < position[b] for a, b in edges)
 
-
 # %% test
 def test_without_edges():
     assert order([3, 1, 2], []) == [1, 2, 3]
-
 
 # %% test
 def test_chain():
     edges = [(i + 1, i) for i in range(NODES - 1)]
     assert order(range(NODES), edges) == list(range(NODES))[::-1]
-
 
 # %% test (fails when wrong)
 def test_circle():

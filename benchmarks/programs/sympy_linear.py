@@ -3,7 +3,6 @@ import sympy
 SIZE = 3  # 2..5
 SHIFT = 4  # 1..50
 
-
 # %% candidate
 def solved(matrix, vector):
     """Solve a linear system exactly; `None` if it has no single solution."""
@@ -22,17 +21,14 @@ def test_exact():
     expected = sympy.Matrix(range(1, SIZE + 1))
     assert solved(matrix, matrix * expected) == expected
 
-
 # %% test (fails when wrong)
 def test_singular():
     assert solved(sympy.ones(SIZE, SIZE), sympy.ones(SIZE, 1)) is None
-
 
 # %% test
 def test_inverse():
     matrix = hilbert(SIZE, SHIFT)
     assert matrix * matrix.inv() == sympy.eye(SIZE)
-
 
 # %% test
 def test_characteristic_polynomial():

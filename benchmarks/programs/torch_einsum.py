@@ -3,7 +3,6 @@ import torch
 SIZE = 7  # 3..24
 SEED = 4  # 1..100000
 
-
 # %% candidate
 def traces(matrices):
     """Return the trace of each matrix of a batch."""
@@ -19,9 +18,7 @@ def chain(matrices):
 
 
 def batch(size, seed):
-    return torch.randn(
-        5, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
+    return torch.randn(5, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 # %% test (fails when wrong)
@@ -29,17 +26,14 @@ def test_traces():
     matrices = batch(SIZE, SEED)
     assert torch.allclose(traces(matrices), torch.stack([m.trace() for m in matrices]))
 
-
 # %% test
 def test_traces_of_diagonals():
     assert traces(torch.eye(SIZE).repeat(3, 1, 1)).tolist() == [SIZE] * 3
-
 
 # %% test
 def test_chain():
     matrices = batch(SIZE, SEED)
     assert torch.allclose(chain(matrices), torch.linalg.multi_dot(list(matrices)))
-
 
 # %% test
 def test_determinants():

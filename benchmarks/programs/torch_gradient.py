@@ -3,7 +3,6 @@ import torch
 SIZE = 10  # 3..40
 SEED = 2  # 1..100000
 
-
 # %% candidate
 def loss(weights, x, y):
     """Return the mean logistic loss of a linear classifier with labels -1 and 1."""
@@ -29,7 +28,6 @@ def test_by_autograd():
     loss(weights, x, y).backward()
     assert torch.allclose(gradient(weights, x, y).detach(), weights.grad)
 
-
 # %% test (fails when wrong)
 def test_descent():
     weights, x, y = problem(SIZE, SEED)
@@ -38,14 +36,10 @@ def test_descent():
         weights = weights - 0.01 * gradient(weights, x, y)
     assert loss(weights, x, y) < before
 
-
 # %% test
 def test_at_zero():
     _, x, y = problem(SIZE, SEED)
-    assert (
-        abs(loss(torch.zeros(SIZE, dtype=torch.float64), x, y).item() - 0.6931471805599453) < 1e-12
-    )
-
+    assert abs(loss(torch.zeros(SIZE, dtype=torch.float64), x, y).item() - 0.6931471805599453) < 1e-12
 
 # %% test
 def test_shape():

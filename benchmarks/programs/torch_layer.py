@@ -5,7 +5,6 @@ WIDTH = 8  # 3..64
 BATCH = 5  # 2..40
 SEED = 3  # 1..100000
 
-
 # %% candidate
 class Norm(nn.Module):
     """Divides by the root mean square of the last dimension and scales."""
@@ -22,9 +21,7 @@ class Norm(nn.Module):
 
 def network(width, seed):
     torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Linear(width, 2 * width), nn.GELU(), Norm(2 * width), nn.Linear(2 * width, 1)
-    )
+    return nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), Norm(2 * width), nn.Linear(2 * width, 1))
 
 
 # %% test (fails when wrong)
@@ -33,11 +30,9 @@ def test_power():
     result = Norm(WIDTH)(torch.randn(BATCH, WIDTH) * 7)
     assert torch.allclose(result.pow(2).mean(-1), torch.ones(BATCH), atol=1e-3, rtol=0)
 
-
 # %% test (fails when wrong)
 def test_constant():
     assert torch.allclose(Norm(WIDTH)(torch.full((BATCH, WIDTH), 3.0)), torch.ones(BATCH, WIDTH))
-
 
 # %% test
 def test_learns():
@@ -54,7 +49,6 @@ def test_learns():
                 parameter -= 0.01 * parameter.grad
         losses.append(value.item())
     assert losses[-1] < losses[0]
-
 
 # %% test
 def test_parameters():

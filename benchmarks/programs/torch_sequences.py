@@ -3,7 +3,6 @@ import torch
 COUNT = 6  # 3..30
 LONGEST = 15  # 6..60
 
-
 # %% candidate
 def padded(sequences, fill=0.0):
     """Stack sequences of several lengths into one tensor; also return which entries are real."""
@@ -22,9 +21,7 @@ def masked_mean(values, mask):
 
 
 def sequences(count, longest):
-    return [
-        [float(i * j % 7) for j in range(1 + (i * 5 + longest) % longest)] for i in range(count)
-    ]
+    return [[float(i * j % 7) for j in range(1 + (i * 5 + longest) % longest)] for i in range(count)]
 
 
 # %% test (fails when wrong)
@@ -33,19 +30,16 @@ def test_means():
     expected = torch.tensor([sum(s) / len(s) for s in given])
     assert torch.allclose(masked_mean(*padded(given, fill=9.0)), expected)
 
-
 # %% test
 def test_mask():
     given = sequences(COUNT, LONGEST)
     assert padded(given)[1].sum(1).tolist() == [len(s) for s in given]
-
 
 # %% test
 def test_round_trip():
     given = sequences(COUNT, LONGEST)
     values, mask = padded(given)
     assert [row[m].tolist() for row, m in zip(values, mask, strict=True)] == given
-
 
 # %% test
 def test_fill():

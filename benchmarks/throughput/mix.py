@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parent.parent / "programs"
 SHARES = {"std": 0.45, "numpy": 0.20, "pandas": 0.10, "sympy": 0.05, "torch": 0.20}
 """How much of the mix uses which library."""
+KINDS = tuple(SHARES)
 WRONG_SHARE = 0.08
 LIBRARIES = ("numpy", "pandas", "sympy", "torch")
 PRELOADED = (*LIBRARIES, "numpy.testing")
@@ -44,11 +45,13 @@ class Job:
     expected: tuple[bool, ...] | None = None
 
 
-def make_mix(count: int, seed: int, *, wrong_share: float = WRONG_SHARE) -> list[Job]:
-    """Make `count` programs with the shares of `SHARES`, in random order."""
+def make_mix(
+    count: int, seed: int, *, wrong_share: float = WRONG_SHARE, kinds: Sequence[str] = KINDS
+) -> list[Job]:
+    """Make `count` programs with the shares of `SHARES` (as far as `kinds`), in random order."""
     source = random.Random(f"mix {seed}")
     jobs = []
-    for kind, number in _counts(count).items():
+    for kind, number in _counts(count, kinds).items():
         files = sorted(FOLDER.glob(f"{kind}_*.py"))
         source.shuffle(files)
         for index in range(number):
@@ -63,9 +66,10 @@ def templates() -> list[Path]:
     return sorted(path for kind in SHARES for path in FOLDER.glob(f"{kind}_*.py"))
 
 
-def _counts(count: int) -> dict[str, int]:
+def _counts(count: int, kinds: Sequence[str]) -> dict[str, int]:
     """Split `count` by the shares; what rounding leaves goes to the kinds cut most."""
-    exact = {kind: share * count for kind, share in SHARES.items()}
+    whole = sum(SHARES[kind] for kind in kinds)
+    exact = {kind: SHARES[kind] / whole * count for kind in kinds}
     result = {kind: int(value) for kind, value in exact.items()}
     for kind in sorted(exact, key=lambda k: result[k] - exact[k])[: count - sum(result.values())]:
         result[kind] += 1
@@ -87,11 +91,11 @@ def _make(path: Path, kind: str, source: random.Random, number: int, *, wrong: b
     return Job(f"{path.stem}-{number}{'-wrong' if wrong else ''}", kind, program, tuple(expected))
 
 
-def make_empty(count: int, seed: int) -> list[Job]:
+def make_empty(count: int, seed: int, *, kinds: Sequence[str] = KINDS) -> list[Job]:
     """Make programs that only import their library: what remains is what running one costs."""
     source = random.Random(f"empty {seed}")
     jobs = []
-    for kind, number in _counts(count).items():
+    for kind, number in _counts(count, kinds).items():
         head = "" if kind == "std" else f"import {kind}\n"
         tests = tuple(Test(f"test_{i}", f"assert x + {i} > 0\n") for i in range(4))
         for index in range(number):

@@ -86,14 +86,14 @@ class Record:
         return 1e3 * self.total(what) / self.total("programs")
 
 
-def warm_up(contender: Contender, workers: int, seed: int) -> float:
+def warm_up(contender: Contender, workers: int, kinds: Sequence[str]) -> float:
     """Run every kind of program on every slot, twice; return the seconds this took.
 
     Slow contenders keep nothing between programs: one run shows that they work.
     """
     began = time.perf_counter()
-    jobs = mix.make_mix(40, seed, wrong_share=0.0)
-    for kind in mix.SHARES:
+    jobs = mix.make_mix(40, 0, wrong_share=0.0, kinds=kinds)
+    for kind in kinds:
         for job in [job for job in jobs if job.kind == kind][:2]:
             _run(contender, [job] * workers, workers, lambda *_: None, each_slot=True)
             if contender.slow:
