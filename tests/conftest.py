@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from arena_rows import write_rows
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +25,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
+    """A file of six small rows in the arena schema."""
+    from arena_rows import write_rows
+
     return write_rows(tmp_path / "rows.jsonl")
 
 
