@@ -31,7 +31,9 @@ def test_every_verdict_equals_the_recorded_one(shared_data: Path, tmp_path: Path
         [
             *(sys.executable, "-m", "recode_eval", "--model", "baseline:reference"),
             *("--tasks", "arena", "--data", f"arena={arena / 'dev.jsonl'}"),
-            *("--sandbox", "docker", "--out", str(tmp_path / "runs"), "--json"),
+            # The recorded verdicts were made with this limit.
+            *("--sandbox", "docker", "--timeout", "15"),
+            *("--out", str(tmp_path / "runs"), "--json"),
         ],
         capture_output=True,
         text=True,
