@@ -18,8 +18,8 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _DAEMONS = ("dockerd", "containerd")
 
 
-def _processes() -> dict[int, tuple[int, str, float]]:
-    """Pid -> (parent, name, CPU seconds with those of children that were waited for)."""
+def _processes() -> dict[int, tuple[int, str, float, float]]:
+    """Pid -> (parent, name, own CPU seconds, those of children that were waited for)."""
     found = {}
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
@@ -30,8 +30,9 @@ def _processes() -> dict[int, tuple[int, str, float]]:
             continue
         head, _, tail = text.rpartition(")")
         fields = tail.split()
-        cpu_s = sum(map(int, fields[11:15])) * _TICK_S
-        found[int(entry.name)] = (int(fields[1]), head.partition("(")[2], cpu_s)
+        own_s = sum(map(int, fields[11:13])) * _TICK_S
+        children_s = sum(map(int, fields[13:15])) * _TICK_S
+        found[int(entry.name)] = (int(fields[1]), head.partition("(")[2], own_s, children_s)
     return found
 
 
@@ -57,16 +58,19 @@ def read() -> Reading:
     """Take all counters."""
     table = _processes()
     children: dict[int, list[int]] = {}
-    for pid, (parent, _, _) in table.items():
+    for pid, (parent, *_) in table.items():
         children.setdefault(parent, []).append(pid)
     times = os.times()
     below_s = times.children_user + times.children_system
     queue = list(children.get(os.getpid(), []))
     while queue:
         pid = queue.pop()
-        below_s += table[pid][2]
+        below_s += table[pid][2] + table[pid][3]
         queue += children.get(pid, [])
-    daemons = {pid: cpu for pid, (_, name, cpu) in table.items() if name.startswith(_DAEMONS)}
+    # Not what they waited for: that includes whole containers.
+    daemons = {
+        pid: own_s for pid, (_, name, own_s, _) in table.items() if name.startswith(_DAEMONS)
+    }
     return Reading(time.perf_counter(), time.process_time(), below_s, daemons, _busy_s())
 
 

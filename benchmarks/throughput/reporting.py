@@ -52,7 +52,7 @@ def disturbed(records: dict[str, Record]) -> list[str]:
     return [
         (
             f"Other processes took more than {_BUSY:.0%} of the processors while these ran; their "
-            f"programs/s are too low: {', '.join(names)}. CPU times are right."
+            f"programs/s are too low: {', '.join(names)}. CPU times suffer much less."
         )
     ]
 
