@@ -6,15 +6,15 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import CHECKOUT
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import ModuleType
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 BENCHMARKS = CHECKOUT / "benchmarks"
 
 

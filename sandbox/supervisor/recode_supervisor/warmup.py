@@ -45,6 +45,7 @@ def load(libraries: tuple[str, ...]) -> list[str]:
             continue
         loaded.append(name)
         _use(_USES.get(name), module)
+    "".encode("unicode_escape")  # loads the codec, which every program would load anew
     random.seed(_SEED)
     if "decimal" in sys.modules:
         sys.modules["decimal"].getcontext().clear_flags()  # honest programs may look at them
