@@ -20,7 +20,7 @@ from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, locked,
 from recode_eval.sandbox.wheelhouse import (
     CPU_TORCH_INDEX,
     pip_command,
-    pip_environment,
+    run_pip,
     split_cpu_builds,
 )
 
@@ -137,17 +137,7 @@ def _install(pins: Sequence[Pin], python: str, scratch: Path, log: BuildLog) -> 
             return
     pip = [*pip_command(log, scratch), f"--python={python}", "install", "--quiet", "--no-deps"]
     pip += ["--only-binary=:all:", "--no-compile"]
-    env = pip_environment()
-    log.run([*pip, *(pin.requirement for pin in ordinary)], env)
-    for pin in cpu_builds:
-        try:
-            log.run([*pip, pin.requirement], env)
-        except StepError as missing:
-            index = f"--index-url={CPU_TORCH_INDEX}"
-            try:
-                log.run([*pip, "--retries=1", "--timeout=20", index, pin.requirement], env)
-            except StepError as error:
-                raise StepError(missing.cause, missing.output) from error
+    run_pip(pip, pins, log)
 
 
 def _compile(new: Path, root: Path, log: BuildLog) -> None:

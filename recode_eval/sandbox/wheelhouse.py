@@ -105,8 +105,8 @@ def split_cpu_builds(pins: Iterable[Pin]) -> tuple[list[Pin], list[Pin]]:
     return ordinary, cpu_builds
 
 
-def download(pins: Sequence[Pin], target: Target, folder: Path, log: BuildLog) -> None:
-    """Put the wheel of every pin into `folder`.
+def run_pip(pip: Sequence[str], pins: Iterable[Pin], log: BuildLog) -> None:
+    """Run the command `pip` (a download or an installation) for every pin.
 
     A CPU build is looked for where the user's pip looks, which answers at once and covers mirrors
     and local folders; only then at PyTorch's own index, which may not be reachable from here.
@@ -114,9 +114,6 @@ def download(pins: Sequence[Pin], target: Target, folder: Path, log: BuildLog) -
     Raises:
         StepError: one cannot be had.
     """
-    folder.mkdir(exist_ok=True)
-    pip = [*pip_command(log, folder.parent), "download", "--quiet", "--no-deps"]
-    pip += [f"--dest={folder}", *target.pip_options()]
     ordinary, cpu_builds = split_cpu_builds(pins)
     env = pip_environment()
     log.run([*pip, *(pin.requirement for pin in ordinary)], env)
@@ -129,3 +126,11 @@ def download(pins: Sequence[Pin], target: Target, folder: Path, log: BuildLog) -
                 log.run([*pip, "--retries=1", "--timeout=20", index, pin.requirement], env)
             except StepError as error:
                 raise StepError(missing.cause, missing.output) from error
+
+
+def download(pins: Sequence[Pin], target: Target, folder: Path, log: BuildLog) -> None:
+    """Put the wheel of every pin into `folder`; raises `StepError` if one cannot be had."""
+    folder.mkdir(exist_ok=True)
+    pip = [*pip_command(log, folder.parent), "download", "--quiet", "--no-deps"]
+    pip += [f"--dest={folder}", *target.pip_options()]
+    run_pip(pip, pins, log)

@@ -28,8 +28,8 @@ HOSTILE_SOURCES = {
 
 
 KNOWN_LEAKS = {"landlock": {"resources/disk_full_unlinked"}}
-"""Not contained yet: without a file system of its own, space in files that have no name any more is
-noticed too late on a fast disk (docs/sandbox.md says so)."""
+"""Not contained yet: this tier has no file system of its own, and space in files that were deleted
+while open is not counted at all. On a busy machine the attack only runs out of time."""
 
 
 @pytest.mark.slow
