@@ -129,7 +129,7 @@ class Run:
             store.write_manifest(manifest)
             if missing or unjudged:
                 sandbox = open_sandbox()
-                manifest["sandbox"] = _sandbox_json(sandbox.info)
+                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
                 store.write_manifest(manifest)
                 unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
                 limits = self._limit_book(sandbox, {key[0] for key in (*missing, *unjudged)})
@@ -153,6 +153,7 @@ class Run:
                     )
                 finally:
                     self.monitor.end()
+                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
                 manifest["invocations"][-1]["finished"] = provenance.now()
             else:
                 self.monitor.note(f"All {len(scores)} samples were generated and judged before.")
@@ -364,5 +365,12 @@ class Run:
         }
 
 
-def _sandbox_json(info: SandboxInfo) -> dict[str, Any]:
-    return {**asdict(info), "libraries": dict(info.libraries), "guarantees": list(info.guarantees)}
+def _sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Describe a sandbox; what an earlier part of the run knew of other environments is kept."""
+    known = dict((before or {}).get("environments", {}))
+    return {
+        **asdict(info),
+        "libraries": dict(info.libraries),
+        "guarantees": list(info.guarantees),
+        "environments": {**known, **info.environments},
+    }

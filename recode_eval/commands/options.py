@@ -369,12 +369,12 @@ class Sandboxes:
         return lambda: self._get(task.spec.environment, isolation)
 
     def _get(self, environment: str, isolation: str) -> Sandbox:
-        from recode_eval.sandbox import open_sandbox
+        from recode_eval.sandbox import open_fleet
 
         key = environment, isolation
         if key not in self._open:
             arguments = self._arguments
-            self._open[key] = open_sandbox(
+            self._open[key] = open_fleet(
                 arguments.sandbox,
                 environment=environment,
                 workers=arguments.workers,

@@ -16,7 +16,7 @@ from recode_eval.sandbox.base import (
 )
 
 if TYPE_CHECKING:
-    from recode_eval.sandbox.opening import TierReport, open_sandbox, probe
+    from recode_eval.sandbox.opening import TierReport, open_fleet, open_sandbox, probe
 
 __all__ = [
     "Execution",
@@ -28,6 +28,7 @@ __all__ = [
     "Test",
     "TestVerdict",
     "TierReport",
+    "open_fleet",
     "open_sandbox",
     "probe",
 ]
@@ -35,7 +36,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load what starts sandboxes only when it is asked for."""
-    if name in {"open_sandbox", "probe", "TierReport"}:
+    if name in {"open_fleet", "open_sandbox", "probe", "TierReport"}:
         from recode_eval.sandbox import opening
 
         return getattr(opening, name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from recode_eval.errors import InfrastructureError
 
@@ -57,6 +57,8 @@ class Program:
     tests: tuple[Test, ...]
     preload: frozenset[str] = frozenset()
     """Top-level packages likely to be imported. A hint: a wrong one costs time, never a verdict."""
+    environment: str | None = None
+    """The library environment it needs, e.g. `pandas-2.2.3`; None: the task's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class SandboxInfo:
     libraries: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
     image_digest: str | None = None
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What else programs ran in: name -> `python`, `libraries`, `image`, `image_digest`."""
 
 
 class SandboxError(InfrastructureError):

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,8 +128,7 @@ class BuildLog:
     def __init__(self, what: str, slug: str) -> None:
         folder = cache_dir("logs")
         self._what = what
-        for old in sorted(folder.glob("*.log"), key=lambda p: p.stat().st_mtime)[:-_LOGS_KEPT]:
-            old.unlink(missing_ok=True)
+        _remove_old(folder)
         stamp = time.strftime("%Y%m%d-%H%M%S")
         self.path = folder / f"{slug}-{stamp}-{os.getpid()}.log"
         self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
@@ -190,6 +189,16 @@ class BuildLog:
             raise self.error(exc.cause, exc.output) from exc
         if isinstance(exc, OSError):
             raise self.error(str(exc)) from exc
+
+
+def _remove_old(folder: Path) -> None:
+    """Keep the newest logs; other builds may be doing the same."""
+    ages: list[tuple[float, Path]] = []
+    for path in folder.glob("*.log"):
+        with suppress(FileNotFoundError):
+            ages.append((path.stat().st_mtime, path))
+    for _, path in sorted(ages)[:-_LOGS_KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def last_line(output: str) -> str:

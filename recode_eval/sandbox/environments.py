@@ -22,8 +22,15 @@ from recode_eval.sandbox.images import (
     ensure_image,
     is_current,
 )
-from recode_eval.sandbox.requirements import Environment, environment_names, get_environment
-from recode_eval.sandbox.venvs import MANIFEST, VenvInfo, ensure_venv, venv_key
+from recode_eval.sandbox.interpreters import find_interpreter
+from recode_eval.sandbox.requirements import (
+    Environment,
+    environment_names,
+    get_environment,
+    has_environment,
+    release_name,
+)
+from recode_eval.sandbox.venvs import MANIFEST, VenvInfo, ensure_venv, venv_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +48,9 @@ __all__ = [
     "environment_disk_use",
     "environment_names",
     "get_environment",
+    "has_environment",
     "prune",
+    "release_name",
 ]
 
 _STALE_AFTER_S = 24 * 3600.0
@@ -96,7 +105,11 @@ def prune(*, everything: bool = False) -> list[DiskUse]:
 
 
 def _venv_uses() -> list[DiskUse]:
-    wanted = {f"{name}-{venv_key(get_environment(name))[:12]}" for name in environment_names()}
+    wanted = set()
+    for name in environment_names():
+        environment = get_environment(name)
+        with contextlib.suppress(SandboxBuildError):  # no such Python: nothing built is current
+            wanted.add(venv_folder(environment, find_interpreter(environment.python)))
     uses: list[DiskUse] = []
     for parent in (cache_dir("venvs"), cache_dir("tmp")):
         leftovers = stale_temporary_dirs(parent, _STALE_AFTER_S)

@@ -216,14 +216,14 @@ class _Builder:
 
     def _build_libraries(self, tag: str, base_id: str, log: BuildLog) -> None:
         target, version = self._probe(log)
+        self._require_python(target.python, log)
         pins = self._environment.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
             self._notify(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
             download(pins, target, context / "wheels", log)
             lines = [pin.requirement + "\n" for pin in pins]
             (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
-            imports = [f"import {name}\n" for name in self._environment.imports]
-            (context / "check.py").write_text("".join(imports), encoding="utf-8")
+            (context / "check.py").write_text(self._environment.check, encoding="utf-8")
             self._notify(f"building the image {tag} on {self._base}")
             labels = {
                 LABEL: self._environment.name,
@@ -236,6 +236,16 @@ class _Builder:
             self._docker_build(context, "Dockerfile", tag, {"BASE_IMAGE": self._base}, labels, log)
         # The first stage holds every wheel; no image refers to it any more.
         self._client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+
+    def _require_python(self, python: tuple[int, int], log: BuildLog) -> None:
+        wanted = self._environment.python
+        if wanted is not None and wanted != python:
+            need = ".".join(map(str, wanted))
+            raise log.error(
+                f"its libraries are for Python {need}, and the base image {self._base} has "
+                + ".".join(map(str, python)),
+                fix=f"choose a base image with Python {need} (--base-image, {BASE_IMAGE_VARIABLE})",
+            )
 
     def _docker_build(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from recode_eval.errors import UsageError
 from recode_eval.sandbox import bubblewrap, docker, landlock
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.fleet import Fleet
 from recode_eval.sandbox.pool import Pool
 
 if TYPE_CHECKING:
@@ -106,6 +107,37 @@ def open_sandbox(
     if tier != "auto":
         return open_tier(tier)
     return _strongest(open_tier, tell)
+
+
+def open_fleet(
+    tier: str = "auto",
+    *,
+    environment: str = "mini",
+    workers: int | None = None,
+    isolation: str = "program",
+    allow_unsafe: bool = False,
+    base_image: str | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> Sandbox:
+    """Open a sandbox whose programs may name other environments, which are opened when needed.
+
+    Arguments and errors are those of `open_sandbox`. Every environment is opened in the tier that
+    the first one got: verdicts of different tiers are not mixed.
+    """
+
+    def open_one(name: str, chosen: str) -> Sandbox:
+        return open_sandbox(
+            chosen,
+            environment=name,
+            workers=workers,
+            isolation=isolation,
+            allow_unsafe=allow_unsafe,
+            base_image=base_image,
+            notify=notify if chosen != "none" or name == environment else None,
+        )
+
+    own = open_one(environment, tier)
+    return Fleet(own, lambda name: open_one(name, own.info.tier))
 
 
 def _strongest(open_tier: Callable[[str], Sandbox], tell: Callable[[str], None]) -> Sandbox:

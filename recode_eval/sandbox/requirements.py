@@ -1,8 +1,9 @@
 """Which libraries a sandbox has: named environments, each a file of exact pins.
 
-The files lie in `sandbox/requirements/`. They are complete locks (installed with `--no-deps`), so
-the text of the pins decides what a sandbox holds; that is why the hash of the pins is the key of
-everything that is built from them.
+The library sets of whole tasks lie in `sandbox/requirements/`, those of single releases
+(`pandas-2.2.3`) in `sandbox/envs/`, and those that were resolved on this machine in the cache. All
+are complete locks (installed with `--no-deps`), so the text of the pins decides what a sandbox
+holds; that is why the hash of the pins is the key of everything that is built from them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.resources import resource_dir
+from recode_eval.sandbox.buildlog import cache_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _LINE = re.compile(
@@ -29,6 +32,24 @@ _IMPORTS = {
     "arena": ("numpy", "pandas", "sympy", "scipy", "torch", "pytest"),
 }
 """What must be importable for the environment to count as built."""
+
+RELEASE_PYTHON = (3, 11)
+"""The Python that the locks of single releases were resolved for: old releases have no wheels for
+a newer one."""
+_RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+_CHECK_RELEASE = """
+import importlib
+from importlib import metadata
+
+files = metadata.distribution({name!r}).files or []
+modules = {{path.parts[0] for path in files if len(path.parts) == 2 and path.name == "__init__.py"}}
+modules |= {{path.stem for path in files if len(path.parts) == 1 and path.suffix == ".py"}}
+unwanted = {{"tests", "test", "docs", "examples", "scripts", "benchmarks"}}
+for module in sorted(modules - unwanted):
+    if module.isidentifier() and not module.startswith("_"):
+        importlib.import_module(module)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,10 @@ class Environment:
     key: str
     """SHA-256 (hex) of the pins: equal keys, equal libraries (for one Python and platform)."""
     pins: tuple[Pin, ...]
-    imports: tuple[str, ...]
+    check: str
+    """Program that imports what must work; the environment counts as built when it succeeds."""
+    python: tuple[int, int] | None = None
+    """The only Python (major, minor) that the pins are for; None: any that the project runs on."""
 
     def pins_for(self, python: tuple[int, int]) -> tuple[Pin, ...]:
         """The pins that hold for a version of Python, one per package.
@@ -87,8 +111,19 @@ class Environment:
 
 
 def environment_names() -> tuple[str, ...]:
-    """The names that `get_environment` knows."""
-    return tuple(_IMPORTS)
+    """The names that `get_environment` knows: library sets first, then single releases."""
+    releases = {path.stem for folder in _release_folders() for path in folder.glob("*.txt")}
+    return (*_IMPORTS, *sorted(releases - set(_IMPORTS)))
+
+
+def has_environment(name: str) -> bool:
+    """True if `get_environment` knows the name."""
+    return name in _IMPORTS or _release_file(name) is not None
+
+
+def release_name(library: str, version: str) -> str:
+    """The name of the environment with one release of a library: `pandas-2.2.3`."""
+    return f"{library.lower().replace('_', '-')}-{version}"
 
 
 def get_environment(name: str) -> Environment:
@@ -98,12 +133,41 @@ def get_environment(name: str) -> Environment:
         UsageError: there is no environment of this name.
         DataError: its file of pins is missing or has a line that is no exact pin.
     """
-    if name not in _IMPORTS:
-        raise UsageError(f"unknown sandbox environment {name!r}; there are: {', '.join(_IMPORTS)}")
-    path = resource_dir("sandbox") / "requirements" / f"{name}.txt"
+    release = None if name in _IMPORTS else _release_file(name)
+    if name not in _IMPORTS and release is None:
+        raise UsageError(f"unknown sandbox environment {name!r}; there are: {_some_names()}")
+    path = release or resource_dir("sandbox") / "requirements" / f"{name}.txt"
     pins = _read(path, ())
     key = hashlib.sha256("\n".join(str(pin) for pin in pins).encode()).hexdigest()
-    return Environment(name, path, key, pins, _IMPORTS[name])
+    if release is None:
+        check = "".join(f"import {module}\n" for module in _IMPORTS[name])
+        return Environment(name, path, key, pins, check)
+    main = next((pin for pin in pins if _is_main(pin, name)), None)
+    check = _CHECK_RELEASE.format(name=main.name) if main else ""
+    return Environment(name, path, key, pins, check, RELEASE_PYTHON)
+
+
+def _is_main(pin: Pin, name: str) -> bool:
+    """Whether this pin is the release that the environment is named for."""
+    return name.startswith(release_name(pin.name, pin.version))
+
+
+def _release_folders() -> Iterator[Path]:
+    yield resource_dir("sandbox") / "envs"
+    yield cache_dir("envs")
+
+
+def _release_file(name: str) -> Path | None:
+    if not _RELEASE.fullmatch(name):  # becomes a file name
+        return None
+    paths = (folder / f"{name}.txt" for folder in _release_folders())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _some_names() -> str:
+    names = environment_names()
+    more = f", and {len(names) - 12} more (`recode-eval sandbox list --all`)"
+    return ", ".join(names[:12]) + (more if len(names) > 12 else "")
 
 
 def _read(path: Path, including: tuple[Path, ...]) -> tuple[Pin, ...]:

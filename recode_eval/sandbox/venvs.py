@@ -1,5 +1,8 @@
 """Virtual environments for the tiers that run without Docker, cached by content.
 
+An environment for any Python uses the running one; the lock of a release needs the Python it was
+resolved for (see `interpreters`).
+
 A venv is made in a temporary folder and renamed into place when it is complete and was seen to
 import its libraries; a killed build leaves nothing that looks finished.
 """
@@ -11,12 +14,12 @@ import json
 import os
 import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, locked, temporary_dir
+from recode_eval.sandbox.interpreters import Interpreter, find_interpreter, find_uv
 from recode_eval.sandbox.wheelhouse import (
     CPU_TORCH_INDEX,
     pip_command,
@@ -56,11 +59,12 @@ def ensure_venv(
         SandboxBuildError: a library cannot be had, the disk is full, ...; names cause and fix.
     """
     tell = notify or (lambda _message: None)
-    root = cache_dir("venvs") / f"{environment.name}-{venv_key(environment)[:12]}"
+    interpreter = find_interpreter(environment.python)
+    root = cache_dir("venvs") / venv_folder(environment, interpreter)
     if not (root / MANIFEST).is_file():
         with locked(root.name, tell):
             if not (root / MANIFEST).is_file():
-                _build(environment, root, tell)
+                _build(environment, interpreter, root, tell)
     manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
     return VenvInfo(
         root=root,
@@ -71,26 +75,26 @@ def ensure_venv(
     )
 
 
-def venv_key(environment: Environment) -> str:
-    """SHA-256 (hex) of the pins, this Python and this platform."""
+def venv_folder(environment: Environment, interpreter: Interpreter) -> str:
+    """Name of the folder: the environment and a hash of its pins, this Python and this platform."""
     parts = (
         environment.key,
-        sys.version,
-        str(_base_python()),
+        interpreter.build,
+        str(interpreter.path),
         platform.machine(),
         *platform.libc_ver(),
     )
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"{environment.name}-{digest[:12]}"
 
 
-def _base_python() -> Path:
-    """The interpreter behind the venv that this process may run in."""
-    base: str = getattr(sys, "_base_executable", "") or sys.executable
-    return Path(base).resolve()
-
-
-def _build(environment: Environment, root: Path, notify: Callable[[str], None]) -> None:
-    pins = environment.pins_for(sys.version_info[:2])
+def _build(
+    environment: Environment,
+    interpreter: Interpreter,
+    root: Path,
+    notify: Callable[[str], None],
+) -> None:
+    pins = environment.pins_for(interpreter.python)
     what = f"the Python environment {environment.name!r}"
     with (
         BuildLog(what, f"venv-{environment.name}") as log,
@@ -98,18 +102,17 @@ def _build(environment: Environment, root: Path, notify: Callable[[str], None]) 
     ):
         notify(f"installing the {len(pins)} libraries of {environment.name!r} into {root}")
         new = scratch / "venv"
-        log.run([str(_base_python()), "-m", "venv", "--without-pip", "--symlinks", str(new)])
+        log.run([str(interpreter.path), "-m", "venv", "--without-pip", "--symlinks", str(new)])
         python = str(new / "bin" / "python")
         _install(pins, python, scratch, log)
         notify(f"compiling the libraries of {environment.name!r}")
         _compile(new, root, log)
-        imports = "; ".join(f"import {name}" for name in environment.imports)
-        log.run([python, "-I", "-c", imports])
+        log.run([python, "-I", "-c", environment.check])
         _remove_scripts(new / "bin")
         manifest = {
             "environment": environment.name,
-            "python": platform.python_version(),
-            "base_prefix": sys.base_prefix,
+            "python": interpreter.version,
+            "base_prefix": interpreter.prefix,
             "libraries": {pin.name: pin.version for pin in pins},
         }
         _write(new / MANIFEST, json.dumps(manifest, indent=1))
@@ -122,8 +125,10 @@ def _build(environment: Environment, root: Path, notify: Callable[[str], None]) 
 
 def _install(pins: Sequence[Pin], python: str, scratch: Path, log: BuildLog) -> None:
     """With uv where there is one; it does not read pip's configuration, so pip has a turn too."""
+    if not pins:
+        return
     ordinary, cpu_builds = split_cpu_builds(pins)
-    uv = shutil.which("uv")
+    uv = find_uv()
     if uv:
         command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]
         command += ["--only-binary=:all:"]

@@ -116,7 +116,8 @@ def run_pip(pip: Sequence[str], pins: Iterable[Pin], log: BuildLog) -> None:
     """
     ordinary, cpu_builds = split_cpu_builds(pins)
     env = pip_environment()
-    log.run([*pip, *(pin.requirement for pin in ordinary)], env)
+    if ordinary:
+        log.run([*pip, *(pin.requirement for pin in ordinary)], env)
     for pin in cpu_builds:
         try:
             log.run([*pip, pin.requirement], env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,14 @@ from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.sandbox import requirements
-from recode_eval.sandbox.environments import Environment, environment_names, get_environment
-from recode_eval.sandbox.requirements import Pin
+from recode_eval.sandbox.environments import (
+    Environment,
+    environment_names,
+    get_environment,
+    has_environment,
+    release_name,
+)
+from recode_eval.sandbox.requirements import RELEASE_PYTHON, Pin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,14 +44,49 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Envir
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("name", environment_names())
+@pytest.mark.parametrize("name", ["mini", "arena"])
 def test_every_environment_pins_the_same_packages_for_every_python(
     name: str, python: tuple[int, int]
 ) -> None:
     environment = get_environment(name)
     pins = environment.pins_for(python)
     assert {pin.name for pin in pins} == {pin.name for pin in environment.pins}
-    assert {name.partition(".")[0] for name in environment.imports} <= {pin.name for pin in pins}
+    imported = re.findall(r"^import (\w+)", environment.check, re.MULTILINE)
+    assert set(imported) <= {pin.name for pin in pins}
+
+
+def releases() -> list[str]:
+    return [name for name in environment_names() if name not in {"mini", "arena"}]
+
+
+def test_every_lock_of_a_release_pins_that_release() -> None:
+    assert releases()
+    for name in releases():
+        environment = get_environment(name)
+        pins = environment.pins_for(RELEASE_PYTHON)
+        assert environment.python == RELEASE_PYTHON
+        assert name in {release_name(pin.name, pin.version) for pin in pins}
+        assert "metadata.distribution(" in environment.check
+
+
+def test_a_lock_made_on_this_machine_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not has_environment("alpha-1.0")
+    folder = tmp_path / "recode-eval" / "envs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alpha-1.0.txt").write_text("alpha==1.0\nbeta==2\n", encoding="utf-8")
+    assert has_environment("alpha-1.0")
+    assert "distribution('alpha')" in get_environment("alpha-1.0").check
+
+
+@pytest.mark.parametrize("name", ["../mini", "a/b", "", ".", "A", "x\n"])
+def test_a_name_is_never_a_path(name: str) -> None:
+    """Rows of data files name environments; one must not reach other files."""
+    assert not has_environment(name)
+    with pytest.raises(UsageError, match="unknown sandbox environment"):
+        get_environment(name)
 
 
 @pytest.mark.parametrize("python", [(3, 11), (3, 12)])
