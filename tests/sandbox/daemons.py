@@ -92,7 +92,7 @@ class SecondDaemon:
         shims = [pid for pid in _pids() if f"{self.folder}/c.sock" in _command(pid, "shim")]
         found = list(shims)
         for pid in found:
-            found += _children(pid)
+            found += children(pid)
         return found
 
     def inside(self) -> list[int]:
@@ -192,7 +192,8 @@ def _command(pid: int, name: str) -> str:
     return text if name in text.split(" ")[0] else ""
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that a process started and has not collected yet."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
