@@ -20,6 +20,7 @@ from recode_eval.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import SandboxError
 from recode_eval.scoring.similarity import similarity_scores
 from recode_eval.suspicion import suspicions
+from recode_eval.tasks.base import Measuring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,7 @@ class Judge:
         `limits` gives the limits of a problem by its id.
         """
         self._task = task
+        self._measuring = task if isinstance(task, Measuring) else None
         self._sandbox = sandbox
         self._limits = limits
         self._scoring = scoring
@@ -229,8 +231,12 @@ class Judge:
             },
             "cpu_limit_s": self._limits(job.problem.id).cpu_s,
             "setup_error": setup_errors[0] if setup_errors else None,
+            "measures": self._measures(job.problem, code),
             "flags": list(suspicions(code)),
         }
+
+    def _measures(self, problem: Problem, code: str | None) -> dict[str, float]:
+        return {} if self._measuring is None else dict(self._measuring.measures(problem, code))
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -109,6 +109,8 @@ class ScoreRecord(_Record):
     """CPU seconds that each test was allowed."""
     setup_error: str | None = None
     """The problem's own set-up failed: the row is faulty, the sample does not count."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What the task measures besides, each in [0, 1]; see `tasks.base.Measuring`."""
     flags: list[str] = field(default_factory=list)
     """Reasons for suspicion found in the code."""
 

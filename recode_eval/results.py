@@ -50,6 +50,8 @@ class ProblemScore:
     test_rate: float | None
     no_code: int
     similarity: Mapping[str, float]
+    measures: Mapping[str, float]
+    """The task's own measures, as means over the samples that have a value."""
     faulty: str | None
     """Why the problem itself cannot be judged; such a problem has no score."""
 
@@ -87,8 +89,17 @@ def _problem_score(run: RunData, problem: Problem, records: list[ScoreRecord]) -
             if count
             else {}
         ),
+        measures=_mean_measures(records),
         faulty=faulty,
     )
+
+
+def _mean_measures(records: Sequence[ScoreRecord]) -> dict[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        for name, value in record.measures.items():
+            values[name].append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
 
 
 def metrics(scores: Sequence[ProblemScore], ks: Iterable[int]) -> dict[str, dict[str, Any] | None]:
@@ -115,6 +126,8 @@ def metrics(scores: Sequence[ProblemScore], ks: Iterable[int]) -> dict[str, dict
     add("no_code", lambda s: s.no_code / s.n if s.n else None)
     for name in SIMILARITIES:
         add(name, lambda s, name=name: s.similarity.get(name), _SIMILARITY_RANGES[name])  # type: ignore[misc]
+    for name in sorted({name for score in scores for name in score.measures}):
+        add(name, lambda s, name=name: s.measures.get(name))  # type: ignore[misc]
     return table
 
 
@@ -227,5 +240,6 @@ def _problem_json(score: ProblemScore) -> dict[str, Any]:
         "test_rate": score.test_rate,
         "no_code": score.no_code,
         **{name: score.similarity.get(name) for name in SIMILARITIES},
+        "measures": dict(score.measures),
         "faulty": score.faulty,
     }

@@ -1,7 +1,8 @@
 """Proving a task's problems by execution, without a model.
 
 A problem is sound if its reference passes with the update in force and fails without it, if its
-stale solution (where it has one) fails with it, and if the update passes its own tests.
+stale solution (where it has one) fails with it, and if whatever else must pass does: the update's
+own tests, or the old code with the old release.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from recode_eval.sandbox.base import SandboxError, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from recode_eval.sandbox.base import Execution, Limits, Program, Sandbox
@@ -40,11 +41,20 @@ class Finding:
 
 
 @runtime_checkable
-class OwnTests(Protocol):
-    """A task whose updates have tests of their own."""
+class OwnPrograms(Protocol):
+    """A task whose rows hold more that must pass than the reference."""
 
-    def update_program(self, problem: Problem) -> Program | None:
-        """Return the program that runs them."""
+    def own_programs(self, problem: Problem) -> Iterable[tuple[str, Program]]:
+        """Yield what must pass, with a name for people."""
+        ...
+
+
+@runtime_checkable
+class OwnChecks(Protocol):
+    """A task whose rows can be wrong in ways that no execution shows."""
+
+    def faults(self, problem: Problem) -> Sequence[str]:
+        """Return what is wrong with a row."""
         ...
 
 
@@ -58,9 +68,9 @@ def expectations(task: Task, problem: Problem) -> Iterator[Expectation]:
     if "stale" in problem.answers:
         stale = task.programs(problem, problem.answers["stale"])
         yield Expectation(f"stale solution {_words(first)}", stale[first], passes=False)
-    own = task.update_program(problem) if isinstance(task, OwnTests) else None
-    if own is not None:
-        yield Expectation("the update's own tests", own, passes=True)
+    if isinstance(task, OwnPrograms):
+        for name, program in task.own_programs(problem):
+            yield Expectation(name, program, passes=True)
 
 
 def validate(
@@ -82,7 +92,7 @@ def validate(
         running.append((problem, checks))
     findings = []
     for problem, checks in running:
-        faults: list[str] = []
+        faults = list(task.faults(problem)) if isinstance(task, OwnChecks) else []
         unjudged: list[str] = []
         for expectation, futures in checks:
             for future in futures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from recode_eval.errors import DataError
 
@@ -134,6 +134,18 @@ class Task(Protocol):
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the program of each condition for an answer."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A task that measures answers in ways of its own, besides tests and similarity."""
+
+    def measures(self, problem: Problem, code: str | None) -> Mapping[str, float]:
+        """Return named values in [0, 1] for an answer (None: it holds no code).
+
+        A measure that has no meaning for a problem is left out; results are means over the others.
+        """
         ...
 
 

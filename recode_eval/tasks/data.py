@@ -86,14 +86,10 @@ def read_yaml_folder(folder: Path) -> Iterator[Row]:
     Each problem becomes a row of the published layout, with ids derived from the update's path,
     type and index and from the problem's place in the list.
     """
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for path in sorted(folder.glob("*.yaml")):
-        try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
-        except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
-            yield path.name, BadRow(path.name, f"not readable as YAML ({error})")
+        content = _yaml(path)
+        if isinstance(content, BadRow):
+            yield path.name, content
             continue
         if not isinstance(content, dict) or not isinstance(content.get("problems"), list):
             yield path.name, BadRow(path.name, "expects the keys `update` and `problems`")
@@ -105,6 +101,33 @@ def read_yaml_folder(folder: Path) -> Iterator[Row]:
                 yield where, BadRow(where, "`update` and each problem must be mappings")
                 continue
             yield where, _bundled_row(update, problem, index)
+
+
+def read_yaml_lists(folder: Path) -> Iterator[Row]:
+    """Read a folder of YAML files, each a list of rows."""
+    for path in sorted(folder.glob("*.yaml")):
+        content = _yaml(path)
+        if isinstance(content, BadRow):
+            yield path.name, content
+        elif not isinstance(content, list):
+            yield path.name, BadRow(path.name, f"expects a list of rows, not {_kind(content)}")
+        else:
+            for number, row in enumerate(content, 1):
+                where = f"row {number} of {path.name}"
+                if isinstance(row, dict):
+                    yield where, row
+                else:
+                    yield where, BadRow(where, f"a mapping is expected, not {_kind(row)}")
+
+
+def _yaml(path: Path) -> Any:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
+        return BadRow(path.name, f"not readable as YAML ({error})")
 
 
 def _bundled_row(update: Mapping[str, Any], problem: dict[str, Any], index: int) -> dict[str, Any]:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from recode_eval.tasks.base import Task, TaskSpec
 
-BUILTIN_KINDS = {"arena": "recode_eval.tasks.arena:ArenaTask"}
+BUILTIN_KINDS = {
+    "arena": "recode_eval.tasks.arena:ArenaTask",
+    "migration": "recode_eval.tasks.migration:MigrationTask",
+}
 ENTRY_POINT_GROUP = "recode_eval.task_kinds"
 
 

@@ -226,7 +226,7 @@ def test_a_failing_build_tells_why_and_leaves_no_image(client: DockerClient) -> 
         get_environment("mini"),
         key=uuid.uuid4().hex,
         pins=tuple(pin for pin in get_environment("mini").pins if pin.name == "six"),
-        imports=("six", "no_such_library"),
+        check="import six, no_such_library\n",
     )
     before = {image.id for image in client.images.list()}
     with pytest.raises(SandboxBuildError, match="No module named 'no_such_library'"):

@@ -14,12 +14,11 @@ from recode_eval.syntax import parse
 from recode_eval.tasks.arena import (
     WITH_UPDATE,
     WITHOUT_UPDATE,
-    RowError,
     enforce_statement,
     parse_row,
-    split_tests,
 )
 from recode_eval.tasks.registry import create_task
+from recode_eval.tasks.rows import RowError, split_tests
 
 
 def changed(**fields: object) -> dict[str, object]:

@@ -1,0 +1,306 @@
+"""Task kind `migration`: code for an old release of a library, to be rewritten for a new one.
+
+A row is proven by execution in both releases: its old code passes the tests with the old release
+and fails them with the new one, its new code passes with the new one. An answer is judged in the
+environment of the new release.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import DataError
+from recode_eval.sandbox.base import Program, Test
+from recode_eval.sandbox.requirements import has_environment, release_name
+from recode_eval.scoring.api_use import Pattern, uses
+from recode_eval.tasks import data
+from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.rows import (
+    RowError,
+    open_rows,
+    parse_rows,
+    split_tests,
+    statements,
+    text,
+    text_list,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+NEW_RELEASE = "new_release"
+
+KINDS = (
+    "renamed",
+    "removed",
+    "moved",
+    "argument-renamed",
+    "argument-added",
+    "argument-removed",
+    "default-changed",
+    "return-changed",
+    "behaviour-changed",
+)
+SPLITS = ("train", "test")
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LIBRARY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.]*")
+_API = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_FIELDS = frozenset(
+    {"id", "dependency", "old_version", "new_version", "split", "update_type", "apis", "old_use",
+     "new_use", "provenance", "update_info", "description", "old_code", "new_code", "tests",
+     "preload"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRow:
+    """One pair, checked."""
+
+    id: str
+    dependency: str
+    old_version: str
+    new_version: str
+    split: str
+    update_type: str
+    apis: tuple[str, ...]
+    """The changed APIs, by the names their documentation has; two or more: several updates."""
+    old_use: tuple[str, ...]
+    """Patterns (`scoring.api_use`) of the stale use; empty where a change cannot be seen."""
+    new_use: tuple[str, ...]
+    provenance: str
+    update_info: str
+    description: str
+    old_code: str
+    new_code: str
+    tests: tuple[Test, ...]
+    preload: tuple[str, ...]
+
+
+class MigrationTask:
+    """The bundled pairs, and any file in the same schema.
+
+    `data` in the task.yaml may narrow the bundled pairs: `split: test` or `train`, `multi: true`
+    (only pairs with several updates at once). A file given by the user is taken as a whole.
+    """
+
+    conditions = (NEW_RELEASE,)
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.spec = spec
+
+    def load(self, source: str | None, *, skip_bad_rows: bool = False) -> TaskData:
+        """Read and check the rows; see `Task.load`."""
+        name, rows = open_rows(self.spec, source, data.read_yaml_lists)
+        good, bad = parse_rows(rows, parse_row, lambda row: row.id)
+        bad += _shared_apis(good.values())
+        for row in bad:
+            good.pop(row.where, None)
+        chosen = {row.id: row for row in good.values() if source is not None or self._wants(row)}
+        clusters = _clusters(chosen.values())
+        problems = tuple(_problem(row, clusters[row.id]) for row in chosen.values())
+        check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
+        digest = content_hash((key, asdict(row)) for key, row in chosen.items())
+        return TaskData(problems, name, digest, tuple(bad))
+
+    def _wants(self, row: MigrationRow) -> bool:
+        match self.spec.data.get("split"), self.spec.data.get("multi", False):
+            case (None | "train" | "test") as split, bool(multi):
+                return split in {None, row.split} and (not multi or len(row.apis) > 1)
+        raise DataError(
+            f"{self.spec.folder / 'task.yaml'}: data.split must be train or test, and data.multi "
+            "true or false."
+        )
+
+    def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
+        """Return the program with the new release installed."""
+        return {NEW_RELEASE: self._program(problem.payload, code, problem.payload.new_version)}
+
+    def own_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
+        """Yield the old code with the old release, which must pass."""
+        row: MigrationRow = problem.payload
+        name = f"old code with {row.dependency} {row.old_version}"
+        yield name, self._program(row, row.old_code, row.old_version)
+
+    def _program(self, row: MigrationRow, code: str, version: str) -> Program:
+        environment = release_name(row.dependency, version)
+        preload = self.spec.preload | set(row.preload)
+        return Program("", code, row.tests, preload, environment)
+
+    def faults(self, problem: Problem) -> list[str]:
+        """Return where the patterns of use do not describe the row's own code."""
+        row: MigrationRow = problem.payload
+        old, new = _patterns(row.old_use), _patterns(row.new_use)
+        stale, fresh = set(uses(old, row.old_code)), set(uses(new, row.new_code))
+        faults = [f"old_use {p.text}: not in the old code" for p in old if p not in stale]
+        faults += [f"old_use {p.text}: still in the new code" for p in uses(old, row.new_code)]
+        return faults + [f"new_use {p.text}: not in the new code" for p in new if p not in fresh]
+
+    def measures(self, problem: Problem, code: str | None) -> Mapping[str, float]:
+        """Return how an answer uses the API; a pair whose change cannot be seen has no value.
+
+        `stale_api` is 1 if any stale use is left, `new_api` is 1 if every new use occurs. No code,
+        or code that does not parse, uses nothing.
+        """
+        row: MigrationRow = problem.payload
+        old, new = _patterns(row.old_use), _patterns(row.new_use)
+        found = {} if code is None else dict.fromkeys(uses((*old, *new), code))
+        measures: dict[str, float] = {}
+        if old:
+            measures["stale_api"] = float(any(pattern in found for pattern in old))
+        if new:
+            measures["new_api"] = float(all(pattern in found for pattern in new))
+        return measures
+
+
+def parse_row(raw: Mapping[str, Any]) -> MigrationRow:
+    """Check a raw row.
+
+    Raises:
+        RowError: a field is missing, unknown or wrong, the code in one is no Python, or there is
+            no environment for one of the releases.
+    """
+    unknown = sorted(str(key) for key in raw.keys() - _FIELDS)
+    if unknown:
+        raise RowError(f"unknown field {unknown[0]!r}; known: {', '.join(sorted(_FIELDS))}")
+    row = MigrationRow(
+        id=_matching(raw, "id", _ID, "words of a-z and 0-9, with - between them"),
+        dependency=_matching(raw, "dependency", _LIBRARY, "the library's name on PyPI"),
+        old_version=_matching(raw, "old_version", _VERSION, "a version, in quotes"),
+        new_version=_matching(raw, "new_version", _VERSION, "a version, in quotes"),
+        split=_one_of(raw, "split", SPLITS),
+        update_type=_one_of(raw, "update_type", KINDS),
+        apis=text_list(raw, "apis"),
+        old_use=_checked_patterns(raw, "old_use"),
+        new_use=_checked_patterns(raw, "new_use"),
+        provenance=text(raw, "provenance"),
+        update_info=text(raw, "update_info"),
+        description=text(raw, "description"),
+        old_code=text(raw, "old_code"),
+        new_code=text(raw, "new_code"),
+        tests=split_tests(text(raw, "tests"), "tests"),
+        preload=text_list(raw, "preload"),
+    )
+    statements(row.old_code, "old_code")
+    statements(row.new_code, "new_code")
+    if not row.tests:
+        raise RowError("tests holds no function named test...")
+    if not row.apis or not all(_API.fullmatch(api) for api in row.apis):
+        raise RowError("apis must name the changed APIs by their dotted names")
+    if row.old_version == row.new_version:
+        raise RowError("old_version and new_version are the same")
+    for version in (row.old_version, row.new_version):
+        if not has_environment(release_name(row.dependency, version)):
+            raise RowError(
+                f"there is no environment for {row.dependency} {version}; make one with "
+                f"`recode-eval sandbox lock {row.dependency}=={version}`"
+            )
+    return row
+
+
+def _matching(raw: Mapping[str, Any], key: str, pattern: re.Pattern[str], what: str) -> str:
+    value = text(raw, key)
+    if not pattern.fullmatch(value):
+        raise RowError(f"the field {key} must be {what}, not {value!r}")
+    return value
+
+
+def _one_of(raw: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
+    value = text(raw, key)
+    if value not in choices:
+        raise RowError(f"the field {key} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def _checked_patterns(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    texts = text_list(raw, key)
+    for pattern in texts:
+        try:
+            Pattern.parse(pattern)
+        except ValueError as error:
+            raise RowError(f"{key}: {error}") from None
+    return texts
+
+
+@lru_cache(maxsize=4096)
+def _patterns(texts: tuple[str, ...]) -> tuple[Pattern, ...]:
+    return tuple(Pattern.parse(pattern) for pattern in texts)
+
+
+def _shared_apis(rows: Iterable[MigrationRow]) -> list[BadRow]:
+    """Name the rows whose API occurs in the other split too: a model would be tested on it."""
+    rows = tuple(rows)
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        for api in row.apis:
+            splits.setdefault(api, set()).add(row.split)
+    return [
+        BadRow(row.id, f"the API {api} occurs in both splits, train and test")
+        for row in rows
+        for api in row.apis
+        if len(splits[api]) > 1
+    ]
+
+
+def _clusters(rows: Iterable[MigrationRow]) -> dict[str, str]:
+    """Return each row's cluster: rows with an API in common, directly or through others."""
+    leader: dict[str, str] = {}
+
+    def find(api: str) -> str:
+        while leader.setdefault(api, api) != api:
+            leader[api] = api = leader[leader[api]]
+        return api
+
+    rows = tuple(rows)
+    for row in rows:
+        for api in row.apis[1:]:
+            first, other = sorted((find(row.apis[0]), find(api)))
+            leader[other] = first
+    return {row.id: f"{row.dependency}:{find(row.apis[0])}" for row in rows}
+
+
+def _problem(row: MigrationRow, cluster: str) -> Problem:
+    return Problem(
+        id=row.id,
+        cluster=cluster,
+        tags={
+            "dependency": row.dependency,
+            "update_type": row.update_type,
+            "updates": "one" if len(row.apis) == 1 else "several",
+        },
+        context={
+            "dependency": row.dependency,
+            "old_version": row.old_version,
+            "new_version": row.new_version,
+            "update_info": row.update_info,
+            "description": row.description,
+            "old_code": row.old_code,
+        },
+        answers={"reference": row.new_code, "stale": row.old_code},
+        payload=row,
+        entry_point=_entry_point(row.new_code),
+    )
+
+
+def _entry_point(code: str) -> str | None:
+    """Return the name that the reference defines last at its top level; helps extraction."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = [node.name for node in ast.parse(code).body if isinstance(node, kinds)]
+    return names[-1] if names else None
+
+
+def composition(rows: Iterable[MigrationRow]) -> dict[str, Counter[str]]:
+    """Count rows by library, split, kind and number of updates, for people and for checks."""
+    rows = tuple(rows)
+    return {
+        "dependency": Counter(row.dependency for row in rows),
+        "split": Counter(row.split for row in rows),
+        "update_type": Counter(row.update_type for row in rows),
+        "updates": Counter("one" if len(row.apis) == 1 else "several" for row in rows),
+    }
