@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$p"; break; }; done)
 EXTRAS ?= dev
 PYTEST_ARGS ?=
+VALIDATE_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,11 +17,11 @@ DEV_STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 LIGHT_STAMP := $(VENV)/.installed-light
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format venv clean python
+.PHONY: help demo test test-all verify-migration lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: $(LIGHT_STAMP) ## evaluate the built-in baselines on the bundled task, print the table
 	$(BIN)/recode-eval demo
@@ -30,6 +31,9 @@ test: lint ## lint, types and all tests that this machine can run
 
 test-all: lint ## `make test`, and the long tests under every condition
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+
+verify-migration: $(LIGHT_STAMP) ## prove every bundled migration pair with both releases
+	$(BIN)/recode-eval validate --tasks migration,migration-train $(VALIDATE_ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

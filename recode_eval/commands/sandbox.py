@@ -7,7 +7,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from recode_eval.errors import ExitCode, UsageError
+from recode_eval.commands.options import path
+from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         description="Build an environment before it is needed; runs build missing ones by "
         "themselves. Without a registry, make a base image first: sandbox/base-image.",
     )
-    build.add_argument("--environment", default="mini", help="mini (default) or arena")
+    build.add_argument(
+        "--environment", default="mini", help="mini (default), arena, or a release: pandas-2.2.3"
+    )
     build.add_argument(
         "--kind",
         choices=("image", "venv"),
@@ -61,10 +64,38 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     test.add_argument("--environment", default="mini", help="mini (default) or arena")
     test.add_argument("--base-image", metavar="IMAGE", help="image to build on (docker)")
+    lock = actions.add_parser(
+        "lock",
+        help="pin a release of a library and all it needs, for programs to run with",
+        description="Write the lock file of the environment LIBRARY-VERSION, resolved from wheels "
+        "for CPython 3.11. It is built when a program first needs it.",
+    )
+    lock.add_argument("release", metavar="LIBRARY==VERSION", help="for example pandas==2.2.3")
+    lock.add_argument(
+        "requirements",
+        nargs="*",
+        metavar="REQUIREMENT",
+        help="what else to install, or which versions of what it needs: 'numpy<2'",
+    )
+    lock.add_argument(
+        "--out",
+        type=path,
+        metavar="FOLDER",
+        help="where to write it (default: this machine's cache; for the bundled pairs: "
+        "sandbox/envs)",
+    )
+    lock.add_argument("--exclude-newer", metavar="DATE", help="resolve as on this day: 2023-05-31")
     disk = actions.add_parser("list", help="show what was built and how much space it takes")
     prune = actions.add_parser("prune", help="remove what is out of date")
-    prune.add_argument("--all", action="store_true", help="remove everything that was built")
-    for action in (build, test, disk, prune):
+    what = prune.add_mutually_exclusive_group()
+    what.add_argument("--all", action="store_true", help="remove everything that was built")
+    what.add_argument(
+        "--releases",
+        action="store_true",
+        help="also remove the environments of single releases (pandas-2.2.3, ...), which are built "
+        "again when needed",
+    )
+    for action in (build, test, lock, disk, prune):
         action.add_argument("--json", action="store_true", help="print JSON")
         action.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
@@ -75,12 +106,15 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     if arguments.action == "build":
         _build(arguments)
+    elif arguments.action == "lock":
+        _lock(arguments)
     elif arguments.action == "test":
         return _test(arguments)
     elif arguments.action == "list":
         _show(environments.environment_disk_use(), arguments, "built")
     else:
-        _show(environments.prune(everything=arguments.all), arguments, "removed")
+        removed = environments.prune(everything=arguments.all, releases=arguments.releases)
+        _show(removed, arguments, "removed")
     return ExitCode.OK
 
 
@@ -89,9 +123,6 @@ def _build(arguments: argparse.Namespace) -> None:
     from recode_eval.sandbox import environments
     from recode_eval.terminal import stdout_console
 
-    names = environments.environment_names()
-    if arguments.environment not in names:
-        raise UsageError(f"There is no environment {arguments.environment!r}: {', '.join(names)}.")
     environment = environments.get_environment(arguments.environment)
     notify = create_monitor(quiet=arguments.json).note
     built: environments.ImageInfo | environments.VenvInfo
@@ -111,6 +142,26 @@ def _build(arguments: argparse.Namespace) -> None:
     console = stdout_console()
     for key, value in content.items():
         console.print(f"{key}: {value}", soft_wrap=True)
+
+
+def _lock(arguments: argparse.Namespace) -> None:
+    from recode_eval.sandbox.locks import lock_release
+    from recode_eval.terminal import stdout_console
+
+    file = lock_release(
+        arguments.release,
+        arguments.requirements,
+        folder=arguments.out,
+        exclude_newer=arguments.exclude_newer,
+    )
+    pins = file.read_text(encoding="utf-8")
+    if arguments.json:
+        json.dump({"name": file.stem, "path": str(file), "lock": pins}, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    console = stdout_console()
+    console.print(pins.rstrip(), soft_wrap=True)
+    console.print(f"Written to {file}", style="green", soft_wrap=True)
 
 
 def _test(arguments: argparse.Namespace) -> ExitCode:

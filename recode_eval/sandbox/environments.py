@@ -28,6 +28,7 @@ from recode_eval.sandbox.requirements import (
     environment_names,
     get_environment,
     has_environment,
+    is_release,
     release_name,
 )
 from recode_eval.sandbox.venvs import MANIFEST, VenvInfo, ensure_venv, venv_folder
@@ -69,6 +70,8 @@ class DiskUse:
     """Layers that images share are counted in each of them, as Docker does."""
     current: bool
     """True if it is what the pins, the supervisor and this Python ask for today."""
+    release: bool = False
+    """True for the environment of a single release of a library."""
 
 
 def environment_disk_use() -> list[DiskUse]:
@@ -79,8 +82,8 @@ def environment_disk_use() -> list[DiskUse]:
     return uses
 
 
-def prune(*, everything: bool = False) -> list[DiskUse]:
-    """Remove what is out of date, or everything; returns what was removed.
+def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
+    """Remove what is out of date, besides it single releases, or everything; returns what it was.
 
     Must not be called while an evaluation runs. An image that a container still uses stays.
     """
@@ -90,7 +93,7 @@ def prune(*, everything: bool = False) -> list[DiskUse]:
         client = docker_client()
     # Images with a supervisor before those with the libraries they are made of.
     for use in sorted(environment_disk_use(), key=lambda use: LIBRARIES_REPOSITORY in use.name):
-        if use.current and not everything:
+        if use.current and not everything and not (releases and use.release):
             continue
         if use.kind == "image":
             if client is None or not _remove_image(client, use.name):
@@ -116,7 +119,9 @@ def _venv_uses() -> list[DiskUse]:
         uses += [DiskUse("leftover", str(path), _size(path), current=False) for path in leftovers]
     for path in sorted(cache_dir("venvs").iterdir()):
         if (path / MANIFEST).is_file():
-            uses.append(DiskUse("venv", str(path), _size(path), current=path.name in wanted))
+            current = path.name in wanted
+            release = is_release(path.name.rpartition("-")[0])
+            uses.append(DiskUse("venv", str(path), _size(path), current=current, release=release))
     return uses
 
 
@@ -125,7 +130,11 @@ def _image_uses() -> list[DiskUse]:
     try:
         return [
             DiskUse(
-                "image", tag, int(image.attrs["Size"]), current=is_current(client, image.labels)
+                "image",
+                tag,
+                int(image.attrs["Size"]),
+                current=is_current(client, image.labels),
+                release=is_release(image.labels.get(LABEL, "")),
             )
             for image in client.images.list(filters={"label": LABEL})
             for tag in image.tags

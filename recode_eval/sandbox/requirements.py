@@ -121,6 +121,11 @@ def has_environment(name: str) -> bool:
     return name in _IMPORTS or _release_file(name) is not None
 
 
+def is_release(name: str) -> bool:
+    """True for the name of a single release's environment."""
+    return name not in _IMPORTS and _release_file(name) is not None
+
+
 def release_name(library: str, version: str) -> str:
     """The name of the environment with one release of a library: `pandas-2.2.3`."""
     return f"{library.lower().replace('_', '-')}-{version}"

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, locked, temporary_dir
 from recode_eval.sandbox.interpreters import Interpreter, find_interpreter, find_uv
 from recode_eval.sandbox.wheelhouse import (
-    CPU_TORCH_INDEX,
     pip_command,
+    pip_environment,
     run_pip,
-    split_cpu_builds,
+    uv_environment,
 )
 
 if TYPE_CHECKING:
@@ -125,24 +125,19 @@ def _build(
 
 def _install(pins: Sequence[Pin], python: str, scratch: Path, log: BuildLog) -> None:
     """With uv where there is one; it does not read pip's configuration, so pip has a turn too."""
-    if not pins:
-        return
-    ordinary, cpu_builds = split_cpu_builds(pins)
     uv = find_uv()
     if uv:
         command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]
         command += ["--only-binary=:all:"]
         try:
-            log.run([*command, *(pin.requirement for pin in ordinary)])
-            for pin in cpu_builds:
-                log.run([*command, f"--index-url={CPU_TORCH_INDEX}", pin.requirement])
+            run_pip(command, pins, log, uv_environment(), ())
         except StepError as error:
             log.write(f"uv: {error.cause}; trying pip")
         else:
             return
     pip = [*pip_command(log, scratch), f"--python={python}", "install", "--quiet", "--no-deps"]
     pip += ["--only-binary=:all:", "--no-compile"]
-    run_pip(pip, pins, log)
+    run_pip(pip, pins, log, pip_environment())
 
 
 def _compile(new: Path, root: Path, log: BuildLog) -> None:

@@ -1,4 +1,4 @@
-"""Fetch the pinned wheels of an environment with the host's own pip.
+"""Fetch the pinned wheels of an environment with the host's own pip (or uv, for virtual ones).
 
 The host's pip knows the proxies, mirrors, certificates and folders that work here; a container
 being built knows none of them. So the host downloads, for the Python and platform *of the image*,
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from recode_eval.sandbox.buildlog import BuildLog, StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.sandbox.requirements import Pin
@@ -71,6 +71,26 @@ def pip_environment() -> dict[str, str]:
     return kept | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
+_FOR_UV = {
+    "PIP_INDEX_URL": "UV_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL": "UV_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_NO_INDEX": "UV_NO_INDEX",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
+
+
+def uv_environment() -> dict[str, str]:
+    """The same for uv, which does not read pip's variables: they are handed on under its names."""
+    env = pip_environment()
+    for theirs, ours in _FOR_UV.items():
+        if theirs in env:
+            # pip separates several by spaces, uv by commas (its extra indexes by spaces, too).
+            separator = "," if ours == "UV_FIND_LINKS" else " "
+            env.setdefault(ours, separator.join(env[theirs].split()))
+    return env
+
+
 def pip_command(log: BuildLog, scratch: Path) -> list[str]:
     """The command line of a pip new enough for `--python`, the user's own if there is one.
 
@@ -105,8 +125,14 @@ def split_cpu_builds(pins: Iterable[Pin]) -> tuple[list[Pin], list[Pin]]:
     return ordinary, cpu_builds
 
 
-def run_pip(pip: Sequence[str], pins: Iterable[Pin], log: BuildLog) -> None:
-    """Run the command `pip` (a download or an installation) for every pin.
+def run_pip(
+    pip: Sequence[str],
+    pins: Iterable[Pin],
+    log: BuildLog,
+    env: Mapping[str, str],
+    impatience: Sequence[str] = ("--retries=1", "--timeout=20"),
+) -> None:
+    """Run the command `pip` (a download or an installation by pip or uv) for every pin.
 
     A CPU build is looked for where the user's pip looks, which answers at once and covers mirrors
     and local folders; only then at PyTorch's own index, which may not be reachable from here.
@@ -115,7 +141,6 @@ def run_pip(pip: Sequence[str], pins: Iterable[Pin], log: BuildLog) -> None:
         StepError: one cannot be had.
     """
     ordinary, cpu_builds = split_cpu_builds(pins)
-    env = pip_environment()
     if ordinary:
         log.run([*pip, *(pin.requirement for pin in ordinary)], env)
     for pin in cpu_builds:
@@ -124,7 +149,7 @@ def run_pip(pip: Sequence[str], pins: Iterable[Pin], log: BuildLog) -> None:
         except StepError as missing:
             index = f"--index-url={CPU_TORCH_INDEX}"
             try:
-                log.run([*pip, "--retries=1", "--timeout=20", index, pin.requirement], env)
+                log.run([*pip, *impatience, index, pin.requirement], env)
             except StepError as error:
                 raise StepError(missing.cause, missing.output) from error
 
@@ -134,4 +159,4 @@ def download(pins: Sequence[Pin], target: Target, folder: Path, log: BuildLog) -
     folder.mkdir(exist_ok=True)
     pip = [*pip_command(log, folder.parent), "download", "--quiet", "--no-deps"]
     pip += [f"--dest={folder}", *target.pip_options()]
-    run_pip(pip, pins, log)
+    run_pip(pip, pins, log, pip_environment())

@@ -1,0 +1,107 @@
+"""Making the lock of one release: the library, and everything it needs, at exact versions.
+
+Resolved by uv for `RELEASE_PYTHON`, from wheels alone: nothing of a package is ever executed on the
+host. The result is a file that `requirements` finds by its name.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import UsageError
+from recode_eval.sandbox.base import SandboxBuildError
+from recode_eval.sandbox.buildlog import cache_dir, last_line, temporary_dir
+from recode_eval.sandbox.interpreters import find_uv
+from recode_eval.sandbox.requirements import RELEASE_PYTHON, release_name
+from recode_eval.sandbox.wheelhouse import uv_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_TIMEOUT_S = 300
+_RELEASE = re.compile(r"(?P<library>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.+!]*)")
+# One line of requirements, not an option of uv, nor a file or an address.
+_REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?[\s0-9A-Za-z.,<>=!~*+]*"
+)
+_UNSATISFIABLE = re.compile(r"no solution found|requirements are unsatisfiable", re.IGNORECASE)
+
+
+class NoSuchReleaseError(SandboxBuildError):
+    """The index answers, and has no set of wheels that fits; trying again will not help."""
+
+
+def lock_release(
+    release: str,
+    requirements: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
+    name: str | None = None,
+    exclude_newer: str | None = None,
+) -> Path:
+    """Write the lock of `LIBRARY==VERSION` and return its path.
+
+    `requirements` narrow or add what it comes with (`numpy<2`, `pandas`). `exclude_newer` (a date,
+    `2023-05-31`) resolves as on that day. The file is named after the release, or `name`, and lies
+    in `folder` (default: this machine's cache).
+
+    Raises:
+        UsageError: something is no requirement.
+        NoSuchReleaseError: there are no wheels for this Python, or they contradict each other.
+        SandboxBuildError: uv is missing, or the index cannot be reached.
+    """
+    match = _RELEASE.fullmatch(release)
+    if match is None:
+        raise UsageError(f"{release!r}: write LIBRARY==VERSION, for example pandas==2.2.3")
+    for requirement in requirements:
+        if not _REQUIREMENT.fullmatch(requirement):
+            raise UsageError(f"{requirement!r} is not a requirement, for example numpy<2")
+    library, version = match["library"], match["version"]
+    pins = _compile([release, *requirements], exclude_newer)
+    python = ".".join(map(str, RELEASE_PYTHON))
+    heading = f"# {library} {version} and what it needs, for CPython {python}: complete, installed"
+    path = (folder or cache_dir("envs")) / f"{name or release_name(library, version)}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_dir(path.parent) as scratch:  # never half a lock under the final name
+        (scratch / path.name).write_text(f"{heading} with\n# --no-deps.\n{pins}", encoding="utf-8")
+        (scratch / path.name).replace(path)
+    return path
+
+
+def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
+    uv = find_uv()
+    if uv is None:
+        raise SandboxBuildError("resolving a release needs uv: pip install uv")
+    command = [uv, "pip", "compile", "--quiet", "--only-binary=:all:", "--no-header"]
+    command += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--no-config"]
+    command += [f"--python-version={'.'.join(map(str, RELEASE_PYTHON))}"]
+    if exclude_newer is not None:
+        command.append(f"--exclude-newer={exclude_newer}")
+    try:
+        done = subprocess.run(
+            [*command, "-"],
+            input="".join(f"{line}\n" for line in requirements),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=uv_environment(),
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SandboxBuildError(f"uv did not resolve {requirements[0]}: {error}") from error
+    if done.returncode == 0:
+        return done.stdout
+    words = " ".join(line.strip(" │╰─▶\u00d7") for line in done.stderr.splitlines()).strip()
+    if _UNSATISFIABLE.search(done.stderr):
+        raise NoSuchReleaseError(
+            f"{' '.join(requirements)}: no wheels fit together for Python "
+            f"{'.'.join(map(str, RELEASE_PYTHON))} ({words[:400]})"
+        )
+    raise SandboxBuildError(
+        f"uv could not resolve {requirements[0]}: {last_line(done.stderr) or words[:300]}; check "
+        "the network, or set UV_INDEX_URL to an index that can be reached"
+    )

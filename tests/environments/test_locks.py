@@ -1,0 +1,94 @@
+"""Locks of single releases: resolved from wheels, complete, and found by their name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tiny_wheels import make_wheel
+
+from recode_eval.errors import UsageError
+from recode_eval.sandbox.base import SandboxBuildError
+from recode_eval.sandbox.environments import get_environment, prune
+from recode_eval.sandbox.locks import NoSuchReleaseError, lock_release
+from recode_eval.sandbox.requirements import is_release
+from recode_eval.sandbox.venvs import ensure_venv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels that is all that may be used, and a cache of its own."""
+    links = tmp_path / "links"
+    links.mkdir()
+    make_wheel(links, "alpha", "1.0", requires="beta>=1")
+    make_wheel(links, "beta", "1.5")
+    make_wheel(links, "beta", "2.0")
+    make_wheel(links, "gamma", "1.0", requires="delta")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    return links
+
+
+def pins(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def test_the_lock_holds_everything_and_is_found() -> None:
+    path = lock_release("alpha==1.0")
+    assert pins(path) == ["alpha==1.0", "beta==2.0"]
+    assert is_release("alpha-1.0")
+    assert [pin.requirement for pin in get_environment("alpha-1.0").pins] == pins(path)
+
+
+def test_requirements_narrow_it(tmp_path: Path) -> None:
+    path = lock_release("alpha==1.0", ["beta<2"], folder=tmp_path / "here", name="alpha-old")
+    assert path == tmp_path / "here" / "alpha-old.txt"
+    assert pins(path) == ["alpha==1.0", "beta==1.5"]
+    assert [child.name for child in path.parent.iterdir()] == ["alpha-old.txt"]
+
+
+def test_the_release_is_built_shown_and_pruned() -> None:
+    lock_release("alpha==1.0")
+    info = ensure_venv(get_environment("alpha-1.0"))
+    assert info.libraries == {"alpha": "1.0", "beta": "2.0"}
+    assert not [use for use in prune() if use.kind == "venv"]
+    [removed] = [use for use in prune(releases=True) if use.kind == "venv"]
+    assert removed.release
+    assert not info.root.exists()
+
+
+@pytest.mark.parametrize("release", ["alpha==7", "nothing==1.0", "gamma==1.0"])
+def test_what_has_no_wheels_is_told_apart_from_trouble(release: str) -> None:
+    """The first can never work and is skipped by a loader; the second is worth another try."""
+    with pytest.raises(NoSuchReleaseError, match="no wheels fit together"):
+        lock_release(release)
+
+
+def test_an_index_that_cannot_be_reached_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(SandboxBuildError) as caught:
+        lock_release("epsilon==1.0")
+    assert not isinstance(caught.value, NoSuchReleaseError)
+
+
+@pytest.mark.parametrize("release", ["alpha", "alpha>=1", "--index-url==1", "../x==1", "a==1 b==2"])
+def test_only_one_release_can_be_locked(release: str) -> None:
+    with pytest.raises(UsageError, match="LIBRARY==VERSION"):
+        lock_release(release)
+
+
+@pytest.mark.parametrize(
+    "requirement", ["--index-url=http://x", "-r file", "./x", "a @ file:///x", ""]
+)
+def test_requirements_are_no_options_files_or_addresses(requirement: str) -> None:
+    """Rows of data files name them, too."""
+    with pytest.raises(UsageError, match="is not a requirement"):
+        lock_release("alpha==1.0", [requirement])
