@@ -17,6 +17,7 @@ from recode_eval.judging import Judge, Unscored
 from recode_eval.models.base import FinishReason, Request
 from recode_eval.prompts import prompt_hash
 from recode_eval.records import CompletionRecord, Key, ScoreRecord
+from recode_eval.sandbox.absent import AbsentSandbox
 from recode_eval.settings import sample_seed
 from recode_eval.store import MANIFEST_VERSION, RunStore, run_folder
 
@@ -105,8 +106,10 @@ class Run:
         The sandbox is opened first and only if something must be judged: without one, the run
         stops before the model costs anything. It stays open; it is the caller's. Without a
         `model`, stored completions are judged and missing ones left out; `rejudge` ignores stored
-        scores, and a `tier` those of other sandboxes.
+        scores, and a `tier` those of other sandboxes. A task without conditions has no sandbox.
         """
+        if not self.task.conditions:
+            open_sandbox, tier = AbsentSandbox, None
         with RunStore(self.folder) as store:
             completions = self._stored_completions(store)
             scoring = self.scoring.hash(self.task, self.data.content_hash)
@@ -178,7 +181,7 @@ class Run:
         info = sandbox.info
         book = LimitBook(
             self.out / LIMITS_FOLDER,
-            self.scoring.calibration,
+            self.scoring.calibration if self.task.conditions else None,
             self.scoring.limits,
             [self.scoring.hash(self.task, self.data.content_hash), info.tier, info.python,
              dict(info.libraries), *machine()],

@@ -129,6 +129,12 @@ class ScoreRecord(_Record):
         """Whether every test passed under a condition; no code never passes."""
         return bool(self.conditions.get(condition, {}).get("passed", False))
 
+    def passed_part(self, condition: str, prefix: str) -> bool:
+        """Whether all tests whose names begin so passed, and there are any."""
+        tests = self.conditions.get(condition, {}).get("tests", [])
+        part = [status == "passed" for name, status, _ in tests if name.startswith(prefix)]
+        return bool(part) and all(part)
+
     def test_rate(self, condition: str) -> float:
         """Share of tests passed under a condition, 0 to 1."""
         tests = self.conditions.get(condition, {}).get("tests", [])

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.sandbox.absent import TIER as NO_EXECUTION
 from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     def warn(text: str) -> None:
         console.print(f"{name}: {text}", style="yellow", soft_wrap=True)
 
-    missing = [
-        _label(key) for key, value in result["metrics"].items() if value is None and "pass@" in key
-    ]
+    missing = [key for key, value in result["metrics"].items() if value is None and "pass@" in key]
     if missing and counts["scored"]:
         n = result["sampling"]["n"]
         lacking = any(n >= int(key.partition("@")[2]) for key in missing)
         cause = "fewer than k samples were judged" if lacking else f"n = {n} is less than k"
-        console.print(f"{name}: no value for {', '.join(missing)} ({cause}).", soft_wrap=True)
+        console.print(
+            f"{name}: no value for {', '.join(map(_label, missing))} ({cause}).", soft_wrap=True
+        )
     if counts["unscored"]:
         reasons = Counter(one_line(item["reason"]) for item in result["unscored"])
         cause = "".join(f" ({reason})" for reason, _ in reasons.most_common(1))
@@ -141,6 +142,8 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     where = f" in the sandbox {sandbox['tier']}" if sandbox else ""
     console.print(f"{name}: judged{where}; {printable(result['folder'])}", soft_wrap=True)
 
+    if sandbox and sandbox["tier"] == NO_EXECUTION:
+        where = " by similarity alone, nothing was executed"
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     """Return `62.5 [55.1, 69.9]` in percent, or a dash where there is no value."""
@@ -157,6 +160,9 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
 def _label(name: str) -> str:
     return _LABELS.get(name, name.replace("upass", "UPass"))
 
+    group, separator, k = name.partition("_pass@")
+    if separator:
+        return f"pass@{k} ({group})"
 
 def _tokens(result: dict[str, Any]) -> str:
     tokens = result["usage"]["completion_tokens"]

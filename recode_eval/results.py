@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import provenance
@@ -15,6 +16,7 @@ from recode_eval.models.base import FinishReason
 from recode_eval.scoring.passk import pass_at_k
 from recode_eval.statistics import cluster_mean
 from recode_eval.store import identity_hash
+from recode_eval.tasks.base import Grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +44,10 @@ class ProblemScore:
 
     problem: Problem
     n: int
-    passed: int
+    passed: int | None
+    """Samples that pass; None where the task has no tests."""
+    passed_groups: Mapping[str, int]
+    """Samples that pass a group of the tests (`tasks.base.Grouped`)."""
     passed_without: int | None
     """Samples that pass without the update; None where the task has one condition only."""
     needed: int | None
@@ -68,21 +73,27 @@ def _problem_score(run: RunData, problem: Problem, records: list[ScoreRecord]) -
     faulty = next((r.setup_error for r in records if r.setup_error), None)
     if faulty is not None:
         records = []
-    first, *rest = run.task.conditions
-    passed = [r.passed(first) for r in records]
-    without = [r.passed(rest[0]) for r in records] if rest else None
+    first, second, *_ = *run.task.conditions, None, None
+    passed = None if first is None else [r.passed(first) for r in records]
+    without = None if second is None else [r.passed(second) for r in records]
+    groups = run.task.groups(problem) if isinstance(run.task, Grouped) else {}
     count = len(records)
     return ProblemScore(
         problem=problem,
         n=count,
-        passed=sum(passed),
+        passed=None if passed is None else sum(passed),
+        passed_groups={
+            name: sum(r.passed_part(first, prefix) for r in records)
+            for name, prefix in groups.items()
+            if first is not None
+        },
         passed_without=None if without is None else sum(without),
         needed=(
             None
-            if without is None
+            if passed is None or without is None
             else sum(a and not b for a, b in zip(passed, without, strict=True))
         ),
-        test_rate=sum(r.test_rate(first) for r in records) / count if count else None,
+        test_rate=(sum(r.test_rate(first) for r in records) / count if count and first else None),
         no_code=sum(r.code is None for r in records),
         similarity=(
             {name: sum(r.similarity[name] for r in records) / count for name in SIMILARITIES}
@@ -116,19 +127,30 @@ def metrics(scores: Sequence[ProblemScore], ks: Iterable[int]) -> dict[str, dict
         table[name] = _estimate(values, clusters, bounds)
 
     ks = sorted(set(ks))
-    for k in ks:
-        add(f"pass@{k}", lambda s, k=k: pass_at_k(s.n, s.passed, k))  # type: ignore[misc]
+    tested = [score for score in scores if score.passed is not None]
+    if tested:
+        for k in ks:
+            add(f"pass@{k}", lambda s, k=k: pass_at_k(s.n, s.passed or 0, k))  # type: ignore[misc]
+    for group in sorted({name for score in tested for name in score.passed_groups}):
+        for k in ks:
+            add(f"{group}_pass@{k}", partial(_group_pass_at_k, group, k))
     if any(score.needed is not None for score in scores):
         for k in ks:
             add(f"upass@{k}", lambda s, k=k: pass_at_k(s.n, s.needed or 0, k))  # type: ignore[misc]
         add("pass_without_update", lambda s: (s.passed_without or 0) / s.n if s.n else None)
-    add("test_rate", lambda s: s.test_rate)
+    if tested:
+        add("test_rate", lambda s: s.test_rate)
     add("no_code", lambda s: s.no_code / s.n if s.n else None)
     for name in SIMILARITIES:
         add(name, lambda s, name=name: s.similarity.get(name), _SIMILARITY_RANGES[name])  # type: ignore[misc]
     for name in sorted({name for score in scores for name in score.measures}):
         add(name, lambda s, name=name: s.measures.get(name))  # type: ignore[misc]
     return table
+
+
+def _group_pass_at_k(group: str, k: int, score: ProblemScore) -> float | None:
+    passed = score.passed_groups.get(group)
+    return None if passed is None else pass_at_k(score.n, passed, k)
 
 
 def _estimate(
@@ -235,6 +257,7 @@ def _problem_json(score: ProblemScore) -> dict[str, Any]:
         "tags": dict(score.problem.tags),
         "n": score.n,
         "passed": score.passed,
+        "passed_groups": dict(score.passed_groups),
         "passed_without_update": score.passed_without,
         "needed_update": score.needed,
         "test_rate": score.test_rate,

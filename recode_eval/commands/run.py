@@ -78,7 +78,8 @@ def _evaluate_all(
         sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
         if backend in LOADING_BACKENDS:
             # Minutes of loading must not end in "no sandbox".
-            sandboxes.opener(loaded[0][0], arguments.isolation)()
+            first = next((task for task, _ in loaded if task.conditions), loaded[0][0])
+            sandboxes.opener(first, arguments.isolation)()
         models = [(create(group), group) for group in groups]
         for model, _ in models:
             cleanup.callback(model.close)

@@ -105,8 +105,9 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
             )
         checks = sum(finding.checks for finding in findings)
         sound = len(findings) - len(faulty) - len(unjudged)
+        shown = f"{checks} checks" if task.conditions else "nothing to execute: it has no tests"
         console.print(
             f"{task.spec.name}: {sound} of {len(findings)} problems are sound "
-            f"({checks} checks, {len(faulty)} faulty, {len(unjudged)} not judged)",
+            f"({shown}, {len(faulty)} faulty, {len(unjudged)} not judged)",
             style="green" if sound == len(findings) else "bold",
         )

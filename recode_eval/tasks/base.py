@@ -118,7 +118,8 @@ class Task(Protocol):
         """Names of the programs of one answer.
 
         A sample passes if the first one passes; with a second one, the answer *needed the update*
-        if it passes the first and not the second.
+        if it passes the first and not the second. A task without any executes nothing: answers
+        are compared with the reference only, and no sandbox is needed.
         """
         ...
 
@@ -145,6 +146,18 @@ class Measuring(Protocol):
         """Return named values in [0, 1] for an answer (None: it holds no code).
 
         A measure that has no meaning for a problem is left out; results are means over the others.
+        """
+        ...
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A task that reports pass@k also over some of the tests of its first condition."""
+
+    def groups(self, problem: Problem) -> Mapping[str, str]:
+        """Return name (of a metric) -> what the names of its tests begin with.
+
+        A group that the problem has no tests of is left out.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Reading rows: from a .jsonl or .parquet file, a folder of YAML files, or the hub.
+"""Reading rows: from a .jsonl (or .jsonl.gz) or .parquet file, a folder of YAML files, or the hub.
 
 Yields `(where, row)` pairs; `where` names the row for people ("row 17 of x.jsonl"). A row that is
 not even an object comes as a `BadRow` instead, so that one torn line never hides the others.
@@ -6,8 +6,10 @@ not even an object comes as a `BadRow` instead, so that one torn line never hide
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +34,20 @@ def read_file(path: Path) -> Iterator[Row]:
     """
     if not path.is_file():
         raise DataError(f"No data file at {path}: check --data, or the file named in task.yaml.")
-    if path.suffix.lower() in {".jsonl", ".json"}:
+    name = path.name.lower()
+    if name.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz")):
         yield from _read_jsonl(path)
-    elif path.suffix.lower() == ".parquet":
+    elif name.endswith(".parquet"):
         yield from _read_parquet(path)
     else:
-        raise UsageError(f"{path.name}: unknown kind of data file; use .jsonl or .parquet.")
+        raise UsageError(
+            f"{path.name}: unknown kind of data file; use .jsonl, .jsonl.gz or .parquet."
+        )
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
@@ -58,8 +63,9 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                         yield where, row
                     else:
                         yield where, BadRow(where, f"a JSON object is expected, not {_kind(row)}")
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+    except (OSError, EOFError, zlib.error) as error:  # the last two: gzip cut off or damaged
+        cause = getattr(error, "strerror", None) or error
+        raise DataError(f"Cannot read {path}: {cause}.") from error
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:

@@ -32,6 +32,9 @@ BUILTIN_KINDS = {
     "arena": "recode_eval.tasks.arena:ArenaTask",
     "migration": "recode_eval.tasks.migration:MigrationTask",
 }
+    "humaneval": "recode_eval.tasks.humaneval:HumanEvalTask",
+    "humaneval-plus": "recode_eval.tasks.humaneval_plus:HumanEvalPlusTask",
+    "pairs": "recode_eval.tasks.pairs:PairsTask",
 ENTRY_POINT_GROUP = "recode_eval.task_kinds"
 
 

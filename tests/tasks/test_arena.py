@@ -284,7 +284,7 @@ def test_bytes_that_are_not_text_are_a_bad_row(tmp_path: Path) -> None:
     ("name", "content", "error", "message"),
     [
         ("gone.jsonl", None, DataError, "No data file"),
-        ("rows.csv", b"a,b", UsageError, "use .jsonl or .parquet"),
+        ("rows.csv", b"a,b", UsageError, "use .jsonl, .jsonl.gz or .parquet"),
         ("rows.parquet", b"PAR1 nonsense", DataError, "Cannot read"),
         ("rows.jsonl", b"", DataError, "no usable problem"),
     ],
