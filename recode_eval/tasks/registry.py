@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 BUILTIN_KINDS = {
     "arena": "recode_eval.tasks.arena:ArenaTask",
     "migration": "recode_eval.tasks.migration:MigrationTask",
-}
     "humaneval": "recode_eval.tasks.humaneval:HumanEvalTask",
     "humaneval-plus": "recode_eval.tasks.humaneval_plus:HumanEvalPlusTask",
     "pairs": "recode_eval.tasks.pairs:PairsTask",
+}
 ENTRY_POINT_GROUP = "recode_eval.task_kinds"
 
 
