@@ -148,6 +148,7 @@ class BubblewrapLauncher:
             "work": _WORK,
             "uid": self._first_user + slot if as_root else None,
             "uid_required": as_root,
+            "own_disk": True,
             "disk_bytes": WORK_BYTES,  # its tmpfs limits bytes, but not files
             "disk_files": WORK_FILES,
         }

@@ -34,6 +34,8 @@ GUARANTEES = (
     "CPU time, memory and number of processes are limited per program",
 )
 NO_GUARANTEES = ("NONE: programs run with all rights of this user; only their time is limited",)
+PRIVATE_DISK = True
+"""Try to give each worker a file system of its own; where that is refused, the disk is watched."""
 _MACHINES = ("x86_64", "aarch64")
 
 
@@ -76,6 +78,7 @@ class LandlockLauncher:
             "tier": self.tier,
             "work": work,
             "remove_work": True,
+            "private_disk": PRIVATE_DISK and self.tier == "landlock",
             "disk_bytes": WORK_BYTES,
             "disk_files": WORK_FILES,
             "uid": None if self._first_user is None else self._first_user + slot,

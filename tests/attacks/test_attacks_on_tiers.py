@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recode_eval.attacks import attack_tier, load_attacks
-from recode_eval.sandbox import Limits, Program, Status, Test, open_sandbox
+from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
+from recode_eval.sandbox import Limits, Program, Status, Test, landlock, open_sandbox
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 
 TIERS = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "landlock"]
@@ -27,11 +27,6 @@ HOSTILE_SOURCES = {
 }
 
 
-KNOWN_LEAKS = {"landlock": {"resources/disk_full_unlinked"}}
-"""Not contained yet: this tier has no file system of its own, and space in files that were deleted
-while open is not counted at all. On a busy machine the attack only runs out of time."""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
@@ -43,14 +38,29 @@ def test_every_attack_is_contained(tier: str, isolation: str) -> None:
     outcome = attack_tier(tier, attacks, isolation=isolation)
     if outcome.unavailable:
         pytest.skip(f"{tier}: {outcome.unavailable}")
-    told = [
-        f"{r.attack.name}: {r.outcome}: {r.explanation}"
-        for r in outcome.failures
-        if r.attack.name not in KNOWN_LEAKS.get(tier, ())
-    ]
+    check(outcome)
+    assert len(outcome.results) == len(attacks) >= 100
+
+
+def check(outcome: TierOutcome) -> None:
+    told = [f"{r.attack.name}: {r.outcome}: {r.explanation}" for r in outcome.failures]
     assert not told, "\n".join(told)
     assert not outcome.left
-    assert len(outcome.results) == len(attacks) >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_attacks_on_a_shared_disk_are_contained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing may be mounted, deleted files were not counted: 2 GiB were written unhindered.
+
+    The program on the neighbouring worker uses the same disk and must not be blamed.
+    """
+    monkeypatch.setattr(landlock, "PRIVATE_DISK", False)
+    outcome = attack_tier("landlock", load_attacks(["*/disk_*", "*/inodes", "*/deep*"]))
+    if outcome.unavailable:
+        pytest.skip(outcome.unavailable)
+    assert len(outcome.results) >= 7
+    check(outcome)
 
 
 @pytest.mark.parametrize("tier", TIERS)

@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING
 import pytest
 from daemons import Proxy, SecondDaemon, children
 
-from recode_eval.sandbox import Limits, Program, Status, Test, docker, open_sandbox, pool, worker
+from recode_eval.sandbox import (
+    Limits,
+    Program,
+    Status,
+    Test,
+    docker,
+    landlock,
+    open_sandbox,
+    pool,
+    worker,
+)
 from recode_eval.sandbox.base import SandboxCrashError, SandboxUnavailableError
 from recode_eval.sandbox.environments import ensure_image, get_environment
 
@@ -318,6 +328,7 @@ def test_disk_full_below_the_work_folder(
         pytest.skip("this machine does not allow mounts")
     opener("landlock", workers=1).close()
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    monkeypatch.setattr(landlock, "PRIVATE_DISK", False)
     write = Program("", "", (Test("t", "open('x', 'wb').write(bytes(10 << 20))"),))
     try:
         with open_sandbox("landlock", workers=1) as sandbox:

@@ -5,6 +5,7 @@ Expect: contained
 """
 
 import os
+import stat
 import sys
 
 folders = {os.path.dirname(os.__file__), sys.prefix, os.path.dirname(sys.executable), *sys.path}
@@ -30,8 +31,11 @@ for module in ("os", "json", "random", "socket", "tempfile", "encodings"):
             pass
 for path in ("/opt/recode-eval", sys.executable, os.path.dirname(os.__file__), *sys.path):
     try:
-        os.chmod(path, os.stat(path).st_mode & 0o7777)
-        print("ESCAPED: may change the rights of", path, flush=True)
+        mode = os.stat(path).st_mode & 0o7777
+        os.chmod(path, mode ^ stat.S_ISVTX)
+        if os.stat(path).st_mode & 0o7777 != mode:  # the call may say so and do nothing
+            os.chmod(path, mode)
+            print("ESCAPED: may change the rights of", path, flush=True)
     except OSError:
         pass
     try:

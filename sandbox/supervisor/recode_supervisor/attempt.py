@@ -7,6 +7,7 @@ process, a limit) is a failure of the test in hand.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import marshal
 import os
@@ -19,12 +20,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from recode_supervisor import watch, wire
+from recode_supervisor import watch, wire, zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recode_supervisor.colony import Zygote
+    from recode_supervisor.disk import Disk
 
 _FIRST_LOOK_S = 0.1
 _LOOK_EVERY_S = 0.25
@@ -57,8 +59,20 @@ class Outcome:
     setup_error: str | None = None
     hopeless: bool = False
     """The candidate itself failed: another fork would only fail again."""
+    accused: bool = False
+    """Ended because the disk ran full, but by whom is not clear yet; see `Attempt.convict`."""
     clean: bool = True
     cpu_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a program runs."""
+
+    zygote: Zygote
+    disk: Disk
+    uid: int | None
+    """The user id that programs alone have, if any."""
 
 
 class SandboxBrokenError(Exception):
@@ -68,8 +82,10 @@ class SandboxBrokenError(Exception):
 class Attempt:
     """Runs the tests `indices` of a request in one fork of a zygote."""
 
-    def __init__(self, zygote: Zygote, request: Request, indices: list[int], output: int) -> None:
-        self._zygote = zygote
+    def __init__(self, home: Home, request: Request, indices: list[int], output: int) -> None:
+        self._zygote = home.zygote
+        self._disk = home.disk
+        self._uid = home.uid
         self._request = request
         self._pending = deque(indices)
         self._output = output
@@ -89,6 +105,7 @@ class Attempt:
                 self._fork(theirs)
             ours.setblocking(False)
             self._push(ours, marshal.dumps((self._request.setup, self._request.candidate)))
+            self._disk.new_attempt()
             self._base_wall = time.monotonic()
             ended_itself = self._loop(ours, tick)
         self._finish(ended_itself=ended_itself)
@@ -148,7 +165,7 @@ class Attempt:
                     return False
             if time.monotonic() >= next_look:
                 tick()
-                if self._limit_hit():
+                if self._limit_hit() or self._accused(tick):
                     return False
                 if self._usage.ended:
                     return True
@@ -229,11 +246,33 @@ class Attempt:
             self._stop("timeout", f"more than {request.wall_s:g} s")
         elif usage.memory > request.memory:
             self._stop("memory", f"more than {request.memory >> 20} MiB of memory")
-        elif self._zygote.disk_full():
-            self._stop("failed", "more files or more on disk than allowed")
+        elif self._disk.full():
+            self.convict()
         else:
             return False
         return True
+
+    def convict(self) -> None:
+        """The test in hand has failed: the program held too much on the disk."""
+        self._stop("failed", "more files or more on disk than allowed")
+
+    def _accused(self, tick: Callable[[], None]) -> bool:
+        """True if the disk ran full and the program has to die so that it shows who filled it."""
+        if not self._disk.suspicious():
+            return False
+        start = time.monotonic()
+        self._signal_all(signal.SIGSTOP)  # it must not write on while others are looked at
+        self._outcome.accused = self._disk.investigate(tick)
+        if not self._outcome.accused:
+            self._signal_all(signal.SIGCONT)
+            self._base_wall += time.monotonic() - start
+        return self._outcome.accused
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, number)
+        if self._uid is not None:
+            zygote.kill_all_of(self._uid, number)
 
     def _stop(self, status: str, detail: str) -> None:
         """The test in hand (or the candidate, or the set-up) ends with this status."""

@@ -45,9 +45,8 @@ class Report:
 class Zygote:
     """The supervisor's handle on one zygote."""
 
-    def __init__(self, control: socket.socket, settings: zygote.Settings) -> None:
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._settings = settings
         self._oom_kills = watch.oom_kills()
         self.pid = 0
         self.base_memory = 0
@@ -87,14 +86,6 @@ class Zygote:
             out_of_memory = self._oom_kills > before
         return Report(status, number, cpu_s, peak, clean, out_of_memory)
 
-    def disk_full(self) -> bool:
-        """True if the work directory holds too much, where no file system limits it."""
-        limit = self._settings
-        if not limit.disk_bytes:
-            return False
-        used, entries = watch.disk_usage(limit.work, limit.disk_files)
-        return used > limit.disk_bytes or entries > limit.disk_files
-
     def close(self) -> None:
         """Hang up: the zygote ends what it runs, then itself."""
         self._control.close()
@@ -123,7 +114,6 @@ class Colony:
                 os._exit(1)
         theirs.close()
         self._nursery = ours
-        self._settings = settings
         self._started = 0
         self._zygotes: OrderedDict[tuple[str, ...], Zygote] = OrderedDict()
 
@@ -143,7 +133,7 @@ class Colony:
                 )
             except OSError as problem:
                 raise LostError("the nursery died") from problem
-        new = Zygote(ours, self._settings)
+        new = Zygote(ours)
         new.wait_until_ready(tick)
         self._zygotes[libraries] = new
         self._started += 1
@@ -163,6 +153,8 @@ class Colony:
 def _nurse(requests: socket.socket, settings: zygote.Settings) -> NoReturn:
     """The nursery's loop: fork a zygote per request, until the supervisor hangs up."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if settings.own_users:  # what mounted the private disk is for the supervisor alone
+        linux.set_capabilities(0)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(2, 1)

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from recode_supervisor import linux, seccomp, zygote
+from recode_supervisor import disk, linux, seccomp, zygote
 
 _SYSTEM = (
     "/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
@@ -34,6 +34,7 @@ def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
     settings = zygote.Settings(work=config["work"], other_processes=config.get("processes", 0))
     settings.disk_bytes = int(config.get("disk_bytes", 0))
     settings.disk_files = int(config.get("disk_files", 0))
+    settings.own_disk = bool(config.get("own_disk"))
     if config["tier"] == "none":
         settings.seccomp = False
         return settings, {"tier": "none"}
@@ -44,6 +45,8 @@ def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
         settings.uid = int(config["uid"])
     elif config.get("uid_required"):
         raise OSError(errno.EPERM, "the sandbox may not change the user id of programs")
+    if config.get("private_disk"):
+        _make_private_disk(settings, capabilities)
     if settings.uid is not None:
         _own_work(settings, capabilities)
     abi = linux.landlock_abi()
@@ -61,7 +64,22 @@ def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
     elif settings.uid is None and abi >= 6:
         settings.ruleset = _out_of_the_way(linux.landlock_ruleset(abi, None))
     settings.guard_signals = settings.uid is None and abi < 6
-    return settings, {"landlock": abi, "own_uid": settings.uid is not None}
+    facts = {"own_uid": settings.uid is not None, "own_disk": settings.own_disk}
+    return settings, {"landlock": abi, **facts}
+
+
+def _make_private_disk(settings: zygote.Settings, capabilities: int) -> None:
+    """Let the kernel limit what programs write, where it lets us mount; else it is watched."""
+    as_root = bool(capabilities >> linux.CAP_SYS_ADMIN & 1)
+    if settings.uid is not None and not as_root:
+        return  # a user namespace made without root's rights has no user ids for programs
+    if not disk.private(settings.work, settings.disk_bytes, settings.disk_files, as_root=as_root):
+        return
+    settings.own_disk = True
+    settings.disk_bytes = settings.disk_files = 0
+    settings.own_users = not as_root
+    if settings.own_users:  # the kernel counts its processes apart from the user's others
+        settings.other_processes = disk.OWN_TASKS
 
 
 def _own_work(settings: zygote.Settings, capabilities: int) -> None:

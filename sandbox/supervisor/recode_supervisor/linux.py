@@ -22,6 +22,7 @@ CAP_DAC_READ_SEARCH = 2
 CAP_KILL = 5
 CAP_SETGID = 6
 CAP_SETUID = 7
+CAP_SYS_ADMIN = 21
 
 # The same numbers on every architecture (calls younger than the unified table).
 _NR_LANDLOCK_CREATE = 444

@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from recode_supervisor import attempt, colony, confinement, linux, wipe, zygote
+from recode_supervisor import attempt, colony, confinement, disk, linux, wipe, zygote
 
 _BEAT_S = 5.0
 _SHUTDOWN_S = 10.0
@@ -84,6 +84,10 @@ class Supervisor:
         self._hung_up.register(0, 0)
         self._work_mode = wipe.mode_of(self._settings.work)
         self._clean = self._wipe()
+        settings = self._settings
+        self._disk = disk.Disk(
+            settings.work, settings.disk_bytes, settings.disk_files, own=settings.own_disk
+        )
 
     def hello(self, libraries: list[str]) -> dict[str, Any]:
         """What the evaluator wants to know before it sends anything."""
@@ -108,6 +112,7 @@ class Supervisor:
         if "ping" in message:
             return {"beat": 1, "recycle": ""}
         self._need_room()
+        self._disk.new_program()
         started = time.monotonic()
         self._last_beat = started
         request = attempt.Request(**message["program"])
@@ -122,12 +127,16 @@ class Supervisor:
             # A new one each time: offset, flags, mode and seals of the last one are the program's.
             printed = os.memfd_create("output")
             try:
-                outcome = attempt.Attempt(home, request, chosen, printed).run(self.tick)
-                output = (output + _last(printed, request.output))[-request.output :]
+                running = attempt.Attempt(home, request, chosen, printed)
+                outcome = running.run(self.tick)
+                self._clean = self._wipe() and outcome.clean
+                if self._convicts(outcome):
+                    running.convict()
+                if not outcome.accused or outcome.verdicts:
+                    output = (output + _last(printed, request.output))[-request.output :]
             finally:
                 os.close(printed)
             cpu_s += outcome.cpu_s
-            self._clean = self._wipe() and outcome.clean
             verdicts.update(outcome.verdicts)
             if outcome.hopeless:
                 last = verdicts[chosen[0]] if chosen else ("failed", "", None)
@@ -153,13 +162,20 @@ class Supervisor:
             "recycle": "" if self._clean else "a program left processes or files behind",
         }
 
-    def _home(self, libraries: tuple[str, ...]) -> colony.Zygote:
+    def _home(self, libraries: tuple[str, ...]) -> attempt.Home:
         """The zygote to fork from; what loading its libraries left behind is removed."""
         number = len(self._colony)
-        home = self._colony.zygote_for(libraries, self.tick)
+        found = self._colony.zygote_for(libraries, self.tick)
         if len(self._colony) != number:
             wipe.wipe(self._settings.work, self._work_mode, None)
-        return home
+        return attempt.Home(found, self._disk, self._settings.uid)
+
+    def _convicts(self, outcome: attempt.Outcome) -> bool:
+        """True if the program that was ended on suspicion held too much; else it runs again."""
+        try:
+            return outcome.accused and self._disk.convicts()
+        except OSError as problem:
+            raise attempt.SandboxBrokenError(problem.strerror) from problem
 
     def _wipe(self) -> bool:
         return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
@@ -186,7 +202,7 @@ class Supervisor:
         self._wipe()
         if self._remove_work:  # the evaluator may have been killed and cannot do it
             with contextlib.suppress(OSError):
-                os.chdir("/")
+                disk.unmount(self._settings.work)
                 os.rmdir(self._settings.work)
                 os.rmdir(os.path.dirname(self._settings.work))
 

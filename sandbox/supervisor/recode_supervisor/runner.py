@@ -35,8 +35,8 @@ _OPEN_FILES = 256
 OWN_MODULES = tuple(
     f"recode_supervisor{name}"
     for name in (
-        "", ".attempt", ".colony", ".confinement", ".linux", ".main", ".runner", ".seccomp",
-        ".warmup", ".watch", ".wipe", ".wire", ".zygote",
+        "", ".attempt", ".colony", ".confinement", ".disk", ".linux", ".main", ".runner",
+        ".seccomp", ".warmup", ".watch", ".wipe", ".wire", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference

@@ -20,7 +20,8 @@ class Usage:
 
     cpu_s: float = 0.0
     memory: int = 0
-    """Bytes of private memory beyond what every fork starts with."""
+    """Bytes of private memory beyond what every fork starts with, and of shared memory that is no
+    file's: what several processes touched counts for each of them."""
     ended: bool = False
     """The first process is dead, whatever its descendants do."""
     queued_s: float = 0.0
@@ -70,6 +71,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def _shared_memory(pid: int) -> int:
+    """Bytes of shared anonymous memory that a process has touched (and of a tmpfs it mapped)."""
+    _, _, rest = _read(f"/proc/{pid}/status").partition(b"\nRssShmem:")
+    words = rest.split(None, 1)
+    return int(words[0]) << 10 if words else 0
+
+
 def look(zygote: int, pid: int, base_memory: int) -> Usage:
     """Look at everything below the zygote: the program `pid` and whatever it started."""
     usage = Usage()
@@ -85,7 +93,7 @@ def look(zygote: int, pid: int, base_memory: int) -> Usage:
         statm = _read(f"/proc/{process}/statm").split()
         if len(statm) >= 3:
             private = (int(statm[1]) - int(statm[2])) * _PAGE
-            usage.memory += max(0, private - base_memory)
+            usage.memory += max(0, private - base_memory) + _shared_memory(process)
     usage.cpu_s = max(usage.cpu_s, cpu_time(pid))
     waited = _read(f"/proc/{pid}/schedstat").split()
     if len(waited) >= 2:

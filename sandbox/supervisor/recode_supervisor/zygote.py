@@ -45,6 +45,10 @@ class Settings:
     disk_bytes: int = 0
     """What the work directory may hold; 0 where its file system is limited anyway."""
     disk_files: int = 0
+    own_disk: bool = False
+    """The work directory's file system is used by nobody else."""
+    own_users: bool = False
+    """In a user namespace made for the private disk, and with its capabilities."""
     work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
 
 
@@ -148,13 +152,13 @@ def _end(pid: int, settings: Settings) -> bytes:
     return REPORT.pack(code if code >= 0 else -1, -code if code < 0 else 0, cpu_s, peak, clean)
 
 
-def kill_all_of(uid: int) -> None:
-    """Kill every process of a slot's user id (one system call, so no fork can slip through)."""
+def kill_all_of(uid: int, number: int = signal.SIGKILL) -> None:
+    """Signal every process of a slot's user id (one system call, so no fork can slip through)."""
     helper = os.fork()
     if helper == 0:
         with contextlib.suppress(BaseException):
             os.setresuid(uid, uid, uid)
-            os.kill(-1, signal.SIGKILL)
+            os.kill(-1, number)
         os._exit(0)
     os.waitpid(helper, WALL)
 

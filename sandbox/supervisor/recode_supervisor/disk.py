@@ -1,0 +1,211 @@
+# No pathlib in here, it would cost start-up time.
+# ruff: noqa: PTH120
+"""The disk below the work directory: a private one where possible, and what programs hold there.
+
+A file may be deleted and still be open, mapped, or on its way through a socket: then no folder
+names it, and no list of descriptors finds it for certain. Only the file system knows. On a private
+one its counters are the program's own. On a shared one they only raise a suspicion: whether the
+space is the program's shows when the program is killed, since then it comes free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recode_supervisor import linux, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
+_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 1 << 14, 1 << 18
+_MNT_DETACH = 2
+OWN_TASKS = 12
+"""Supervisor, nursery, zygotes and a helper: what a user namespace of our own counts at most."""
+_LOCK_S = 5.0
+_SETTLE_S = 1.0
+"""How long a file system may take to count as free what is free."""
+_STRIKES = 2
+_MOST_ACQUITTALS = 4
+
+
+def private(work: str, size: int, files: int, *, as_root: bool) -> bool:
+    """Mount a limited tmpfs on `work`, seen by this process and its descendants alone.
+
+    As root that takes nothing else; without its rights, a user namespace, in which this process
+    then has all capabilities. Returns False where the machine does not allow it. Tried in a fork
+    first: what half succeeds there leaves nothing behind here.
+    """
+    probe = os.fork()
+    if probe == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            _mount(work, size, files, as_root=as_root)
+            status = 0
+        os._exit(status)
+    if os.waitpid(probe, 0)[1]:
+        return False
+    _mount(work, size, files, as_root=as_root)
+    return True
+
+
+def unmount(work: str) -> None:
+    """Take the private tmpfs away, if there is one."""
+    os.chdir("/")
+    linux.LIBC.umount2(os.fsencode(work), ctypes.c_int(_MNT_DETACH))
+
+
+def _mount(work: str, size: int, files: int, *, as_root: bool) -> None:
+    user, group, mode = os.getuid(), os.getgid(), os.stat(work).st_mode & 0o7777  # noqa: PTH116
+    _checked(linux.LIBC.unshare(_CLONE_NEWNS | (0 if as_root else _CLONE_NEWUSER)))
+    if not as_root:
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else these files are root's; no program runs yet
+        _write("setgroups", "deny")
+        _write("gid_map", f"{group} {group} 1")
+        _write("uid_map", f"{user} {user} 1")
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    mount = linux.LIBC.mount
+    _checked(mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None))
+    options = f"size={size},nr_inodes={files},mode={mode:o},uid={user},gid={group}".encode()
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV)
+    _checked(mount(b"tmpfs", os.fsencode(work), b"tmpfs", flags, options))
+    os.chdir(work)
+
+
+def _write(name: str, text: str) -> None:
+    handle = os.open(f"/proc/self/{name}", os.O_WRONLY)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)
+
+
+def _checked(result: int) -> None:
+    if result:
+        raise OSError(ctypes.get_errno(), "the private disk was refused")
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a file system holds."""
+
+    used: int
+    files: int
+
+
+def level(path: str) -> Level:
+    """Read the counters of the file system below `path`; deleted files that are open count."""
+    found = os.statvfs(path)
+    return Level((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
+
+
+class Disk:
+    """Watches what the programs of one worker hold, within a limit of bytes and of files.
+
+    `own` says that the file system is the worker's alone. Limits of 0 switch the watch off.
+    """
+
+    def __init__(self, work: str, most_bytes: int, most_files: int, *, own: bool) -> None:
+        self._work = work
+        self._limit = Level(most_bytes, most_files)
+        self._own = own
+        self._empty = level(work)
+        self._factor = 1
+        self._strikes = self._acquittals = 0
+        self._lock = -1
+
+    def new_program(self) -> None:
+        """Another program: what was suspected of the last one is forgotten."""
+        self._factor = 1
+        self._strikes = self._acquittals = 0
+
+    def new_attempt(self) -> None:
+        """The work directory is empty now."""
+        if self._limit.used and not self._own:
+            self._empty = level(self._work)
+
+    def full(self) -> bool:
+        """True if the program certainly holds more than allowed."""
+        limit = self._limit
+        if not limit.used:
+            return False
+        if self._own:
+            return self._grown(1)
+        used, entries = watch.disk_usage(self._work, limit.files)
+        return used > limit.used or entries > limit.files
+
+    def suspicious(self) -> bool:
+        """True if more than allowed has gone from a disk on which others write as well."""
+        return bool(self._limit.used) and not self._own and self._grown(self._factor)
+
+    def _grown(self, factor: int) -> bool:
+        now, limit = level(self._work), self._limit
+        # What others delete must not hide what is written.
+        self._empty = Level(min(now.used, self._empty.used), min(now.files, self._empty.files))
+        return (
+            now.used - self._empty.used > limit.used * factor
+            or now.files - self._empty.files > limit.files * factor
+        )
+
+    def investigate(self, tick: Callable[[], None]) -> bool:
+        """Look again while no other worker's space comes free; return whether it is suspicious yet.
+
+        If so, the program must be killed and its directory emptied, and then `convicts` called.
+        """
+        # Taken on the folder for temporary files, which all evaluators share and no program opens.
+        self._lock = os.open(os.path.dirname(os.path.dirname(self._work)), os.O_RDONLY)
+        deadline = time.monotonic() + _LOCK_S
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as problem:
+                if problem.errno not in {errno.EAGAIN, errno.EACCES}:
+                    break
+            tick()
+            time.sleep(0.01)
+        self._before = level(self._work)
+        if self.suspicious():
+            return True
+        self._release()
+        return False
+
+    def convicts(self) -> bool:
+        """After killing and emptying: True if the space was the program's, twice in two runs.
+
+        Twice, because on a shared disk other space may come free in the very same moment. An
+        acquitted program is allowed to see twice as much go before it is suspected again.
+
+        Raises:
+            OSError: others fill the disk so fast that nothing can be said about the program.
+        """
+        deadline = time.monotonic() + _SETTLE_S
+        while not (held := self._came_free()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._release()
+        if held:
+            self._strikes += 1
+        else:
+            self._factor *= 2
+            self._acquittals += 1
+            if self._acquittals > _MOST_ACQUITTALS:
+                raise OSError(errno.ENOSPC, "others fill the disk of the work directory")
+        return self._strikes >= _STRIKES
+
+    def _came_free(self) -> bool:
+        now, limit = level(self._work), self._limit
+        return (
+            self._before.used - now.used > limit.used
+            or self._before.files - now.files > limit.files
+        )
+
+    def _release(self) -> None:
+        os.close(self._lock)
+        self._lock = -1
