@@ -140,10 +140,10 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         if counts[key]:
             warn(f"{counts[key]} {text}.")
     where = f" in the sandbox {sandbox['tier']}" if sandbox else ""
-    console.print(f"{name}: judged{where}; {printable(result['folder'])}", soft_wrap=True)
-
     if sandbox and sandbox["tier"] == NO_EXECUTION:
         where = " by similarity alone, nothing was executed"
+    console.print(f"{name}: judged{where}; {printable(result['folder'])}", soft_wrap=True)
+
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     """Return `62.5 [55.1, 69.9]` in percent, or a dash where there is no value."""
@@ -158,11 +158,11 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
 
 
 def _label(name: str) -> str:
-    return _LABELS.get(name, name.replace("upass", "UPass"))
-
     group, separator, k = name.partition("_pass@")
     if separator:
         return f"pass@{k} ({group})"
+    return _LABELS.get(name, name.replace("upass", "UPass"))
+
 
 def _tokens(result: dict[str, Any]) -> str:
     tokens = result["usage"]["completion_tokens"]
