@@ -348,6 +348,7 @@ class Run:
                 "source": self.data.source,
                 "data_hash": self.data.content_hash,
                 "bad_rows": [str(row) for row in self.data.bad_rows],
+                "skipped": [str(row) for row in self.data.skipped],
             },
             "prompt": {
                 "name": self.prompt.name,

@@ -132,6 +132,8 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         warn(f"{counts['faulty_problems']} problems are faulty and do not count ({reason}).")
     if bad_rows := len(result["task"]["bad_rows"]):
         warn(f"{bad_rows} malformed rows were left out.")
+    if skipped := len(result["task"].get("skipped", ())):
+        warn(f"{skipped} rows cannot run on this machine and were left out.")
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),

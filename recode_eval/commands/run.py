@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
-from recode_eval.errors import ExitCode, UsageError
+from recode_eval.errors import ExitCode, InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -102,6 +102,7 @@ def load_tasks(
     arguments: argparse.Namespace, note: Callable[[str], None]
 ) -> list[tuple[Task, TaskData]]:
     """Load all tasks before anything expensive starts; says which rows were left out."""
+    from recode_eval.tasks.base import Preparing
     from recode_eval.tasks.registry import create_task
 
     sources = options.data_sources(arguments.data, arguments.tasks)
@@ -111,6 +112,12 @@ def load_tasks(
         data = task.load(sources.get(name), skip_bad_rows=arguments.skip_bad_rows)
         for row in data.bad_rows:
             note(f"left out: {row}")
+        if isinstance(task, Preparing):
+            data = task.prepare(data, note)
+            for row in data.skipped:
+                note(f"skipped, cannot run here: {row}")
+            if not data.problems:
+                raise InfrastructureError(f"No problem of {name} can run here: {data.skipped[0]}")
         loaded.append((task, data))
     return loaded
 

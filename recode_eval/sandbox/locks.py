@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import UsageError
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.buildlog import cache_dir, last_line, temporary_dir
 from recode_eval.sandbox.interpreters import find_uv
-from recode_eval.sandbox.requirements import RELEASE_PYTHON, release_name
+from recode_eval.sandbox.requirements import RELEASE_PYTHON, has_environment, release_name
 from recode_eval.sandbox.wheelhouse import uv_environment
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TIMEOUT_S = 300
+_REMEMBERED_S = 7 * 24 * 3600.0
 _RELEASE = re.compile(r"(?P<library>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.+!]*)")
 # One line of requirements, not an option of uv, nor a file or an address.
 _REQUIREMENT = re.compile(
@@ -71,6 +73,25 @@ def lock_release(
     return path
 
 
+def ensure_release(
+    release: str, requirements: Sequence[str], *, name: str, exclude_newer: str | None = None
+) -> None:
+    """Resolve an environment into the cache unless it is known; see `lock_release` for errors.
+
+    That there are no wheels is remembered for a week: wheels of old releases rarely appear.
+    """
+    if has_environment(name):
+        return
+    verdict = cache_dir("envs") / f"{name}.unavailable"
+    if verdict.is_file() and time.time() - verdict.stat().st_mtime < _REMEMBERED_S:
+        raise NoSuchReleaseError(verdict.read_text(encoding="utf-8"))
+    try:
+        lock_release(release, requirements, name=name, exclude_newer=exclude_newer)
+    except NoSuchReleaseError as error:
+        verdict.write_text(str(error), encoding="utf-8")
+        raise
+
+
 def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
     uv = find_uv()
     if uv is None:
@@ -96,6 +117,7 @@ def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
     if done.returncode == 0:
         return done.stdout
     words = " ".join(line.strip(" │╰─▶\u00d7") for line in done.stderr.splitlines()).strip()
+    words = words.partition(" hint:")[0]
     if _UNSATISFIABLE.search(done.stderr):
         raise NoSuchReleaseError(
             f"{' '.join(requirements)}: no wheels fit together for Python "

@@ -153,8 +153,8 @@ def get_environment(name: str) -> Environment:
 
 
 def _is_main(pin: Pin, name: str) -> bool:
-    """Whether this pin is the release that the environment is named for."""
-    return name.startswith(release_name(pin.name, pin.version))
+    """Whether this pin is the release that the environment is named for: `jinja2-2.11-...`."""
+    return re.match(rf"{re.escape(release_name(pin.name, ''))}[0-9]", name) is not None
 
 
 def _release_folders() -> Iterator[Path]:

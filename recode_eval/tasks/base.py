@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from recode_eval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.sandbox.base import Program
@@ -67,6 +67,8 @@ class TaskData:
     content_hash: str
     """SHA-256 over the rows' content; the same rows give the same hash from any source."""
     bad_rows: tuple[BadRow, ...] = ()
+    skipped: tuple[BadRow, ...] = ()
+    """Rows that are sound, but cannot run here; `where` is the problem's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,18 @@ class Grouped(Protocol):
         """Return name (of a metric) -> what the names of its tests begin with.
 
         A group that the problem has no tests of is left out.
+        """
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A task that must find out what it can run before it runs anything."""
+
+    def prepare(self, task_data: TaskData, note: Callable[[str], None]) -> TaskData:
+        """Return the data with rows that cannot run here moved to `skipped`.
+
+        Tells `note` what takes time. Raises `InfrastructureError` where trying again may help.
         """
         ...
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 BUILTIN_KINDS = {
     "arena": "recode_eval.tasks.arena:ArenaTask",
+    "gitchameleon": "recode_eval.tasks.gitchameleon:GitChameleonTask",
     "migration": "recode_eval.tasks.migration:MigrationTask",
     "humaneval": "recode_eval.tasks.humaneval:HumanEvalTask",
     "humaneval-plus": "recode_eval.tasks.humaneval_plus:HumanEvalPlusTask",

@@ -1,0 +1,273 @@
+"""GitChameleon: what rows it takes, how hidden tests run, and the ground truths of real rows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from recode_eval.errors import DataError
+from recode_eval.sandbox import Limits, open_fleet, open_sandbox
+from recode_eval.sandbox.base import Program, SandboxBuildError
+from recode_eval.sandbox.locks import NoSuchReleaseError
+from recode_eval.tasks import gitchameleon
+from recode_eval.tasks.base import Preparing
+from recode_eval.tasks.gitchameleon import GitChameleonTask, parse_row
+from recode_eval.tasks.registry import create_task
+from recode_eval.tasks.rows import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from recode_eval.sandbox.base import Execution
+    from recode_eval.tasks.base import TaskData
+
+HIDDEN = """
+import pytest
+from unittest.mock import patch
+from sample_7 import twice, helper
+
+class TestTwice:
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_it(self, number):
+        assert twice(number) == 2 * number
+
+    def test_the_answer_sees_what_is_patched(self):
+        with patch("sample_7.helper", lambda number: 0):
+            assert twice(5) == 0
+        assert twice(5) == 10
+"""
+ANSWER = "def helper(n):\n    return n\n\ndef twice(n):\n    return helper(n) + helper(n)\n"
+
+
+def chameleon_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "example_id": "7",
+        "python_version": "3.10",
+        "library": "sympy",
+        "version": "1.11",
+        "additional_dependencies": "mpmath==1.2.1",
+        "extra_dependencies": None,
+        "problem": "Double a number.",
+        "starting_code": "def twice(n):\n",
+        "solution": "    return 2 * n\n",
+        "test": "assert twice(2) == 4",
+        "type_of_change": "name change",
+        "name_of_class_or_func": "twice",
+        "functional": 1,
+        "docs": [],
+    }
+    return {key: value for key, value in {**row, **changes}.items() if value is not ...}
+
+
+def load(
+    folder: Path, *rows: dict[str, Any], hidden: dict[str, str] | None = None, skip: bool = False
+) -> TaskData:
+    file = folder / "rows.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    if hidden is not None:
+        lines = (json.dumps({"example_id": k, "hidden_test": v}) for k, v in hidden.items())
+        (folder / "rows.hidden_tests.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return create_task("gitchameleon").load(str(file), skip_bad_rows=skip)
+
+
+def programs(data: TaskData, code: str) -> Program:
+    return create_task("gitchameleon").programs(data.problems[0], code)["tests"]
+
+
+def test_a_row_names_its_environment_and_what_comes_with_it(tmp_path: Path) -> None:
+    row = load(tmp_path, chameleon_row()).problems[0].payload
+    assert row.companions == ("mpmath==1.2.1", "pytest<8", "setuptools<70")
+    assert row.environment.startswith("sympy-1.11-")
+    other = load(tmp_path, chameleon_row(additional_dependencies="")).problems[0].payload
+    assert other.environment != row.environment
+
+
+def test_pytest_itself_is_not_pinned_twice(tmp_path: Path) -> None:
+    changes = {"library": "pytest", "version": "7.0.0", "additional_dependencies": "setuptools==60"}
+    row = load(tmp_path, chameleon_row(**changes)).problems[0].payload
+    assert row.companions == ("setuptools==60",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"library": "../x"}, "library has an odd value"),
+        ({"library": "--index-url"}, "library has an odd value"),
+        ({"version": "latest"}, "version has an odd value"),
+        ({"example_id": "../7"}, "example_id has an odd value"),
+        ({"python_version": "2.7"}, "python_version has an odd value"),
+        ({"test": ...}, "test is missing"),
+        ({"test": "assert ("}, "test is not Python"),
+        ({"solution": "return ("}, "starting_code with solution is not Python"),
+        ({"problem": 3}, "problem is of type int"),
+    ],
+)
+def test_a_row_that_breaks_the_schema_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RowError, match=message):
+        parse_row(chameleon_row(**changes))
+
+
+def test_bad_rows_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2 of rows\.jsonl: the id 7 occurs twice"):
+        load(tmp_path, chameleon_row(), chameleon_row())
+
+
+def test_the_reference_is_the_starting_code_with_the_solution(tmp_path: Path) -> None:
+    [problem] = load(tmp_path, chameleon_row()).problems
+    assert problem.answers["reference"] == "def twice(n):\n    return 2 * n\n"
+    assert problem.entry_point == "twice"
+
+
+def test_both_layouts_of_hidden_tests_are_found(tmp_path: Path) -> None:
+    visible = programs(load(tmp_path, chameleon_row()), ANSWER)
+    assert visible.tests[0].code == "assert twice(2) == 4"
+    (tmp_path / "hidden_tests").mkdir()
+    (tmp_path / "hidden_tests" / "test_sample_7.py").write_text(HIDDEN, encoding="utf-8")
+    assert "TestTwice" in programs(load(tmp_path, chameleon_row()), ANSWER).tests[0].code
+    (tmp_path / "hidden_tests" / "test_sample_7.py").unlink()
+    data = load(tmp_path, chameleon_row(), hidden={"7": HIDDEN})
+    assert "TestTwice" in programs(data, ANSWER).tests[0].code
+
+
+class TestPreparing:
+    @pytest.fixture
+    def task(self) -> GitChameleonTask:
+        task = create_task("gitchameleon")
+        assert isinstance(task, GitChameleonTask)
+        assert isinstance(task, Preparing)
+        return task
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sequence[str]]]:
+        asked: list[tuple[str, Sequence[str]]] = []
+
+        def resolve(release: str, requirements: Sequence[str], **_: object) -> None:
+            asked.append((release, requirements))
+            if release.startswith("torch"):
+                raise NoSuchReleaseError("torch==1.9.0: no wheels fit together")
+            if release.startswith("numpy"):
+                raise SandboxBuildError("the index cannot be reached")
+
+        monkeypatch.setattr(gitchameleon, "ensure_release", resolve)
+        monkeypatch.setattr(gitchameleon, "has_environment", lambda _: False)
+        return asked
+
+    def test_rows_without_wheels_are_set_aside_with_the_reason(
+        self, tmp_path: Path, task: GitChameleonTask, asked: list[tuple[str, Sequence[str]]]
+    ) -> None:
+        rows = [
+            chameleon_row(),
+            chameleon_row(example_id="8", library="torch", version="1.9.0"),
+            chameleon_row(example_id="9"),
+        ]
+        notes: list[str] = []
+        data = task.prepare(load(tmp_path, *rows), notes.append)
+        assert [problem.id for problem in data.problems] == ["7", "9"]
+        assert [str(row) for row in data.skipped] == ["8: torch==1.9.0: no wheels fit together"]
+        assert notes == ["resolving 2 environments for Python 3.11, this once"]
+        assert len(asked) == 2  # one environment is resolved once
+
+    def test_an_index_out_of_reach_is_no_reason_to_skip(
+        self, tmp_path: Path, task: GitChameleonTask, asked: list[tuple[str, Sequence[str]]]
+    ) -> None:
+        """Else a run without a network would claim that nothing of the benchmark can be run."""
+        data = load(tmp_path, chameleon_row(library="numpy", version="1.25.0"))
+        with pytest.raises(SandboxBuildError, match="cannot be reached"):
+            task.prepare(data, lambda _: None)
+        assert asked
+
+
+@pytest.mark.slow
+class TestHiddenTests:
+    """With the tests' own pytest: the environment `arena` has one."""
+
+    @pytest.fixture
+    def run(self) -> Any:
+        with open_sandbox("landlock", environment="arena", workers=1) as sandbox:
+
+            def run(program: Program) -> Execution:
+                tests = program.tests
+                return sandbox.submit(Program("", program.candidate, tests), Limits()).result()
+
+            yield run
+
+    def test_they_judge_the_answer(self, tmp_path: Path, run: Any) -> None:
+        data = load(tmp_path, chameleon_row(), hidden={"7": HIDDEN})
+        assert run(programs(data, ANSWER)).passed
+        wrong = run(programs(data, ANSWER.replace("+ helper(n)", "")))
+        assert not wrong.passed
+        assert "failed: " in wrong.verdicts[0].detail
+
+    @pytest.mark.parametrize(
+        "hidden",
+        [
+            "import no_such_module",
+            "x = 1",
+            "def test_a(:",
+            "import pytest\npytest.skip('all', allow_module_level=True)",
+        ],
+    )
+    def test_tests_that_do_not_run_are_no_pass(self, tmp_path: Path, run: Any, hidden: str) -> None:
+        data = load(tmp_path, chameleon_row(), hidden={"7": hidden})
+        assert not run(programs(data, ANSWER)).passed
+
+    def test_an_answer_that_exits_does_not_pass(self, tmp_path: Path, run: Any) -> None:
+        code = f"{ANSWER}\nimport pytest\npytest.main = lambda *a, **k: 0\n"
+        data = load(tmp_path, chameleon_row(), hidden={"7": HIDDEN})
+        assert not run(programs(data, code)).passed
+
+
+QUICK = {"networkx", "jinja2", "tqdm"}
+
+
+def ground_truths(shared_data: Path, libraries: set[str] | None) -> dict[str, str]:
+    """Run the ground truths that the list calls installable; return what did not pass, and why."""
+    folder = shared_data / "gitchameleon"
+    lists = json.loads((folder / "dev.cpython311.json").read_text(encoding="utf-8"))
+    answers = {
+        row["example_id"]: row["answer"]
+        for row in map(json.loads, (folder / "dev.ground_truth.jsonl").open(encoding="utf-8"))
+    }
+    task = create_task("gitchameleon")
+    assert isinstance(task, GitChameleonTask)
+    data = task.load(str(folder / "dev.jsonl"))
+    assert len(data.problems) == 164
+    assert all(problem.payload.hidden_test for problem in data.problems)
+    data = task.prepare(data, print)
+    assert not [row for row in data.skipped if lists[row.where] == "wheels"]
+    with open_fleet("landlock") as sandbox:
+        running = {
+            problem.id: sandbox.submit(
+                task.programs(problem, answers[problem.id])["tests"], Limits()
+            )
+            for problem in data.problems
+            if libraries is None or problem.payload.library in libraries
+        }
+        failed = {}
+        for key, future in running.items():
+            execution = future.result()
+            if not execution.passed:
+                failed[key] = execution.verdicts[0].detail if execution.verdicts else "set-up"
+    assert running
+    return failed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ground_truths_of_some_real_rows_pass(shared_data: Path) -> None:
+    assert ground_truths(shared_data, QUICK) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.timeout(3600)
+def test_ground_truths_of_all_real_rows_pass(shared_data: Path) -> None:
+    failed = ground_truths(shared_data, None)
+    assert set(failed) <= {
+        "94",  # needs the WordNet corpus, which its test downloads
+        "95",
+        "259",  # binds a network port
+    }
