@@ -136,9 +136,10 @@ def completed(function: FunctionRow, code: str) -> str:
     tree = parse(code)
     if tree is not None and function.entry_point in defined_names(tree):
         return code
-    variants = [code, f"    {code}"]
-    if tree is not None and _returns(tree):
-        variants.append(textwrap.indent(code, "    "))
+    if tree is None:
+        variants = [code, f"    {code}"]
+    else:
+        variants = [textwrap.indent(code, "    ")] if _returns(tree) else []
     for body in variants:
         if continues(function.prompt, body, function.entry_point):
             return function.prompt + body
