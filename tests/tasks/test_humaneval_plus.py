@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, ExitCode
-from recode_eval.sandbox.base import Execution
+from recode_eval.sandbox.base import Execution, Limits
 from recode_eval.tasks.base import Grouped, Problem
 from recode_eval.tasks.humaneval_judge import agrees, examine
 from recode_eval.tasks.humaneval_plus import HumanEvalPlusTask, parse_row
@@ -203,6 +203,21 @@ def test_large_problems_keep_a_bounded_number_of_tests(tmp_path: Path) -> None:
     (program,) = create_task("humaneval-plus").programs(one, WHOLE).values()
     assert len(program.tests) == 2 + 8
     assert run(program).passed
+
+
+def test_one_slow_input_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    one = problem(tmp_path, plus_input=[[[n], 1] for n in range(80)])
+    (program,) = (
+        create_task("humaneval-plus")
+        .programs(one, f"    while values == [15]: pass\n{BODY}")
+        .values()
+    )
+    with landlocked() as sandbox:
+        execution = sandbox.submit(program, Limits(cpu_s=1)).result()
+    assert {v.name: str(v.status) for v in execution.verdicts if v.status != "passed"} == {
+        "plus 10-19": "timeout"
+    }
+    assert len(execution.verdicts) == 10
 
 
 ZERO_PROMPT = '''def find_zero(xs: list):
