@@ -99,13 +99,13 @@ class Attempt:
 
     def run(self, tick: Callable[[], None]) -> Outcome:
         """Run to the end; `tick` is called now and then (heartbeat, end of the evaluator)."""
+        self._disk.new_attempt()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
                 self._fork(theirs)
             ours.setblocking(False)
             self._push(ours, marshal.dumps((self._request.setup, self._request.candidate)))
-            self._disk.new_attempt()
             self._base_wall = time.monotonic()
             ended_itself = self._loop(ours, tick)
         self._finish(ended_itself=ended_itself)

@@ -30,10 +30,11 @@ _MNT_DETACH = 2
 OWN_TASKS = 12
 """Supervisor, nursery, zygotes and a helper: what a user namespace of our own counts at most."""
 _LOCK_S = 5.0
-_SETTLE_S = 1.0
+_SETTLE_S = 0.5
 """How long a file system may take to count as free what is free."""
+_COMMIT_S = 20.0
 _STRIKES = 2
-_MOST_ACQUITTALS = 4
+_MOST_ACQUITTALS = 6
 
 
 def private(work: str, size: int, files: int, *, as_root: bool) -> bool:
@@ -99,6 +100,14 @@ class Level:
     used: int
     files: int
 
+    def __sub__(self, other: Level) -> Level:
+        """How much more there is, of both."""
+        return Level(self.used - other.used, self.files - other.files)
+
+
+def _more(level: Level, limit: Level) -> bool:
+    return level.used > limit.used or level.files > limit.files
+
 
 def level(path: str) -> Level:
     """Read the counters of the file system below `path`; deleted files that are open count."""
@@ -117,13 +126,14 @@ class Disk:
         self._limit = Level(most_bytes, most_files)
         self._own = own
         self._empty = level(work)
-        self._factor = 1
+        self._allowed = self._limit
         self._strikes = self._acquittals = 0
         self._lock = -1
+        self._before = self._suspected = self._empty
 
     def new_program(self) -> None:
         """Another program: what was suspected of the last one is forgotten."""
-        self._factor = 1
+        self._allowed = self._limit
         self._strikes = self._acquittals = 0
 
     def new_attempt(self) -> None:
@@ -137,75 +147,98 @@ class Disk:
         if not limit.used:
             return False
         if self._own:
-            return self._grown(1)
+            return _more(self._growth(), limit)
         used, entries = watch.disk_usage(self._work, limit.files)
         return used > limit.used or entries > limit.files
 
     def suspicious(self) -> bool:
         """True if more than allowed has gone from a disk on which others write as well."""
-        return bool(self._limit.used) and not self._own and self._grown(self._factor)
+        return bool(self._limit.used) and not self._own and _more(self._growth(), self._allowed)
 
-    def _grown(self, factor: int) -> bool:
-        now, limit = level(self._work), self._limit
+    def _growth(self) -> Level:
+        now = level(self._work)
         # What others delete must not hide what is written.
         self._empty = Level(min(now.used, self._empty.used), min(now.files, self._empty.files))
-        return (
-            now.used - self._empty.used > limit.used * factor
-            or now.files - self._empty.files > limit.files * factor
-        )
+        return now - self._empty
 
     def investigate(self, tick: Callable[[], None]) -> bool:
         """Look again while no other worker's space comes free; return whether it is suspicious yet.
 
         If so, the program must be killed and its directory emptied, and then `convicts` called.
         """
-        # Taken on the folder for temporary files, which all evaluators share and no program opens.
-        self._lock = os.open(os.path.dirname(os.path.dirname(self._work)), os.O_RDONLY)
-        deadline = time.monotonic() + _LOCK_S
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as problem:
-                if problem.errno not in {errno.EAGAIN, errno.EACCES}:
-                    break
-            tick()
-            time.sleep(0.01)
+        self._take_turn(tick)
         self._before = level(self._work)
-        if self.suspicious():
+        self._suspected = self._growth()
+        if _more(self._suspected, self._allowed):
             return True
         self._release()
         return False
 
-    def convicts(self) -> bool:
+    def _take_turn(self, tick: Callable[[], None]) -> None:
+        """Wait until no other worker investigates; after a while go on without: two runs decide."""
+        # A lock on the folder for temporary files, which evaluators share and no program can open.
+        with contextlib.suppress(OSError):
+            self._lock = os.open(os.path.dirname(os.path.dirname(self._work)), os.O_RDONLY)
+            deadline = time.monotonic() + _LOCK_S
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                tick()
+                time.sleep(0.01)
+
+    def convicts(self, tick: Callable[[], None]) -> bool:
         """After killing and emptying: True if the space was the program's, twice in two runs.
 
-        Twice, because on a shared disk other space may come free in the very same moment. An
-        acquitted program is allowed to see twice as much go before it is suspected again.
+        Twice, because on a shared disk other space may come free in the very same moment. After an
+        acquittal, more may go before there is suspicion again: twice what others have taken.
 
         Raises:
             OSError: others fill the disk so fast that nothing can be said about the program.
         """
-        deadline = time.monotonic() + _SETTLE_S
-        while not (held := self._came_free()) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        held = self._came_free(_SETTLE_S, tick)
+        if not _more(held, self._limit):
+            self._commit(tick)
+            held = self._came_free(0.0, tick)
         self._release()
-        if held:
+        if _more(held, self._limit):
             self._strikes += 1
-        else:
-            self._factor *= 2
-            self._acquittals += 1
-            if self._acquittals > _MOST_ACQUITTALS:
-                raise OSError(errno.ENOSPC, "others fill the disk of the work directory")
-        return self._strikes >= _STRIKES
-
-    def _came_free(self) -> bool:
-        now, limit = level(self._work), self._limit
-        return (
-            self._before.used - now.used > limit.used
-            or self._before.files - now.files > limit.files
+            return self._strikes >= _STRIKES
+        self._acquittals += 1
+        if self._acquittals > _MOST_ACQUITTALS:
+            raise OSError(errno.ENOSPC, "others fill the disk of the work directory")
+        others, limit = self._suspected - held, self._limit
+        self._allowed = Level(
+            limit.used + 2 * max(0, others.used), limit.files + 2 * max(0, others.files)
         )
+        return False
+
+    def _came_free(self, seconds: float, tick: Callable[[], None]) -> Level:
+        """How much came free since the suspicion; waits until it is enough, or for so long."""
+        deadline = time.monotonic() + seconds
+        while not _more(held := self._before - level(self._work), self._limit):
+            if time.monotonic() >= deadline:
+                break
+            tick()
+            time.sleep(0.01)
+        return held
+
+    def _commit(self, tick: Callable[[], None]) -> None:
+        """Have the file system write down what it knows: Btrfs counts nothing as free before.
+
+        In a fork, since a slow disk with much to write can take minutes.
+        """
+        helper = os.fork()
+        if helper == 0:
+            with contextlib.suppress(BaseException):
+                linux.LIBC.syncfs(os.open(self._work, os.O_RDONLY))
+            os._exit(0)
+        deadline = time.monotonic() + _COMMIT_S
+        while not os.waitpid(helper, os.WNOHANG)[0] and time.monotonic() < deadline:
+            tick()
+            time.sleep(0.01)
 
     def _release(self) -> None:
-        os.close(self._lock)
-        self._lock = -1
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1

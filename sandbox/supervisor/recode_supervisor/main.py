@@ -173,7 +173,7 @@ class Supervisor:
     def _convicts(self, outcome: attempt.Outcome) -> bool:
         """True if the program that was ended on suspicion held too much; else it runs again."""
         try:
-            return outcome.accused and self._disk.convicts()
+            return outcome.accused and self._disk.convicts(self.tick)
         except OSError as problem:
             raise attempt.SandboxBrokenError(problem.strerror) from problem
 
