@@ -1,8 +1,8 @@
 """Proving a task's problems by execution, without a model.
 
 A problem is sound if its reference passes with the update in force and fails without it, if its
-stale solution (where it has one) fails with it, and if whatever else must pass does: the update's
-own tests, or the old code with the old release.
+stale solution (where it has one) fails with it, and if whatever else must pass or fail does: the
+update's own tests, or the old code with the old release; the reference with one of several updates.
 """
 
 from __future__ import annotations
@@ -50,6 +50,15 @@ class OwnPrograms(Protocol):
 
 
 @runtime_checkable
+class FailingPrograms(Protocol):
+    """A task whose rows hold more that must fail than the stale solution."""
+
+    def failing_programs(self, problem: Problem) -> Iterable[tuple[str, Program]]:
+        """Yield what must fail, with a name for people."""
+        ...
+
+
+@runtime_checkable
 class OwnChecks(Protocol):
     """A task whose rows can be wrong in ways that no execution shows."""
 
@@ -73,6 +82,9 @@ def expectations(task: Task, problem: Problem) -> Iterator[Expectation]:
     if isinstance(task, OwnPrograms):
         for name, program in task.own_programs(problem):
             yield Expectation(name, program, passes=True)
+    if isinstance(task, FailingPrograms):
+        for name, program in task.failing_programs(problem):
+            yield Expectation(name, program, passes=False)
 
 
 def validate(

@@ -1,55 +1,30 @@
 """Task kind `arena`: problems over API updates, in CodeUpdateArena's schema and semantics.
 
-A row pairs a programming problem with an invented update of a library function. An answer is run
-twice: with the update in force (*enforced*: the new function is put in the library's place) and
-without it. Source of schema and order of execution: Liu et al., arXiv 2407.06249, and its code.
+A row pairs a programming problem with an invented update of a library function, or with several.
+An answer is run twice: with the update in force (*enforced*: the new function is put in the
+library's place) and without it. Source of schema and order of execution: Liu et al., arXiv
+2407.06249, and its code.
 """
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec, check_rows, content_hash
-from recode_eval.tasks.rows import (
-    RowError,
-    joined,
-    open_rows,
-    parse_rows,
-    split_tests,
-    statements,
-    text,
-)
+from recode_eval.tasks.clusters import connected
+from recode_eval.tasks.rows import RowError, joined, open_rows, parse_rows, split_tests, text
+from recode_eval.tasks.updates import Update, enforce_statement, parse_updates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 WITH_UPDATE = "with_update"
 WITHOUT_UPDATE = "without_update"
-
-_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """An invented change of one library function."""
-
-    update_id: str
-    function_path: str
-    package: str
-    update_type: str
-    description: str
-    rationale: str
-    docstring: str
-    signature: str
-    imports: str
-    implementation: str
-    unit_tests: tuple[Test, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +32,8 @@ class ArenaRow:
     """One row, checked and in one shape whatever variant of the schema it came in."""
 
     id: str
-    update: Update
+    updates: tuple[Update, ...]
+    """One, or two and more that are in force at once."""
     scenario: str
     problem: str
     solution_signature: str
@@ -65,6 +41,8 @@ class ArenaRow:
     unit_tests: tuple[Test, ...]
     ref_solution: str
     stale_solution: str | None
+    partial_solutions: tuple[str | None, ...]
+    """For each update, what someone who missed it, and no other, writes; None: not known."""
 
 
 class ArenaTask:
@@ -79,69 +57,72 @@ class ArenaTask:
         """Read and check the rows; see `Task.load`."""
         name, rows = open_rows(self.spec, source)
         good, bad = parse_rows(rows, parse_row, lambda row: row.id)
-        problems = tuple(_problem(row) for row in good.values())
+        clusters = connected({row.id: [u.update_id for u in row.updates] for row in good.values()})
+        problems = tuple(_problem(row, clusters[row.id]) for row in good.values())
         check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
-        digest = content_hash((key, asdict(row)) for key, row in good.items())
+        digest = content_hash((key, _content(row)) for key, row in good.items())
         return TaskData(problems, name, digest, tuple(bad))
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the programs with and without the update in force."""
         row: ArenaRow = problem.payload
-        setup = f"{row.imports}\n{row.update.implementation}\n"
-        enforced = f"{setup}{_enforce_once(row.update)}\n"
-        preload = self.spec.preload | {row.update.package}
         return {
-            WITH_UPDATE: Program(enforced, code, row.unit_tests, preload),
-            WITHOUT_UPDATE: Program(setup, code, row.unit_tests, preload),
+            WITH_UPDATE: self._program(row, code, row.updates),
+            WITHOUT_UPDATE: self._program(row, code, ()),
         }
+
+    def _program(self, row: ArenaRow, code: str, in_force: Iterable[Update]) -> Program:
+        implementations = (update.implementation for update in row.updates)
+        setup = (row.imports, *implementations, *map(_enforce_once, in_force))
+        preload = self.spec.preload | {update.package for update in row.updates}
+        return Program("".join(f"{part}\n" for part in setup), code, row.unit_tests, preload)
 
     def own_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
         """Yield the program that runs the update's own tests, where the row has any."""
-        update = problem.payload.update
-        if update.unit_tests:
-            setup = f"{update.imports}\n{update.implementation}\n{enforce_statement(update)}\n"
-            preload = self.spec.preload | {update.package}
-            yield "the update's own tests", Program(setup, "", update.unit_tests, preload)
+        updates: tuple[Update, ...] = problem.payload.updates
+        for update in updates:
+            if update.unit_tests:
+                setup = f"{update.imports}\n{update.implementation}\n{_enforce_once(update)}\n"
+                preload = self.spec.preload | {update.package}
+                whose = "the update" if len(updates) == 1 else f"the update of {_paths([update])}"
+                yield f"{whose}'s own tests", Program(setup, "", update.unit_tests, preload)
+
+    def failing_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
+        """Yield what shows that each of several updates is needed.
+
+        The reference with some of them only, and solutions that miss one of them.
+        """
+        row: ArenaRow = problem.payload
+        for part in _parts(row.updates):
+            program = self._program(row, row.ref_solution, part)
+            yield f"reference with the update of {_paths(part)} only", program
+        for update, code in zip(row.updates, row.partial_solutions, strict=True):
+            if code is not None:
+                program = self._program(row, code, row.updates)
+                yield f"solution that misses the update of {_paths([update])}", program
 
 
-def enforce_statement(update: Update) -> str:
-    """Return the statement that puts the new function in force.
-
-    By update type (arXiv 2407.06249, public code): a changed argument or output, or added
-    semantics, replaces the function; a rename deletes the old name and adds the new one; a new
-    function is added beside the old one.
-
-    Raises:
-        RowError: the type is none of these, or the implementation's name does not fit it.
-    """
-    path = update.function_path
-    parent, _, last = path.rpartition(".")
-    name = _defined_name(update.implementation)
-    action, _, aspect = update.update_type.partition("-")
-    place = aspect.split("-")[0]
-    if place in {"argument", "output"} or (action == "add" and aspect.endswith("-semantics")):
-        if name != last:
-            raise RowError(f"the implementation must define {last!r}, as {path} says, not {name!r}")
-        return f"{path} = {name}"
-    if name == last:
-        raise RowError(f"type {update.update_type} needs a new name, but {name!r} is the old one")
-    if update.update_type == "modify-function-name":
-        return f"del {path}\nsetattr({parent}, {name!r}, {name})"
-    if update.update_type == "add-function":
-        return f"setattr({parent}, {name!r}, {name})"
-    raise RowError(f"unknown update type {update.update_type!r}")
-
-
-# Every answer to a problem needs the statement of its update.
+# Every answer to a problem needs the statements of its updates.
 _enforce_once = lru_cache(maxsize=4096)(enforce_statement)
 
 
-def _defined_name(implementation: str) -> str:
-    body = statements(implementation, "update.implementation")
-    names = [node.name for node in body if isinstance(node, ast.FunctionDef)]
-    if len(names) != 1:
-        raise RowError(f"update.implementation must hold exactly one def, not {len(names)}")
-    return names[0]
+def _parts(updates: tuple[Update, ...]) -> list[tuple[Update, ...]]:
+    """Return the choices of one update, and of all but one, that leave something out."""
+    sizes = sorted({1, len(updates) - 1} - {0, len(updates)})
+    return [part for size in sizes for part in combinations(updates, size)]
+
+
+def _paths(updates: Iterable[Update]) -> str:
+    return " and ".join(update.function_path for update in updates)
+
+
+def _content(row: ArenaRow) -> dict[str, Any]:
+    """Return what is hashed; a row with one update as it was before there were others."""
+    content = asdict(row)
+    if len(row.updates) == 1:
+        [content["update"]] = content.pop("updates")
+        del content["partial_solutions"]
+    return content
 
 
 def parse_row(raw: Mapping[str, Any]) -> ArenaRow:
@@ -149,13 +130,13 @@ def parse_row(raw: Mapping[str, Any]) -> ArenaRow:
 
     Accepted variants: `unit_tests` and `imports` as text, a list, or the repr of a list;
     `prog_syn_imports` for `imports`; `api_path` for `function_path`; no `update.unit_tests`;
-    `update` as an object or as JSON.
+    `update` as an object or as JSON; several `updates` (a list) instead.
 
     Raises:
-        RowError: a field is missing or of the wrong type, or the code in it does not fit.
+        RowError: a field is missing or of the wrong type, the code in it does not fit, or the
+            updates cannot be in force at once.
     """
-    update = _parse_update(raw)
-    enforce_statement(update)
+    updates = parse_updates(raw)
     imports = raw.get("imports")
     if imports is None:
         imports = raw.get("prog_syn_imports")
@@ -165,7 +146,7 @@ def parse_row(raw: Mapping[str, Any]) -> ArenaRow:
     stale = raw.get("stale_solution")
     return ArenaRow(
         id=text(raw, "prog_syn_id"),
-        update=update,
+        updates=updates,
         scenario=text(raw, "scenario"),
         problem=text(raw, "problem"),
         solution_signature=text(raw, "solution_signature"),
@@ -173,61 +154,36 @@ def parse_row(raw: Mapping[str, Any]) -> ArenaRow:
         unit_tests=tests,
         ref_solution=text(raw, "ref_solution"),
         stale_solution=None if stale is None else text(raw, "stale_solution"),
+        partial_solutions=_partial_solutions(raw, len(updates)),
     )
 
 
-def _parse_update(raw: Mapping[str, Any]) -> Update:
-    update = raw.get("update")
-    if isinstance(update, str):  # a table without nested columns holds it as JSON
-        try:
-            update = json.loads(update)
-        except (ValueError, RecursionError):
-            raise RowError("the field update is text, but not JSON") from None
-    if not isinstance(update, dict):
-        raise RowError("the field update is missing or not an object")
-    path = update.get("function_path") or update.get("api_path")
-    if not isinstance(path, str) or not _PATH.fullmatch(path):
-        raise RowError(f"update.function_path must be a dotted name, not {path!r}")
-    own_tests = update.get("unit_tests")
-    return Update(
-        update_id=text(raw if "update_id" in raw else update, "update_id"),
-        function_path=path,
-        package=text(update, "package", required=False) or path.split(".")[0],
-        update_type=text(update, "update_type"),
-        description=text(update, "description"),
-        rationale=text(update, "rationale", required=False),
-        docstring=text(update, "docstring"),
-        signature=text(update, "signature"),
-        imports=joined(update.get("imports") or "", "update.imports", "\n"),
-        implementation=text(update, "implementation"),
-        unit_tests=(
-            split_tests(joined(own_tests, "update.unit_tests", "\n\n"), "update.unit_tests")
-            if own_tests
-            else ()
-        ),
+def _partial_solutions(raw: Mapping[str, Any], count: int) -> tuple[str | None, ...]:
+    value = raw.get("partial_solutions")
+    if value is None:
+        return (None,) * count
+    if not isinstance(value, list) or len(value) != count or count < 2:
+        raise RowError(
+            "the field partial_solutions must be a list with one entry (text or null) for each of "
+            "the row's updates"
+        )
+    codes = (
+        text({"partial_solutions": code}, "partial_solutions", required=False) for code in value
     )
+    return tuple(code or None for code in codes)
 
 
-def _problem(row: ArenaRow) -> Problem:
-    update = row.update
+def _problem(row: ArenaRow, cluster: str) -> Problem:
     answers = {"reference": row.ref_solution}
     if row.stale_solution is not None:
         answers["stale"] = row.stale_solution
     name = re.search(r"([A-Za-z_]\w*)\s*\(", row.solution_signature)
     return Problem(
         id=row.id,
-        cluster=update.update_id,
-        tags={
-            "package": update.package,
-            "update_type": update.update_type,
-            "function": update.function_path,
-        },
+        cluster=cluster,
+        tags=_tags(row.updates),
         context={
-            "function_path": update.function_path,
-            "package": update.package,
-            "description": update.description,
-            "signature": update.signature,
-            "docstring": update.docstring,
+            **_notes(row.updates),
             "scenario": row.scenario,
             "problem": row.problem,
             "solution_signature": row.solution_signature,
@@ -237,6 +193,27 @@ def _problem(row: ArenaRow) -> Problem:
         payload=row,
         entry_point=name[1] if name else None,
     )
+
+
+def _tags(updates: tuple[Update, ...]) -> dict[str, str]:
+    tags = {
+        "package": _distinct(update.package for update in updates),
+        "update_type": _distinct(update.update_type for update in updates),
+        "function": _distinct(update.function_path for update in updates),
+    }
+    return tags if len(updates) == 1 else {**tags, "updates": str(len(updates))}
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return "+".join(sorted(set(values)))
+
+
+def _notes(updates: tuple[Update, ...]) -> dict[str, Any]:
+    """Return the prompt's variables about the updates: a list, and of a single one its fields."""
+    shown = ("function_path", "package", "description", "signature", "docstring")
+    notes = [{key: getattr(update, key) for key in shown} for update in updates]
+    # A template for one update must not show the first of several as if it were all.
+    return {"updates": notes, **(notes[0] if len(notes) == 1 else {})}
 
 
 def _shown_test(test: Test) -> str:

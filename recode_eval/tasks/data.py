@@ -89,8 +89,10 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 def read_yaml_folder(folder: Path) -> Iterator[Row]:
     """Read the bundled layout: one YAML file per update, with the list `problems` inside.
 
-    Each problem becomes a row of the published layout, with ids derived from the update's path,
-    type and index and from the problem's place in the list.
+    Instead of `update`, a file may have a list `updates` that are in force at once; one of them may
+    be the path of another file, relative to the folder, whose `update` is taken. Each problem
+    becomes a row of the published layout, with ids derived from the updates' paths, types and
+    indexes and from the problem's place in the list.
     """
     for path in sorted(folder.glob("*.yaml")):
         content = _yaml(path)
@@ -100,13 +102,39 @@ def read_yaml_folder(folder: Path) -> Iterator[Row]:
         if not isinstance(content, dict) or not isinstance(content.get("problems"), list):
             yield path.name, BadRow(path.name, "expects the keys `update` and `problems`")
             continue
+        updates = _several_updates(content, path) if "updates" in content else None
+        if isinstance(updates, BadRow):
+            yield path.name, updates
+            continue
         update = content.get("update")
         for index, problem in enumerate(content["problems"]):
             where = f"problem {index} of {path.name}"
-            if not isinstance(update, dict) or not isinstance(problem, dict):
+            if updates is not None and isinstance(problem, dict):
+                yield where, _bundled_row_of_several(updates, problem, index)
+            elif isinstance(update, dict) and isinstance(problem, dict):
+                yield where, _bundled_row(update, problem, index)
+            else:
                 yield where, BadRow(where, "`update` and each problem must be mappings")
-                continue
-            yield where, _bundled_row(update, problem, index)
+
+
+def _several_updates(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]] | BadRow:
+    """Return the updates of a file, those of other files read."""
+    if "update" in content or not isinstance(content["updates"], list):
+        return BadRow(path.name, "expects `update` or a list `updates`, not both")
+    updates = []
+    for given in content["updates"]:
+        update = given
+        if isinstance(given, str):
+            other = _yaml(path.parent / given)
+            if isinstance(other, BadRow):
+                return BadRow(path.name, f"the update {given} is {other.reason}")
+            update = other.get("update") if isinstance(other, dict) else None
+        if not isinstance(update, dict):
+            return BadRow(
+                path.name, "each of `updates` must be a mapping or a file with an `update`"
+            )
+        updates.append(_identified(update))
+    return updates
 
 
 def read_yaml_lists(folder: Path) -> Iterator[Row]:
@@ -136,16 +164,32 @@ def _yaml(path: Path) -> Any:
         return BadRow(path.name, f"not readable as YAML ({error})")
 
 
-def _bundled_row(update: Mapping[str, Any], problem: dict[str, Any], index: int) -> dict[str, Any]:
+def _identified(update: Mapping[str, Any]) -> dict[str, Any]:
     update = dict(update)
     number = update.pop("index", 0)
     update_id = f"[{update.get('function_path')}]:[{update.get('update_type')}]:[update-{number}]"
+    return {**update, "update_id": update_id}
+
+
+def _bundled_row(update: Mapping[str, Any], problem: dict[str, Any], index: int) -> dict[str, Any]:
+    update = _identified(update)
     return {
         "imports": update.get("imports"),
         **problem,
-        "update": {**update, "update_id": update_id},
-        "update_id": update_id,
-        "prog_syn_id": f"{update_id}:[prog_syn-{index}]",
+        "update": update,
+        "update_id": update["update_id"],
+        "prog_syn_id": f"{update['update_id']}:[prog_syn-{index}]",
+    }
+
+
+def _bundled_row_of_several(
+    updates: list[dict[str, Any]], problem: dict[str, Any], index: int
+) -> dict[str, Any]:
+    return {
+        "imports": [update.get("imports") or "" for update in updates],
+        **problem,
+        "updates": updates,
+        "prog_syn_id": f"{'+'.join(u['update_id'] for u in updates)}:[prog_syn-{index}]",
     }
 
 

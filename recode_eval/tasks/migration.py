@@ -20,6 +20,7 @@ from recode_eval.sandbox.requirements import has_environment, release_name
 from recode_eval.scoring.api_use import Pattern, uses
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.rows import (
     RowError,
     open_rows,
@@ -249,20 +250,10 @@ def _shared_apis(rows: Iterable[MigrationRow]) -> list[BadRow]:
 
 
 def _clusters(rows: Iterable[MigrationRow]) -> dict[str, str]:
-    """Return each row's cluster: rows with an API in common, directly or through others."""
-    leader: dict[str, str] = {}
-
-    def find(api: str) -> str:
-        while leader.setdefault(api, api) != api:
-            leader[api] = api = leader[leader[api]]
-        return api
-
+    """Return each row's cluster: rows of a library with an API in common."""
     rows = tuple(rows)
-    for row in rows:
-        for api in row.apis[1:]:
-            first, other = sorted((find(row.apis[0]), find(api)))
-            leader[other] = first
-    return {row.id: f"{row.dependency}:{find(row.apis[0])}" for row in rows}
+    clusters = connected({row.id: row.apis for row in rows})
+    return {row.id: f"{row.dependency}:{clusters[row.id]}" for row in rows}
 
 
 def _problem(row: MigrationRow, cluster: str) -> Problem:

@@ -111,8 +111,8 @@ def test_other_names_of_fields_are_accepted() -> None:
     del raw["update"]["unit_tests"]
     row = parse_row(raw)
     assert row.imports == arena_row()["imports"]
-    assert row.update.function_path == "textwrap.dedent"
-    assert row.update.unit_tests == ()
+    assert row.updates[0].function_path == "textwrap.dedent"
+    assert row.updates[0].unit_tests == ()
 
 
 def test_an_update_as_json_text_is_accepted(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_lists_and_gaps_in_parquet(tmp_path: Path) -> None:
     data = create_task("arena").load(str(tmp_path / "rows.parquet"), skip_bad_rows=False)
     assert [len(p.payload.unit_tests) for p in data.problems] == [2, 2]
     assert [sorted(p.answers) for p in data.problems] == [["reference", "stale"], ["reference"]]
-    assert data.problems[0].payload.update.unit_tests == ()
+    assert data.problems[0].payload.updates[0].unit_tests == ()
 
 
 def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_enforce_statement(update_type: str, path: str, name: str, statement
     raw = with_update(
         update_type=update_type, function_path=path, implementation=f"def {name}():\n    pass\n"
     )
-    assert enforce_statement(parse_row(raw).update) == statement
+    assert enforce_statement(parse_row(raw).updates[0]) == statement
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_the_programs_differ_only_in_the_enforce_statement() -> None:
     programs = task.programs(problem, "x = 1")
     with_it, without = programs[WITH_UPDATE], programs[WITHOUT_UPDATE]
     enforced = with_it.setup.removeprefix(without.setup)
-    assert enforced.strip() == enforce_statement(problem.payload.update)
+    assert enforced.strip() == enforce_statement(problem.payload.updates[0])
     assert (with_it.candidate, with_it.tests) == (without.candidate, without.tests)
 
 
