@@ -12,6 +12,7 @@ import io
 import os
 import tokenize
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,18 @@ def test_there_are_enough_pairs_of_enough_libraries() -> None:
     assert len(rows()) >= 300
     assert len(libraries) >= 15
     assert max(libraries.values()) <= 0.15 * len(rows())
+
+
+def test_the_pages_give_the_right_numbers() -> None:
+    counts = composition(rows())
+    checkout = Path(__file__).parent.parent
+    page = (checkout / "tasks" / "migration" / "README.md").read_text(encoding="utf-8")
+    numbers = len(rows()), counts["split"]["test"], counts["split"]["train"]
+    assert "{} programs ({} to test with, {} to train with)".format(*numbers) in page
+    assert f"{counts['updates']['several']} of them meet two or more changes" in page
+    front = (checkout / "README.md").read_text(encoding="utf-8")
+    libraries = len(counts["dependency"])
+    assert f"{numbers[0]} pairs ({numbers[1]} to test with) of {libraries} libraries" in front
 
 
 def test_every_kind_of_change_occurs() -> None:
