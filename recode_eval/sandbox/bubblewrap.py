@@ -14,10 +14,10 @@ from recode_eval.sandbox.local import (
     WORK_FILES,
     ProcessLink,
     clean_environment,
-    first_user_id,
     supervisor_command,
     supervisor_folder,
 )
+from recode_eval.sandbox.users import UserIds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +129,7 @@ class BubblewrapLauncher:
         self._folders = [
             folder for folder in (root, base_prefix) if not folder.resolve().is_relative_to("/usr")
         ]
-        self._first_user = first_user_id()
+        self._users = UserIds()
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
         """Start the supervisor of a slot."""
@@ -146,7 +146,7 @@ class BubblewrapLauncher:
         return link, {
             "tier": self.tier,
             "work": _WORK,
-            "uid": self._first_user + slot if as_root else None,
+            "uid": self._users.of(slot) if as_root else None,
             "uid_required": as_root,
             "own_disk": True,
             "disk_bytes": WORK_BYTES,  # its tmpfs limits bytes, but not files
@@ -161,4 +161,5 @@ class BubblewrapLauncher:
         return {}
 
     def close(self) -> None:
-        """Nothing is shared between slots."""
+        """Give the user ids back."""
+        self._users.close()

@@ -18,9 +18,9 @@ from recode_eval.sandbox.local import (
     WORK_BYTES,
     WORK_FILES,
     clean_environment,
-    first_user_id,
     supervisor_command,
 )
+from recode_eval.sandbox.users import UserIds
 from recode_eval.sandbox.worker import HopelessError, LinkLostError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class DockerLauncher:
         """`image` is ready to run. Containers that killed evaluators left are removed here."""
         self._image = image
         self._run = secrets.token_hex(8)
-        self._first_user = first_user_id()
+        self._users = UserIds()
         client = _client()
         try:
             sweep(client)
@@ -86,7 +86,7 @@ class DockerLauncher:
         return link, {
             "tier": self.tier,
             "work": _WORK,
-            "uid": self._first_user + slot,
+            "uid": self._users.of(slot),
             "uid_required": True,
         }
 
@@ -108,6 +108,7 @@ class DockerLauncher:
             ):
                 _remove(client, container["Id"])
             client.close()
+        self._users.close()
 
 
 class ContainerLink:

@@ -16,10 +16,10 @@ from recode_eval.sandbox.local import (
     ProcessLink,
     WorkFolders,
     clean_environment,
-    first_user_id,
     supervisor_command,
     supervisor_folder,
 )
+from recode_eval.sandbox.users import UserIds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ class LandlockLauncher:
         self.guarantees: tuple[str, ...] = NO_GUARANTEES if unsafe else GUARANTEES
         self._python = python
         self._folders = WorkFolders()
-        self._first_user = first_user_id() if os.getuid() == 0 else None
+        self._users = UserIds() if os.getuid() == 0 else None
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
         """Start the supervisor of a slot."""
@@ -81,9 +81,9 @@ class LandlockLauncher:
             "private_disk": PRIVATE_DISK and self.tier == "landlock",
             "disk_bytes": WORK_BYTES,
             "disk_files": WORK_FILES,
-            "uid": None if self._first_user is None else self._first_user + slot,
+            "uid": None if self._users is None else self._users.of(slot),
             "landlock_files": self.tier == "landlock",
-            "processes": 0 if self._first_user is not None else tasks_of_user(),
+            "processes": 0 if self._users is not None else tasks_of_user(),
         }
 
     def prepare(self, limits: Limits, link: Link) -> None:
@@ -94,8 +94,10 @@ class LandlockLauncher:
         return {}
 
     def close(self) -> None:
-        """Remove the work folders."""
+        """Remove the work folders and give the user ids back."""
         self._folders.close()
+        if self._users is not None:
+            self._users.close()
 
 
 def tasks_of_user() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import shutil
 import subprocess
@@ -55,11 +54,6 @@ def clean_environment(home: str) -> dict[str, str]:
         "MKL_CBWR": "COMPATIBLE",
         **dict.fromkeys(single, "1"),
     }
-
-
-def first_user_id() -> int:
-    """A random start of a range of user ids, so that runs side by side do not share limits."""
-    return 20000 + 64 * secrets.randbelow(600)
 
 
 class WorkFolders:
