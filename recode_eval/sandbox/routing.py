@@ -16,6 +16,7 @@ WARMED = ("numpy", "pandas", "pytest", "scipy", "sympy", "torch")
 
 _BRING_NUMPY = {"pandas", "scipy", "torch"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODULE = re.compile(rf"{_NAME.pattern}(\.{_NAME.pattern})*")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([A-Za-z_]\w*)|import[ \t]+([^\n#;(]*))", re.MULTILINE)
 
 
@@ -23,7 +24,8 @@ def libraries_of(program: Program) -> list[str]:
     """The libraries to have loaded for this program, sorted.
 
     Libraries that are warmed anyway count when the source imports them; those the program names in
-    `preload` count when their name occurs anywhere in it.
+    `preload` (also submodules: `matplotlib.figure`) count when their name occurs anywhere in it, or
+    the package they belong to is imported.
     """
     parts = (program.setup, program.candidate, *(test.code for test in program.tests))
     found: set[str] = set()
@@ -35,7 +37,8 @@ def libraries_of(program: Program) -> list[str]:
                 found.update(_first_names(match[2]))
     wanted = found & {*WARMED, *program.preload}
     for name in program.preload - wanted:
-        if _NAME.fullmatch(name) and any(name in part for part in parts):
+        package = name.partition(".")[0]
+        if _MODULE.fullmatch(name) and (package in found or any(name in part for part in parts)):
             wanted.add(name)
     if wanted & _BRING_NUMPY:
         wanted.discard("numpy")
