@@ -1,0 +1,255 @@
+"""What a configuration amounts to: batches, generations, steps, and settings without an effect.
+
+Pure functions of the configuration; nothing is loaded. Units are in the names: a *completion* is
+one sampled answer (SFT: an example), a *prompt* has `num_generations` completions, a *step* is one
+update of the weights. The rules are those of TRL 1.16's GRPOTrainer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from recode_eval.errors import UsageError
+from recode_train.config import SETTINGS, TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Sizes and counts of a run; those of the generation are 0 for SFT."""
+
+    completions_per_backward: int
+    """Of one process."""
+    completions_per_step: int
+    """Of all processes."""
+    prompts_per_step: float
+    completions_per_generation: int
+    prompts_per_generation: int
+    updates_per_generation: float
+    generations: int
+    """Without those that dynamic sampling adds."""
+    completions: int
+    """Generated (SFT: trained on) in the whole run, each as often as it is new."""
+    prompts: int
+    tokens_at_most: int
+    """Completion tokens, if every completion had `max_completion_length`."""
+    steps: int
+    resume_unit: int
+    """Checkpoints at multiples of so many steps continue exactly."""
+    epochs: float | None
+    """Passes over the pairs; None where their number is not known."""
+
+
+def arithmetic(config: TrainConfig, pairs: int | None = None) -> Arithmetic:
+    """Return the sizes of a run over `pairs` training pairs."""
+    per_step = (
+        config.per_device_train_batch_size
+        * config.num_processes
+        * config.gradient_accumulation_steps
+    )
+    if config.algorithm == "sft":
+        seen = per_step * config.max_steps
+        return Arithmetic(
+            completions_per_backward=config.per_device_train_batch_size,
+            completions_per_step=per_step,
+            prompts_per_step=float(per_step),
+            completions_per_generation=0,
+            prompts_per_generation=0,
+            updates_per_generation=0.0,
+            generations=0,
+            completions=seen,
+            prompts=seen,
+            tokens_at_most=seen * config.max_completion_length,
+            steps=config.max_steps,
+            resume_unit=1,
+            epochs=seen / pairs if pairs else None,
+        )
+    batch = generation_batch(config)
+    backwards = config.max_steps * config.gradient_accumulation_steps
+    generations = math.ceil(backwards / _backwards_per_generation(config))
+    prompts = generations * batch // config.num_generations
+    return Arithmetic(
+        completions_per_backward=config.per_device_train_batch_size,
+        completions_per_step=per_step,
+        prompts_per_step=per_step / config.num_generations,
+        completions_per_generation=batch,
+        prompts_per_generation=batch // config.num_generations,
+        updates_per_generation=_backwards_per_generation(config)
+        / config.gradient_accumulation_steps,
+        generations=generations,
+        completions=generations * batch,
+        prompts=prompts,
+        tokens_at_most=generations * batch * config.max_completion_length,
+        steps=config.max_steps,
+        resume_unit=_resume_unit(config),
+        epochs=prompts / pairs if pairs else None,
+    )
+
+
+def generation_batch(config: TrainConfig) -> int:
+    """Return the completions of one generation, over all processes."""
+    return config.per_device_train_batch_size * config.num_processes * config.steps_per_generation
+
+
+def _backwards_per_generation(config: TrainConfig) -> int:
+    return config.steps_per_generation * config.num_iterations
+
+
+def _resume_unit(config: TrainConfig) -> int:
+    """Return the steps after which a generation is used up at a step's end."""
+    every = _backwards_per_generation(config)
+    return every // math.gcd(every, config.gradient_accumulation_steps)
+
+
+def validate(config: TrainConfig, pairs: int | None = None) -> None:
+    """Refuse what would fail or go wrong later; with `pairs`, also what their number forbids.
+
+    Raises:
+        UsageError: the message has the numbers and what to change.
+    """
+    if config.algorithm == "sft":
+        return
+    batch, group = generation_batch(config), config.num_generations
+    if batch % group:
+        raise UsageError(
+            f"One generation has {batch} completions (per_device_train_batch_size "
+            f"{config.per_device_train_batch_size} x num_processes {config.num_processes} x "
+            f"steps_per_generation {config.steps_per_generation}), which is no multiple of "
+            f"num_generations {group}; change one of them, for example "
+            f"steps_per_generation={_fitting_steps(config)}."
+        )
+    unit = _resume_unit(config)
+    if config.save_steps % unit and config.save_steps < config.max_steps:
+        near = math.ceil(config.save_steps / unit) * unit
+        raise UsageError(
+            f"A checkpoint every {config.save_steps} steps would fall into the middle of a "
+            f"generation, from where a run cannot continue exactly; save_steps must be a multiple "
+            f"of {unit}, for example save_steps={near}."
+        )
+    if pairs is not None and pairs < batch // group:
+        raise UsageError(
+            f"One generation takes {batch // group} different prompts, but there are only {pairs} "
+            f"usable training pairs; lower steps_per_generation or per_device_train_batch_size, or "
+            f"raise num_generations."
+        )
+
+
+def _fitting_steps(config: TrainConfig) -> int:
+    """Return the next larger `steps_per_generation` with which groups fill the batch."""
+    unit = config.per_device_train_batch_size * config.num_processes
+    fitting = config.num_generations // math.gcd(config.num_generations, unit)
+    return math.ceil(config.steps_per_generation / fitting) * fitting
+
+
+_RL_ONLY: Final = (
+    "num_generations", "steps_per_generation", "num_iterations", "temperature", "top_p", "top_k",
+    "loss_type", "beta", "epsilon", "epsilon_high", "scale_rewards", "mask_truncated_completions",
+    "use_bias_correction_kl", "dynamic_sampling", "dynamic_sampling_rounds", "rewards",
+    "overlong_cache", "use_vllm",
+)  # fmt: skip
+_VLLM: Final = (
+    "vllm_mode", "vllm_server_base_url", "vllm_gpu_memory_utilization",
+    "vllm_tensor_parallel_size",
+)  # fmt: skip
+_LORA: Final = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+_EVALUATION: Final = ("eval_tasks", "eval_limit", "eval_n", "eval_temperature")
+
+
+def warnings(config: TrainConfig) -> list[str]:
+    """Return a sentence for each setting that cannot have an effect, or hardly any."""
+    found = _unused(config)
+    if config.algorithm != "sft":
+        found += _without_effect(config)
+    if config.warmup_steps >= config.max_steps:
+        found.append(
+            f"warmup_steps {config.warmup_steps} is not below max_steps {config.max_steps}: the "
+            "learning rate never gets to its value."
+        )
+    if config.eval_tasks and config.eval_steps is not None and config.eval_steps > config.max_steps:
+        found.append("eval_steps is above max_steps: nothing is evaluated during the training.")
+    return found
+
+
+def _changed(config: TrainConfig) -> set[str]:
+    """Return the settings that are not what the algorithm and the preset say."""
+    plain = TrainConfig.from_sources(config.algorithm, preset=config.preset, model=config.model)
+    return {name for name in SETTINGS if getattr(config, name) != getattr(plain, name)}
+
+
+def _unused(config: TrainConfig) -> list[str]:
+    changed = _changed(config)
+    groups: list[tuple[tuple[str, ...], bool, str]] = [
+        (_RL_ONLY, config.algorithm == "sft", "SFT samples nothing and has no rewards"),
+        (_LORA, config.tuning == "full", "tuning=full trains all weights, without an adapter"),
+        (_VLLM, not config.use_vllm, "use_vllm is false"),
+        (_EVALUATION, config.eval_steps is None, "eval_steps is not set"),
+        (
+            ("sandbox", "sandbox_workers"),
+            not (config.eval_tasks or _weight(config, "tests"))
+            or (config.algorithm == "sft" and not config.eval_tasks),
+            "no program is run: the reward tests has no weight and no task is evaluated",
+        ),
+        (("eval_steps",), not config.eval_tasks, "eval_tasks is empty"),
+    ]
+    if config.algorithm != "sft":
+        groups += [
+            (
+                ("dynamic_sampling_rounds",),
+                not config.dynamic_sampling,
+                "dynamic_sampling is false",
+            ),
+            (("overlong_cache",), not _weight(config, "overlong"), "the reward overlong has no "
+             "weight"),
+            (("use_bias_correction_kl",), config.beta == 0, "beta is 0"),
+        ]  # fmt: skip
+    return [
+        f"{', '.join(sorted(inert))}: without effect, since {reason}."
+        for names, applies, reason in groups
+        if applies and (inert := changed & set(names))
+    ]
+
+
+def _without_effect(config: TrainConfig) -> list[str]:
+    found = []
+    if config.gradient_accumulation_steps % _backwards_per_generation(config) == 0:
+        found.append(
+            "epsilon and epsilon_high: without effect, since every generation feeds one update "
+            "and the ratio of probabilities is 1; for clipping, steps_per_generation x "
+            "num_iterations must be above gradient_accumulation_steps."
+        )
+    graded = [name for name in ("es_star", "es") if _weight(config, name)]
+    if config.dynamic_sampling and graded:
+        found.append(
+            f"dynamic_sampling: hardly any effect, since with the reward {graded[0]} almost no "
+            "group has exactly equal rewards; it matters with em_star or tests."
+        )
+    if config.dynamic_sampling and config.dynamic_sampling_rounds == 1:
+        found.append("dynamic_sampling_rounds is 1: dropped groups are never replaced.")
+    if _weight(config, "overlong"):
+        found += _overlong(config)
+    return found
+
+
+def _overlong(config: TrainConfig) -> list[str]:
+    found = []
+    if config.overlong_cache == 0:
+        found.append(
+            "the reward overlong: without effect, since overlong_cache is 0 and no completion is "
+            "longer than max_completion_length."
+        )
+    if config.overlong_cache >= config.max_completion_length:
+        found.append(
+            f"overlong_cache {config.overlong_cache} is not below max_completion_length "
+            f"{config.max_completion_length}: completions of any length are penalised."
+        )
+    if config.mask_truncated_completions:
+        found.append(
+            "the reward overlong: weakened, since mask_truncated_completions takes the completions "
+            "that are cut off, which it penalises most, out of the loss."
+        )
+    return found
+
+
+def _weight(config: TrainConfig, name: str) -> float:
+    return config.rewards.get(name, 0.0)
