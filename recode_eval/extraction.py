@@ -49,6 +49,8 @@ class ExtractionMethod(StrEnum):
     UNCLOSED_FENCE = "unclosed_fence"
     UNCLOSED_PYTHON_TAGS = "unclosed_python_tags"
     UNCLOSED_ANSWER = "unclosed_answer"
+    CONTINUATION = "continuation"
+    """No code by itself: a text that goes on where the prompt ends (`tasks.base.Continuing`)."""
     GIVEN = "given"
     """A replayed solution: bare code, nothing to extract."""
     UNCLOSED_THINK = "unclosed_think"

@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.extraction import Extraction, extract, given
+from recode_eval.extraction import Extraction, ExtractionMethod, extract, given
 from recode_eval.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import SandboxError
 from recode_eval.scoring.similarity import similarity_scores
 from recode_eval.suspicion import suspicions
-from recode_eval.tasks.base import Measuring
+from recode_eval.tasks.base import Continuing, Measuring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,7 @@ class Judge:
         `limits` gives the limits of a problem by its id.
         """
         self._task = task
+        self._continuing = task if isinstance(task, Continuing) else None
         self._measuring = task if isinstance(task, Measuring) else None
         self._sandbox = sandbox
         self._limits = limits
@@ -125,11 +126,16 @@ class Judge:
     def _extract(self, problem: Problem, completion: CompletionRecord) -> Extraction:
         if completion.is_code:
             return given(completion.text)
-        return extract(
+        found = extract(
             completion.text,
             prefill=completion.prefill,
             entry_point=problem.entry_point,
         )
+        if found.method is ExtractionMethod.NONE and self._continuing is not None:
+            program = self._continuing.continuation(problem, completion.text)
+            if program is not None:
+                return Extraction(program, ExtractionMethod.CONTINUATION)
+        return found
 
     def _start(self, key: tuple[str, str], problem: Problem) -> _Job:
         job = self._jobs[key] = _Job(problem, [])

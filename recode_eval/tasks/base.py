@@ -153,6 +153,18 @@ class Measuring(Protocol):
 
 
 @runtime_checkable
+class Continuing(Protocol):
+    """A task whose prompt a model may simply continue, without a block of code."""
+
+    def continuation(self, problem: Problem, text: str) -> str | None:
+        """Return the program that prompt and `text` make, or None if they make none.
+
+        Asked for texts only in which nothing else was recognised as code.
+        """
+        ...
+
+
+@runtime_checkable
 class Grouped(Protocol):
     """A task that reports pass@k also over some of the tests of its first condition."""
 

@@ -75,6 +75,10 @@ class HumanEvalTask:
         candidate = completed(row.function, code)
         return {TESTS: Program(row.function.preamble, candidate, tests, self.spec.preload)}
 
+    def continuation(self, problem: Problem, text: str) -> str | None:
+        """Return the program of an answer that is a bare body; see `tasks.base.Continuing`."""
+        return continuation(problem.payload.function, text)
+
 
 def parse_row(raw: Mapping[str, Any]) -> HumanEvalRow:
     """Check a raw row.
@@ -144,6 +148,24 @@ def completed(function: FunctionRow, code: str) -> str:
         if continues(function.prompt, body, function.entry_point):
             return function.prompt + body
     return code
+
+
+def continuation(function: FunctionRow, text: str) -> str | None:
+    """Return prompt and `text` as one program, if `text` starts with the function's body.
+
+    A model that was not told to stop writes on behind the body, and may end in the middle of a
+    line: if the whole is no program, the lines up to the first one without indent are taken.
+    """
+    for body in (text, _indented_lines(text)):
+        if (program := completed(function, body)) != body:
+            return program
+    return None
+
+
+def _indented_lines(text: str) -> str:
+    lines = text.split("\n")
+    end = next((i for i, line in enumerate(lines) if line[:1].strip()), len(lines))
+    return "\n".join(lines[:end])
 
 
 def _returns(tree: ast.Module) -> bool:

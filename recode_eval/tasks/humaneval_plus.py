@@ -22,6 +22,7 @@ from recode_eval.tasks.humaneval import (
     FunctionRow,
     check_test,
     completed,
+    continuation,
     function_problem,
     in_own_namespace,
     parse_function,
@@ -79,6 +80,10 @@ class HumanEvalPlusTask:
         candidate = completed(row.function, code)
         tests = _tests(row)
         return {BASE_AND_PLUS: Program(row.function.preamble, candidate, tests, self.spec.preload)}
+
+    def continuation(self, problem: Problem, text: str) -> str | None:
+        """Return the program of an answer that is a bare body; see `tasks.base.Continuing`."""
+        return continuation(problem.payload.function, text)
 
     def groups(self, problem: Problem) -> Mapping[str, str]:
         """Return which tests are HumanEval's own."""

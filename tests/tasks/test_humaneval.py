@@ -26,8 +26,9 @@ from hypothesis import strategies as st
 from recode_eval.errors import DataError, ExitCode
 from recode_eval.extraction import extract
 from recode_eval.prompts import PromptTemplate
+from recode_eval.syntax import parses
 from recode_eval.tasks.base import Problem
-from recode_eval.tasks.humaneval import completed, parse_row
+from recode_eval.tasks.humaneval import completed, continuation, parse_row
 from recode_eval.tasks.registry import create_task
 from recode_eval.tasks.rows import RowError
 
@@ -261,14 +262,49 @@ def test_all_canonical_solutions_pass_and_no_empty_one(shared_data: Path) -> Non
     assert [key for key, execution in continued.items() if not execution.passed] == []
 
 
-def test_saved_bodies_are_scored_without_a_model(shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        BODY,
+        BODY.strip(),
+        f"{BODY}\n\ndef main():\n    print(unshift([1], 1))\n",
+        f"{BODY}\n\nprint(unshift([1], 1)) # and so on, cut o(",
+        "    '''\nno indent\n'''\n    return shift(values, -by)\n",
+        f"\n\n{BODY}\n<|endoftext|>",
+    ],
+)
+def test_bare_bodies_continue_the_prompt(tmp_path: Path, text: str) -> None:
+    """Completions without any block of code scored 0 in other harnesses."""
+    program = continuation(FUNCTION, text)
+    assert program is not None
+    assert program.startswith(PROMPT)
+    assert judge(tmp_path, program) == (True, "")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "I cannot do that.", " Sorry.", "x = 1", "    return [", "return the rest", "\0"]
+)
+def test_what_continues_nothing_is_no_code(text: str) -> None:
+    assert continuation(FUNCTION, text) is None
+
+
+@given(st.text(max_size=60))
+def test_a_continuation_is_a_program(text: str) -> None:
+    program = continuation(FUNCTION, text)
+    assert program is None or (program.startswith(PROMPT) and parses(program))
+
+
+@pytest.mark.parametrize("field", ["completion", "solution"])
+def test_saved_bodies_are_scored_without_a_model(
+    shared_data: Path, tmp_path: Path, field: str
+) -> None:
     """A file of bare bodies, as evaluation tools save them, through the command line."""
     landlocked().close()
     rows = [
         json.loads(line)
         for line in (shared_data / "humaneval" / "HumanEval.jsonl").read_text().splitlines()
     ]
-    saved = [{"task_id": r["task_id"], "solution": r["canonical_solution"]} for r in rows]
+    saved = [{"task_id": r["task_id"], field: r["canonical_solution"]} for r in rows]
     result = recode_eval(
         *("--model", f"replay:{write(tmp_path / 'saved.jsonl', *saved)}"),
         *("--tasks", "humaneval", "--sandbox", "landlock", "--out", str(tmp_path / "runs")),
