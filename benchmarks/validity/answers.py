@@ -67,7 +67,7 @@ def answers(
     def rng(kind: str) -> random.Random:
         return random.Random(f"{seed} {row.id} {kind}")
 
-    found = [Answer("reference", new)]
+    found = [Answer("reference", new.strip())]
     drawn = rng("rewrites").sample(sorted(REWRITES), k=len(REWRITES))
     single = (
         Answer(kind, code)
