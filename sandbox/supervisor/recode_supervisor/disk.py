@@ -146,7 +146,7 @@ class Disk:
         limit = self._limit
         if not limit.used:
             return False
-        if self._own:
+        if self._own and self._empty.files:  # a tmpfs may be told not to count files
             return _more(self._growth(), limit)
         used, entries = watch.disk_usage(self._work, limit.files)
         return used > limit.used or entries > limit.files
