@@ -19,7 +19,7 @@ from recode_eval import __version__
 from recode_eval.errors import ExitCode, RecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 COMMANDS = {
@@ -74,32 +74,44 @@ def run(argv: Sequence[str]) -> int:
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         words.insert(0, "run")
+    resumable = words[:1] in (["run"], ["score"], ["demo"])
+    return guarded("recode-eval", words, _execute, resumable=resumable)
+
+
+def guarded(
+    program: str,
+    words: Sequence[str],
+    execute: Callable[[Sequence[str]], int],
+    *,
+    resumable: bool,
+) -> int:
+    """Call `execute` and return its exit code, or the one of the error it raises.
+
+    An error becomes one line on standard error that begins with the `program`. `resumable` says
+    whether the same command continues after an interruption.
+    """
     previous = signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = _execute(words)
+        code = execute(words)
         sys.stdout.flush()
         return code
     except RecodeError as error:
         if "--debug" in words:
             _print_traceback()
-        return _complain(str(error), error.exit_code)
+        return _complain(program, str(error), error.exit_code)
     except KeyboardInterrupt:
-        resumable = words[:1] in (["run"], ["score"], ["demo"])
         again = "; the same command continues" if resumable else ""
-        return _complain(f"interrupted{again}", ExitCode.INTERRUPTED)
+        return _complain(program, f"interrupted{again}", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last boundary
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return ExitCode.OK
         if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
             where = error.filename or "the output"
-            return _complain(
-                f"Cannot write {where}: {error.strerror}. Free some space.", ExitCode.IO
-            )
+            message = f"Cannot write {where}: {error.strerror}. Free some space."
+            return _complain(program, message, ExitCode.IO)
         _print_traceback()
-        return _complain(
-            f"internal error ({type(error).__name__}): please report the traceback above",
-            ExitCode.INTERNAL,
-        )
+        message = f"internal error ({type(error).__name__}): please report the traceback above"
+        return _complain(program, message, ExitCode.INTERNAL)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -144,10 +156,10 @@ def _print_traceback() -> None:
     print(printable(traceback.format_exc()), end="", file=sys.stderr)
 
 
-def _complain(message: str, code: ExitCode) -> int:
+def _complain(program: str, message: str, code: ExitCode) -> int:
     from recode_eval.terminal import printable
 
     text = " ".join(printable(message).split())
     start, end = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-    print(f"recode-eval: {start}error:{end} {text}", file=sys.stderr)
+    print(f"{program}: {start}error:{end} {text}", file=sys.stderr)
     return int(code)

@@ -199,8 +199,7 @@ def _unused(config: TrainConfig) -> list[str]:
                 not config.dynamic_sampling,
                 "dynamic_sampling is false",
             ),
-            (("overlong_cache",), not _weight(config, "overlong"), "the reward overlong has no "
-             "weight"),
+            (("overlong_cache",), not _weight(config, "overlong"), "the reward overlong is off"),
             (("use_bias_correction_kl",), config.beta == 0, "beta is 0"),
         ]  # fmt: skip
     return [

@@ -158,7 +158,7 @@ class TrainConfig:
             if (value := getattr(self, name)) not in choices:
                 raise UsageError(
                     f"{name} must be one of {', '.join(choices)}, not {value!r}."
-                    f"{_did_you_mean(str(value), choices)}"
+                    f"{did_you_mean(str(value), choices)}"
                 )
         for names, low, high in _RANGES:
             for name in names.split():
@@ -182,7 +182,7 @@ class TrainConfig:
         for name, weight in self.rewards.items():
             if name not in REWARDS:
                 raise UsageError(
-                    f"Unknown reward {name!r}.{_did_you_mean(name, REWARDS)} "
+                    f"Unknown reward {name!r}.{did_you_mean(name, REWARDS)} "
                     f"Known rewards: {', '.join(REWARDS)}."
                 )
             if not math.isfinite(weight):
@@ -214,7 +214,7 @@ class TrainConfig:
 
         if algorithm not in ALGORITHMS:
             raise UsageError(
-                f"Unknown algorithm {algorithm!r}.{_did_you_mean(algorithm, ALGORITHMS)} "
+                f"Unknown algorithm {algorithm!r}.{did_you_mean(algorithm, ALGORITHMS)} "
                 f"Known: {', '.join(ALGORITHMS)}."
             )
         merged: dict[str, Any] = {"algorithm": algorithm, **ALGORITHM_DEFAULTS[algorithm]}
@@ -257,18 +257,23 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 _RANGES: Final = (
     (
-        "limit max_prompt_length max_completion_length lora_r lora_alpha max_steps num_processes "
-        "per_device_train_batch_size gradient_accumulation_steps steps_per_generation "
-        "num_iterations dynamic_sampling_rounds sandbox_workers vllm_tensor_parallel_size "
-        "logging_steps save_steps save_total_limit eval_steps eval_limit eval_n",
+        (
+            "limit max_prompt_length max_completion_length lora_r lora_alpha max_steps "
+            "num_processes per_device_train_batch_size gradient_accumulation_steps "
+            "steps_per_generation num_iterations dynamic_sampling_rounds sandbox_workers "
+            "vllm_tensor_parallel_size logging_steps save_steps save_total_limit eval_steps "
+            "eval_limit eval_n"
+        ),
         1,
         math.inf,
     ),
     ("num_generations", 2, math.inf),
     ("seed", 0, 2**31 - 1),
     (
-        "warmup_steps weight_decay max_grad_norm top_k beta overlong_cache eval_temperature "
-        "learning_rate temperature epsilon_high",
+        (
+            "warmup_steps weight_decay max_grad_norm top_k beta overlong_cache eval_temperature "
+            "learning_rate temperature epsilon_high"
+        ),
         0,
         math.inf,
     ),
@@ -276,7 +281,8 @@ _RANGES: Final = (
 )
 
 
-def _did_you_mean(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question with the nearest of the names, or nothing."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
 
@@ -285,7 +291,7 @@ def unknown(what: str, name: str, names: Iterable[str]) -> UsageError:
     """Return the error for a name that does not exist, with the nearest one that does."""
     known = list(names)
     return UsageError(
-        f"Unknown {what} {name!r}.{_did_you_mean(name, known)} Known: {', '.join(known)}."
+        f"Unknown {what} {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
     )
 
 
@@ -295,7 +301,7 @@ def _merge(into: dict[str, Any], settings: Mapping[str, Any], where: str) -> Non
         name, dot, part = str(key).partition(".")
         if name not in SETTINGS:
             raise UsageError(
-                f"{where}: unknown setting {name!r}.{_did_you_mean(name, SETTINGS)} "
+                f"{where}: unknown setting {name!r}.{did_you_mean(name, SETTINGS)} "
                 "`recode-train presets --settings` lists them all."
             )
         if not dot:

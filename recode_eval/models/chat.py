@@ -40,8 +40,7 @@ class PromptEncoder:
         if not self.has_template:
             return self._encode_plain(prompt)
         # The template writes the special tokens itself; a second BOS would change the prompt.
-        text = well_formed(self.render(prompt))
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self.tokenizer(self.text(prompt), add_special_tokens=False)["input_ids"]
         return [int(token) for token in ids]
 
     def render(self, prompt: Prompt) -> str:
@@ -75,10 +74,18 @@ class PromptEncoder:
         )
         return text
 
-    def _encode_plain(self, prompt: Prompt) -> list[int]:
+    def text(self, prompt: Prompt) -> str:
+        """The text that `encode` tokenizes.
+
+        From a chat template it holds the special tokens; without one, the tokenizer adds its own.
+        """
+        if self.has_template:
+            return well_formed(self.render(prompt))
         parts = [message.content for message in prompt.messages]
-        text = "\n\n".join([*parts, prompt.prefill] if prompt.prefill else parts)
-        ids = [int(token) for token in self.tokenizer(well_formed(text))["input_ids"]]
+        return well_formed("\n\n".join([*parts, prompt.prefill] if prompt.prefill else parts))
+
+    def _encode_plain(self, prompt: Prompt) -> list[int]:
+        ids = [int(token) for token in self.tokenizer(self.text(prompt))["input_ids"]]
         if ids and ids[-1] == self.tokenizer.eos_token_id:  # some tokenizers close every text
             ids.pop()
         return ids

@@ -1,0 +1,177 @@
+"""Training pairs: loaded through the tasks of recode_eval; never those that models are tested on.
+
+Two schemas are known: that of the task `migration` (with tests, and both releases named) and that
+of ReCode's training pairs (`recode-train-data`: text only).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.tasks.base import BadRow, content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from recode_eval.tasks.base import Problem, Task, TaskData
+
+MIGRATION: Final = "migration-train"
+TEXT_PAIRS: Final = "recode-train-data"
+_TEST_TASK: Final = "migration"
+_NAMES: Final = {"migration": MIGRATION, MIGRATION: MIGRATION, TEXT_PAIRS: TEXT_PAIRS}
+_SUFFIXES: Final = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
+_MIGRATION_FIELDS: Final = frozenset({"tests", "old_version", "apis", "split"})
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Old code and update note, and the new code to learn."""
+
+    id: str
+    cluster: str
+    """Pairs of one cluster share an update."""
+    task: str
+    """`migration-train`, `recode-train-data`, or the name of a file."""
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class PairSet:
+    """The pairs of a run, with their provenance."""
+
+    pairs: tuple[Pair, ...]
+    source: str
+    """Where the rows came from, for people."""
+    content_hash: str
+    """SHA-256 over the rows' content, as `recode-eval` records it for the same rows."""
+    task_object: Task
+    """The task that made the problems: it knows their programs and measures."""
+    left_out: tuple[str, ...] = ()
+    """Rows left out because of `skip_bad_rows`, each with the reason."""
+
+
+def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = False) -> PairSet:
+    """Return the training pairs of `source`, the first `limit` of them.
+
+    `source` is `migration` (the bundled pairs of the split for training), `recode-train-data` (from
+    the hub), `NAME=FILE`, or a FILE in the schema of either.
+
+    Raises:
+        UsageError: there is no such source, or it is one that models are evaluated on.
+        DataError: a row is malformed or belongs to the test split (unless `skip_bad_rows`), or no
+            row is left.
+        InfrastructureError: the hub cannot be reached.
+    """
+    from recode_eval.tasks.registry import create_task
+
+    task_name, file = _resolve(source)
+    task = create_task(task_name)
+    data = task.load(None if file is None else str(file), skip_bad_rows=skip_bad_rows)
+    bad = list(data.bad_rows)
+    problems = data.problems
+    if file is not None or task_name != MIGRATION:
+        tested = _tested(problems)
+        if tested and not skip_bad_rows:
+            shown = "; ".join(str(row) for row in tested[:_SHOWN])
+            more = f"; and {len(tested) - _SHOWN} more" if len(tested) > _SHOWN else ""
+            raise DataError(
+                f"{data.source} holds {len(tested)} row(s) that models are tested on: {shown}"
+                f"{more}. Training on them would make every score worthless: take them out, or "
+                "leave them out with --skip-bad-rows."
+            )
+        bad += tested
+        named = {row.where for row in tested}
+        problems = tuple(problem for problem in problems if problem.id not in named)
+    if not problems:
+        raise DataError(f"{data.source} holds no usable training pair.")
+    chosen = problems[:limit]
+    label = task_name if file is None else file.name
+    return PairSet(
+        pairs=tuple(Pair(p.id, p.cluster, label, p) for p in chosen),
+        source=data.source if file is None else str(file),
+        content_hash=_hash(chosen, data),
+        task_object=task,
+        left_out=tuple(str(row) for row in bad),
+    )
+
+
+def _hash(chosen: tuple[Problem, ...], data: TaskData) -> str:
+    if len(chosen) == len(data.problems):
+        return data.content_hash
+    return content_hash((p.id, asdict(p.payload)) for p in chosen)
+
+
+def _resolve(source: str) -> tuple[str, Path | None]:
+    """Return the task that understands the source, and the file to read if it is one."""
+    from recode_eval.tasks.data import data_path
+
+    if source in _NAMES:
+        return _NAMES[source], None
+    name, separator, rest = source.partition("=")
+    if separator and name in _NAMES:
+        if not rest:
+            raise UsageError(f"--data {source}: write {name}=FILE.")
+        return _NAMES[name], data_path(rest)
+    path = data_path(source)
+    if path.is_file() or path.name.lower().endswith(_SUFFIXES):
+        return _task_of_file(path), path
+    raise _no_source(source)
+
+
+def _no_source(source: str) -> UsageError:
+    from recode_eval.tasks.registry import find_tasks
+    from recode_train.config import did_you_mean
+
+    if source.partition("=")[0] in find_tasks():
+        return UsageError(
+            f"--data {source}: models are tested on that task, not trained. Train on migration, "
+            "recode-train-data or a file."
+        )
+    return UsageError(
+        f"--data {source}: no training data of that name and no such file."
+        f"{did_you_mean(source, _NAMES)} Use migration, recode-train-data, recode-train-data=FILE, "
+        "or a .jsonl, .jsonl.gz or .parquet file."
+    )
+
+
+def _task_of_file(path: Path) -> str:
+    """Tell the schema by the fields of the first rows; a bad row is somebody else's to name."""
+    from recode_eval.tasks.data import read_file
+
+    rows = (row for _, row in read_file(path) if not isinstance(row, BadRow))
+    for row in islice(rows, _SHOWN):
+        if _MIGRATION_FIELDS & row.keys():
+            return MIGRATION
+    return TEXT_PAIRS
+
+
+def _tested(problems: Iterable[Problem]) -> list[BadRow]:
+    """Return the problems of the test split, by their own word or by their code."""
+    from recode_eval.scoring import normalise
+    from recode_eval.tasks.registry import create_task
+
+    known: dict[str, str] = {}
+    for problem in create_task(_TEST_TASK).load(None, skip_bad_rows=True).problems:
+        for code in problem.answers.values():
+            known[normalise(code).strip()] = problem.id
+    found = []
+    for problem in problems:
+        if _split(problem.payload) == "test":
+            found.append(BadRow(problem.id, "its split is test"))
+            continue
+        same = next(
+            (known[n] for c in problem.answers.values() if (n := normalise(c).strip()) in known),
+            None,
+        )
+        if same is not None:
+            found.append(BadRow(problem.id, f"its code is that of the test problem {same}"))
+    return found
+
+
+def _split(payload: Any) -> str | None:
+    return getattr(payload, "split", None)

@@ -1,0 +1,174 @@
+"""From a pair to what the trainer sees: the prompt with its opened turn, and for SFT the answer.
+
+The prompt is the task's own template, rendered as `recode_eval` renders it for evaluation, so that
+a model is trained on what it will be asked.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
+from recode_eval.scoring import is_well_formed, normalise
+
+if TYPE_CHECKING:
+    from recode_eval.prompts import PromptTemplate
+    from recode_train.data import Pair, PairSet
+
+_MOST_LINES: Final = 8
+"""Changed lines that the thoughts of an SFT example quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPrompt:
+    """One prompt as the trainer gets it."""
+
+    pair_id: str
+    text: str
+    """Ends in the open prefill. A tokenizer that puts a BOS before every text does so here too, so
+    the text has none of its own."""
+    prefill: str
+    """What opened the model's turn; the completion continues it."""
+    token_ids: tuple[int, ...]
+    """The ids of `text`, special tokens included: those that `recode_eval` gives the model."""
+
+
+def prompt_template(pairs: PairSet, name: str | None = None) -> PromptTemplate:
+    """Return a prompt variant of the pairs' task, or a template file (None: the default variant).
+
+    Raises `UsageError` if there is no such variant and no such file.
+    """
+    from recode_eval.prompts import PromptTemplate
+
+    spec = pairs.task_object.spec
+    variant = spec.prompts.get(name or spec.default_prompt)
+    if variant is not None:
+        return PromptTemplate.from_file(variant.path)
+    path = Path(str(name)).expanduser()
+    if path.suffix not in {".jinja2", ".jinja", ".j2"}:
+        raise UsageError(
+            f"prompt {name}: not a prompt of {spec.name} ({', '.join(spec.prompts)}) and not a "
+            ".jinja2 file."
+        )
+    return PromptTemplate.from_file(path)
+
+
+def render(
+    pairs: PairSet,
+    tokenizer: Any,
+    *,
+    template: PromptTemplate | None = None,
+    max_tokens: int,
+) -> tuple[list[TrainingPrompt], list[str]]:
+    """Return the prompts, and the ids of the pairs whose prompt has more than `max_tokens` tokens.
+
+    Without a `template` the default one of the pairs' task is taken.
+
+    Raises:
+        UsageError: the template or the model's chat template refuses a prompt, the tokenizer makes
+            something else of the text than of the prompt, or no prompt is short enough.
+    """
+    from recode_eval.models.chat import PromptEncoder
+
+    template = template or prompt_template(pairs)
+    encoder = PromptEncoder(tokenizer)
+    prompts: list[TrainingPrompt] = []
+    overlong: list[str] = []
+    shortest: int | None = None
+    for pair in pairs.pairs:
+        prompt = template.render({**pair.problem.context, "update_note": True})
+        ids = encoder.encode(prompt)
+        shortest = len(ids) if shortest is None else min(shortest, len(ids))
+        if len(ids) > max_tokens:
+            overlong.append(pair.id)
+            continue
+        text = _trainer_text(tokenizer, encoder.text(prompt), ids)
+        if not text.endswith(prompt.prefill):
+            raise UsageError(
+                f"The chat template changes the opened answer of {pair.id}: the prompt does not "
+                f"end in {prompt.prefill!r}. Use a prompt without an `assistant` block."
+            )
+        prompts.append(TrainingPrompt(pair.id, text, prompt.prefill, tuple(ids)))
+    if not prompts:
+        raise UsageError(
+            f"No prompt is short enough: the shortest of {len(overlong)} has {shortest} tokens, "
+            f"max_prompt_length is {max_tokens}. Raise it, or check that the tokenizer knows the "
+            "text (a tiny vocabulary makes long prompts)."
+        )
+    return prompts, overlong
+
+
+def _trainer_text(tokenizer: Any, text: str, ids: list[int]) -> str:
+    """Return the text of which the trainer's own tokenisation makes `ids`.
+
+    TRL tokenises prompts with the tokenizer's special tokens; a chat template has written them
+    already, and a second BOS would be another prompt than the one that is evaluated.
+    """
+    bos = getattr(tokenizer, "bos_token", None)
+    candidates = [text, text.removeprefix(bos)] if bos else [text]
+    for candidate in candidates:
+        if [int(token) for token in tokenizer(candidate)["input_ids"]] == ids:
+            return candidate
+    eos = getattr(tokenizer, "eos_token_id", None)
+    closed = [int(token) for token in tokenizer(candidates[-1])["input_ids"]][-1:] == [eos]
+    reason = (
+        "it closes every text with its EOS token (set add_eos_token to false in its "
+        "tokenizer_config.json)"
+        if closed and ids[-1:] != [eos]
+        else "its special tokens do not fit those of its chat template"
+    )
+    raise UsageError(
+        f"The model's tokenizer would give the trainer another prompt than is evaluated: {reason}."
+    )
+
+
+def sft_completion(pair: Pair, prefill: str) -> str:
+    """Return what follows the prefill in a perfect turn: short thoughts, then the new code.
+
+    The thoughts say only what is true of every pair and name the lines that differ. The result is
+    well-formed (`recode_eval.scoring.is_well_formed`) and its code is the reference.
+
+    Raises `DataError` for a reference that no well-formed answer can hold.
+    """
+    code = pair.problem.answers["reference"].strip("\n")
+    fence = "```"
+    while fence in code:
+        fence += "`"
+    opening = "" if THINK in prefill else THINK
+    completion = (
+        f"{opening}\n{_thoughts(pair)}\n{END_THINK}\n{ANSWER}\n"
+        f"{fence}python\n{code}\n{fence}\n{END_ANSWER}"
+    )
+    found = extract(completion, prefill=prefill, entry_point=pair.problem.entry_point).code
+    if not is_well_formed(completion, prefill) or normalise(found or "") != normalise(code):
+        raise DataError(
+            f"The new code of {pair.id} cannot be an answer: it holds one of the tags that mark "
+            "the answer, or is not Python. Take the row out of the data."
+        )
+    return completion
+
+
+def _thoughts(pair: Pair) -> str:
+    context, answers = pair.problem.context, pair.problem.answers
+    release = f"{context.get('dependency', 'the library')} {context.get('new_version', '')}".strip()
+    changes = _changes(answers.get("stale"), answers["reference"])
+    if not changes:
+        return f"The note says what {release} asks for. I write the program that way."
+    shown = "\n".join(changes[:_MOST_LINES])
+    more = " and a few more" if len(changes) > _MOST_LINES else ""
+    return f"The note says what changed in {release}. These lines change{more}:\n{shown}"
+
+
+def _changes(old: str | None, new: str) -> list[str]:
+    """Return the lines that go (-) and come (+), without those that hold a tag."""
+    if old is None:
+        return []
+    diff = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
+    lines = [line for line in list(diff)[2:] if not line.startswith("@@") and line[1:].strip()]
+    return [
+        line for line in lines if not any(t in line for t in (THINK, END_THINK, ANSWER, END_ANSWER))
+    ]

@@ -1,0 +1,263 @@
+"""Rewards: plain functions of completions in TRL's form, on recode_eval's extraction and scores.
+
+| name | range | what |
+| --- | --- | --- |
+| `format` | {-1, 1} | the think/answer form |
+| `es`, `em` | [0, 1], {0, 1} | edit similarity and exact match with the reference |
+| `es_star` | -2, or [-1.5, 2] | 3.5 ES - 1.5 of a program |
+| `em_star` | {-2, -1.5, 2} | exact match, a program, neither |
+| `overlong` | [-1, 0] | soft penalty for length, in tokens |
+| `tests` | {0, 1} | every test passes in the sandbox |
+| `api` | {0, 1} | the new API is used and the old one gone |
+
+The total of the ReCode paper (Wu et al., arXiv 2506.20495) is `format` + `es_star`. A value is None
+where a reward has no meaning for a sample; TRL leaves it out of the sum. It is then None for every
+completion of that pair in the call: within a group a hole would read as 0, that is, as a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from recode_eval.errors import UsageError
+from recode_eval.extraction import extract
+from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
+from recode_eval.syntax import defined_names, parse
+from recode_eval.tasks.base import Measuring
+from recode_train.config import REWARDS, unknown
+
+if TYPE_CHECKING:
+    from recode_eval.sandbox.base import Sandbox
+    from recode_eval.tasks.base import Problem, Task
+    from recode_train.data import PairSet
+    from recode_train.execution import Execution
+
+RewardFunction = Callable[..., list[float | None]]
+"""TRL's form: keyword arguments `prompts`, `completions`, `completion_ids`, the columns of the data
+set (of which `pair_id` is needed), and others that are ignored; one value per completion."""
+
+_REMEMBERED: Final = 4096
+"""Completions whose code and similarity are kept for the next reward function of the same step."""
+
+
+def format_reward(completion: str, prefill: str) -> float:
+    """Return 1.0 for one think block and one answer block with one Python block, else -1.0.
+
+    The turn is the prefill's `<think>` and what follows. Neither block may be empty, other than in
+    the paper's public code. Source: arXiv 2506.20495.
+    """
+    return 1.0 if is_well_formed(completion, prefill) else -1.0
+
+
+def overlong_penalty(tokens: int, limit: int, cache: int) -> float:
+    """Return the soft overlong penalty of a completion of `tokens` tokens, in [-1, 0].
+
+    0 up to `limit - cache`, falling linearly to -1 at `limit`, and -1 beyond. Source: Yu et al.
+    2025, *DAPO*, arXiv 2503.14476, equation 13.
+
+    >>> [overlong_penalty(n, limit=100, cache=20) for n in (80, 90, 100, 101)]
+    [0.0, -0.5, -1.0, -1.0]
+    """
+    if tokens <= limit - cache:
+        return 0.0
+    return -1.0 if tokens >= limit else (limit - cache - tokens) / cache
+
+
+def api_reward(task: Measuring, problem: Problem, code: str | None) -> float | None:
+    """Return 1.0 if `code` uses the new API and nothing of the old one, else 0.0.
+
+    What does not parse, or does not define what the reference defines last, gets 0.0: an empty
+    program is free of the old API, too. None for a pair whose change cannot be seen in the code.
+    Source: this project (`new_api` and `stale_api` of the task's own measures).
+    """
+    measures = task.measures(problem, code)
+    if not measures:
+        return None
+    tree = parse(code) if code is not None else None
+    if tree is None or (problem.entry_point and problem.entry_point not in defined_names(tree)):
+        return 0.0
+    return float(measures.get("new_api", 1.0) == 1.0 and measures.get("stale_api", 0.0) == 0.0)
+
+
+@dataclass(slots=True)
+class Rewards:
+    """The reward functions of a run; four lists in step with each other."""
+
+    functions: list[RewardFunction]
+    names: list[str]
+    weights: list[float]
+    decisive: list[bool]
+    """Whether a function counts in deciding if a group's rewards are all equal (see
+    `dynamic_sampling`); the overlong penalty does not."""
+    _execution: Execution | None = field(default=None, repr=False)
+
+    def close(self) -> None:
+        """Close the sandbox, if one was opened. Idempotent."""
+        if self._execution is not None:
+            self._execution.close()
+
+
+def build_rewards(
+    weights: Mapping[str, float],
+    pairs: PairSet,
+    *,
+    prefills: Mapping[str, str],
+    sandbox: Callable[[], Sandbox] | None = None,
+    completion_limit: int,
+    cache: int,
+) -> Rewards:
+    """Return the reward functions that have a weight, in the order of `REWARDS`.
+
+    `prefills` has the prefill of each pair by its id. `sandbox` opens the sandbox of the reward
+    `tests` when it is first needed (None: the strongest of this machine); whoever gets the rewards
+    closes it with `Rewards.close`. `completion_limit` and `cache` are the tokens of the overlong
+    penalty.
+
+    Raises:
+        UsageError: an unknown reward, none at all, or one that the pairs cannot give: `tests` for
+            pairs without tests, `api` for pairs that say nothing about API use.
+    """
+    for name in weights:
+        if name not in REWARDS:
+            raise unknown("reward", name, REWARDS)
+    chosen = [name for name in REWARDS if weights.get(name)]
+    if not chosen:
+        raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")
+    task = pairs.task_object
+    reader = _Reader(pairs, prefills)
+    execution = None
+    if "tests" in chosen:
+        execution = _execution(task, sandbox, pairs)
+    functions: dict[str, Callable[[], RewardFunction]] = {
+        "format": lambda: _PerSample("format", reader, lambda r: r.form),
+        "es": lambda: _PerSample("es", reader, lambda r: r.similarity.es),
+        "em": lambda: _PerSample("em", reader, lambda r: r.similarity.em),
+        "es_star": lambda: _PerSample("es_star", reader, lambda r: r.similarity.es_star),
+        "em_star": lambda: _PerSample("em_star", reader, lambda r: r.similarity.em_star),
+        "overlong": lambda: _Overlong(completion_limit, cache),
+        "tests": lambda: _Tests(reader, execution),
+        "api": lambda: _api(reader, task, pairs),
+    }
+    return Rewards(
+        functions=[functions[name]() for name in chosen],
+        names=chosen,
+        weights=[float(weights[name]) for name in chosen],
+        decisive=[name != "overlong" for name in chosen],
+        _execution=execution,
+    )
+
+
+def _execution(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairSet) -> Execution:
+    from recode_train.execution import Execution
+
+    if not task.conditions:
+        raise UsageError(
+            f"The reward tests needs pairs with tests, and those of {pairs.source} have none; use "
+            "--data migration, or the rewards es_star, em_star."
+        )
+    return Execution(task, sandbox)
+
+
+def _api(reader: _Reader, task: Task, pairs: PairSet) -> RewardFunction:
+    if not isinstance(task, Measuring):
+        raise UsageError(
+            f"The reward api needs pairs that name the old and the new use, and those of "
+            f"{pairs.source} do not; use --data migration, or the rewards es_star, em_star."
+        )
+    return _PerSample("api", reader, lambda r: api_reward(task, r.problem, r.code))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One completion, read; the scores are computed when first asked for."""
+
+    problem: Problem
+    completion: str
+    prefill: str
+    code: str | None
+    _similarity: Similarity | None = None
+
+    @property
+    def form(self) -> float:
+        return format_reward(self.completion, self.prefill)
+
+    @property
+    def similarity(self) -> Similarity:
+        if self._similarity is None:
+            self._similarity = similarity_scores(self.code, self.problem.answers["reference"])
+        return self._similarity
+
+
+class _Reader:
+    """Reads completions once for all reward functions of a step."""
+
+    def __init__(self, pairs: PairSet, prefills: Mapping[str, str]) -> None:
+        self._problems = {pair.id: pair.problem for pair in pairs.pairs}
+        self._prefills = prefills
+        self._known: dict[tuple[str, str], _Reading] = {}
+
+    def read(self, completions: Sequence[str], pair_ids: Sequence[str]) -> list[_Reading]:
+        return [self._read(c, p) for c, p in zip(completions, pair_ids, strict=True)]
+
+    def _read(self, completion: str, pair_id: str) -> _Reading:
+        key = pair_id, completion
+        if key not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                del self._known[next(iter(self._known))]
+            problem, prefill = self._problems[pair_id], self._prefills[pair_id]
+            code = extract(completion, prefill=prefill, entry_point=problem.entry_point).code
+            self._known[key] = _Reading(problem, completion, prefill, code)
+        return self._known[key]
+
+
+class _Score(Protocol):
+    def __call__(self, reading: _Reading, /) -> float | None: ...
+
+
+class _PerSample:
+    """A reward of each completion by itself."""
+
+    def __init__(self, name: str, reader: _Reader, score: _Score) -> None:
+        self.__name__ = name
+        self._reader = reader
+        self._score = score
+
+    def __call__(
+        self, *, completions: Sequence[str], pair_id: Sequence[str], **_: Any
+    ) -> list[float | None]:
+        return [self._score(reading) for reading in self._reader.read(completions, pair_id)]
+
+
+class _Overlong:
+    """The overlong penalty; the end-of-sequence token counts as one."""
+
+    def __init__(self, limit: int, cache: int) -> None:
+        self.__name__ = "overlong"
+        self._limit = limit
+        self._cache = cache
+
+    def __call__(self, *, completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float | None]:
+        return [overlong_penalty(len(ids), self._limit, self._cache) for ids in completion_ids]
+
+
+class _Tests:
+    """1.0 if every test of the pair passes, else 0.0."""
+
+    def __init__(self, reader: _Reader, execution: Execution | None) -> None:
+        assert execution is not None
+        self.__name__ = "tests"
+        self._reader = reader
+        self._execution = execution
+
+    def __call__(
+        self, *, completions: Sequence[str], pair_id: Sequence[str], **_: Any
+    ) -> list[float | None]:
+        readings = self._reader.read(completions, pair_id)
+        passed = self._execution.passed([(r.problem, r.code) for r in readings])
+        holes = {p for p, value in zip(pair_id, passed, strict=True) if value is None}
+        return [
+            None if p in holes or value is None else float(value)
+            for p, value in zip(pair_id, passed, strict=True)
+        ]

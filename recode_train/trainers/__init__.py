@@ -1,0 +1,10 @@
+"""Training itself: SFT, GRPO and DAPO on TRL, resumable to the bit.
+
+`train` does a whole run from a configuration; the other modules are its parts.
+"""
+
+from __future__ import annotations
+
+from recode_train.trainers.running import TrainResult, train
+
+__all__ = ["TrainResult", "train"]

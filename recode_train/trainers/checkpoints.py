@@ -1,0 +1,154 @@
+"""Checkpoints that are whole, the log that goes with them, and room for the next one.
+
+A run may be killed while it writes a checkpoint. The last thing that is written is a mark; a
+checkpoint without one is not used and is removed before the run goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MARK: Final = "recode_train.json"
+LOG: Final = "train.jsonl"
+REPORT: Final = "train.json"
+FINAL: Final = "final"
+EVALUATIONS: Final = "evaluations"
+_NAME: Final = re.compile(r"checkpoint-(\d+)")
+_RESERVE: Final = 64 << 20
+"""Bytes left free for logs and results."""
+
+FREE_SETTINGS: Final = frozenset({
+    "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
+    "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
+})  # fmt: skip
+"""Settings that do not change the weights: an interrupted run may go on with others."""
+
+
+def checkpoints(output: Path) -> list[tuple[int, Path]]:
+    """Return step and folder of every checkpoint, whole or not, in the order of the steps."""
+    found = [
+        (int(match.group(1)), folder)
+        for folder in output.glob("checkpoint-*")
+        if (match := _NAME.fullmatch(folder.name)) and folder.is_dir()
+    ]
+    return sorted(found)
+
+
+def latest(output: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the newest whole checkpoint and what its mark says; None where there is none."""
+    for _, folder in reversed(checkpoints(output)):
+        with contextlib.suppress(DataError):
+            if (folder / MARK).is_file():
+                return folder, read_json(folder / MARK)
+    return None
+
+
+def mark(folder: Path, content: Mapping[str, Any]) -> None:
+    """Declare a checkpoint whole; raises `StorageError`."""
+    write_json(folder / MARK, content)
+
+
+def remove_after(output: Path, step: int) -> None:
+    """Remove what a killed run left behind `step`: later checkpoints and lines of the log."""
+    for at, folder in checkpoints(output):
+        if at > step or not (folder / MARK).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+    _cut_log(output / LOG, step)
+
+
+def remove_all(output: Path) -> None:
+    """Remove every trace of an earlier run; other files stay."""
+    for _, folder in checkpoints(output):
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in (FINAL, EVALUATIONS):
+        shutil.rmtree(output / name, ignore_errors=True)
+    for name in (LOG, REPORT):
+        (output / name).unlink(missing_ok=True)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log; one that was torn by a kill is left out."""
+    if not path.is_file():
+        return []
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            content = json.loads(line)
+            if isinstance(content, dict) and isinstance(content.get("step"), int):
+                lines.append(content)
+    return lines
+
+
+def append_log(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line; raises `StorageError`."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+    except OSError as error:
+        raise StorageError(f"Cannot write {path}: {error.strerror}. Free some space.") from error
+
+
+def _cut_log(path: Path, step: int) -> None:
+    if not path.is_file():
+        return
+    kept = [line for line in read_log(path) if line["step"] <= step]
+    temporary = path.with_suffix(".tmp")
+    try:
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"Cannot write {path}: {error.strerror}. Free some space.") from error
+
+
+def check_same_run(
+    output: Path, before: Mapping[str, Any], settings: Mapping[str, Any], data_hash: str
+) -> None:
+    """Raise `UsageError` if what lies in `output` was made with other settings or other data."""
+    # What was written as JSON has lists for tuples.
+    now = json.loads(json.dumps(dict(settings)))
+    then = before.get("config", {})
+    names = (set(now) | set(then)) - FREE_SETTINGS
+    changed = sorted(name for name in names if now.get(name) != then.get(name))
+    if before.get("data_hash") != data_hash:
+        changed.append("the content of the training data")
+    if changed:
+        first = changed[0]
+        how = f" ({then.get(first)!r} there, {now.get(first)!r} now)" if first in names else ""
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise UsageError(
+            f"{output} holds a run with another {first}{how}{more}. Continue it with the same "
+            "settings, choose another output folder, or start it anew without resuming."
+        )
+
+
+def check_space(output: Path, checkpoint: int, kept: int, final: int) -> None:
+    """Raise `StorageError` if `kept` checkpoints, one more and the result (bytes) do not fit."""
+    # A new checkpoint is written before the oldest is removed.
+    wanted = (kept + 1) * checkpoint + final + _RESERVE
+    there = sum(_size(folder) for _, folder in checkpoints(output)) + _size(output / FINAL)
+    existing = output
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free + there < wanted:
+        raise StorageError(
+            f"{output} has {(free + there) / 1e9:.1f} GB of room, but {kept + 1} checkpoints of "
+            f"{checkpoint / 1e9:.2f} GB and the result take {wanted / 1e9:.1f} GB. Free some "
+            "space, choose another output folder, lower save_total_limit, or train an adapter."
+        )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

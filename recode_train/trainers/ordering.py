@@ -1,0 +1,69 @@
+"""Which pair comes when: orders that depend on nothing but a seed and a position.
+
+The trainers get their data in one long sequence, epoch after epoch, each shuffled on its own. So a
+resumed run goes on at its position, also in the middle of a later epoch, where a sampler with a
+random state of its own would start with the first epoch's order again.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+
+def epoch_order(count: int, seed: str, epoch: int) -> list[int]:
+    """Return the indices below `count` in the order of one epoch."""
+    order = list(range(count))
+    random.Random(f"{seed}:{epoch}").shuffle(order)
+    return order
+
+
+def long_order(count: int, length: int, seed: str) -> list[int]:
+    """Return `length` indices below `count`: whole shuffled epochs, the last one cut."""
+    if length and not count:
+        raise ValueError("there is nothing to order")
+    order: list[int] = []
+    epoch = 0
+    while len(order) < length:
+        order += epoch_order(count, seed, epoch)
+        epoch += 1
+    return order[:length]
+
+
+class PromptStream:
+    """An endless sequence of indices below `count`; `cursor` is all of its state."""
+
+    def __init__(self, count: int, seed: str, cursor: int = 0) -> None:
+        """Begin at `cursor`; raises `ValueError` where there is nothing to draw from."""
+        if count < 1:
+            raise ValueError("there is nothing to draw from")
+        self._count = count
+        self._seed = seed
+        self.cursor = cursor
+        self._epoch: tuple[int, list[int]] | None = None
+
+    def take(self, wanted: int, avoid: Container[int] = ()) -> list[int]:
+        """Return the next `wanted` indices, without those to `avoid` as long as there are others.
+
+        What is passed over comes again in the next epoch.
+        """
+        taken: list[int] = []
+        passed_over = 0
+        while len(taken) < wanted:
+            index = self._next()
+            if index in avoid and passed_over < self._count:
+                passed_over += 1
+                continue
+            taken.append(index)
+            passed_over = 0
+        return taken
+
+    def _next(self) -> int:
+        epoch, position = divmod(self.cursor, self._count)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = epoch, epoch_order(self._count, self._seed, epoch)
+        self.cursor += 1
+        return self._epoch[1][position]
