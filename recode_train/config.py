@@ -281,6 +281,19 @@ _RANGES: Final = (
 )
 
 
+def setting_defaults() -> list[tuple[str, str, str]]:
+    """Return name, type and default of every setting, as text for people."""
+    rows = []
+    for item in dataclasses.fields(TrainConfig):
+        default: Any = "(needed)"
+        if item.default_factory is not dataclasses.MISSING:
+            default = _plain(item.default_factory())
+        elif item.default is not dataclasses.MISSING:
+            default = _plain(item.default)
+        rows.append((item.name, str(item.type), str(default)))
+    return rows
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a question with the nearest of the names, or nothing."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)

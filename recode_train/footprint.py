@@ -1,0 +1,199 @@
+"""How large a model is, read from its files, and roughly what training it takes: memory and disk.
+
+Nothing is loaded but headers. The estimate is for planning: what fits with room to spare will fit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from recode_train.config import TrainConfig
+
+_BYTES: Final = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
+_WIDTHS: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
+_LARGEST_HEADER: Final = 100 << 20
+_NOT_ADAPTED: Final = ("embed", "lm_head", "wte", "wpe")
+"""Parts of the names of matrices that `all-linear` leaves out."""
+_ACTIVATIONS: Final = 17
+"""Numbers kept per token, hidden unit and layer for the backward pass: 34 bytes of half precision,
+after Korthikanti et al. 2022, arXiv 2205.05198, without the attention's matrix."""
+_CHECKPOINTED: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What decides the size of a model."""
+
+    parameters: int
+    width: int
+    """Bytes of a weight on disk."""
+    linear_sides: tuple[tuple[int, int], ...]
+    """Rows and columns of the matrices that an adapter is put on."""
+    hidden: int
+    layers: int
+    key_value_size: int
+    """Numbers per token and layer of the cache for keys, and as many for values."""
+    vocabulary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes of one process, if nothing is sharded; rough, within a factor of two."""
+
+    weights: int
+    gradients: int
+    optimiser: int
+    reference: int
+    """A second copy of the weights, for the KL divergence of full fine-tuning."""
+    backward: int
+    """Activations and logits of one backward pass."""
+    generation: int
+    """Cache of keys and values of one generation (0 with a vLLM server)."""
+    trainable: int
+    """Parameters that are trained: a number, not bytes."""
+    checkpoints: int
+    """Bytes on disk at most: the kept checkpoints, one being written, and the result."""
+
+    @property
+    def total(self) -> int:
+        """Bytes at the peak: generating and the backward pass do not fall together."""
+        fixed = self.weights + self.gradients + self.optimiser + self.reference
+        return fixed + max(self.backward, self.generation)
+
+
+def read_shape(folder: Path) -> ModelShape:
+    """Read the shape of the model in `folder`.
+
+    Raises:
+        UsageError: there is no model, or it is an adapter.
+        DataError: its config or a weights file is malformed.
+    """
+    from recode_eval.models.checkpoint import read_adapter_config
+
+    adapter = read_adapter_config(folder)
+    if adapter is not None:
+        base = adapter.base or "its base"
+        raise UsageError(
+            f"{folder} is an adapter of {base}, not a whole model: give the base as --model, or "
+            f"make one model of both first (recode-train merge {folder} OUT)."
+        )
+    config = _read_json(folder / "config.json")
+    config = config.get("text_config", config)
+    headers = [_header(path) for path in sorted(folder.glob("*.safetensors"))]
+    tensors = {
+        name: entry
+        for header in headers
+        for name, entry in header.items()
+        if isinstance(entry, dict) and isinstance(entry.get("shape"), list)
+    }
+    try:
+        heads = int(config.get("num_attention_heads", 1))
+        hidden = int(config["hidden_size"])
+        head = int(config.get("head_dim") or hidden // heads)
+        shape = ModelShape(
+            parameters=sum(math.prod(entry["shape"]) for entry in tensors.values())
+            or _bytes_of_weights(folder) // 4,
+            width=max((_BYTES.get(entry["dtype"], 1) for entry in tensors.values()), default=4),
+            linear_sides=tuple(
+                (entry["shape"][0], entry["shape"][1])
+                for name, entry in tensors.items()
+                if len(entry["shape"]) == 2 and not any(part in name for part in _NOT_ADAPTED)
+            ),
+            hidden=hidden,
+            layers=int(config["num_hidden_layers"]),
+            key_value_size=int(config.get("num_key_value_heads") or heads) * head,
+            vocabulary=int(config["vocab_size"]),
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise DataError(
+            f"{folder / 'config.json'} does not describe a causal language model "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    if not shape.parameters:
+        raise UsageError(f"{folder} holds no weights: no .safetensors and no .bin file.")
+    return shape
+
+
+def footprint(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> Footprint:
+    """Estimate what one process takes; `accelerator` says whether it has a GPU."""
+    dtype = config.dtype
+    width = _WIDTHS.get(dtype, shape.width if accelerator else 4)
+    full = config.tuning == "full"
+    trainable = shape.parameters if full else _adapter_parameters(config, shape)
+    trained_width = width if full else 4  # PEFT keeps adapters in float32
+    sequence = config.max_prompt_length + config.max_completion_length
+    rows = config.per_device_train_batch_size
+    half = accelerator and config.bf16 is not False
+    number = 2 if half else 4
+    checkpointing = config.gradient_checkpointing
+    kept = _CHECKPOINTED if (accelerator if checkpointing is None else checkpointing) else None
+    activations = rows * sequence * shape.hidden * shape.layers * number * (kept or _ACTIVATIONS)
+    # Logits of the trained part in float32, and as much again for their gradient.
+    span = sequence if config.algorithm == "sft" else config.max_completion_length
+    logits = 2 * 4 * rows * span * shape.vocabulary
+    sampled = 0 if config.algorithm == "sft" else rows * config.steps_per_generation
+    if config.use_vllm and config.vllm_mode == "server":
+        sampled = 0
+    weights = shape.parameters * width
+    state = trainable * trained_width
+    saved = (weights if full else state) + 2 * state  # weights and Adam's two moments
+    return Footprint(
+        weights=weights,
+        gradients=state,
+        optimiser=2 * state,
+        reference=weights if full and config.beta > 0 and config.algorithm != "sft" else 0,
+        backward=activations + logits,
+        generation=2 * sampled * sequence * shape.layers * shape.key_value_size * number,
+        trainable=trainable,
+        checkpoints=saved * (config.save_total_limit + 1) + (weights if full else state),
+    )
+
+
+def _adapter_parameters(config: TrainConfig, shape: ModelShape) -> int:
+    """Count the adapter's parameters: two thin matrices per layer, DoRA a vector besides.
+
+    For `all-linear`; a choice of fewer modules takes less.
+    """
+    dora = config.tuning == "dora"
+    return sum(
+        config.lora_r * (rows + columns) + (rows if dora else 0)
+        for rows, columns in shape.linear_sides
+    )
+
+
+def _bytes_of_weights(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.bin"))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"There is no model at {path.parent}: it has no config.json.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"Cannot read {path}: {error}.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is not a JSON object.")
+    return content
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Read the header of a safetensors file: its length in eight bytes, then JSON."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= min(_LARGEST_HEADER, path.stat().st_size):
+                raise ValueError("its header has an impossible length")
+            content = json.loads(file.read(length))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"The weights file {path} is damaged: {error}.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"The weights file {path} is damaged: its header is not an object.")
+    return content

@@ -1,0 +1,275 @@
+"""Everything that can be known of a run before it starts: data, prompts, batches, sizes, warnings.
+
+A plan is made by `--dry-run` to be shown, and before every training to refuse what cannot work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import StorageError, UsageError
+from recode_train import arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recode_train.arithmetic import Arithmetic
+    from recode_train.config import TrainConfig
+    from recode_train.data import PairSet
+    from recode_train.footprint import Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLengths:
+    """Tokens of the prompts that are used, and how many are not."""
+
+    used: int
+    overlong: int
+    longest: int
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do."""
+
+    config: TrainConfig
+    pairs: PairSet
+    prompts: PromptLengths | None
+    """None where they could not be counted; `notes` says why."""
+    sizes: Arithmetic
+    footprint: Footprint | None
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return {
+            "config": self.config.as_dict(),
+            "data": {
+                "source": self.pairs.source,
+                "content_hash": self.pairs.content_hash,
+                "pairs": len(self.pairs.pairs),
+                "clusters": len({pair.cluster for pair in self.pairs.pairs}),
+                "left_out": list(self.pairs.left_out),
+            },
+            "prompts": asdict(self.prompts) if self.prompts else None,
+            "sizes": asdict(self.sizes),
+            "memory": {**asdict(self.footprint), "total": self.footprint.total}
+            if self.footprint
+            else None,
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+        }
+
+
+def make_plan(config: TrainConfig) -> Plan:
+    """Look at the data, the model's files and the settings.
+
+    Raises:
+        UsageError: the settings do not fit together, the model is missing or an adapter, no prompt
+            is short enough, or a reward is asked for that the pairs cannot give.
+        DataError: a row or a file of the model is malformed.
+        StorageError: the checkpoints would not fit on the disk.
+    """
+    from recode_eval.models.checkpoint import check_name
+    from recode_train.data import load_pairs
+    from recode_train.footprint import footprint, read_shape
+    from recode_train.prompts import sft_completion
+    from recode_train.rewards import build_rewards
+
+    arithmetic.validate(config)
+    check_name(config.model)
+    folder = Path(config.model).expanduser()
+    shape = read_shape(folder) if folder.is_dir() else None
+    pairs = load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
+    notes = []
+    if pairs.left_out:
+        notes.append(f"{len(pairs.left_out)} bad row(s) left out, first: {pairs.left_out[0]}.")
+    prefills, lengths, note = _prompts(config, pairs, folder)
+    notes += [note] if note else []
+    if config.algorithm == "sft":
+        for pair in pairs.pairs:
+            sft_completion(pair, prefills[pair.id])
+    else:
+        build_rewards(
+            config.rewards,
+            pairs,
+            prefills=prefills,
+            completion_limit=config.max_completion_length,
+            cache=config.overlong_cache,
+        )
+    usable = lengths.used if lengths else len(pairs.pairs)
+    arithmetic.validate(config, usable)
+    needed = footprint(config, shape, accelerator=_has_gpu()) if shape else None
+    if needed is None:
+        notes.append("Memory not estimated: the model is not a local folder.")
+    else:
+        _check_space(Path(config.output), needed.checkpoints)
+    return Plan(
+        config=config,
+        pairs=pairs,
+        prompts=lengths,
+        sizes=arithmetic.arithmetic(config, usable),
+        footprint=needed,
+        warnings=tuple(arithmetic.warnings(config)),
+        notes=tuple(notes),
+    )
+
+
+def _prompts(
+    config: TrainConfig, pairs: PairSet, folder: Path
+) -> tuple[dict[str, str], PromptLengths | None, str | None]:
+    """Return the prefill of each pair, the prompts' lengths, and why they were not counted."""
+    from recode_train.prompts import prompt_template, render
+
+    template = prompt_template(pairs, config.prompt)
+    contexts = {pair.id: {**pair.problem.context, "update_note": True} for pair in pairs.pairs}
+    prefills = {key: template.render(context).prefill for key, context in contexts.items()}
+    if not folder.is_dir():
+        return prefills, None, "Prompts not counted: the model is not a local folder."
+    if importlib.util.find_spec("transformers") is None:
+        return prefills, None, (
+            "Prompts not counted: transformers is missing (pip install 'recode-eval[train]')."
+        )  # fmt: skip
+    prompts, overlong = render(
+        pairs, _tokenizer(config), template=template, max_tokens=config.max_prompt_length
+    )
+    counts = [len(prompt.token_ids) for prompt in prompts]
+    lengths = PromptLengths(len(counts), len(overlong), max(counts), sum(counts) / len(counts))
+    note = None
+    if overlong:
+        note = (
+            f"{len(overlong)} of {len(pairs.pairs)} pairs left out: their prompt has more than "
+            f"max_prompt_length={config.max_prompt_length} tokens."
+        )
+    return prefills, lengths, note
+
+
+def _tokenizer(config: TrainConfig) -> Any:
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.loading import load_tokenizer
+    from recode_eval.models.options import ModelOptions
+
+    options = ModelOptions(
+        revision=config.model_revision, trust_remote_code=config.trust_remote_code
+    )
+    return load_tokenizer(resolve_checkpoint(config.model, options), options)
+
+
+def _has_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None
+
+
+def _check_space(output: Path, needed: int) -> None:
+    existing = next(p for p in (output.absolute(), *output.absolute().parents) if p.exists())
+    if not existing.is_dir():
+        raise UsageError(f"output {output}: {existing} is a file; name a folder.")
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise StorageError(
+            f"The checkpoints would take up to {size(needed)}, but {existing} has only "
+            f"{size(free)} free; free some space, choose another --out, or lower save_total_limit."
+        )
+
+
+def size(number: float) -> str:
+    """Return bytes as people read them."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def describe(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield what a plan says, as a name and a value with its unit."""
+    config, sizes = plan.config, plan.sizes
+    sft = config.algorithm == "sft"
+    sample = "examples" if sft else "completions"
+    yield (
+        "algorithm",
+        f"{config.algorithm}" + (f", preset {config.preset}" if config.preset else ""),
+    )
+    yield "model", f"{config.model} ({config.tuning})"
+    clusters = len({pair.cluster for pair in plan.pairs.pairs})
+    yield (
+        "data",
+        (
+            f"{plan.pairs.source}: {len(plan.pairs.pairs)} pairs of {clusters} updates, "
+            f"sha256 {plan.pairs.content_hash[:12]}"
+        ),
+    )
+    if plan.prompts:
+        prompts = plan.prompts
+        yield (
+            "prompts",
+            (
+                f"{prompts.used} used, {prompts.overlong} too long; tokens: mean {prompts.mean:.0f}, "
+                f"longest {prompts.longest}, limit {config.max_prompt_length}"
+            ),
+        )
+    if not sft:
+        weights = ", ".join(f"{name} x {weight:g}" for name, weight in config.rewards.items())
+        yield "rewards", weights
+        yield (
+            "a generation",
+            (
+                f"{sizes.prompts_per_generation} prompts x {config.num_generations} = "
+                f"{sizes.completions_per_generation} completions, of at most "
+                f"{config.max_completion_length} tokens; feeds {sizes.updates_per_generation:g} step(s)"
+            ),
+        )
+    of_prompts = "" if sft else f" = {sizes.prompts_per_step:g} prompts"
+    yield (
+        "a step",
+        (
+            f"{sizes.completions_per_step} {sample}{of_prompts} ({config.per_device_train_batch_size} a "
+            f"backward pass x {config.gradient_accumulation_steps} passes x "
+            f"{config.num_processes} process(es))"
+        ),
+    )
+    passes = f", {sizes.epochs:.2f} passes over the pairs" if sizes.epochs is not None else ""
+    yield (
+        "the run",
+        (
+            f"{sizes.steps} steps, {sizes.completions} {sample}"
+            + ("" if sft else f" of {sizes.prompts} prompts in {sizes.generations} generations")
+            + passes
+            + f"; at most {sizes.tokens_at_most} tokens"
+        ),
+    )
+    yield (
+        "learning rate",
+        (
+            f"{config.learning_rate:g}, {config.lr_scheduler_type}, {config.warmup_steps} steps of "
+            "warm-up"
+        ),
+    )
+    yield (
+        "checkpoints",
+        (
+            f"every {config.save_steps} steps, exact at multiples of {sizes.resume_unit}; "
+            f"the last {config.save_total_limit} are kept"
+        ),
+    )
+    if plan.footprint:
+        yield from _describe_footprint(plan.footprint)
+
+
+def _describe_footprint(needed: Footprint) -> Iterator[tuple[str, str]]:
+    yield "trained", f"{needed.trainable:,} parameters"
+    yield (
+        "memory, roughly",
+        (
+            f"{size(needed.total)} a process without sharding: weights {size(needed.weights)}, "
+            f"gradients {size(needed.gradients)}, optimiser {size(needed.optimiser)}, reference model "
+            f"{size(needed.reference)}, backward pass {size(needed.backward)}, or generation "
+            f"{size(needed.generation)}"
+        ),
+    )
+    yield "disk, at most", size(needed.checkpoints)
