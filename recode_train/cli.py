@@ -214,10 +214,9 @@ def _show_result(result: Any, config: TrainConfig, arguments: argparse.Namespace
     from recode_eval.terminal import one_line
 
     if arguments.json:
-        from dataclasses import asdict, is_dataclass
+        from dataclasses import asdict
 
-        content = asdict(result) if is_dataclass(result) else vars(result)
-        json.dump(content, sys.stdout, indent=2, default=str)  # type: ignore[arg-type,unused-ignore]
+        json.dump(asdict(result), sys.stdout, indent=2, default=str)
         sys.stdout.write("\n")
     else:
         print(one_line(f"done: {config.output}/final"))

@@ -217,7 +217,11 @@ class TrainConfig:
                 f"Unknown algorithm {algorithm!r}.{did_you_mean(algorithm, ALGORITHMS)} "
                 f"Known: {', '.join(ALGORITHMS)}."
             )
-        merged: dict[str, Any] = {"algorithm": algorithm, **ALGORITHM_DEFAULTS[algorithm]}
+        merged: dict[str, Any] = {
+            "algorithm": algorithm,
+            "output": f"train-runs/{algorithm}",
+            **ALGORITHM_DEFAULTS[algorithm],
+        }
         if preset is not None:
             merged |= {**preset_settings(preset, algorithm), "preset": preset}
         if file is not None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recode_train.config import TrainConfig
 
 _BYTES: Final = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}

@@ -15,8 +15,6 @@ from recode_eval.errors import StorageError, UsageError
 from recode_train import arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from recode_train.arithmetic import Arithmetic
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
@@ -186,90 +184,85 @@ def size(number: float) -> str:
     return f"{number:.1f} TiB"
 
 
-def describe(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield what a plan says, as a name and a value with its unit."""
-    config, sizes = plan.config, plan.sizes
-    sft = config.algorithm == "sft"
-    sample = "examples" if sft else "completions"
-    yield (
-        "algorithm",
-        f"{config.algorithm}" + (f", preset {config.preset}" if config.preset else ""),
-    )
-    yield "model", f"{config.model} ({config.tuning})"
+def describe(plan: Plan) -> list[tuple[str, str]]:
+    """Return what a plan says: names and values with their units."""
+    config = plan.config
+    preset = f", preset {config.preset}" if config.preset else ""
     clusters = len({pair.cluster for pair in plan.pairs.pairs})
-    yield (
-        "data",
-        (
-            f"{plan.pairs.source}: {len(plan.pairs.pairs)} pairs of {clusters} updates, "
-            f"sha256 {plan.pairs.content_hash[:12]}"
-        ),
-    )
+    data = f"{plan.pairs.source}: {len(plan.pairs.pairs)} pairs of {clusters} updates"
+    warm_up = f"warm-up of {config.warmup_steps} steps"
+    exact = f"exact at multiples of {plan.sizes.resume_unit}"
+    kept = f"the last {config.save_total_limit} are kept"
+    rows = [
+        ("algorithm", f"{config.algorithm}{preset}"),
+        ("model", f"{config.model} ({config.tuning})"),
+        ("data", f"{data}, sha256 {plan.pairs.content_hash[:12]}"),
+    ]
     if plan.prompts:
-        prompts = plan.prompts
-        yield (
-            "prompts",
-            (
-                f"{prompts.used} used, {prompts.overlong} too long; tokens: mean {prompts.mean:.0f}, "
-                f"longest {prompts.longest}, limit {config.max_prompt_length}"
-            ),
-        )
-    if not sft:
+        rows.append(("prompts", _prompts_text(plan.prompts, config.max_prompt_length)))
+    if config.algorithm != "sft":
         weights = ", ".join(f"{name} x {weight:g}" for name, weight in config.rewards.items())
-        yield "rewards", weights
-        yield (
-            "a generation",
-            (
-                f"{sizes.prompts_per_generation} prompts x {config.num_generations} = "
-                f"{sizes.completions_per_generation} completions, of at most "
-                f"{config.max_completion_length} tokens; feeds {sizes.updates_per_generation:g} step(s)"
-            ),
+        rows += [("rewards", weights), ("a generation", _generation(plan))]
+    rows += [
+        ("a step", _step(plan)),
+        ("the run", _run(plan)),
+        ("learning rate", f"{config.learning_rate:g}, {config.lr_scheduler_type}, {warm_up}"),
+        ("checkpoints", f"every {config.save_steps} steps, {exact}, {kept}"),
+    ]
+    return rows + (_footprint(plan.footprint) if plan.footprint else [])
+
+
+def _prompts_text(prompts: PromptLengths, limit: int) -> str:
+    return (
+        f"{prompts.used} used, {prompts.overlong} too long; tokens: mean {prompts.mean:.0f}, "
+        f"longest {prompts.longest}, limit {limit}"
+    )
+
+
+def _generation(plan: Plan) -> str:
+    config, sizes = plan.config, plan.sizes
+    return (
+        f"{sizes.prompts_per_generation} prompts x {config.num_generations} = "
+        f"{sizes.completions_per_generation} completions of at most "
+        f"{config.max_completion_length} tokens; feeds {sizes.updates_per_generation:g} step(s)"
+    )
+
+
+def _step(plan: Plan) -> str:
+    config, sizes = plan.config, plan.sizes
+    count = f"{sizes.completions_per_step} examples"
+    if config.algorithm != "sft":
+        count = f"{sizes.completions_per_step} completions = {sizes.prompts_per_step:g} prompts"
+    return (
+        f"{count} ({config.per_device_train_batch_size} a backward pass x "
+        f"{config.gradient_accumulation_steps} passes x {config.num_processes} process(es))"
+    )
+
+
+def _run(plan: Plan) -> str:
+    sizes = plan.sizes
+    what = f"{sizes.completions} examples"
+    if plan.config.algorithm != "sft":
+        what = (
+            f"{sizes.completions} completions of {sizes.prompts} prompts in {sizes.generations} "
+            "generations"
         )
-    of_prompts = "" if sft else f" = {sizes.prompts_per_step:g} prompts"
-    yield (
-        "a step",
-        (
-            f"{sizes.completions_per_step} {sample}{of_prompts} ({config.per_device_train_batch_size} a "
-            f"backward pass x {config.gradient_accumulation_steps} passes x "
-            f"{config.num_processes} process(es))"
-        ),
-    )
-    passes = f", {sizes.epochs:.2f} passes over the pairs" if sizes.epochs is not None else ""
-    yield (
-        "the run",
-        (
-            f"{sizes.steps} steps, {sizes.completions} {sample}"
-            + ("" if sft else f" of {sizes.prompts} prompts in {sizes.generations} generations")
-            + passes
-            + f"; at most {sizes.tokens_at_most} tokens"
-        ),
-    )
-    yield (
-        "learning rate",
-        (
-            f"{config.learning_rate:g}, {config.lr_scheduler_type}, {config.warmup_steps} steps of "
-            "warm-up"
-        ),
-    )
-    yield (
-        "checkpoints",
-        (
-            f"every {config.save_steps} steps, exact at multiples of {sizes.resume_unit}; "
-            f"the last {config.save_total_limit} are kept"
-        ),
-    )
-    if plan.footprint:
-        yield from _describe_footprint(plan.footprint)
+    passes = "" if sizes.epochs is None else f", {sizes.epochs:.2f} passes over the pairs"
+    return f"{sizes.steps} steps, {what}{passes}; at most {sizes.tokens_at_most} tokens"
 
 
-def _describe_footprint(needed: Footprint) -> Iterator[tuple[str, str]]:
-    yield "trained", f"{needed.trainable:,} parameters"
-    yield (
-        "memory, roughly",
-        (
-            f"{size(needed.total)} a process without sharding: weights {size(needed.weights)}, "
-            f"gradients {size(needed.gradients)}, optimiser {size(needed.optimiser)}, reference model "
-            f"{size(needed.reference)}, backward pass {size(needed.backward)}, or generation "
-            f"{size(needed.generation)}"
-        ),
-    )
-    yield "disk, at most", size(needed.checkpoints)
+def _footprint(needed: Footprint) -> list[tuple[str, str]]:
+    parts = {
+        "weights": needed.weights,
+        "gradients": needed.gradients,
+        "optimiser": needed.optimiser,
+        "reference model": needed.reference,
+        "backward pass": needed.backward,
+        "or generation": needed.generation,
+    }
+    memory = ", ".join(f"{name} {size(value)}" for name, value in parts.items() if value)
+    return [
+        ("trained", f"{needed.trainable:,} parameters"),
+        ("memory, roughly", f"{size(needed.total)} a process without sharding: {memory}"),
+        ("disk, at most", size(needed.checkpoints)),
+    ]
