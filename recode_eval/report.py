@@ -23,6 +23,8 @@ _LABELS = {
     "em": "EM",
     "es_star": "ES*",
     "em_star": "EM*",
+    "new_api": "new API used",
+    "stale_api": "stale API used",
 }
 _PLAIN_NUMBERS = {"es_star", "em_star"}
 """Not shares: shown as they are, from -2 to 2, and not in percent."""

@@ -23,7 +23,7 @@ from recode_eval.sandbox.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -63,14 +63,17 @@ class Fleet:
         own: Sandbox,
         open_pool: Callable[[str], Sandbox],
         *,
+        libraries: Callable[[str], Mapping[str, str]] | None = None,
         max_open: int = MAX_OPEN,
     ) -> None:
         """Take the pool of the task's own environment, and how to open that of a release.
 
         `own` stays open and runs what names no environment. All pools must be of its tier.
+        `libraries` says what an environment holds, for the record.
         """
         self._own = own
         self._open_pool = open_pool
+        self._libraries = libraries
         self._max_open = max_open
         self._lanes: dict[str, _Lane] = {}
         self._environments: dict[str, dict[str, Any]] = {}
@@ -181,8 +184,10 @@ class Fleet:
         """Build what is missing and start the pool; takes seconds to minutes."""
         pool: Sandbox | None = None
         error: SandboxError | None = None
+        libraries: Mapping[str, str] | None = None
         try:
             pool = self._open_pool(name)
+            libraries = self._libraries(name) if self._libraries else pool.info.libraries
         except SandboxError as failure:
             error = failure
         except RecodeError as failure:  # a lock that is missing or malformed
@@ -201,7 +206,7 @@ class Fleet:
                 info = pool.info
                 self._environments[name] = {
                     "python": info.python,
-                    "libraries": dict(info.libraries),
+                    "libraries": dict(libraries or {}),
                     "image": info.image,
                     "image_digest": info.image_digest,
                 }

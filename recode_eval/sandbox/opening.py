@@ -124,6 +124,7 @@ def open_fleet(
     Arguments and errors are those of `open_sandbox`. Every environment is opened in the tier that
     the first one got: verdicts of different tiers are not mixed.
     """
+    from recode_eval.sandbox.environments import get_environment
 
     def open_one(name: str, chosen: str) -> Sandbox:
         return open_sandbox(
@@ -136,8 +137,11 @@ def open_fleet(
             notify=notify if chosen != "none" or name == environment else None,
         )
 
+    def libraries(name: str) -> dict[str, str]:
+        return {pin.name: pin.version for pin in get_environment(name).pins}
+
     own = open_one(environment, tier)
-    return Fleet(own, lambda name: open_one(name, own.info.tier))
+    return Fleet(own, lambda name: open_one(name, own.info.tier), libraries=libraries)
 
 
 def _strongest(open_tier: Callable[[str], Sandbox], tell: Callable[[str], None]) -> Sandbox:

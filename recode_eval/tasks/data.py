@@ -204,7 +204,7 @@ def read_hub(source: Mapping[str, Any], task: str) -> Iterator[Row]:
     name = str(source["path"])
     ways_out = (
         f"Give the rows as a file (--data {task}=FILE.jsonl), "
-        "or use the bundled task (--tasks arena-mini)."
+        "or use a bundled task (--tasks arena-mini, arena-multi, migration)."
     )
     try:
         import datasets

@@ -59,7 +59,10 @@ def releases() -> list[str]:
     return [name for name in environment_names() if name not in {"mini", "arena"}]
 
 
-def test_every_lock_of_a_release_pins_that_release() -> None:
+def test_every_lock_of_a_release_pins_that_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # only those of the project
     assert releases()
     for name in releases():
         environment = get_environment(name)
