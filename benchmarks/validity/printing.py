@@ -62,8 +62,19 @@ def _kinds(kinds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _main(name: str, chosen: Mapping[str, Any]) -> Iterator[str]:
     counts = f"{chosen['answers']} answers to {chosen['pairs']} pairs, {chosen['passing']} pass"
-    yield f"{name}: {counts}\n"
-    head = ("metric", "answers", "AUC", "AUC within pairs", "Spearman", "within", "tau-b", "within")
+    blindly = _estimate(chosen["any_passes"])
+    yield f"{name}: {counts}; of a pair's answers, one drawn blindly passes: {blindly}\n"
+    head = (
+        "metric",
+        "answers",
+        "AUC",
+        "AUC within pairs",
+        "Spearman",
+        "within",
+        "tau-b",
+        "within",
+        "best passes",
+    )
     rows = []
     for metric in METRICS:
         figures = chosen["metrics"][metric]
@@ -77,6 +88,7 @@ def _main(name: str, chosen: Mapping[str, Any]) -> Iterator[str]:
                 _estimate(figures["within_spearman"]),
                 _number(figures["kendall"]),
                 _estimate(figures["within_kendall"]),
+                _estimate(figures["best_passes"]),
             ))  # fmt: skip
     yield from _table(head, rows)
 

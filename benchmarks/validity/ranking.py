@@ -64,6 +64,23 @@ def _correlation(
     return float(result)
 
 
+def best_passes(scores: Sequence[float], passed: Sequence[bool]) -> float | None:
+    """Return the chance that the answer with the highest score passes; among equals, any of them.
+
+    None for equal outcomes, where there is nothing to choose.
+    """
+    if len(set(passed)) < 2:
+        return None
+    highest = max(scores)
+    best = [good for score, good in zip(scores, passed, strict=True) if score == highest]
+    return sum(best) / len(best)
+
+
+def any_passes(scores: Sequence[float], passed: Sequence[bool]) -> float | None:
+    """Return the chance that an answer drawn blindly passes; None for equal outcomes."""
+    return best_passes([0.0] * len(scores), passed)
+
+
 def pooled_auc(
     answers: Sequence[Scored], *, resamples: int = _RESAMPLES, seed: int = 0
 ) -> Estimate:

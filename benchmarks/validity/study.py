@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.statistics import cluster_mean
 from validity import answers as kinds
-from validity.ranking import Scored, auc, kendall, pooled_auc, spearman, within_pairs
+from validity.ranking import (
+    Scored,
+    any_passes,
+    auc,
+    best_passes,
+    kendall,
+    pooled_auc,
+    spearman,
+    within_pairs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -97,12 +106,14 @@ def contrasts(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
     single = kinds.REWRITTEN[:-1]
     return {
         "stale / reference or rewritten": between(any_right, kinds.STALE),
+        "stale / one rewrite": between(single, {"stale"}),
         "stale / all rewrites at once": between({"rewritten"}, {"stale"}),
+        "stale and all rewrites / all rewrites": between({"rewritten"}, {"stale, rewritten"}),
         "old API back or in part / one rewrite": between(single, kinds.PARTIAL),
         "old API back or in part / all rewrites": between({"rewritten"}, kinds.PARTIAL),
         "one slip / one rewrite": between(single, {"mutated"}),
         "one slip / all rewrites at once": between({"rewritten"}, {"mutated"}),
-        "all rewrites and a slip / all rewrites": between({"rewritten"}, {"mutated, rewritten"}),
+        "a slip and all rewrites / all rewrites": between({"rewritten"}, {"mutated, rewritten"}),
         "any slip / any rewrite": between(kinds.REWRITTEN, kinds.MUTATED),
         "cut off / any rewrite": between(kinds.REWRITTEN, {"cut off"}),
     }
@@ -114,24 +125,28 @@ def _metrics(chosen: Sequence[Judged]) -> dict[str, Any]:
         "answers": len(chosen),
         "passing": sum(answer.passed for answer in chosen),
         "pairs": len({answer.pair for answer in chosen}),
+        "any_passes": asdict(within_pairs(_scored("ES", chosen), any_passes, (0, 1))),
         "metrics": {name: _figures(name, chosen) for name in METRICS},
     }
 
 
 def _figures(name: str, chosen: Sequence[Judged]) -> dict[str, Any]:
-    scored = [
-        Scored(a.scores[name], a.passed, a.pair, a.cluster) for a in chosen if name in a.scores
-    ]
+    scored = _scored(name, chosen)
     values, passed = [s.score for s in scored], [s.passed for s in scored]
     return {
         "answers": len(scored),
         "auc": asdict(pooled_auc(scored)),
         "spearman": spearman(values, passed),
         "kendall": kendall(values, passed),
+        "best_passes": asdict(within_pairs(scored, best_passes, (0, 1))),
         "within_auc": asdict(within_pairs(scored, auc, (0, 1))),
         "within_spearman": asdict(within_pairs(scored, spearman, (-1, 1))),
         "within_kendall": asdict(within_pairs(scored, kendall, (-1, 1))),
     }
+
+
+def _scored(name: str, chosen: Iterable[Judged]) -> list[Scored]:
+    return [Scored(a.scores[name], a.passed, a.pair, a.cluster) for a in chosen if name in a.scores]
 
 
 def _kind(kind: str, judged: Iterable[Judged]) -> dict[str, Any]:

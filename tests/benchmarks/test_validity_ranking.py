@@ -139,6 +139,14 @@ def test_within_pairs_compares_answers_to_one_pair_only(ranking: ModuleType) -> 
     assert ranking.pooled_auc(answers).mean < 1
 
 
+def test_the_best_answer_may_be_a_wrong_one(ranking: ModuleType) -> None:
+    passed = [True, False, True, False]
+    assert ranking.best_passes([0.1, 0.9, 0.8, 0.2], passed) == 0
+    assert ranking.best_passes([0.9, 0.9, 0.9, 0.2], passed) == pytest.approx(2 / 3)
+    assert ranking.any_passes([0.1, 0.9, 0.8, 0.2], passed) == 0.5
+    assert ranking.best_passes([0.1, 0.9], [True, True]) is None
+
+
 def _judged(study: ModuleType, **changes: Any) -> Any:
     scores = {"ES": 0.5, "EM": 0.0, "ES*": 0.25, "EM*": -1.5}
     scores |= changes.pop("scores", {})
