@@ -18,7 +18,7 @@ from recode_eval.models.base import Completion, FinishReason, ModelInfo
 from recode_eval.models.chat import PromptEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from recode_eval.models.base import Request, SamplingParameters
     from recode_eval.models.options import ModelOptions
@@ -53,24 +53,62 @@ class TransformersModel:
 
         check_name(spec)
         _require_packages()
-        import torch
-        import transformers
-
         from recode_eval.models.loading import load_model, load_tokenizer
 
         checkpoint = resolve_checkpoint(spec, options)
-        self._encoder = PromptEncoder(load_tokenizer(checkpoint, options))
-        self._model, details = load_model(checkpoint, options)
-        self._context = _context_length(self._model.config, options.max_context)
-        self._eos = _end_tokens(self._model, self._encoder.tokenizer)
+        tokenizer = load_tokenizer(checkpoint, options)
+        model, details = load_model(checkpoint, options)
+        self._set_up(
+            model,
+            tokenizer,
+            checkpoint.name,
+            {**checkpoint.identity, "dtype": details["dtype"]},
+            details,
+            options,
+        )
+
+    @classmethod
+    def around(
+        cls, model: Any, tokenizer: Any, *, name: str, identity: Mapping[str, Any]
+    ) -> TransformersModel:
+        """Wrap a model that is in memory already, for example one in training.
+
+        `identity` must say which weights these are, as records are reused by it. The model stays
+        the caller's: `close` gives back its generation settings; that it is in evaluation mode
+        (no dropout) is the caller's business.
+        """
+        from recode_eval.models.options import ModelOptions
+
+        wrapped = cls.__new__(cls)
+        details = {"device": str(model.device), "dtype": str(model.dtype).split(".")[-1]}
+        wrapped._set_up(model, tokenizer, name, identity, details, ModelOptions())
+        return wrapped
+
+    def _set_up(
+        self,
+        model: Any,
+        tokenizer: Any,
+        name: str,
+        identity: Mapping[str, Any],
+        details: Mapping[str, Any],
+        options: ModelOptions,
+    ) -> None:
+        import torch
+        import transformers
+
+        self._encoder = PromptEncoder(tokenizer)
+        self._model = model
+        self._context = _context_length(model.config, options.max_context)
+        self._eos = _end_tokens(model, tokenizer)
         # The checkpoint's own sampling defaults (repetition penalty, top-k) must not add to ours.
-        self._model.generation_config = _generation_config()
-        on_cpu = self._model.device.type == "cpu"
+        self._own_settings = model.generation_config
+        model.generation_config = _generation_config()
+        on_cpu = model.device.type == "cpu"
         self._batch = options.batch_size or (_CPU_BATCH if on_cpu else _ACCELERATOR_BATCH)
         self._info = ModelInfo(
-            name=checkpoint.name,
+            name=name,
             backend="transformers",
-            identity={**checkpoint.identity, "dtype": details["dtype"], "context": self._context},
+            identity={**identity, "context": self._context},
             details={
                 **details,
                 "torch": torch.__version__,
@@ -78,7 +116,7 @@ class TransformersModel:
                 "context": self._context,
                 "batch_size": self._batch,
                 "chat_template": self._encoder.has_template,
-                "parameters": sum(weight.numel() for weight in self._model.parameters()),
+                "parameters": sum(weight.numel() for weight in model.parameters()),
             },
         )
 
@@ -121,7 +159,9 @@ class TransformersModel:
             yield from done
 
     def close(self) -> None:
-        """Free the model's memory."""
+        """Free the model's memory, unless somebody else holds it."""
+        if self._model is not None:
+            self._model.generation_config = self._own_settings
         self._model = None
         _empty_caches()
 

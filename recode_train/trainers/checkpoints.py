@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, StorageError, UsageError
@@ -18,6 +17,7 @@ from recode_eval.store import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 MARK: Final = "recode_train.json"
 LOG: Final = "train.jsonl"
@@ -75,6 +75,19 @@ def remove_all(output: Path) -> None:
         shutil.rmtree(output / name, ignore_errors=True)
     for name in (LOG, REPORT):
         (output / name).unlink(missing_ok=True)
+
+
+def write_report(output: Path, content: Mapping[str, Any]) -> None:
+    """Replace the report of a run; raises `StorageError`."""
+    write_json(output / REPORT, content)
+
+
+def read_report(output: Path) -> dict[str, Any]:
+    """Return the report of a run; empty where there is none that can be read."""
+    with contextlib.suppress(DataError):
+        if (output / REPORT).is_file():
+            return read_json(output / REPORT)
+    return {}
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

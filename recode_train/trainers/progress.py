@@ -48,6 +48,10 @@ class Progress:
             if not name.startswith("_")
         }
 
+    def elapsed(self) -> float:
+        """Return the wall time so far, that since the last tick included."""
+        return self.seconds + (0.0 if self._wall is None else time.monotonic() - self._wall)
+
     def tick(self) -> float:
         """Count the wall time since the last tick, and return this process's CPU time since then.
 

@@ -1,0 +1,134 @@
+"""What happens beside the training steps: the log, the marks of checkpoints, evaluations.
+
+The classes here know nothing of transformers; `as_callback` makes them what its trainers call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from recode_train.trainers import checkpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from recode_train.evaluation import Evaluation
+    from recode_train.trainers.progress import Progress
+
+OnLog = Callable[[Mapping[str, Any]], None]
+
+
+def as_callback(instance: Any) -> Any:
+    """Return `instance` as a callback of transformers: events it does not name do nothing."""
+    from transformers import TrainerCallback
+
+    own = type(instance)
+    instance.__class__ = type(own.__name__, (own, TrainerCallback), {})
+    return instance
+
+
+class Keeper:
+    """Writes the log line by line, and the mark of every whole checkpoint."""
+
+    def __init__(
+        self,
+        output: Path,
+        progress: Progress,
+        mark: Mapping[str, Any],
+        on_log: OnLog | None = None,
+        trained: Sequence[int] | None = None,
+    ) -> None:
+        """Keep the log in `output`; `trained` are the trained tokens by step, if known before."""
+        self._output = output
+        self._progress = progress
+        self._mark = mark
+        self._on_log = on_log
+        self._trained = trained
+        self.accelerator: Any = None
+        self.last: dict[str, Any] = {}
+        """The last line of the log."""
+
+    def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Start the clocks."""
+        self._progress.tick()
+
+    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Count."""
+        if self._trained is not None:
+            self._progress.tokens_trained = self._trained[state.global_step]
+
+    def on_log(
+        self, _args: Any, state: Any, _control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write a line, all numbers finite (what is not becomes null)."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        line = {
+            "step": state.global_step,
+            **{name: _finite(value) for name, value in logs.items()},
+            "tokens_generated": self._progress.tokens_generated,
+            "tokens_trained": self._progress.tokens_trained,
+            "seconds": round(self._progress.elapsed(), 3),
+        }
+        self.write(line)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Add a line to the log; raises `StorageError`."""
+        checkpoints.append_log(self._output / checkpoints.LOG, line)
+        self.last = line
+        if self._on_log is not None:
+            self._on_log(line)
+
+    def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Mark the checkpoint as whole, when every process has written its part."""
+        self.count_time()
+        self.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            folder = self._output / f"checkpoint-{state.global_step}"
+            content = {"step": state.global_step, "progress": self._progress.as_dict()}
+            checkpoints.mark(folder, {**content, **self._mark})
+
+    def count_time(self) -> None:
+        """Add the time since the last call, over all processes."""
+        import torch
+
+        spent = torch.tensor([self._progress.tick()], device=self.accelerator.device)
+        self._progress.cpu_seconds += float(self.accelerator.gather(spent).sum())
+
+
+class Evaluator:
+    """Evaluates the model in training every so many steps, and before the first one."""
+
+    def __init__(self, evaluation: Evaluation, every: int, keeper: Keeper) -> None:
+        """Evaluate at the multiples of `every`; a line of the log has the figures."""
+        self._evaluation = evaluation
+        self._every = every
+        self._keeper = keeper
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **more: Any) -> None:
+        """Evaluate the untrained model, unless the run goes on."""
+        if state.global_step == 0:
+            self._evaluate(state, more["model"])
+
+    def on_step_end(self, _args: Any, state: Any, _control: Any, **more: Any) -> None:
+        """Evaluate if it is time."""
+        if state.global_step % self._every == 0:
+            self._evaluate(state, more["model"])
+
+    def _evaluate(self, state: Any, model: Any) -> None:
+        # One process works, the others wait: the weights are the same everywhere.
+        if state.is_world_process_zero:
+            figures = self._evaluation.run(
+                self._keeper.accelerator.unwrap_model(model), state.global_step
+            )
+            self._keeper.write({"step": state.global_step, "evaluation": figures})
+        self._keeper.accelerator.wait_for_everyone()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -1,0 +1,165 @@
+"""The model that is trained: found, loaded, checked, and given its adapter's shape."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import UsageError
+from recode_train.trainers.arguments import kept_checkpoints
+from recode_train.trainers.checkpoints import check_space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from recode_eval.models.checkpoint import Checkpoint
+    from recode_eval.models.options import ModelOptions
+    from recode_train.config import TrainConfig
+
+_DTYPES: Final = ("float32", "bfloat16", "float16")
+_MOMENTS: Final = 8
+"""Bytes that AdamW keeps per trained weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files of a model, and how to read them."""
+
+    checkpoint: Checkpoint
+    options: ModelOptions
+
+    @property
+    def base(self) -> str:
+        """What an adapter names as its base: the hub id or the folder."""
+        return str(self.checkpoint.model.identity.get("hub", self.checkpoint.model.path))
+
+
+def find(config: TrainConfig) -> Source:
+    """Find the model's files; loads nothing.
+
+    Raises:
+        UsageError: there is no such model, or it is an adapter whose base is missing, or one that
+            full fine-tuning cannot start from.
+        InfrastructureError: the hub cannot be reached.
+    """
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.options import ModelOptions
+
+    options = ModelOptions(
+        device="cpu",  # the trainer moves it, or shards it
+        trust_remote_code=config.trust_remote_code,
+        revision=config.model_revision,
+    )
+    checkpoint = resolve_checkpoint(config.model, options)
+    if checkpoint.adapter is not None:
+        raise UsageError(
+            f"{config.model} is an adapter; merge it into its base first "
+            f"(recode-train merge {config.model} FOLDER) and train the result."
+        )
+    dtype = _dtype(config, checkpoint.model.path)
+    return Source(checkpoint, ModelOptions(
+        device="cpu", dtype=dtype, trust_remote_code=config.trust_remote_code,
+        revision=config.model_revision,
+    ))  # fmt: skip
+
+
+def tokenizer(source: Source) -> Any:
+    """Load the tokenizer; raises `UsageError` if it cannot end a text."""
+    from recode_eval.models.loading import load_tokenizer
+
+    loaded = load_tokenizer(source.checkpoint, source.options)
+    if loaded.eos_token_id is None:
+        raise UsageError(
+            f"The tokenizer of {source.base} has no EOS token, so no completion would ever end; "
+            "add one to its tokenizer_config.json."
+        )
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def model(source: Source, config: TrainConfig, longest: int) -> Any:
+    """Load the model; `longest` is the longest prompt, in tokens.
+
+    Raises:
+        UsageError: the files are no whole causal language model, or the context is too short.
+        InfrastructureError: memory does not suffice.
+        StorageError: the checkpoints would not fit on the disk.
+    """
+    from pathlib import Path
+
+    from recode_eval.models.loading import load_model
+
+    loaded, _ = load_model(source.checkpoint, source.options)
+    context = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
+    wanted = longest + config.max_completion_length
+    if isinstance(context, int) and 0 < context < wanted:
+        raise UsageError(
+            f"The model takes {context} tokens, but the longest prompt ({longest}) and "
+            f"max_completion_length ({config.max_completion_length}) are {wanted}; lower "
+            "max_completion_length or max_prompt_length."
+        )
+    weights = sum(w.numel() * w.element_size() for w in loaded.parameters())
+    trained = sum(w.numel() for w in loaded.parameters())
+    if config.tuning != "full":
+        trained = _adapter_weights(loaded, config)
+    final = weights if config.tuning == "full" else 4 * trained
+    size = final + _MOMENTS * trained
+    check_space(Path(config.output), size, kept_checkpoints(config), final)
+    return loaded
+
+
+def adapter(config: TrainConfig) -> Any:
+    """Return PEFT's description of the adapter; None for full fine-tuning."""
+    if config.tuning == "full":
+        return None
+    from peft import LoraConfig
+
+    targets: Sequence[str] | str = list(config.lora_target_modules)
+    if tuple(targets) == ("all-linear",):
+        targets = "all-linear"
+    return LoraConfig(
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=targets,
+        use_dora=config.tuning == "dora",
+        task_type="CAUSAL_LM",
+    )
+
+
+def name_base(trained: Any, source: Source) -> None:
+    """Let the adapter name its base as others can find it."""
+    for description in getattr(trained, "peft_config", {}).values():
+        description.base_model_name_or_path = source.base
+        description.revision = source.checkpoint.model.identity.get("revision")
+
+
+def _adapter_weights(loaded: Any, config: TrainConfig) -> int:
+    """Return about how many weights an adapter on every linear layer has; none is more."""
+    import torch
+
+    shapes = [m.weight.shape for m in loaded.modules() if isinstance(m, torch.nn.Linear)]
+    return sum(config.lora_r * sum(shape) + shape[0] for shape in shapes)
+
+
+def _dtype(config: TrainConfig, folder: Path) -> str:
+    """Return the number format to load the weights in.
+
+    Full fine-tuning gets float32: in a shorter format small updates are lost in rounding. Under an
+    adapter the frozen weights stay as they are stored.
+    """
+    import torch
+
+    if config.dtype != "auto":
+        return config.dtype
+    if config.tuning == "full" or not torch.cuda.is_available():
+        return "float32"
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "float32"  # what is wrong with the file is said when it is loaded
+    stored = str(content.get("dtype", content.get("torch_dtype"))).removeprefix("torch.")
+    return stored if stored in _DTYPES else "float32"

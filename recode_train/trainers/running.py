@@ -1,0 +1,280 @@
+"""A run from its configuration to the trained weights; the same call continues it after a kill.
+
+The folder of a run: `train.jsonl` (the log over the steps), `train.json` (what was trained, on
+what, with which versions, at what cost), `checkpoint-N`, `evaluations`, and `final`, the trained
+model or adapter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import InfrastructureError, StorageError, UsageError
+from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
+from recode_train.trainers import checkpoints
+from recode_train.trainers.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from recode_train.config import TrainConfig
+    from recode_train.trainers.loading import Source
+    from recode_train.trainers.material import Material
+
+SCHEMA_VERSION: Final = 1
+_NOT_THE_MODEL: Final = (
+    "optimizer*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json", "global_step*",
+    checkpoints.MARK,
+)  # fmt: skip
+"""Files of a checkpoint that serve to go on with the training only."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a run came to."""
+
+    output: Path
+    final: Path
+    """The trained model, or the adapter."""
+    steps: int
+    resumed_from: int | None
+    """The step of the checkpoint that this call went on from; None: it began anew."""
+    budgets: Mapping[str, Any]
+    """See `progress.Progress`."""
+    report: Mapping[str, Any]
+    """The content of `train.json`."""
+
+
+def train(config: TrainConfig, *, resume: bool = True, on_log: OnLog | None = None) -> TrainResult:
+    """Train, and return where the weights are and what they cost.
+
+    With `resume` an interrupted run in the output folder goes on from its last whole checkpoint,
+    to the same weights as an uninterrupted one, and a finished one is only reported; without, what
+    an earlier run left there is removed. `on_log` gets each line of the log.
+
+    Raises:
+        UsageError: settings, model, data and libraries do not fit together; the output folder
+            holds another run.
+        DataError: a training pair is malformed.
+        InfrastructureError: the sandbox, the hub, the memory or the disk (`StorageError`) fails.
+    """
+    from recode_train.arithmetic import validate
+    from recode_train.trainers import loading, material
+
+    config = with_processes(config)
+    validate(config)
+    _check_start(config)
+    source = loading.find(config)
+    pairs = material.load_pairs_of(config)
+    prepared = material.prepare(config, pairs, loading.tokenizer(source))
+    return run(config, source, prepared, resume=resume, on_log=on_log)
+
+
+def run(
+    config: TrainConfig,
+    source: Source,
+    material: Material,
+    *,
+    resume: bool = True,
+    on_log: OnLog | None = None,
+) -> TrainResult:
+    """Train on prepared material; `config.num_processes` is the true number. Errors as `train`."""
+    from accelerate import PartialState
+
+    with material.closing, _blaming(config):
+        output = Path(config.output)
+        state = PartialState()
+        start = None
+        if resume:
+            finished = _finished(config, material)
+            if finished is not None:
+                return finished
+            start = checkpoints.latest(output)
+            if start is not None:
+                checkpoints.check_same_run(output, start[1], config.as_dict(), material.data_hash)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            output.mkdir(parents=True, exist_ok=True)
+            if start is None:
+                checkpoints.remove_all(output)
+            else:
+                checkpoints.remove_after(output, start[1]["step"])
+        state.wait_for_everyone()
+        return _run(config, source, material, start, on_log)
+
+
+def with_processes(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the number of processes that there are."""
+    from accelerate import PartialState
+
+    processes = PartialState().num_processes
+    if config.num_processes not in {1, processes}:
+        raise UsageError(
+            f"num_processes is {config.num_processes}, but {processes} process(es) were started; "
+            f"use: accelerate launch --num_processes {config.num_processes} -m recode_train.cli ..."
+        )
+    return dataclasses.replace(config, num_processes=processes)
+
+
+def _check_start(config: TrainConfig) -> None:
+    import torch
+
+    from recode_train import evaluation
+
+    if config.num_processes == 1 and torch.cuda.device_count() > 1:
+        raise UsageError(
+            f"This process sees {torch.cuda.device_count()} GPUs and can use one: start one "
+            "process per GPU (accelerate launch), or name one (CUDA_VISIBLE_DEVICES=0)."
+        )
+    if config.eval_steps is not None:
+        evaluation.check(config)
+
+
+def _run(
+    config: TrainConfig,
+    source: Source,
+    material: Material,
+    start: tuple[Path, dict[str, Any]] | None,
+    on_log: OnLog | None,
+) -> TrainResult:
+    from recode_train.evaluation import Evaluation, check_whole
+    from recode_train.trainers import loading, sft
+
+    output = Path(config.output)
+    progress = Progress.from_dict(start[1]["progress"]) if start else Progress()
+    identity = {"config": config.as_dict(), "data_hash": material.data_hash}
+    longest = max(len(prompt.token_ids) for prompt in material.prompts)
+    model = loading.model(source, config, longest)
+    trained = sft.trained_tokens(config, material) if config.algorithm == "sft" else None
+    keeper = as_callback(Keeper(output, progress, identity, on_log, trained))
+    callbacks = [keeper]
+    if config.eval_steps is not None and config.eval_tasks:
+        deciding = {k: v for k, v in config.as_dict().items() if k not in checkpoints.FREE_SETTINGS}
+        evaluation = Evaluation(
+            config,
+            material.tokenizer,
+            {"config": deciding, "data_hash": material.data_hash},
+            material.closing,
+        )
+        callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
+    trainer = _build(config, material, model, callbacks, progress)
+    _silence(trainer)
+    keeper.accelerator = trainer.accelerator
+    if len(callbacks) > 1:
+        check_whole(trainer.accelerator)
+    loading.name_base(trainer.model, source)
+    report = _report(config, source, material)
+    main = trainer.is_world_process_zero()
+    if main and start is None:
+        checkpoints.write_report(output, report)
+    step = start[1]["step"] if start else 0
+    if step < config.max_steps:
+        trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
+        keeper.count_time()
+        trainer.save_model(str(output / checkpoints.FINAL))
+    elif main and start is not None:
+        _copy_model(start[0], output / checkpoints.FINAL)
+    report = {
+        **report,
+        "finished": True,
+        "steps": config.max_steps,
+        "budgets": progress.as_dict(),
+        "last_log": keeper.last,
+    }
+    if main:
+        checkpoints.write_report(output, report)
+    trainer.accelerator.wait_for_everyone()
+    return _result(config, report, start[1]["step"] if start else None)
+
+
+def _build(
+    config: TrainConfig, material: Material, model: Any, callbacks: list[Any], progress: Progress
+) -> Any:
+    from recode_train.trainers import dapo, grpo, sft
+
+    if config.algorithm == "sft":
+        return sft.build(config, material, model, callbacks)
+    if config.dynamic_sampling:
+        return dapo.build(config, material, model, callbacks, progress)
+    return grpo.build(config, material, model, callbacks, progress)
+
+
+def _silence(trainer: Any) -> None:
+    """Take away what prints every line of the log: standard output is for results."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+
+
+def _report(config: TrainConfig, source: Source, material: Material) -> dict[str, Any]:
+    from recode_eval import provenance
+    from recode_train.arithmetic import arithmetic, warnings
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "config": config.as_dict(),
+        "model": dict(source.checkpoint.model.identity),
+        "data": dict(material.provenance),
+        "data_hash": material.data_hash,
+        "sizes": dataclasses.asdict(arithmetic(config, len(material.prompts))),
+        "warnings": warnings(config),
+        "invocation": {**provenance.invocation(), "trainer": _versions()},
+        "finished": False,
+    }
+
+
+def _versions() -> dict[str, str]:
+    import importlib.metadata
+
+    return {name: importlib.metadata.version(name) for name in ("trl", "accelerate", "peft")}
+
+
+def _finished(config: TrainConfig, material: Material) -> TrainResult | None:
+    """Return the result of a run that came to its end in the output folder."""
+    output = Path(config.output)
+    report = checkpoints.read_report(output)
+    if not report.get("finished") or not (output / checkpoints.FINAL).is_dir():
+        return None
+    checkpoints.check_same_run(output, report, config.as_dict(), material.data_hash)
+    return _result(config, report, report["steps"])
+
+
+def _result(config: TrainConfig, report: Mapping[str, Any], resumed: int | None) -> TrainResult:
+    output = Path(config.output)
+    return TrainResult(
+        output, output / checkpoints.FINAL, report["steps"], resumed, report["budgets"], report
+    )
+
+
+def _copy_model(checkpoint: Path, final: Path) -> None:
+    """Make the result of the last checkpoint: the run was killed between the two."""
+    shutil.rmtree(final, ignore_errors=True)
+    shutil.copytree(checkpoint, final, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL))
+
+
+@contextlib.contextmanager
+def _blaming(config: TrainConfig) -> Iterator[None]:
+    """Say whose fault it is when memory or disk run out in the middle of a library."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InfrastructureError(
+            "Memory does not suffice for a step; lower per_device_train_batch_size (and raise "
+            "gradient_accumulation_steps), lower max_completion_length, or train an adapter."
+        ) from error
+    except (OSError, RuntimeError) as error:
+        full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+        if full or "no space left" in str(error).lower():
+            raise StorageError(
+                f"The disk of {config.output} is full; free some space and give the same command "
+                "again: it goes on from the last checkpoint."
+            ) from error
+        raise

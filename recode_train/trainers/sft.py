@@ -1,0 +1,82 @@
+"""SFT: the perfect answers as targets, the loss on the answer only.
+
+Prompt and answer are tokenised apart, as they are when the answer is generated, and joined here;
+TRL gets token ids and labels.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_train.trainers import arguments, loading
+from recode_train.trainers.ordering import long_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recode_train.config import TrainConfig
+    from recode_train.trainers.material import Material
+
+IGNORED: Final = -100
+"""Label of a token without a loss."""
+
+
+def examples(material: Material) -> list[dict[str, list[int]]]:
+    """Return token ids and labels of every pair, in the prompts' order; an EOS ends each."""
+    tokenizer = material.tokenizer
+    rows = []
+    for prompt in material.prompts:
+        answer = tokenizer(material.completions[prompt.pair_id], add_special_tokens=False)
+        ids = [*answer["input_ids"], tokenizer.eos_token_id]
+        rows.append({
+            "input_ids": [*prompt.token_ids, *ids],
+            "labels": [IGNORED] * len(prompt.token_ids) + ids,
+        })  # fmt: skip
+    return rows
+
+
+def examples_per_step(config: TrainConfig) -> int:
+    """Return the examples of one update, those of all processes."""
+    return (
+        config.per_device_train_batch_size
+        * config.gradient_accumulation_steps
+        * config.num_processes
+    )
+
+
+def build(config: TrainConfig, material: Material, model: Any, callbacks: list[Any]) -> Any:
+    """Return TRL's trainer, ready to train."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    rows = examples(material)
+    length = config.max_steps * examples_per_step(config)
+    order = long_order(len(rows), length, str(config.seed))
+    dataset = Dataset.from_list(rows).select(order)
+    settings = arguments.build(
+        SFTConfig,
+        config,
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="sequential",
+        shuffle_dataset=False,
+    )
+    return SFTTrainer(
+        model=model,
+        args=settings,
+        train_dataset=dataset,
+        processing_class=material.tokenizer,
+        peft_config=loading.adapter(config),
+        callbacks=callbacks,
+    )
+
+
+def trained_tokens(config: TrainConfig, material: Material) -> Sequence[int]:
+    """Return how many tokens had a loss after 0, 1, 2, ... steps."""
+    lengths = [sum(label != IGNORED for label in row["labels"]) for row in examples(material)]
+    per_step = examples_per_step(config)
+    order = long_order(len(lengths), config.max_steps * per_step, str(config.seed))
+    sums = [0, *accumulate(lengths[index] for index in order)]
+    return sums[::per_step]

@@ -1,0 +1,115 @@
+"""GRPO: it learns, TRL's private methods are those we override, prompts are those checked."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import pytest
+from tiny_training import config, letter_share, make_tokenizer, material, start
+
+from recode_train.trainers.checkpoints import read_log
+
+pytestmark = pytest.mark.slow
+
+NAMES = [f"p{i}" for i in range(6)]
+LEARNING = {
+    "max_steps": 40,
+    "save_steps": 40,
+    "per_device_train_batch_size": 8,
+    "num_generations": 8,
+    "learning_rate": 5e-3,
+    "lr_scheduler_type": "constant",
+}
+
+
+def rewards_of(output: Path) -> list[float]:
+    return [line["reward"] for line in read_log(output / "train.jsonl") if "reward" in line]
+
+
+def test_overridden_methods_are_those_of_trl_1_16(libraries: None) -> None:
+    """TRL 1.16 does not document them; another version may rename or change them."""
+    import trl
+
+    from recode_train.trainers.recording import HOOKS, TRL_VERSION
+
+    assert trl.__version__.startswith(f"{TRL_VERSION}.")
+    assert TRL_VERSION == "1.16"
+    for name, parameters in HOOKS.items():
+        method = getattr(trl.GRPOTrainer, name)
+        assert tuple(inspect.signature(method).parameters) == parameters, name
+
+
+def test_reward_rises(tiny_model: Path, tmp_path: Path) -> None:
+    """The share of small letters, about 0.1 at random, at least doubles; the seed is fixed."""
+    settings = config("grpo", tiny_model, tmp_path / "run", beta=0.001, **LEARNING)
+    start(settings, material(NAMES, letter_share(make_tokenizer())))
+    rewards = rewards_of(tmp_path / "run")
+    assert sum(rewards[-3:]) / 3 > 2 * sum(rewards[:3]) / 3
+    assert sum(rewards[-3:]) / 3 > 0.3
+
+
+def test_settings_reach_trl(tiny_model: Path, tmp_path: Path) -> None:
+    from recode_train.trainers import grpo, loading
+    from recode_train.trainers.progress import Progress
+
+    settings = config("grpo", tiny_model, tmp_path / "run", epsilon_high=0.3, top_p=0.9)
+    source = loading.find(settings)
+    stuff = material(NAMES, letter_share(make_tokenizer()))
+    trainer = grpo.build(settings, stuff, loading.model(source, settings, 8), [], Progress())
+    arguments = trainer.args
+    assert (arguments.loss_type, arguments.beta) == ("grpo", 0.001)
+    assert arguments.use_bias_correction_kl is False
+    assert (arguments.epsilon, arguments.epsilon_high, arguments.top_p) == (0.2, 0.3, 0.9)
+    assert arguments.generation_batch_size == 8
+    # Neither is of use on a CPU; TRL's defaults are on.
+    assert arguments.bf16 is False or not arguments.use_cpu
+    assert arguments.gradient_checkpointing is False or not arguments.use_cpu
+    # With a KL penalty on all weights the reference is read again: from the model's own folder.
+    assert trainer.ref_model is not None
+    assert trainer.ref_model.config._name_or_path == str(tiny_model.resolve())
+
+
+def test_budgets_count_every_token(tiny_model: Path, tmp_path: Path) -> None:
+    seen = []
+
+    def reward(*, completion_ids: list[list[int]], **_: object) -> list[float]:
+        seen.extend(len(ids) for ids in completion_ids)
+        return [float(len(ids)) for ids in completion_ids]
+
+    settings = config("grpo", tiny_model, tmp_path / "run")
+    result = start(settings, material(NAMES, reward))
+    # 6 steps, a generation of 8 completions every second one.
+    assert len(seen) == result.budgets["completions_generated"] == 24
+    assert result.budgets["tokens_generated"] == sum(seen)
+    assert result.budgets["tokens_trained"] == sum(seen)
+    assert result.report["finished"] is True
+    assert result.report["invocation"]["trainer"]["trl"].startswith("1.16.")
+
+
+def test_prompt_with_a_doubled_bos_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
+    """TRL tokenises prompts with special tokens: a BOS in the text would come twice."""
+    from recode_train.prompts import TrainingPrompt
+
+    stuff = material(["p0"], letter_share(make_tokenizer()))
+    tokenizer = make_tokenizer(bos=True)
+    text = "<bos>p0: say"
+    ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert ids.count(tokenizer.bos_token_id) == 1
+    stuff = dataclasses.replace(
+        stuff, tokenizer=tokenizer, prompts=[TrainingPrompt("p0", text, "say", ids)]
+    )
+    with pytest.raises(RuntimeError, match="doubled BOS"):
+        start(config("grpo", tiny_model, tmp_path / "run"), stuff)
+
+
+def test_prompts_come_in_an_order_of_epochs(tiny_model: Path, tmp_path: Path) -> None:
+    """Each pair once before any comes twice, although a generation spans two epochs."""
+    seen: list[str] = []
+
+    def reward(*, pair_id: list[str], **_: object) -> list[float]:
+        seen.extend(pair_id[::4])
+        return [float(i % 3) for i, _ in enumerate(pair_id)]
+
+    start(config("grpo", tiny_model, tmp_path / "run"), material(["a", "b", "c"], reward))
+    assert len(seen) == 6
+    assert sorted(seen[:3]) == sorted(seen[3:]) == ["a", "b", "c"]
