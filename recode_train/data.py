@@ -7,6 +7,7 @@ of ReCode's training pairs (`recode-train-data`: text only).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from recode_eval.errors import DataError, UsageError
 from recode_eval.tasks.base import BadRow, content_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from recode_eval.tasks.base import Problem, Task, TaskData
@@ -118,7 +119,7 @@ def _resolve(source: str) -> tuple[str, Path | None]:
             raise UsageError(f"--data {source}: write {name}=FILE.")
         return _NAMES[name], data_path(rest)
     path = data_path(source)
-    if path.is_file() or path.name.lower().endswith(_SUFFIXES):
+    if path.is_file() or (not separator and path.name.lower().endswith(_SUFFIXES)):
         return _task_of_file(path), path
     raise _no_source(source)
 
@@ -153,12 +154,8 @@ def _task_of_file(path: Path) -> str:
 def _tested(problems: Iterable[Problem]) -> list[BadRow]:
     """Return the problems of the test split, by their own word or by their code."""
     from recode_eval.scoring import normalise
-    from recode_eval.tasks.registry import create_task
 
-    known: dict[str, str] = {}
-    for problem in create_task(_TEST_TASK).load(None, skip_bad_rows=True).problems:
-        for code in problem.answers.values():
-            known[normalise(code).strip()] = problem.id
+    known = _tested_codes()
     found = []
     for problem in problems:
         if _split(problem.payload) == "test":
@@ -171,6 +168,16 @@ def _tested(problems: Iterable[Problem]) -> list[BadRow]:
         if same is not None:
             found.append(BadRow(problem.id, f"its code is that of the test problem {same}"))
     return found
+
+
+@cache
+def _tested_codes() -> Mapping[str, str]:
+    """Return the normalised programs of the bundled test split, and whose they are."""
+    from recode_eval.scoring import normalise
+    from recode_eval.tasks.registry import create_task
+
+    problems = create_task(_TEST_TASK).load(None, skip_bad_rows=True).problems
+    return {normalise(code).strip(): p.id for p in problems for code in p.answers.values()}
 
 
 def _split(payload: Any) -> str | None:
