@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.base import (
@@ -38,7 +39,19 @@ _TRIES = 2
 _RESTART_FOR_S = 180.0
 _JOIN_S = 30.0
 
-_Job = tuple["Future[Execution]", "Program", "Limits"]
+
+@dataclass(slots=True)
+class _Job:
+    future: Future[Execution]
+    program: Program
+    limits: Limits
+    begun: bool = False
+    """Whether it can no longer be cancelled."""
+
+    def begin(self) -> bool:
+        """Return whether it still has to run."""
+        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        return self.begun
 
 
 class Pool:
@@ -109,7 +122,7 @@ class Pool:
             elif self._broken is not None:
                 future.set_exception(SandboxUnavailableError(self._broken))
             else:
-                self._jobs.put((future, program, limits))
+                self._jobs.put(_Job(future, program, limits))
         return future
 
     def close(self) -> None:
@@ -147,23 +160,26 @@ class Pool:
 
     def _serve(self, slot: int, worker: Worker | None) -> None:
         """A worker's thread."""
+        ahead: _Job | None = None
+        """The next program, which was sent to the worker already."""
         try:
             while True:
                 try:
-                    job = self._jobs.get(timeout=PING_S)
+                    job = ahead or self._jobs.get(timeout=PING_S)
                 except queue.Empty:
                     worker = self._keep(slot, worker)
                     continue
                 if job is None:
                     break
-                future, program, limits = job
                 if self._closing.is_set():
-                    _fail(future, SandboxClosedError("the sandbox was closed"))
+                    _fail(job.future, SandboxClosedError("the sandbox was closed"))
                     break
-                if not future.set_running_or_notify_cancel():
+                if not job.begin():
                     continue
-                worker = self._work(slot, worker, future, program, limits)
+                worker, ahead = self._work(slot, worker, job, sent=ahead is not None)
         finally:
+            if ahead is not None:
+                _fail(ahead.future, SandboxClosedError("the sandbox was closed"))
             if worker is not None:
                 self._discard(slot, worker)
 
@@ -181,20 +197,24 @@ class Pool:
         return worker
 
     def _work(
-        self,
-        slot: int,
-        worker: Worker | None,
-        future: Future[Execution],
-        program: Program,
-        limits: Limits,
-    ) -> Worker | None:
-        """Run one program, with a second try on a new worker; return the worker to go on with."""
+        self, slot: int, worker: Worker | None, job: _Job, *, sent: bool
+    ) -> tuple[Worker | None, _Job | None]:
+        """Run one program, with a second try on a new worker.
+
+        Returns the worker to go on with, and the job that it was sent ahead. A worker that is lost
+        has not begun with that one, which is then put back, and no try of its is counted.
+        """
+        future, program, limits = job.future, job.program, job.limits
+        ahead: _Job | None = None
         reason = ""
         for _ in range(_TRIES):
             try:
                 if worker is None:
                     worker = self._restart(slot)
-                execution = worker.run(program, limits)
+                if not sent:
+                    worker.send(program, limits)
+                ahead = ahead or self._send_ahead(worker, limits)
+                execution = worker.receive(program)
             except LinkLostError as error:
                 reason = str(error)
                 if not self._closing.is_set():
@@ -203,23 +223,29 @@ class Pool:
                     log = self._discard(slot, worker)
                     worker = None
                     reason += f" ({log})" if log and log not in reason else ""
+                sent = False
+                self._put_back(ahead)
+                ahead = None
                 if self._closing.is_set():
                     break
                 continue
             except SandboxError as error:  # no worker can be had
+                self._put_back(ahead)
                 _fail(future, error)
-                return None
+                return None, None
             except BaseException as error:  # noqa: BLE001 - a thread must not die with a future unset
                 if worker is not None:
                     self._discard(slot, worker)
+                self._put_back(ahead)
                 _fail(future, SandboxCrashError(f"unexpected: {error!r}"))
-                return None
+                return None, None
             if worker.worn_out:
                 _log.info("worker %d of the sandbox is replaced: %s", slot, worker.worn_out)
                 self._discard(slot, worker)
-                worker = None
+                self._put_back(ahead)
+                worker = ahead = None
             future.set_result(execution)
-            return worker
+            return worker, ahead
         if self._closing.is_set():
             _fail(future, SandboxClosedError("the sandbox was closed while the program ran"))
         else:
@@ -229,7 +255,46 @@ class Pool:
                     f"the sandbox was lost {_TRIES} times with this program: {reason}"
                 ),
             )
+        return None, None
+
+    def _send_ahead(self, worker: Worker, limits: Limits) -> _Job | None:
+        """Send the worker one more program, if there are enough for the other workers, too."""
+        while self._jobs.qsize() > len(self._threads):
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return None
+            if job is None:  # closing; another thread is meant
+                self._jobs.put(None)
+                return None
+            if not job.begin():
+                continue
+            sent = False
+            try:
+                # Room was made for the memory of the running program.
+                if job.limits.memory_bytes <= limits.memory_bytes:
+                    sent = worker.send_ahead(job.program, job.limits)
+            finally:
+                if not sent:
+                    self._put_back(job)
+            return job if sent else None
         return None
+
+    def _put_back(self, job: _Job | None) -> None:
+        """Queue a job again that a worker was sent and did not begin with."""
+        if job is None:
+            return
+        with self._lock:
+            if not self._closing.is_set() and self._broken is None:
+                self._jobs.put(job)
+                return
+            broken = self._broken
+        _fail(
+            job.future,
+            SandboxUnavailableError(broken)
+            if broken
+            else SandboxClosedError("the sandbox was closed"),
+        )
 
     def _start(self, slot: int) -> Worker:
         worker = Worker(self._launcher, slot, self._isolation, list(WARMED))
@@ -269,8 +334,8 @@ class Pool:
         with contextlib.suppress(queue.Empty):
             while True:
                 job = self._jobs.get_nowait()
-                if job is not None and job[0].set_running_or_notify_cancel():
-                    _fail(job[0], error)
+                if job is not None and job.begin():
+                    _fail(job.future, error)
 
     def _discard(self, slot: int, worker: Worker) -> str:
         with self._lock:

@@ -19,13 +19,15 @@ from recode_eval.sandbox.base import (
     SandboxClosedError,
     SandboxCrashError,
     SandboxUnavailableError,
+    Status,
 )
 from recode_eval.sandbox.local import WORK_PREFIX, sweep_work_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
-    from recode_eval.sandbox import Sandbox
+    from recode_eval.sandbox import Execution, Sandbox
 
 OK = Program("", "x = 1", (Test("t", "assert x == 1"),))
 SLEEP = Program("", "import time", (Test("t", "time.sleep(3)"),))
@@ -61,6 +63,73 @@ def test_a_killed_worker_is_replaced_and_its_program_runs_again(
         os.kill(supervisor, signal.SIGKILL)
         assert future.result().passed
         assert sandbox.submit(OK, LIMITS).result().passed
+
+
+def numbered(number: int, padding: int = 0) -> Program:
+    """A program whose verdict shows which one it was."""
+    code = f"number = {number}\ntext = {'x' * padding!r}\n"
+    tests = (
+        Test(f"{number}", f"assert number == {number}"),
+        Test("length", f"assert len(text) == {padding}"),
+        Test("odd", "assert number % 2"),
+    )
+    return Program("", code, tests)
+
+
+def is_judged_right(future: Future[Execution], number: int) -> bool:
+    verdicts = future.result(timeout=120).verdicts
+    passed = [verdict.status is Status.PASSED for verdict in verdicts]
+    return verdicts[0].name == str(number) and passed == [True, True, number % 2 == 1]
+
+
+def test_programs_that_are_sent_ahead_keep_their_own_verdicts(
+    opener: Callable[..., Sandbox],
+) -> None:
+    """Short and long ones (which a busy supervisor could not take), and other memory limits."""
+    with opener("landlock", workers=2) as sandbox:
+        futures = [
+            sandbox.submit(
+                numbered(i, (0, 20_000, 200_000)[i % 3]),
+                Limits(cpu_s=5, wall_s=20, memory_bytes=(1 + i % 4) << 29),
+            )
+            for i in range(120)
+        ]
+        assert all(is_judged_right(future, i) for i, future in enumerate(futures))
+
+
+def test_programs_that_were_sent_ahead_survive_their_worker(opener: Callable[..., Sandbox]) -> None:
+    with opener("landlock", workers=2) as sandbox:
+        futures = [sandbox.submit(numbered(i), LIMITS) for i in range(400)]
+        for _ in range(2):
+            for supervisor in supervisors(os.getpid()):
+                os.kill(supervisor, signal.SIGKILL)
+            time.sleep(0.5)
+        assert all(is_judged_right(future, i) for i, future in enumerate(futures))
+
+
+def test_a_worker_that_is_replaced_does_not_take_along_what_waits(
+    opener: Callable[..., Sandbox],
+) -> None:
+    """Each second program leaves a folder that cannot be emptied at once, or exits oddly."""
+    nasty = Program("", "import os\nos.makedirs('a/b')\nos.chmod('a', 0)\nos._exit(3)", OK.tests)
+    with opener("landlock", workers=1) as sandbox:
+        pairs = [
+            (sandbox.submit(nasty, LIMITS), sandbox.submit(numbered(i), LIMITS)) for i in range(20)
+        ]
+        for i, (bad, good) in enumerate(pairs):
+            assert not bad.result(timeout=120).passed
+            assert is_judged_right(good, i)
+
+
+def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox]) -> None:
+    sandbox = opener("landlock", workers=1)
+    futures = [sandbox.submit(SLEEP, LIMITS) for _ in range(6)]
+    (supervisor,) = supervisors(os.getpid())
+    while not running_below(supervisor):
+        time.sleep(0.02)
+    sandbox.close()
+    for future in futures:
+        assert isinstance(future.exception(timeout=10), SandboxClosedError)
 
 
 def test_a_program_that_loses_two_workers_is_not_judged(opener: Callable[..., Sandbox]) -> None:

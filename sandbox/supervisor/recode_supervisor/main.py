@@ -46,7 +46,15 @@ class Lines:
         self._input.register(0, select.POLLIN)
 
     def next(self) -> bytes:
-        """Wait for a line; empty at the end of the input, or if none comes for too long."""
+        """Wait for a line; empty at the end of the input, or if none comes for too long.
+
+        The evaluator may send the next program while one runs: both can come in one piece.
+        """
+        if len(self._parts) == 1:
+            line, newline, rest = self._parts[0].partition(b"\n")
+            if newline:
+                self._parts = [rest] if rest else []
+                return line
         while True:
             if not self._input.poll(self.lease_s * 1000):
                 return b""
