@@ -6,7 +6,10 @@ import contextlib
 import json
 import os
 import subprocess
+import threading
 import time
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -163,14 +166,39 @@ def _is_ours(labels: Iterable[str]) -> bool:
     return any(label.split()[1:2] == [str(os.getpid())] for label in labels)
 
 
+class Pipeline:
+    """A process that answers line by line; the lines of several threads wait in its input."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._expected: deque[Future[dict[str, Any]]] = deque()
+
+    def exchange(self, data: bytes) -> dict[str, Any]:
+        """Write a line and return its answer."""
+        mine: Future[dict[str, Any]] = Future()
+        with self._writing:
+            self._expected.append(mine)
+            _send(self.process, data)
+        while not mine.done():
+            with self._reading:
+                if not mine.done():
+                    answer = _receive(self.process)
+                    self._expected.popleft().set_result(answer)
+        return mine.result()
+
+
 class Driven:
     """One or more processes per slot that run a driver and stay; a program goes to one of them."""
 
     slow = False
+    _one_at_a_time = False
+    """Whether a slot has several processes, of which only one may run."""
 
     def __init__(self, machinery: Machinery, driver: str) -> None:
         self._machinery, self._driver = machinery, driver
-        self._processes: dict[tuple[int, tuple[str, ...]], subprocess.Popen[bytes]] = {}
+        self._processes: dict[tuple[int, tuple[str, ...]], Pipeline] = {}
+        self._slots: dict[int, threading.Lock] = {}
 
     def _libraries(self, program: Program) -> tuple[str, ...]:
         """What the process that gets this program has loaded."""
@@ -189,12 +217,16 @@ class Driven:
         _ = self._machinery.python
 
     def run(self, slot: int, program: Program) -> Answer:
-        """One line out, one line in."""
+        """One line out, one line in; the next line may go out before the answer is there."""
         libraries = self._libraries(program)
-        process = self._processes.get((slot, libraries))
-        if process is None:
-            process = self._processes[slot, libraries] = self._start(libraries)
-        return _answer(_exchange(process, _line(program)))
+        lock = self._slots.setdefault(slot, threading.Lock())
+        with lock:
+            line = self._processes.get((slot, libraries))
+            if line is None:
+                line = self._processes[slot, libraries] = Pipeline(self._start(libraries))
+            if self._one_at_a_time:
+                return _answer(line.exchange(_line(program)))
+        return _answer(line.exchange(_line(program)))
 
     def _start(self, libraries: tuple[str, ...]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -218,8 +250,8 @@ class Driven:
 
     def close(self) -> None:
         """Hang up."""
-        for process in self._processes.values():
-            _end(process)
+        for line in self._processes.values():
+            _end(line.process)
 
 
 class Floor(Driven):
@@ -227,7 +259,7 @@ class Floor(Driven):
 
     def __init__(self, machinery: Machinery, *, routed: bool) -> None:
         super().__init__(machinery, "run_floor")
-        self._routed = routed
+        self._routed = self._one_at_a_time = routed
 
     def _libraries(self, program: Program) -> tuple[str, ...]:
         return tuple(libraries_of(program)) if self._routed else PRELOADED
@@ -400,11 +432,19 @@ def _answer(message: dict[str, Any], extra_cpu_s: float = 0.0) -> Answer:
 
 
 def _exchange(process: subprocess.Popen[bytes], data: bytes) -> dict[str, Any]:
-    assert process.stdin is not None
-    assert process.stdout is not None
     if data:
-        process.stdin.write(data)
-        process.stdin.flush()
+        _send(process, data)
+    return _receive(process)
+
+
+def _send(process: subprocess.Popen[bytes], data: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(data)
+    process.stdin.flush()
+
+
+def _receive(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"{process.args!r:.200} ended without an answer")

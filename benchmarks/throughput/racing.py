@@ -1,8 +1,9 @@
 """The measurement: contenders in turn, in rounds, on the same programs.
 
 Every round has its own part of the programs and its own random order of contenders, so that a busy
-machine slows all of them down alike. Per contender as many programs are under way as there are
-workers; each next one starts when one ends.
+machine slows all of them down alike. Contenders run as many programs at once as there are workers.
+For programs/s, more are waiting in line, as in an evaluation, so that a contender may fetch its
+next one while one runs; latencies are taken in a second pass, in which none waits.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from throughput.contenders import Answer, Contender
     from throughput.mix import Job
 
+IN_LINE = 4
+"""Programs per worker that are under way or waiting."""
 QUIET = 0.05
 """Share of the processors that other processes may take without a round being run again."""
 
@@ -68,7 +71,7 @@ class Record:
 
     @property
     def latencies_s(self) -> list[float]:
-        """From handing in a program to having its verdicts."""
+        """From handing in a program to having its verdicts, where no other waits before it."""
         return [seconds for one in self.rounds for seconds in one.latencies_s]
 
     @property
@@ -133,17 +136,19 @@ def _race_once(
     client: DockerClient | None,
 ) -> Round:
     latencies_s: list[float] = []
+    in_line = 1 if contender.slow else IN_LINE
 
     def done(job: Job, answer: Answer, seconds: float) -> None:
         known = record.answers.setdefault(job.name, answer)
         if (known.passed, known.verdicts) != (answer.passed, answer.verdicts):
             record.unstable.append(job.name)
         record.answers[job.name] = answer
-        latencies_s.append(seconds)
+        if in_line == 1:
+            latencies_s.append(seconds)
 
     inside = measuring.containers_cpu_s(client, contender.containers())
     before = measuring.read()
-    _run(contender, jobs, workers, done)
+    _run(contender, jobs, workers, done, in_line=in_line)
     after = measuring.read()
     wall_s, client_s = after.time_s - before.time_s, after.own_s - before.own_s
     # A container that was replaced on the way counts from its start.
@@ -154,6 +159,9 @@ def _race_once(
     daemon_s = after.daemons_since(before)
     others_s = max(0.0, after.busy_s - before.busy_s - cpu_s - daemon_s)
     others = others_s / wall_s / (os.cpu_count() or 1)
+    if in_line > 1:
+        in_line = 1
+        _run(contender, jobs, workers, done)
     return Round(len(jobs), wall_s, cpu_s, client_s, daemon_s, others, latencies_s)
 
 
@@ -163,9 +171,10 @@ def _run(
     workers: int,
     done: Callable[[Job, Answer, float], None],
     *,
+    in_line: int = 1,
     each_slot: bool = False,
 ) -> None:
-    """Run jobs with one thread per slot; with `each_slot`, job number i runs on slot i."""
+    """Run jobs with `in_line` threads per slot; with `each_slot`, job number i runs on slot i."""
     waiting = iter(jobs)
     lock = threading.Lock()
     problems: list[BaseException] = []
@@ -179,7 +188,8 @@ def _run(
         except BaseException as problem:  # noqa: BLE001 - raised again below
             problems.append(problem)
 
-    threads = [threading.Thread(target=serve, args=(slot,)) for slot in range(workers)]
+    slots = [*range(workers)] * in_line
+    threads = [threading.Thread(target=serve, args=(slot,)) for slot in slots]
     for thread in threads:
         thread.start()
     for thread in threads:

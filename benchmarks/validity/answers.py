@@ -40,7 +40,6 @@ KINDS = {
 
 REWRITTEN = (*REWRITES, "rewritten")
 STALE = ("stale", "stale, rewritten")
-PARTIAL = ("old API put back", "migrated in part")
 MUTATED = ("mutated", "mutated, rewritten", "stale, mutated")
 
 
