@@ -100,7 +100,7 @@ def read_yaml_folder(folder: Path) -> Iterator[Row]:
             yield path.name, content
             continue
         if not isinstance(content, dict) or not isinstance(content.get("problems"), list):
-            yield path.name, BadRow(path.name, "expects the keys `update` and `problems`")
+            yield path.name, BadRow(path.name, "expects `problems` and `update` or `updates`")
             continue
         updates = _several_updates(content, path) if "updates" in content else None
         if isinstance(updates, BadRow):
