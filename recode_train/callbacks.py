@@ -43,22 +43,24 @@ class Keeper:
     ) -> None:
         """Keep the log in `output`; `trained` are the trained tokens by step, if known before."""
         self._output = output
-        self._progress = progress
+        self.progress = progress
         self._mark = mark
         self._on_log = on_log
         self._trained = trained
+        # TRL's counter of SFT begins anew in a resumed run; `tokens_trained` does not.
+        self._left_out = set() if trained is None else {"num_tokens"}
         self.accelerator: Any = None
         self.last: dict[str, Any] = {}
         """The last line of the log."""
 
     def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Start the clocks."""
-        self._progress.tick()
+        self.progress.tick()
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Count."""
         if self._trained is not None:
-            self._progress.tokens_trained = self._trained[state.global_step]
+            self.progress.tokens_trained = self._trained[state.global_step]
 
     def on_log(
         self, _args: Any, state: Any, _control: Any, logs: Mapping[str, Any] | None = None, **_: Any
@@ -68,10 +70,10 @@ class Keeper:
             return
         line = {
             "step": state.global_step,
-            **{name: _finite(value) for name, value in logs.items()},
-            "tokens_generated": self._progress.tokens_generated,
-            "tokens_trained": self._progress.tokens_trained,
-            "seconds": round(self._progress.elapsed(), 3),
+            **{name: _finite(value) for name, value in logs.items() if name not in self._left_out},
+            "tokens_generated": self.progress.tokens_generated,
+            "tokens_trained": self.progress.tokens_trained,
+            "seconds": round(self.progress.elapsed(), 3),
         }
         self.write(line)
 
@@ -88,15 +90,15 @@ class Keeper:
         self.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
             folder = self._output / f"checkpoint-{state.global_step}"
-            content = {"step": state.global_step, "progress": self._progress.as_dict()}
+            content = {"step": state.global_step, "progress": self.progress.as_dict()}
             checkpoints.mark(folder, {**content, **self._mark})
 
     def count_time(self) -> None:
         """Add the time since the last call, over all processes."""
         import torch
 
-        spent = torch.tensor([self._progress.tick()], device=self.accelerator.device)
-        self._progress.cpu_seconds += float(self.accelerator.gather(spent).sum())
+        spent = torch.tensor([self.progress.tick()], device=self.accelerator.device)
+        self.progress.cpu_seconds += float(self.accelerator.gather(spent).sum())
 
 
 class Evaluator:
@@ -119,6 +121,7 @@ class Evaluator:
             self._evaluate(state, more["model"])
 
     def _evaluate(self, state: Any, model: Any) -> None:
+        self._keeper.count_time()
         # One process works, the others wait: the weights are the same everywhere.
         if state.is_world_process_zero:
             figures = self._evaluation.run(
@@ -126,6 +129,7 @@ class Evaluator:
             )
             self._keeper.write({"step": state.global_step, "evaluation": figures})
         self._keeper.accelerator.wait_for_everyone()
+        self._keeper.progress.skip()
 
 
 def _finite(value: Any) -> Any:

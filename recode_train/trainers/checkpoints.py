@@ -68,11 +68,20 @@ def remove_after(output: Path, step: int) -> None:
 
 
 def remove_all(output: Path) -> None:
-    """Remove every trace of an earlier run; other files stay."""
-    for _, folder in checkpoints(output):
+    """Remove every trace of an earlier run; other files stay.
+
+    Raises `UsageError` if checkpoints lie there that no run of ours has left.
+    """
+    found = [folder for _, folder in checkpoints(output)]
+    found += [output / name for name in (FINAL, EVALUATIONS) if (output / name).exists()]
+    ours = any((output / name).is_file() for name in (LOG, REPORT))
+    if found and not ours:
+        raise UsageError(
+            f"{output} holds {found[0].name}, but no run of recode-train; choose another output "
+            "folder."
+        )
+    for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
-    for name in (FINAL, EVALUATIONS):
-        shutil.rmtree(output / name, ignore_errors=True)
     for name in (LOG, REPORT):
         (output / name).unlink(missing_ok=True)
 
@@ -146,20 +155,20 @@ def check_same_run(
         )
 
 
-def check_space(output: Path, checkpoint: int, kept: int, final: int) -> None:
-    """Raise `StorageError` if `kept` checkpoints, one more and the result (bytes) do not fit."""
-    # A new checkpoint is written before the oldest is removed.
-    wanted = (kept + 1) * checkpoint + final + _RESERVE
+def check_space(output: Path, needed: int, kept: int) -> None:
+    """Raise `StorageError` if `kept` checkpoints, one more and the result do not fit.
+
+    `needed` are their bytes; what lies there of an earlier part of the run will be replaced.
+    """
+    wanted = needed + _RESERVE
     there = sum(_size(folder) for _, folder in checkpoints(output)) + _size(output / FINAL)
-    existing = output
-    while not existing.exists():
-        existing = existing.parent
+    existing = next(p for p in (output.absolute(), *output.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
     if free + there < wanted:
         raise StorageError(
-            f"{output} has {(free + there) / 1e9:.1f} GB of room, but {kept + 1} checkpoints of "
-            f"{checkpoint / 1e9:.2f} GB and the result take {wanted / 1e9:.1f} GB. Free some "
-            "space, choose another output folder, lower save_total_limit, or train an adapter."
+            f"{output} has {(free + there) / 1e9:.1f} GB of room, but {kept + 1} checkpoints and "
+            f"the result take up to {wanted / 1e9:.1f} GB. Free some space, choose another output "
+            "folder, lower save_total_limit, or train an adapter."
         )
 
 

@@ -11,7 +11,6 @@ from recode_train.trainers.arguments import kept_checkpoints
 from recode_train.trainers.checkpoints import check_space
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from recode_eval.models.checkpoint import Checkpoint
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from recode_train.config import TrainConfig
 
 _DTYPES: Final = ("float32", "bfloat16", "float16")
-_MOMENTS: Final = 8
-"""Bytes that AdamW keeps per trained weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +85,9 @@ def model(source: Source, config: TrainConfig, longest: int) -> Any:
         InfrastructureError: memory does not suffice.
         StorageError: the checkpoints would not fit on the disk.
     """
-    from pathlib import Path
-
     from recode_eval.models.loading import load_model
 
+    _check_space(source, config)
     loaded, _ = load_model(source.checkpoint, source.options)
     context = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
     wanted = longest + config.max_completion_length
@@ -101,13 +97,6 @@ def model(source: Source, config: TrainConfig, longest: int) -> Any:
             f"max_completion_length ({config.max_completion_length}) are {wanted}; lower "
             "max_completion_length or max_prompt_length."
         )
-    weights = sum(w.numel() * w.element_size() for w in loaded.parameters())
-    trained = sum(w.numel() for w in loaded.parameters())
-    if config.tuning != "full":
-        trained = _adapter_weights(loaded, config)
-    final = weights if config.tuning == "full" else 4 * trained
-    size = final + _MOMENTS * trained
-    check_space(Path(config.output), size, kept_checkpoints(config), final)
     return loaded
 
 
@@ -117,8 +106,8 @@ def adapter(config: TrainConfig) -> Any:
         return None
     from peft import LoraConfig
 
-    targets: Sequence[str] | str = list(config.lora_target_modules)
-    if tuple(targets) == ("all-linear",):
+    targets: list[str] | str = list(config.lora_target_modules)
+    if targets == ["all-linear"]:
         targets = "all-linear"
     return LoraConfig(
         r=config.lora_r,
@@ -137,12 +126,20 @@ def name_base(trained: Any, source: Source) -> None:
         description.revision = source.checkpoint.model.identity.get("revision")
 
 
-def _adapter_weights(loaded: Any, config: TrainConfig) -> int:
-    """Return about how many weights an adapter on every linear layer has; none is more."""
+def _check_space(source: Source, config: TrainConfig) -> None:
+    """Raise `StorageError` if the disk cannot hold the checkpoints and the result."""
+    from dataclasses import replace
+    from pathlib import Path
+
     import torch
 
-    shapes = [m.weight.shape for m in loaded.modules() if isinstance(m, torch.nn.Linear)]
-    return sum(config.lora_r * sum(shape) + shape[0] for shape in shapes)
+    from recode_train.footprint import footprint, read_shape
+
+    kept = kept_checkpoints(config)
+    shape = read_shape(source.checkpoint.model.path)
+    true = replace(config, save_total_limit=kept, dtype=source.options.dtype)
+    needed = footprint(true, shape, accelerator=torch.cuda.is_available()).checkpoints
+    check_space(Path(config.output), needed, kept)
 
 
 def _dtype(config: TrainConfig, folder: Path) -> str:

@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
 
 
 def epoch_order(count: int, seed: str, epoch: int) -> list[int]:
@@ -45,20 +45,20 @@ class PromptStream:
         self.cursor = cursor
         self._epoch: tuple[int, list[int]] | None = None
 
-    def take(self, wanted: int, avoid: Container[int] = ()) -> list[int]:
-        """Return the next `wanted` indices, without those to `avoid` as long as there are others.
+    def take(self, wanted: int, avoid: Collection[int] = ()) -> list[int]:
+        """Return the next `wanted` indices: others than those to `avoid`, each once.
 
-        What is passed over comes again in the next epoch.
+        When there are no such indices any more, any will do. What is passed over comes again in
+        the next epoch.
         """
         taken: list[int] = []
-        passed_over = 0
+        blocked = set(avoid)
         while len(taken) < wanted:
             index = self._next()
-            if index in avoid and passed_over < self._count:
-                passed_over += 1
+            if index in blocked and len(blocked) < self._count:
                 continue
             taken.append(index)
-            passed_over = 0
+            blocked.add(index)
         return taken
 
     def _next(self) -> int:

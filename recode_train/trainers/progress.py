@@ -27,7 +27,8 @@ class Progress:
     refill_cursor: int = 0
     """Position in the stream of prompts that dynamic sampling draws from."""
     seconds: float = 0.0
-    """Wall time of training, without loading; an interrupted run counts up to its checkpoint."""
+    """Wall time of training, without loading and evaluations; that after the last checkpoint of an
+    interrupted run is lost."""
     cpu_seconds: float = 0.0
     """CPU time of all processes of the training (not of sandboxes and servers)."""
 
@@ -47,6 +48,10 @@ class Progress:
             for name, value in asdict(self).items()
             if not name.startswith("_")
         }
+
+    def skip(self) -> None:
+        """Do not count the time since the last tick."""
+        self._wall, self._cpu = time.monotonic(), time.process_time()
 
     def elapsed(self) -> float:
         """Return the wall time so far, that since the last tick included."""

@@ -41,7 +41,7 @@ def make_tokenizer(*, bos: bool = False) -> Any:
     )
 
 
-def save_model(folder: Path, *, seed: int = 0) -> Path:
+def save_model(folder: Path, *, seed: int = 0, context: int = 128) -> Path:
     """Write a Llama of about 30,000 random weights, and its tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -55,7 +55,7 @@ def save_model(folder: Path, *, seed: int = 0) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=128,
+        max_position_embeddings=context,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -1,0 +1,61 @@
+"""Run by two processes (see test_training_resume): a whole run, and the same killed and resumed."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from tiny_training import (
+    KilledError,
+    config,
+    flat_for,
+    killing_at,
+    letter_share,
+    make_tokenizer,
+    material,
+    start,
+    weights_hash,
+)
+
+
+def main(model: Path, output: Path) -> None:
+    torch.set_num_threads(1)
+    state = PartialState(cpu=True)
+    reward = flat_for("flat", letter_share(make_tokenizer()))
+    names = ["flat0", "flat1", "a", "b", "c"]
+    # A generation of 12 completions in groups of 4: the middle one has a half in each process.
+    settings = {"per_device_train_batch_size": 3, "num_processes": 2, "max_steps": 8}
+    found = {}
+    for algorithm in ("dapo", "grpo", "sft"):
+        whole = config(algorithm, model, output / f"{algorithm}-whole", **settings)
+        killed = config(algorithm, model, output / f"{algorithm}-killed", **settings)
+        if algorithm == "sft":
+            # Nothing of the test's own runs in every process, so the second run starts half-way.
+            result = start(whole, material(names, None))
+            half = output / "sft-killed"
+            if state.is_main_process:
+                half.mkdir()
+                (output / "sft-whole" / "checkpoint-6").rename(half / "checkpoint-6")
+            state.wait_for_everyone()
+            again = start(killed, material(names, None))
+        else:
+            result = start(whole, material(names, reward, extra=True))
+            try:
+                start(killed, material(names, killing_at(6, reward), extra=True))
+            except KilledError:
+                state.wait_for_everyone()
+            again = start(killed, material(names, reward, extra=True))
+        found[algorithm] = {
+            "whole": weights_hash(result.final),
+            "killed": weights_hash(again.final),
+            "resumed_from": again.resumed_from,
+            "budgets": dict(result.budgets),
+            "budgets_again": dict(again.budgets),
+        }
+    if state.is_main_process:
+        (output / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
