@@ -217,17 +217,20 @@ class TrainConfig:
                 f"Unknown algorithm {algorithm!r}.{did_you_mean(algorithm, ALGORITHMS)} "
                 f"Known: {', '.join(ALGORITHMS)}."
             )
+        sources = [] if file is None else [(str(file), _read_yaml(file))]
+        sources += [(f"--set {text}", _parse_override(text)) for text in overrides]
+        for _, stated in sources if preset is None else ():
+            preset = stated.get("preset", preset)
         merged: dict[str, Any] = {
             "algorithm": algorithm,
             "output": f"train-runs/{algorithm}",
             **ALGORITHM_DEFAULTS[algorithm],
         }
         if preset is not None:
-            merged |= {**preset_settings(preset, algorithm), "preset": preset}
-        if file is not None:
-            _merge(merged, _read_yaml(file), str(file))
-        for text in overrides:
-            _merge(merged, _parse_override(text), f"--set {text}")
+            merged |= preset_settings(str(preset), algorithm)
+        for where, stated in sources:
+            _merge(merged, stated, where)
+        merged["preset"] = preset
         merged |= {name: value for name, value in settings.items() if value is not None}
         if merged["algorithm"] != algorithm:
             raise UsageError(

@@ -92,6 +92,18 @@ def test_a_file_of_the_resolved_settings_gives_them_again(tmp_path: Path, algori
     assert TrainConfig.from_sources(algorithm, file=file) == made
 
 
+def test_a_file_may_name_its_preset(tmp_path: Path) -> None:
+    """It would be recorded and have no effect otherwise."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("preset: paper-grpo\nmax_steps: 7\n")
+    made = config("grpo", file=file)
+    assert (made.preset, made.max_steps, made.warmup_steps) == ("paper-grpo", 7, 150)
+    assert config("grpo", "preset=cpu-demo").max_steps == 80
+    assert config("grpo", file=file, preset="cpu-demo").warmup_steps == 5
+    with pytest.raises(UsageError, match="Did you mean cpu-demo"):
+        config("grpo", "preset=cpu-dem")
+
+
 def test_algorithms_differ_where_their_papers_say() -> None:
     grpo, dapo = config("grpo"), config("dapo")
     assert (grpo.loss_type, grpo.beta, grpo.use_bias_correction_kl) == ("grpo", 0.001, False)
