@@ -220,8 +220,9 @@ def _without_effect(config: TrainConfig) -> list[str]:
     graded = [name for name in ("es_star", "es") if _weight(config, name)]
     if config.dynamic_sampling and graded:
         found.append(
-            f"dynamic_sampling: hardly any effect, since with the reward {graded[0]} almost no "
-            "group has exactly equal rewards; it matters with em_star or tests."
+            f"dynamic_sampling: hardly any effect once the model writes programs, since with the "
+            f"reward {graded[0]} almost no group of them has exactly equal rewards; it matters "
+            "with em_star or tests."
         )
     if config.dynamic_sampling and config.dynamic_sampling_rounds == 1:
         found.append("dynamic_sampling_rounds is 1: dropped groups are never replaced.")

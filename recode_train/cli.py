@@ -175,9 +175,11 @@ def _train(arguments: argparse.Namespace) -> int:
     first = os.environ.get("RANK", "0") == "0"
     if first and not arguments.quiet:
         _show(plan, argparse.Namespace(json=False), sys.stderr)
+    from recode_eval.terminal import stdout_for_results
     from recode_train.trainers import train
 
-    result = train(config, resume=not arguments.restart)
+    with stdout_for_results():
+        result = train(config, resume=not arguments.restart)
     if first:
         _show_result(result, config, arguments)
     return ExitCode.OK
