@@ -67,7 +67,8 @@ class TrainConfig:
     lora_dropout: float = 0.01
     lora_target_modules: tuple[str, ...] = ("all-linear",)
     dtype: str = "auto"
-    """Number format the weights are loaded in; `auto`: that of the checkpoint, float32 on a CPU."""
+    """Number format the weights are loaded in; `auto`: float32 on a CPU and when all weights are
+    trained (shorter formats lose small updates), else that of the checkpoint."""
     bf16: bool | None = None
     """Compute in bfloat16; None: where the accelerator can, never on a CPU."""
     gradient_checkpointing: bool | None = None

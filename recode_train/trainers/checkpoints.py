@@ -151,7 +151,7 @@ def check_same_run(
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UsageError(
             f"{output} holds a run with another {first}{how}{more}. Continue it with the same "
-            "settings, choose another output folder, or start it anew without resuming."
+            "settings, choose another output folder, or begin anew (--restart)."
         )
 
 

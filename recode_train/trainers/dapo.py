@@ -31,8 +31,6 @@ def build(
         len(trainer.rows), f"{config.seed}:refill", progress.refill_cursor
     )
     trainer.rounds = config.dynamic_sampling_rounds
-    assert material.rewards is not None
-    trainer.decisive = list(material.rewards.decisive)
     return trainer
 
 

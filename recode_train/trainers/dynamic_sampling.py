@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from recode_train.trainers.ordering import PromptStream
 
 _LOG: Final = logging.getLogger(__name__)
-TOLERANCE: Final = 1e-6
-"""Rewards that differ by no more are equal."""
 _PROMPT: Final = ("prompt_ids", "prompt_mask")
 _COMPLETION: Final = (
     "completion_ids", "completion_mask", "old_per_token_logps", "ref_per_token_logps",
@@ -39,30 +37,6 @@ _TOTAL: Final = "num_items_in_batch"
 Row = dict[str, Any]
 """One completion: its tensors, without padding."""
 Group = list[Row]
-
-
-def flat_groups(
-    rewards: Any, weights: Sequence[float], decisive: Sequence[bool], size: int
-) -> list[bool]:
-    """Tell for each group of `size` rows of `rewards` (completions x functions) whether it is flat.
-
-    Flat are groups whose weighted sums over the decisive functions are equal, and those with fewer
-    than two completions that any decisive function could score (NaN: could not).
-    """
-    chosen = [i for i, yes in enumerate(decisive) if yes]
-    flat = []
-    values = rewards[:, chosen].tolist()
-    scale = [weights[i] for i in chosen]
-    totals = [
-        None
-        if all(math.isnan(value) for value in row)
-        else sum(w * v for w, v in zip(scale, row, strict=True) if not math.isnan(v))
-        for row in values
-    ]
-    for start in range(0, len(totals), size):
-        group = [total for total in totals[start : start + size] if total is not None]
-        flat.append(len(group) < 2 or max(group) - min(group) <= TOLERANCE)
-    return flat
 
 
 def groups_to_draw(missing: int, size: int, processes: int) -> int:
@@ -135,7 +109,6 @@ class DynamicSampling(Recording):
 
     refills: PromptStream
     rounds: int
-    decisive: Sequence[bool]
     rows: Sequence[Mapping[str, Any]]
     """The rows of the prompts that `refills` numbers."""
     _warned = False
@@ -144,7 +117,7 @@ class DynamicSampling(Recording):
         processes = self.accelerator.num_processes
         wanted = len(inputs) * processes // self.num_generations
         output = self._round(inputs)
-        flat = self._judge()
+        flat = self.last_flat
         rounds, masks, surplus = 1, 0, 0
         if any(flat):
             fillers = self._collect(output, flat)
@@ -156,7 +129,7 @@ class DynamicSampling(Recording):
                 seen |= set(numbers)
                 with self._first_round_metrics():
                     output = self._round(self._share_of(numbers))
-                kept += self._collect(output, [not yes for yes in self._judge()])
+                kept += self._collect(output, [not yes for yes in self.last_flat])
                 rounds += 1
             surplus = max(0, len(kept) - wanted)
             masks = max(0, wanted - len(kept))
@@ -167,13 +140,6 @@ class DynamicSampling(Recording):
         self.progress.groups_surplus += surplus
         self._tell(rounds, masks, surplus, wanted)
         return output
-
-    def _judge(self) -> list[bool]:
-        flat = flat_groups(
-            self.last_rewards, self.reward_weights.tolist(), self.decisive, self.num_generations
-        )
-        self.progress.groups_flat += sum(flat)
-        return flat
 
     def _numbers(self, inputs: Sequence[Mapping[str, Any]]) -> set[int]:
         from accelerate.utils import gather_object

@@ -56,6 +56,7 @@ def build(
         callbacks=callbacks,
     )
     trainer.progress = progress
+    trainer.decisive = list(material.rewards.decisive)
     trainer.expected_ids = {p.text: p.token_ids for p in material.prompts}
     return trainer
 

@@ -6,6 +6,7 @@ the pinned version of TRL. The module itself imports nothing heavy.
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,32 @@ HOOKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )  # fmt: skip
 """The overridden methods of GRPOTrainer and their parameters."""
+TOLERANCE: Final = 1e-6
+"""Rewards that differ by no more are equal."""
+
+
+def flat_groups(
+    rewards: Any, weights: Sequence[float], decisive: Sequence[bool], size: int
+) -> list[bool]:
+    """Tell for each group of `size` rows of `rewards` (completions x functions) whether it is flat.
+
+    Flat are groups whose weighted sums over the decisive functions are equal, and those with fewer
+    than two completions that any decisive function could score (NaN: could not).
+    """
+    chosen = [i for i, yes in enumerate(decisive) if yes]
+    flat = []
+    values = rewards[:, chosen].tolist()
+    scale = [weights[i] for i in chosen]
+    totals = [
+        None
+        if all(math.isnan(value) for value in row)
+        else sum(w * v for w, v in zip(scale, row, strict=True) if not math.isnan(v))
+        for row in values
+    ]
+    for start in range(0, len(totals), size):
+        group = [total for total in totals[start : start + size] if total is not None]
+        flat.append(len(group) < 2 or max(group) - min(group) <= TOLERANCE)
+    return flat
 
 
 class Recording:
@@ -33,8 +60,10 @@ class Recording:
     progress: Progress
     expected_ids: Mapping[str, Sequence[int]]
     """Text of a prompt -> its token ids, without a doubled BOS and with the open prefill."""
-    last_rewards: Any
-    """Rewards of the last round, completions of all processes x functions."""
+    decisive: Sequence[bool]
+    """Which reward functions count in deciding if a group is flat."""
+    last_flat: list[bool]
+    """Which groups of the last round are flat, those of all processes."""
 
     # What GRPOTrainer has.
     accelerator: Any
@@ -71,13 +100,16 @@ class Recording:
         rewards = super()._calculate_rewards(  # type: ignore[misc]
             inputs, prompts, completions, completion_ids_list
         )
-        self.last_rewards = rewards
+        self.last_flat = flat_groups(
+            rewards, self.reward_weights.tolist(), self.decisive, self.num_generations
+        )
         if self.model.training:
             mine = sum(len(ids) for ids in completion_ids_list)
             counts = torch.tensor([mine], device=self.accelerator.device)
             self.progress.tokens_generated += int(self.accelerator.gather(counts).sum())
             self.progress.completions_generated += len(rewards)
-            self.progress.groups_sampled += len(rewards) // self.num_generations
+            self.progress.groups_sampled += len(self.last_flat)
+            self.progress.groups_flat += sum(self.last_flat)
         return rewards
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recode_train.trainers.dynamic_sampling import flat_groups, groups_to_draw, to_batch, to_rows
+from recode_train.trainers.dynamic_sampling import groups_to_draw, to_batch, to_rows
 from recode_train.trainers.ordering import PromptStream
+from recode_train.trainers.recording import flat_groups
 
 NAN = math.nan
 

@@ -113,3 +113,15 @@ def test_prompts_come_in_an_order_of_epochs(tiny_model: Path, tmp_path: Path) ->
     start(config("grpo", tiny_model, tmp_path / "run"), material(["a", "b", "c"], reward))
     assert len(seen) == 6
     assert sorted(seen[:3]) == sorted(seen[3:]) == ["a", "b", "c"]
+
+
+def test_flat_groups_are_counted_and_stay(tiny_model: Path, tmp_path: Path) -> None:
+    """Without dynamic sampling they stay, with advantages of zero; their share is known."""
+
+    def reward(*, pair_id: list[str], **_: object) -> list[float]:
+        return [float(i % 2) if name == "a" else 1.0 for i, name in enumerate(pair_id)]
+
+    result = start(config("grpo", tiny_model, tmp_path / "run"), material(["a", "b", "c"], reward))
+    assert result.budgets["groups_sampled"] == 6
+    assert result.budgets["groups_flat"] == 4
+    assert result.budgets["groups_masked"] == 0
