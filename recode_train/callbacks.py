@@ -9,14 +9,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from recode_train.trainers import checkpoints
+from recode_train import checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from recode_train.evaluation import Evaluation
-    from recode_train.trainers.progress import Progress
+    from recode_train.progress import Progress
 
 OnLog = Callable[[Mapping[str, Any]], None]
 

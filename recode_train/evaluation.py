@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, UsageError
-from recode_train.trainers.checkpoints import EVALUATIONS
+from recode_train.checkpoints import EVALUATIONS
 from recode_train.trainers.material import sandbox_opener
 
 if TYPE_CHECKING:

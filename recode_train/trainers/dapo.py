@@ -11,8 +11,8 @@ from recode_train.trainers.ordering import PromptStream
 
 if TYPE_CHECKING:
     from recode_train.config import TrainConfig
+    from recode_train.progress import Progress
     from recode_train.trainers.material import Material
-    from recode_train.trainers.progress import Progress
 
 
 def build(

@@ -12,8 +12,8 @@ from recode_train.trainers.recording import TRL_VERSION, Recording
 
 if TYPE_CHECKING:
     from recode_train.config import TrainConfig
+    from recode_train.progress import Progress
     from recode_train.trainers.material import Material
-    from recode_train.trainers.progress import Progress
 
 
 def rows_of(material: Material) -> list[dict[str, str]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
+from recode_train.checkpoints import check_space
 from recode_train.trainers.arguments import kept_checkpoints
-from recode_train.trainers.checkpoints import check_space
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recode_train.trainers.progress import Progress
+    from recode_train.progress import Progress
 
 TRL_VERSION: Final = "1.16"
 HOOKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

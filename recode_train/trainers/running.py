@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, StorageError, UsageError
+from recode_train import checkpoints
 from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
-from recode_train.trainers import checkpoints
-from recode_train.trainers.progress import Progress
+from recode_train.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from test_grpo import LEARNING, NAMES, rewards_of
 from tiny_training import config, flat_for, letter_share, make_tokenizer, material, start
 
 from recode_eval.errors import UsageError
-from recode_train.trainers.checkpoints import read_log
+from recode_train.checkpoints import read_log
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_training import config, letter_share, make_tokenizer, material, start
 
-from recode_train.trainers.checkpoints import read_log
+from recode_train.checkpoints import read_log
 
 pytestmark = pytest.mark.slow
 
@@ -49,8 +49,8 @@ def test_reward_rises(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_settings_reach_trl(tiny_model: Path, tmp_path: Path) -> None:
+    from recode_train.progress import Progress
     from recode_train.trainers import grpo, loading
-    from recode_train.trainers.progress import Progress
 
     settings = config("grpo", tiny_model, tmp_path / "run", epsilon_high=0.3, top_p=0.9)
     source = loading.find(settings)

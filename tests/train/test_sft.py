@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_training import config, make_tokenizer, material, start
 
-from recode_train.trainers.checkpoints import read_log
+from recode_train.checkpoints import read_log
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from tiny_training import (
 )
 
 from recode_eval.errors import UsageError
-from recode_train.trainers.checkpoints import LOG, MARK, latest, read_log
+from recode_train.checkpoints import LOG, MARK, latest, read_log
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +90,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from recode_train.trainers import checkpoints
+from recode_train import checkpoints
 from test_training_resume import config, start, stuff_of
 original = checkpoints.mark
 def mark(folder, content):

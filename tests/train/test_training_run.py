@@ -15,9 +15,9 @@ from tiny_training import config, letter_share, make_tokenizer, material, save_m
 from training_pairs import training_row
 
 from recode_eval.errors import InfrastructureError, StorageError, UsageError
+from recode_train.checkpoints import append_log, read_log
 from recode_train.config import TrainConfig
 from recode_train.trainers import train
-from recode_train.trainers.checkpoints import append_log, read_log
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,7 @@ def test_log_has_finite_numbers_only(tmp_path: Path) -> None:
     from types import SimpleNamespace
 
     from recode_train.callbacks import Keeper
-    from recode_train.trainers.progress import Progress
+    from recode_train.progress import Progress
 
     keeper = Keeper(tmp_path, Progress(), {})
     state = SimpleNamespace(global_step=1, is_world_process_zero=True)
@@ -160,7 +160,7 @@ def test_torn_line_of_the_log_is_left_out(tmp_path: Path) -> None:
 
 
 def test_progress_survives(tmp_path: Path) -> None:
-    from recode_train.trainers.progress import Progress
+    from recode_train.progress import Progress
 
     progress = Progress(tokens_generated=5, seconds=1.5)
     again = Progress.from_dict({**progress.as_dict(), "unknown": 1})
@@ -211,7 +211,7 @@ def test_no_space_for_checkpoints(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("recode_train.trainers.checkpoints.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("recode_train.checkpoints.shutil.disk_usage", lambda _: usage)
     settings = config("grpo", tiny_model, tmp_path / "run", save_total_limit=3)
     refusal(settings, StorageError, "4 checkpoints .* take .* lower save_total_limit")
 
@@ -228,7 +228,7 @@ def test_folder_of_something_else_is_left_alone(tiny_model: Path, tmp_path: Path
 
 def test_evaluations_are_not_training_time() -> None:
     """Budgets are compared between algorithms; how often one was evaluated is another matter."""
-    from recode_train.trainers.progress import Progress
+    from recode_train.progress import Progress
 
     progress = Progress()
     progress.tick()
