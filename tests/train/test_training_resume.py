@@ -78,6 +78,31 @@ def test_same_weights_log_and_budgets(
         assert whole.budgets["refill_cursor"] > 0
 
 
+def test_accumulated_gradients_and_reused_generations(tiny_model: Path, tmp_path: Path) -> None:
+    """Two passes a step, and each generation used twice: exact at every fourth step."""
+    from recode_train.arithmetic import arithmetic, validate
+
+    more: dict[str, Any] = {
+        "gradient_accumulation_steps": 2,
+        "steps_per_generation": 4,
+        "num_iterations": 2,
+        "save_steps": 4,
+        "max_steps": 12,
+    }
+    settings = config("dapo", tiny_model, tmp_path / "killed", **more)
+    validate(settings)
+    assert arithmetic(settings).resume_unit == 4
+    whole = start(config("dapo", tiny_model, tmp_path / "whole", **more), stuff_of("dapo"))
+    kill(settings, "dapo", 10)
+    again = start(settings, stuff_of("dapo"))
+    assert again.resumed_from == 8
+    assert weights_hash(again.final) == weights_hash(whole.final)
+    # 12 steps of 2 passes, 8 passes a generation of 4 groups.
+    budgets = whole.budgets
+    kept = budgets["groups_sampled"] - budgets["groups_flat"] - budgets["groups_surplus"]
+    assert kept + budgets["groups_masked"] == 3 * 4
+
+
 def test_killed_by_the_system_within_a_checkpoint(tiny_model: Path, tmp_path: Path) -> None:
     """SIGKILL right before the mark of a checkpoint: it counts as not written."""
     settings = {"max_steps": 8}
