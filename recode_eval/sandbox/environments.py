@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recode_eval.errors import DataError
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 from recode_eval.sandbox.buildlog import cache_dir, stale_temporary_dirs
 from recode_eval.sandbox.daemon import docker_client
@@ -34,8 +36,6 @@ from recode_eval.sandbox.requirements import (
 from recode_eval.sandbox.venvs import MANIFEST, VenvInfo, ensure_venv, venv_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from docker import DockerClient
 
 __all__ = [
@@ -99,6 +99,8 @@ def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
             if client is None or not _remove_image(client, use.name):
                 continue
         else:
+            # What says that a venv is complete goes first: the removal may be interrupted.
+            (Path(use.name) / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(use.name, ignore_errors=True)
         removed.append(use)
     if client is not None:
@@ -110,8 +112,9 @@ def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
 def _venv_uses() -> list[DiskUse]:
     wanted = set()
     for name in environment_names():
-        environment = get_environment(name)
-        with contextlib.suppress(SandboxBuildError):  # no such Python: nothing built is current
+        # No such Python, or a lock that cannot be read: nothing built from it is current.
+        with contextlib.suppress(SandboxBuildError, DataError):
+            environment = get_environment(name)
             wanted.add(venv_folder(environment, find_interpreter(environment.python)))
     uses: list[DiskUse] = []
     for parent in (cache_dir("venvs"), cache_dir("tmp")):

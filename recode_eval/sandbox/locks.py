@@ -29,6 +29,8 @@ _RELEASE = re.compile(r"(?P<library>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-
 _REQUIREMENT = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?[\s0-9A-Za-z.,<>=!~*+]*"
 )
+# uv says "no solution" of a package that it was not able to look for, too.
+_NOT_ASKED = re.compile(r"network\s+was\s+disabled|could\s+not\s+be\s+queried", re.IGNORECASE)
 _UNSATISFIABLE = re.compile(r"no solution found|requirements are unsatisfiable", re.IGNORECASE)
 
 
@@ -118,7 +120,7 @@ def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
         return done.stdout
     words = " ".join(line.strip(" │╰─▶\u00d7") for line in done.stderr.splitlines()).strip()
     words = words.partition(" hint:")[0]
-    if _UNSATISFIABLE.search(done.stderr):
+    if _UNSATISFIABLE.search(done.stderr) and not _NOT_ASKED.search(done.stderr):
         raise NoSuchReleaseError(
             f"{' '.join(requirements)}: no wheels fit together for Python "
             f"{'.'.join(map(str, RELEASE_PYTHON))} ({words[:400]})"

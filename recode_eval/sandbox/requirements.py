@@ -36,7 +36,7 @@ _IMPORTS = {
 RELEASE_PYTHON = (3, 11)
 """The Python that the locks of single releases were resolved for: old releases have no wheels for
 a newer one."""
-_RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 _CHECK_RELEASE = """
 import importlib
@@ -113,7 +113,7 @@ class Environment:
 def environment_names() -> tuple[str, ...]:
     """The names that `get_environment` knows: library sets first, then single releases."""
     releases = {path.stem for folder in _release_folders() for path in folder.glob("*.txt")}
-    return (*_IMPORTS, *sorted(releases - set(_IMPORTS)))
+    return (*_IMPORTS, *sorted(filter(_RELEASE.fullmatch, releases - set(_IMPORTS))))
 
 
 def has_environment(name: str) -> bool:
@@ -127,8 +127,11 @@ def is_release(name: str) -> bool:
 
 
 def release_name(library: str, version: str) -> str:
-    """The name of the environment with one release of a library: `pandas-2.2.3`."""
-    return f"{library.lower().replace('_', '-')}-{version}"
+    """The name of the environment with one release of a library: `pandas-2.2.3`.
+
+    It becomes the name of files and images, so `1.0RC1` is `1.0rc1`, and `2.1.0+cpu` `2.1.0-cpu`.
+    """
+    return f"{library.lower().replace('_', '-')}-{re.sub(r'[^a-z0-9.]+', '-', version.lower())}"
 
 
 def get_environment(name: str) -> Environment:
@@ -163,7 +166,7 @@ def _release_folders() -> Iterator[Path]:
 
 
 def _release_file(name: str) -> Path | None:
-    if not _RELEASE.fullmatch(name):  # becomes a file name
+    if not _RELEASE.fullmatch(name):  # becomes a file name, which has a longest length
         return None
     paths = (folder / f"{name}.txt" for folder in _release_folders())
     return next((path for path in paths if path.is_file()), None)
@@ -171,7 +174,7 @@ def _release_file(name: str) -> Path | None:
 
 def _some_names() -> str:
     names = environment_names()
-    more = f", and {len(names) - 12} more (`recode-eval sandbox list --all`)"
+    more = f", and {len(names) - 12} more"
     return ", ".join(names[:12]) + (more if len(names) > 12 else "")
 
 

@@ -22,7 +22,7 @@ from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_ro
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 TESTS = "tests"
@@ -32,8 +32,8 @@ COMPANIONS = ("pytest<8", "setuptools<70")
 """What every environment of that time had: the runner of the hidden tests (from pytest 8.2 on,
 tornado's own test cases cannot be collected), and `pkg_resources`."""
 
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.]*")
-_LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.]{0,29}")
+_LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
 _PYTHON = re.compile(r"3\.\d+")
 _ID = re.compile(r"[A-Za-z0-9_]+")
 _RESOLVERS = 4
@@ -147,8 +147,11 @@ class GitChameleonTask:
         row has one, it decides; else the row's own visible test.
         """
         name, rows = open_rows(self.spec, source)
-        hidden = _hidden_tests(data.data_path(source)) if source is not None else {}
         good, bad = parse_rows(rows, parse_row, lambda row: row.id)
+        hidden: dict[str, str] = {}
+        if source is not None:
+            hidden, bad_tests = _hidden_tests(data.data_path(source))
+            bad += bad_tests
         complete = [
             replace(row, hidden_test=hidden[row.id]) if row.id in hidden else row
             for row in good.values()
@@ -232,21 +235,44 @@ def parse_row(raw: Mapping[str, Any]) -> ChameleonRow:
         if not pattern.fullmatch(value):
             raise RowError(f"the field {key} has an odd value: {value!r}")
     statements(row.test, "test")
+    statements(row.hidden_test, "hidden_test")
     statements(row.starting_code + row.solution, "starting_code with solution")
     return row
 
 
-def _hidden_tests(path: Path) -> dict[str, str]:
-    """Return hidden tests by row id, from whichever layout lies beside the data file."""
+def _hidden_tests(path: Path) -> tuple[dict[str, str], list[BadRow]]:
+    """Return hidden tests by row id, from whichever layout lies beside the data file, and the bad.
+
+    A bad one must be known: the visible test, which decides in its place, asks for less.
+    """
     found: dict[str, str] = {}
+    bad: list[BadRow] = []
+    for where, raw in _hidden_rows(path):
+        if isinstance(raw, BadRow):
+            bad.append(raw)
+            continue
+        try:
+            test = text(raw, "hidden_test")
+            statements(test, "hidden_test")
+        except RowError as error:
+            bad.append(BadRow(where, str(error)))
+        else:
+            found[str(raw.get("example_id"))] = test
+    return found, bad
+
+
+def _hidden_rows(path: Path) -> Iterator[data.Row]:
     beside = path.with_name(f"{path.name.removesuffix('.gz').rsplit('.', 1)[0]}.hidden_tests.jsonl")
     if beside.is_file():
-        for _, raw in data.read_file(beside):
-            if not isinstance(raw, BadRow):
-                found[str(raw.get("example_id"))] = text(raw, "hidden_test")
+        yield from data.read_file(beside)
     for file in sorted(path.parent.glob("hidden_tests/test_sample_*.py")):
-        found[file.stem.removeprefix("test_sample_")] = file.read_text(encoding="utf-8")
-    return found
+        try:
+            test = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            yield file.name, BadRow(file.name, f"cannot be read ({error})")
+        else:
+            identifier = file.stem.removeprefix("test_sample_")
+            yield file.name, {"example_id": identifier, "hidden_test": test}
 
 
 def _problem(row: ChameleonRow) -> Problem:

@@ -92,3 +92,23 @@ def test_requirements_are_no_options_files_or_addresses(requirement: str) -> Non
     """Rows of data files name them, too."""
     with pytest.raises(UsageError, match="is not a requirement"):
         lock_release("alpha==1.0", [requirement])
+
+
+def test_a_network_that_is_switched_off_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer is "no solution", which was remembered for a week as "there are no wheels"."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(SandboxBuildError) as caught:
+        lock_release("epsilon==1.0")
+    assert not isinstance(caught.value, NoSuchReleaseError)
+
+
+def test_what_is_being_removed_does_not_look_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it pruned, it left a venv without libraries that counted as finished."""
+    lock_release("alpha==1.0")
+    root = ensure_venv(get_environment("alpha-1.0")).root
+    monkeypatch.setattr("recode_eval.sandbox.environments.shutil.rmtree", lambda *_, **__: None)
+    prune(releases=True)
+    monkeypatch.undo()
+    assert root.is_dir()
+    assert not (root / "recode-eval.json").exists()

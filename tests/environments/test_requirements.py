@@ -14,6 +14,7 @@ from recode_eval.errors import DataError, UsageError
 from recode_eval.sandbox import requirements
 from recode_eval.sandbox.environments import (
     Environment,
+    environment_disk_use,
     environment_names,
     get_environment,
     has_environment,
@@ -181,3 +182,38 @@ def test_a_marker_splits_the_pythons_at_one_point(pin: Pin) -> None:
     applies = [pin.applies(python) for python in PYTHONS]
     assert len(list(itertools.groupby(applies))) <= 2
     assert all(applies) or pin.operator != ""
+
+
+def test_a_name_longer_than_a_file_name_is_unknown() -> None:
+    """A row with a long library name ended in a traceback: no file can have that name."""
+    assert not has_environment("a" * 300)
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [("1.0RC1", "x-1.0rc1"), ("2.1.0+cpu", "x-2.1.0-cpu")]
+)
+def test_a_lock_is_found_whatever_its_version_is_spelt_with(
+    version: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a lock was written, then unknown, and `sandbox list` and `prune` stopped at it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert release_name("X", version) == name
+    folder = tmp_path / "recode-eval" / "envs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.txt").write_text(f"x=={version}\n", encoding="utf-8")
+    (folder / "X-1.0+old.txt").write_text("x==1.0\n", encoding="utf-8")
+    assert name in environment_names()
+    assert {has_environment(known) for known in environment_names()} == {True}
+    assert "distribution('x')" in get_environment(name).check
+
+
+def test_a_damaged_lock_does_not_keep_disk_use_from_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bad file in the cache made `sandbox list` and `sandbox prune` fail."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    folder = tmp_path / "recode-eval" / "envs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "x-1.0.txt").write_text("x>=1\n", encoding="utf-8")
+    assert environment_disk_use() == []

@@ -272,3 +272,31 @@ def test_ground_truths_of_all_real_rows_pass(shared_data: Path) -> None:
         "259",  # binds a network port
         "261",  # starts a server and a client
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"example_id": "7"}', "hidden_test is missing"),
+        ('{"example_id": "7", "hidden_test": "def ("}', "hidden_test is not Python"),
+        ("torn{", "not JSON"),
+    ],
+)
+def test_a_bad_hidden_test_is_a_bad_row(tmp_path: Path, line: str, message: str) -> None:
+    """The easier visible test decided in its place, every answer failed, or a traceback came."""
+    (tmp_path / "rows.hidden_tests.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"row 1 of rows\.hidden_tests\.jsonl: .*{message}"):
+        load(tmp_path, chameleon_row())
+
+
+def test_a_hidden_test_that_is_no_text_is_a_bad_row(tmp_path: Path) -> None:
+    (tmp_path / "hidden_tests").mkdir()
+    (tmp_path / "hidden_tests" / "test_sample_7.py").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"test_sample_7\.py: cannot be read"):
+        load(tmp_path, chameleon_row())
+
+
+@pytest.mark.parametrize("changes", [{"library": "a" * 300}, {"version": "1" * 300}])
+def test_what_would_be_too_long_a_file_name_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(RowError, match="odd value"):
+        parse_row(chameleon_row(**changes))
