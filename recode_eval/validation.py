@@ -145,8 +145,7 @@ def _check(
 
 
 def _words(condition: str) -> str:
-    return (
-        condition.replace("_", " ")
-        .replace("with ", "with the ")
-        .replace("without ", "without the ")
-    )
+    """Return a condition as it is said: "with the update", "with the new release"."""
+    words = condition.replace("_", " ").replace("with ", "with the ")
+    words = words.replace("without ", "without the ")
+    return words if words.startswith("with") or " " not in words else f"with the {words}"

@@ -69,3 +69,12 @@ def test_judging_a_run_of_another_task_version_is_refused(rows: Path) -> None:
     for garbled in ({}, {**content, "selection": []}, {**content, "sampling": {"heat": 1}}):
         manifest.write_text(json.dumps(garbled))
         failed(bare("score", first["folder"]), ExitCode.DATA, "manifest.json")
+
+
+def test_a_folder_of_runs_is_no_run(rows: Path, tmp_path: Path) -> None:
+    """The message named a missing file, and not what to do."""
+    out = tmp_path / "several"
+    result = bare("--model", "baseline:reference", *arena(rows), "--json", "--out", str(out))
+    run = json.loads(result.stdout)["folder"]
+    for folder in (out, Path(run).parent):
+        failed(bare("score", str(folder)), ExitCode.USAGE, "holds runs", str(run))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.progress import Monitor
     from recode_eval.settings import PromptSettings, ScoringSettings
-    from recode_eval.tasks.base import Defaults, Task, TaskData
+    from recode_eval.tasks.base import BadRow, Defaults, Task, TaskData
 
 DETERMINISTIC_BACKENDS = {"baseline"}
 LOADING_BACKENDS = {"transformers", "vllm"}
@@ -114,12 +114,20 @@ def load_tasks(
             note(f"left out: {row}")
         if isinstance(task, Preparing):
             data = task.prepare(data, note)
-            for row in data.skipped:
-                note(f"skipped, cannot run here: {row}")
+            for reason, rows in _by_reason(data.skipped).items():
+                note(f"skipped, cannot run here: {', '.join(rows)}: {reason}")
             if not data.problems:
                 raise InfrastructureError(f"No problem of {name} can run here: {data.skipped[0]}")
         loaded.append((task, data))
     return loaded
+
+
+def _by_reason(rows: Sequence[BadRow]) -> dict[str, list[str]]:
+    """Return the rows of each reason: half a benchmark may lack the same wheels."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.reason, []).append(row.where)
+    return reasons
 
 
 def evaluate(

@@ -86,7 +86,14 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     lock.add_argument("--exclude-newer", metavar="DATE", help="resolve as on this day: 2023-05-31")
     disk = actions.add_parser("list", help="show what was built and how much space it takes")
-    prune = actions.add_parser("prune", help="remove what is out of date")
+    prune = actions.add_parser(
+        "prune",
+        help="remove what is out of date",
+        description="Remove what is out of date: virtual environments in this cache, and Docker "
+        "images of the whole machine, also those that another checkout or another user of its "
+        "Docker daemon built; `sandbox list` shows them. What is needed is built again. Not while "
+        "an evaluation runs.",
+    )
     what = prune.add_mutually_exclusive_group()
     what.add_argument("--all", action="store_true", help="remove everything that was built")
     what.add_argument(

@@ -53,6 +53,12 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.terminal import stdout_for_results
 
     monitor = create_monitor(quiet=arguments.quiet)
+    for folder in arguments.run:
+        inside = sorted(folder.glob(f"*/{MANIFEST}")) or sorted(folder.glob(f"*/*/{MANIFEST}"))
+        if inside and not (folder / MANIFEST).is_file():
+            raise UsageError(
+                f"{folder} holds runs and is none itself: name them, for example {inside[0].parent}"
+            )
     manifests = {folder: read_json(folder / MANIFEST) for folder in arguments.run}
     with stdout_for_results(), options.Sandboxes(arguments, monitor.note) as sandboxes:
         results = [

@@ -6,12 +6,13 @@ host. The result is a file that `requirements` finds by its name.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from recode_eval.errors import UsageError
+from recode_eval.errors import StorageError, UsageError
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.buildlog import cache_dir, last_line, temporary_dir
 from recode_eval.sandbox.interpreters import find_uv
@@ -26,9 +27,11 @@ _TIMEOUT_S = 300
 _REMEMBERED_S = 7 * 24 * 3600.0
 _RELEASE = re.compile(r"(?P<library>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.+!]*)")
 # One line of requirements, not an option of uv, nor a file or an address.
+_CLAUSE = r"(===?|~=|!=|<=?|>=?) *[0-9A-Za-z.*+!]+"
 _REQUIREMENT = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?[\s0-9A-Za-z.,<>=!~*+]*"
+    rf"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])? *({_CLAUSE}( *, *{_CLAUSE})*)?"
 )
+_PREAMBLE = "error: No solution found when resolving dependencies cause: "
 # uv says "no solution" of a package that it was not able to look for, too.
 _NOT_ASKED = re.compile(r"network\s+was\s+disabled|could\s+not\s+be\s+queried", re.IGNORECASE)
 _UNSATISFIABLE = re.compile(r"no solution found|requirements are unsatisfiable", re.IGNORECASE)
@@ -53,26 +56,46 @@ def lock_release(
     in `folder` (default: this machine's cache).
 
     Raises:
-        UsageError: something is no requirement.
+        UsageError: something is no requirement, or no date.
         NoSuchReleaseError: there are no wheels for this Python, or they contradict each other.
         SandboxBuildError: uv is missing, or the index cannot be reached.
+        StorageError: the file cannot be written.
     """
     match = _RELEASE.fullmatch(release)
     if match is None:
         raise UsageError(f"{release!r}: write LIBRARY==VERSION, for example pandas==2.2.3")
     for requirement in requirements:
-        if not _REQUIREMENT.fullmatch(requirement):
+        if not is_requirement(requirement):
             raise UsageError(f"{requirement!r} is not a requirement, for example numpy<2")
+    if exclude_newer is not None and not _is_day(exclude_newer):
+        raise UsageError(f"--exclude-newer {exclude_newer!r}: write a day, for example 2023-05-31")
     library, version = match["library"], match["version"]
     pins = _compile([release, *requirements], exclude_newer)
     python = ".".join(map(str, RELEASE_PYTHON))
     heading = f"# {library} {version} and what it needs, for CPython {python}: complete, installed"
     path = (folder or cache_dir("envs")) / f"{name or release_name(library, version)}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_dir(path.parent) as scratch:  # never half a lock under the final name
-        (scratch / path.name).write_text(f"{heading} with\n# --no-deps.\n{pins}", encoding="utf-8")
-        (scratch / path.name).replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_dir(path.parent) as scratch:  # never half a lock under the final name
+            draft = scratch / path.name
+            draft.write_text(f"{heading} with\n# --no-deps.\n{pins}", encoding="utf-8")
+            draft.replace(path)
+    except OSError as error:
+        raise StorageError(f"Cannot write {path}: {error.strerror or error}") from error
     return path
+
+
+def is_requirement(line: str) -> bool:
+    """Whether the text is one requirement by name and versions: `numpy`, `numpy>=1.21,<2`."""
+    return _REQUIREMENT.fullmatch(line) is not None
+
+
+def _is_day(word: str) -> bool:
+    try:
+        dt.date.fromisoformat(word)
+    except ValueError:
+        return False
+    return len(word) == len("2023-05-31")  # not 20230531, which uv does not know
 
 
 def ensure_release(
@@ -119,7 +142,7 @@ def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
     if done.returncode == 0:
         return done.stdout
     words = " ".join(line.strip(" │╰─▶\u00d7") for line in done.stderr.splitlines()).strip()
-    words = words.partition(" hint:")[0]
+    words = words.partition(" hint:")[0].removeprefix(_PREAMBLE).strip()
     if _UNSATISFIABLE.search(done.stderr) and not _NOT_ASKED.search(done.stderr):
         raise NoSuchReleaseError(
             f"{' '.join(requirements)}: no wheels fit together for Python "

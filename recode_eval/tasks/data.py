@@ -56,6 +56,9 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                     row = json.loads(line.removeprefix(_BOM).decode())
                 except UnicodeDecodeError as error:
                     yield where, BadRow(where, f"not UTF-8 text ({error.reason})")
+                except json.JSONDecodeError as error:  # its own "line 1" would be the row's line
+                    place = f"{error.msg} at character {error.pos + 1}"
+                    yield where, BadRow(where, f"not JSON ({place})")
                 except (ValueError, RecursionError) as error:
                     yield where, BadRow(where, f"not JSON ({error})")
                 else:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Program, Test
-from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release
+from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release, is_requirement
 from recode_eval.sandbox.requirements import RELEASE_PYTHON, has_environment, release_name
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_rows, content_hash
@@ -234,6 +234,9 @@ def parse_row(raw: Mapping[str, Any]) -> ChameleonRow:
     ):
         if not pattern.fullmatch(value):
             raise RowError(f"the field {key} has an odd value: {value!r}")
+    for item in row.requirements:
+        if not is_requirement(item):
+            raise RowError(f"the dependency {item!r} is not a requirement, for example numpy<2")
     statements(row.test, "test")
     statements(row.hidden_test, "hidden_test")
     statements(row.starting_code + row.solution, "starting_code with solution")

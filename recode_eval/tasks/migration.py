@@ -135,13 +135,19 @@ class MigrationTask:
         return Program("", code, row.tests, preload, environment)
 
     def faults(self, problem: Problem) -> list[str]:
-        """Return where the patterns of use do not describe the row's own code."""
+        """Return where patterns of use do not describe the row's code, and tests do not use it."""
         row: MigrationRow = problem.payload
         old, new = _patterns(row.old_use), _patterns(row.new_use)
         stale, fresh = set(uses(old, row.old_code)), set(uses(new, row.new_code))
         faults = [f"old_use {p.text}: not in the old code" for p in old if p not in stale]
         faults += [f"old_use {p.text}: still in the new code" for p in uses(old, row.new_code)]
-        return faults + [f"new_use {p.text}: not in the new code" for p in new if p not in fresh]
+        faults += [f"new_use {p.text}: not in the new code" for p in new if p not in fresh]
+        names = _bound(row.new_code)
+        return faults + [
+            f"{test.name}: uses nothing that the program defines, so it judges nothing"
+            for test in row.tests
+            if not names & _mentioned(test.code)
+        ]
 
     def measures(self, problem: Problem, code: str | None) -> Mapping[str, float]:
         """Return how an answer uses the API; a pair whose change cannot be seen has no value.
@@ -277,6 +283,21 @@ def _problem(row: MigrationRow, cluster: str) -> Problem:
         payload=row,
         entry_point=_entry_point(row.new_code),
     )
+
+
+def _bound(code: str) -> set[str]:
+    """Return the names that a program may define, at any depth."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = list(ast.walk(ast.parse(code)))
+    names = {node.name for node in nodes if isinstance(node, kinds)}
+    names |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    aliases = (node for node in nodes if isinstance(node, ast.alias))
+    return names | {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+
+
+def _mentioned(code: str) -> set[str]:
+    nodes = ast.walk(ast.parse(code))
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def _entry_point(code: str) -> str | None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tiny_wheels import make_wheel
 
-from recode_eval.errors import UsageError
+from recode_eval.errors import StorageError, UsageError
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.environments import get_environment, prune
-from recode_eval.sandbox.locks import NoSuchReleaseError, lock_release
+from recode_eval.sandbox.locks import NoSuchReleaseError, is_requirement, lock_release
 from recode_eval.sandbox.requirements import is_release
 from recode_eval.sandbox.venvs import ensure_venv
 
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels that is all that may be used, and a cache of its own."""
+    """A folder of wheels that is all that may be used, and a cache of its own.
+
+    And no Docker: pruning removed the images of whoever ran the tests.
+    """
     links = tmp_path / "links"
     links.mkdir()
     make_wheel(links, "alpha", "1.0", requires="beta>=1")
     make_wheel(links, "beta", "1.5")
     make_wheel(links, "beta", "2.0")
     make_wheel(links, "gamma", "1.0", requires="delta")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -86,12 +90,34 @@ def test_only_one_release_can_be_locked(release: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "requirement", ["--index-url=http://x", "-r file", "./x", "a @ file:///x", ""]
+    "requirement",
+    ["--index-url=http://x", "-r file", "./x", "a @ file:///x", "", "a b", "a=1", "a<", "a\n-r x"],
 )
 def test_requirements_are_no_options_files_or_addresses(requirement: str) -> None:
     """Rows of data files name them, too."""
     with pytest.raises(UsageError, match="is not a requirement"):
         lock_release("alpha==1.0", [requirement])
+
+
+@pytest.mark.parametrize(
+    "requirement", ["a", "a<2", "a == 1.0.*", "a>=1.21, <2", "a[b,c]~=1.0", "a===1!2+x"]
+)
+def test_requirements_by_name_and_versions(requirement: str) -> None:
+    assert is_requirement(requirement)
+
+
+@pytest.mark.parametrize("day", ["yesterday", "20230531", "2023-13-01", "--index-url=x", ""])
+def test_a_day_is_a_day(day: str) -> None:
+    """The message spoke of the network, and of a setting that does not help."""
+    with pytest.raises(UsageError, match="write a day"):
+        lock_release("alpha==1.0", exclude_newer=day)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """It was reported as a bug of the program, with a traceback."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"Cannot write .*file/alpha-1\.0\.txt"):
+        lock_release("alpha==1.0", folder=tmp_path / "file")
 
 
 def test_a_network_that_is_switched_off_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,6 +262,7 @@ def test_bad_rows_stop_the_load_and_are_named(tmp_path: Path) -> None:
     for part in (
         "4 bad row(s)",
         "row 2 of rows.jsonl: not JSON",
+        "at character 2)",
         "row 3 of rows.jsonl: the field",
         "row 4 of rows.jsonl: a JSON object",
         "row 5 of rows.jsonl: the id",

@@ -103,6 +103,8 @@ def test_pytest_itself_is_not_pinned_twice(tmp_path: Path) -> None:
         ({"test": "assert ("}, "test is not Python"),
         ({"solution": "return ("}, "starting_code with solution is not Python"),
         ({"problem": 3}, "problem is of type int"),
+        ({"additional_dependencies": "numpy=1.2"}, "'numpy=1.2' is not a requirement"),
+        ({"extra_dependencies": "--index-url=http://x"}, "is not a requirement"),
     ],
 )
 def test_a_row_that_breaks_the_schema_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -49,13 +49,13 @@ def test_what_validation_expects_of_a_pair(tmp_path: Path) -> None:
     assert isinstance(task, OwnChecks)
     assert isinstance(task, Measuring)
     expected = [
-        (e.program.environment, e.program.candidate, e.passes)
+        (e.name, e.program.environment, e.program.candidate, e.passes)
         for e in expectations(task, problem(tmp_path))
     ]
     assert expected == [
-        ("numpy-2.4.6", NEW, True),
-        ("numpy-2.4.6", OLD, False),
-        ("numpy-1.26.4", OLD, True),
+        ("reference with the new release", "numpy-2.4.6", NEW, True),
+        ("stale solution with the new release", "numpy-2.4.6", OLD, False),
+        ("old code with numpy 1.26.4", "numpy-1.26.4", OLD, True),
     ]
 
 
@@ -168,6 +168,21 @@ def test_patterns_that_do_not_fit_their_own_code_are_faults(tmp_path: Path) -> N
         "old_use numpy.trapz: not in the old code",
         "old_use numpy: still in the new code",
         "new_use numpy.in1d: not in the new code",
+    ]
+
+
+def test_a_test_that_uses_nothing_of_the_program_is_a_fault(tmp_path: Path) -> None:
+    """Such a pair was called sound, as long as the old program could not even be imported."""
+    task = create_task("migration")
+    assert isinstance(task, MigrationTask)
+    tests = (
+        "def helper():\n    return common([], [])\n\n"
+        "def test_by_a_helper():\n    assert helper() == []\n"
+    )
+    assert task.faults(problem(tmp_path, tests=tests)) == []
+    vacuous = problem(tmp_path, tests="def test_nothing():\n    common = 1\n    assert 1\n")
+    assert task.faults(vacuous) == [
+        "test_nothing: uses nothing that the program defines, so it judges nothing"
     ]
 
 
