@@ -112,7 +112,7 @@ class Run:
             open_sandbox, tier = AbsentSandbox, None
         with RunStore(self.folder) as store:
             completions = self._stored_completions(store)
-            scoring = self.scoring.hash(self.task, self.data.content_hash)
+            scoring = self.scoring.hash(self.task, self.data)
             scores = {} if rejudge else self._stored_scores(store, scoring, completions)
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]
@@ -183,7 +183,7 @@ class Run:
             self.out / LIMITS_FOLDER,
             self.scoring.calibration if self.task.conditions else None,
             self.scoring.limits,
-            [self.scoring.hash(self.task, self.data.content_hash), info.tier, info.python,
+            [self.scoring.hash(self.task, self.data), info.tier, info.python,
              dict(info.libraries), *machine()],
         )  # fmt: skip
         unknown = book.missing(p for p in self.problems if p.id in needed)
@@ -359,7 +359,7 @@ class Run:
             "sampling": {"n": self.selection.n, **asdict(self.sampling)},
             "selection": {"problems": len(self.problems), **asdict(self.selection)},
             "scoring": {
-                "hash": self.scoring.hash(self.task, self.data.content_hash),
+                "hash": self.scoring.hash(self.task, self.data),
                 **asdict(self.scoring),
             },
             "sandbox": before.get("sandbox"),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import UsageError
 from recode_eval.judging import SCORING_VERSION
 from recode_eval.sandbox.base import Limits
+from recode_eval.sandbox.requirements import get_environment, has_environment
+from recode_eval.tasks.base import OwnEnvironments
 
 if TYPE_CHECKING:
     from recode_eval.calibration import Calibration
@@ -42,16 +44,30 @@ class ScoringSettings:
     calibration: Calibration | None = None
     """How CPU limits follow from the references; None: `limits` as they are, for every problem."""
 
-    def hash(self, task: Task, data_hash: str) -> str:
-        """Hash everything that decides a verdict, save the sandbox's tier."""
+    def hash(self, task: Task, data: TaskData) -> str:
+        """Hash everything that decides a verdict, save the sandbox's tier.
+
+        That includes the pins of all libraries: what was judged with others is judged again.
+        """
         content = [
             SCORING_VERSION,
             asdict(self),
             task.spec.version,
             task.spec.environment,
-            data_hash,
+            data.content_hash,
+            _pins(task, data),
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _pins(task: Task, data: TaskData) -> dict[str, str]:
+    """Return the hash of every environment's pins by its name; empty if nothing is executed."""
+    if not task.conditions:
+        return {}
+    names = {task.spec.environment}
+    if isinstance(task, OwnEnvironments):
+        names.update(name for problem in data.problems for name in task.environments(problem))
+    return {name: get_environment(name).key for name in sorted(names) if has_environment(name)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from recode_eval.errors import RecodeError
 from recode_eval.sandbox.base import (
     SandboxBuildError,
     SandboxClosedError,
+    SandboxCrashError,
     SandboxError,
     SandboxInfo,
 )
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_OPEN = 3
 """Pools of single releases that are open at once, besides the task's own."""
+
+_JOIN_S = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -126,8 +130,9 @@ class Fleet:
             closing.callback(self._own.close)
             for pool in pools:
                 closing.callback(pool.close)
-        for thread in self._threads:
-            thread.join(timeout=60)
+        deadline = time.monotonic() + _JOIN_S
+        for thread in self._threads:  # a build that goes on alone closes its pool by itself
+            thread.join(max(0.1, deadline - time.monotonic()))
 
     def __enter__(self) -> Fleet:
         """Return this."""
@@ -225,7 +230,12 @@ class Fleet:
         program: Program,
         limits: Limits,
     ) -> None:
-        inner = pool.submit(program, limits)
+        try:
+            inner = pool.submit(program, limits)
+        except Exception as error:  # noqa: BLE001 - the others in line must not be forgotten
+            self._ended(name)
+            _fail([(future, program, limits)], SandboxCrashError(f"unexpected: {error!r}"))
+            return
 
         def finished(done: Future[Execution]) -> None:
             # First the books, then the news: whoever waits may submit the next one at once.

@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -353,5 +353,5 @@ def _stop(worker: Worker) -> None:
 
 
 def _fail(future: Future[Execution], error: SandboxError) -> None:
-    if not future.done():
+    with contextlib.suppress(InvalidStateError):  # cancelled, or done, in this very moment
         future.set_exception(error)

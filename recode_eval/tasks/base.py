@@ -177,6 +177,15 @@ class Grouped(Protocol):
 
 
 @runtime_checkable
+class OwnEnvironments(Protocol):
+    """A task whose programs run in environments of single releases."""
+
+    def environments(self, problem: Problem) -> Iterable[str]:
+        """Return the environments that answers to a problem run in."""
+        ...
+
+
+@runtime_checkable
 class Preparing(Protocol):
     """A task that must find out what it can run before it runs anything."""
 

@@ -179,6 +179,10 @@ class GitChameleonTask:
                 skipped.append(BadRow(problem.id, reason))
         return replace(task_data, problems=tuple(kept), skipped=tuple(skipped))
 
+    def environments(self, problem: Problem) -> tuple[str, ...]:
+        """Return the row's own environment."""
+        return (problem.payload.environment,)
+
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the program in the row's environment."""
         row: ChameleonRow = problem.payload

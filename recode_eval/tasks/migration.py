@@ -123,6 +123,10 @@ class MigrationTask:
         """Return the program with the new release installed."""
         return {NEW_RELEASE: self._program(problem.payload, code, problem.payload.new_version)}
 
+    def environments(self, problem: Problem) -> tuple[str, ...]:
+        """Return the environment of the new release."""
+        return (release_name(problem.payload.dependency, problem.payload.new_version),)
+
     def own_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
         """Yield the old code with the old release, which must pass."""
         row: MigrationRow = problem.payload

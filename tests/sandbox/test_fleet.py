@@ -16,6 +16,7 @@ from recode_eval.sandbox.base import (
     Program,
     SandboxBuildError,
     SandboxClosedError,
+    SandboxCrashError,
     SandboxInfo,
     Status,
     Test,
@@ -141,6 +142,25 @@ def test_an_environment_that_cannot_be_built_is_infrastructure_trouble(error: Ex
         assert ran_in(fine) == "b-2"
         again = fleet.submit(program("a-1"), LIMITS)
         assert isinstance(again.exception(timeout=10), SandboxBuildError)
+
+
+def test_a_pool_that_raises_loses_only_that_program() -> None:
+    """Else its lane would count as busy for ever, and nobody would tell those that wait."""
+
+    class Raising(FakePool):
+        def submit(self, program: Program, limits: Limits) -> Future[Execution]:
+            if program.candidate == "odd":
+                raise RuntimeError("no threads left")
+            return super().submit(program, limits)
+
+    with Fleet(FakePool("own"), Raising, max_open=1) as fleet:
+        odd = Program("", "odd", (), environment="a-1")
+        futures = [fleet.submit(one, LIMITS) for one in (program("a-1"), odd, program("a-1"))]
+        other = fleet.submit(program("b-2"), LIMITS)
+        assert isinstance(futures[1].exception(timeout=10), SandboxCrashError)
+        assert [ran_in(future) for future in (futures[0], futures[2], other)] == [
+            "a-1", "a-1", "b-2",
+        ]  # fmt: skip
 
 
 def test_cancelled_programs_do_not_keep_a_pool_busy() -> None:
