@@ -208,7 +208,6 @@ class TestHiddenTests:
         [
             "import no_such_module",
             "x = 1",
-            "def test_a(:",
             "import pytest\npytest.skip('all', allow_module_level=True)",
         ],
     )
