@@ -72,6 +72,7 @@ class Run:
         self.task, self.data, self.model_info = task, data, model_info
         self.prompt, self.sampling, self.selection = prompt, sampling, selection
         self.scoring, self.monitor = scoring, monitor
+        self.scoring_hash = scoring.hash(task, data)
         self.settings = dict(settings or {})
         self.problems = selection.problems(data)
         self.prompts = {p.id: prompt.render(p) for p in self.problems}
@@ -112,7 +113,7 @@ class Run:
             open_sandbox, tier = AbsentSandbox, None
         with RunStore(self.folder) as store:
             completions = self._stored_completions(store)
-            scoring = self.scoring.hash(self.task, self.data)
+            scoring = self.scoring_hash
             scores = {} if rejudge else self._stored_scores(store, scoring, completions)
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]
@@ -183,7 +184,7 @@ class Run:
             self.out / LIMITS_FOLDER,
             self.scoring.calibration if self.task.conditions else None,
             self.scoring.limits,
-            [self.scoring.hash(self.task, self.data), info.tier, info.python,
+            [self.scoring_hash, info.tier, info.python,
              dict(info.libraries), *machine()],
         )  # fmt: skip
         unknown = book.missing(p for p in self.problems if p.id in needed)
@@ -359,7 +360,7 @@ class Run:
             "sampling": {"n": self.selection.n, **asdict(self.sampling)},
             "selection": {"problems": len(self.problems), **asdict(self.selection)},
             "scoring": {
-                "hash": self.scoring.hash(self.task, self.data),
+                "hash": self.scoring_hash,
                 **asdict(self.scoring),
             },
             "sandbox": before.get("sandbox"),

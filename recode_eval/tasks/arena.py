@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Program, Test
-from recode_eval.tasks.base import Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.rows import RowError, joined, open_rows, parse_rows, split_tests, text
 from recode_eval.tasks.updates import Update, enforce_statement, parse_updates
@@ -59,9 +59,8 @@ class ArenaTask:
         good, bad = parse_rows(rows, parse_row, lambda row: row.id)
         clusters = connected({row.id: [u.update_id for u in row.updates] for row in good.values()})
         problems = tuple(_problem(row, clusters[row.id]) for row in good.values())
-        check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
-        digest = content_hash((key, _content(row)) for key, row in good.items())
-        return TaskData(problems, name, digest, tuple(bad))
+        contents = ((key, _content(row)) for key, row in good.items())
+        return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the programs with and without the update in force."""

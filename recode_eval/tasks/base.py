@@ -219,3 +219,19 @@ def check_rows(
         )
     if not problems:
         raise DataError(f"{source} holds no usable problem.")
+
+
+def task_data(
+    source: str,
+    problems: Sequence[Problem],
+    contents: Iterable[tuple[str, Any]],
+    bad: Sequence[BadRow],
+    *,
+    skip_bad_rows: bool,
+) -> TaskData:
+    """Put together what `Task.load` returns; raises the `DataError` that it promises.
+
+    `contents` are the rows by their id, as `content_hash` takes them.
+    """
+    check_rows(problems, bad, source, skip_bad_rows=skip_bad_rows)
+    return TaskData(tuple(problems), source, content_hash(contents), tuple(bad))

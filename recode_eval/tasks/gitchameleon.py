@@ -18,7 +18,7 @@ from recode_eval.sandbox.base import Program, Test
 from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release, is_requirement
 from recode_eval.sandbox.requirements import RELEASE_PYTHON, has_environment, release_name
 from recode_eval.tasks import data
-from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 
 if TYPE_CHECKING:
@@ -157,9 +157,8 @@ class GitChameleonTask:
             for row in good.values()
         ]
         problems = tuple(_problem(row) for row in complete)
-        check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
-        digest = content_hash((row.id, asdict(row)) for row in complete)
-        return TaskData(problems, name, digest, tuple(bad))
+        contents = ((row.id, asdict(row)) for row in complete)
+        return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def prepare(self, task_data: TaskData, note: Callable[[str], None]) -> TaskData:
         """Resolve every row's environment; set rows aside that have none (see `Preparing`)."""

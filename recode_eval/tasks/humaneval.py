@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.syntax import defined_names, parse
-from recode_eval.tasks.base import Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ class HumanEvalTask:
         name, rows = open_rows(self.spec, source)
         good, bad = parse_rows(rows, parse_row, lambda row: row.function.id)
         problems = tuple(function_problem(row.function, row) for row in good.values())
-        check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
-        digest = content_hash((key, asdict(row)) for key, row in good.items())
-        return TaskData(problems, name, digest, tuple(bad))
+        contents = ((key, asdict(row)) for key, row in good.items())
+        return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the program that runs the row's checks."""

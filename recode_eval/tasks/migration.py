@@ -19,7 +19,7 @@ from recode_eval.sandbox.base import Program, Test
 from recode_eval.sandbox.requirements import has_environment, release_name
 from recode_eval.scoring.api_use import Pattern, uses
 from recode_eval.tasks import data
-from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.rows import (
     RowError,
@@ -106,9 +106,8 @@ class MigrationTask:
         chosen = {row.id: row for row in good.values() if source is not None or self._wants(row)}
         clusters = _clusters(chosen.values())
         problems = tuple(_problem(row, clusters[row.id]) for row in chosen.values())
-        check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
-        digest = content_hash((key, asdict(row)) for key, row in chosen.items())
-        return TaskData(problems, name, digest, tuple(bad))
+        contents = ((key, asdict(row)) for key, row in chosen.items())
+        return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def _wants(self, row: MigrationRow) -> bool:
         match self.spec.data.get("split"), self.spec.data.get("multi", False):

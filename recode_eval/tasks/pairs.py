@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.syntax import parses
-from recode_eval.tasks.base import Problem, TaskData, TaskSpec, check_rows, content_hash
+from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, text
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ class PairsTask:
         name, rows = open_rows(self.spec, source)
         good, bad = parse_rows(rows, _Parser(), lambda row: row.id)
         problems = tuple(_problem(row) for row in good.values())
-        check_rows(problems, bad, name, skip_bad_rows=skip_bad_rows)
-        digest = content_hash((key, asdict(row)) for key, row in good.items())
-        return TaskData(problems, name, digest, tuple(bad))
+        contents = ((key, asdict(row)) for key, row in good.items())
+        return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return nothing: there are no tests."""
