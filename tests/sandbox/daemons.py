@@ -193,9 +193,19 @@ def _command(pid: int, name: str) -> str:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started and has not collected yet."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
-    return found
+    """The processes that a process started and has not collected yet; none if it has ended.
+
+    A thread that ends while its siblings are read hands its children on to one of them, so that
+    they could be missed, or counted twice: the reading starts again then.
+    """
+    tasks = Path(f"/proc/{pid}/task")
+    while tasks.exists():
+        try:
+            return [
+                int(child)
+                for task in tasks.iterdir()
+                for child in (task / "children").read_text().split()
+            ]
+        except OSError:
+            continue
+    return []

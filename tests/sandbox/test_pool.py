@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from daemons import children
 
 from recode_eval.errors import UsageError
 from recode_eval.sandbox import Limits, Program, Test, docker, open_sandbox, opening, probe
@@ -34,22 +35,9 @@ SLEEP = Program("", "import time", (Test("t", "time.sleep(3)"),))
 LIMITS = Limits(cpu_s=5, wall_s=20)
 
 
-def supervisors(pid: int) -> list[int]:
-    """The direct children of a process."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    assert children.exists()
-    return found
-
-
 def running_below(supervisor: int) -> bool:
     """True while a program runs: supervisor, nursery, zygote, program."""
-    try:
-        return len(_family(supervisor)) >= 4
-    except OSError:  # one of them just ended
-        return False
+    return len(_family(supervisor)) >= 4
 
 
 def test_a_killed_worker_is_replaced_and_its_program_runs_again(
@@ -57,7 +45,7 @@ def test_a_killed_worker_is_replaced_and_its_program_runs_again(
 ) -> None:
     with opener("landlock", workers=1) as sandbox:
         future = sandbox.submit(SLEEP, LIMITS)
-        (supervisor,) = supervisors(os.getpid())
+        (supervisor,) = children(os.getpid())
         while not running_below(supervisor):
             time.sleep(0.02)
         os.kill(supervisor, signal.SIGKILL)
@@ -101,7 +89,7 @@ def test_programs_that_were_sent_ahead_survive_their_worker(opener: Callable[...
     with opener("landlock", workers=2) as sandbox:
         futures = [sandbox.submit(numbered(i), LIMITS) for i in range(400)]
         for _ in range(2):
-            for supervisor in supervisors(os.getpid()):
+            for supervisor in children(os.getpid()):
                 os.kill(supervisor, signal.SIGKILL)
             time.sleep(0.5)
         assert all(is_judged_right(future, i) for i, future in enumerate(futures))
@@ -124,7 +112,7 @@ def test_a_worker_that_is_replaced_does_not_take_along_what_waits(
 def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox]) -> None:
     sandbox = opener("landlock", workers=1)
     futures = [sandbox.submit(SLEEP, LIMITS) for _ in range(6)]
-    (supervisor,) = supervisors(os.getpid())
+    (supervisor,) = children(os.getpid())
     while not running_below(supervisor):
         time.sleep(0.02)
     sandbox.close()
@@ -137,7 +125,7 @@ def test_a_program_that_loses_two_workers_is_not_judged(opener: Callable[..., Sa
         future = sandbox.submit(SLEEP, LIMITS)
         killed: set[int] = set()
         while not future.done():
-            for pid in set(supervisors(os.getpid())) - killed:
+            for pid in set(children(os.getpid())) - killed:
                 if running_below(pid):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
@@ -174,7 +162,7 @@ def test_close_ends_what_runs_and_what_waits(opener: Callable[..., Sandbox]) -> 
     assert isinstance(running.exception(), SandboxClosedError)
     assert isinstance(waiting.exception(), SandboxClosedError)
     assert isinstance(sandbox.submit(OK, LIMITS).exception(), SandboxClosedError)
-    assert supervisors(os.getpid()) == []
+    assert children(os.getpid()) == []
 
 
 def test_a_cancelled_program_is_dropped(opener: Callable[..., Sandbox]) -> None:
@@ -233,7 +221,7 @@ def test_nothing_is_left_when_the_evaluator_dies(
 
 def _family(pid: int) -> set[int]:
     found = {pid}
-    for child in supervisors(pid):
+    for child in children(pid):
         found |= _family(child)
     return found
 
