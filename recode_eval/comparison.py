@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.statistics import IntervalMethod, cluster_mean, minimum_detectable_difference
+from recode_eval.stored import StoredRun, mismatches, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from recode_eval.statistics import Bounds, Estimate
-    from recode_eval.stored import StoredRun
 
 LOWER_IS_BETTER = frozenset({"no_code", "pass_without_update", "stale_api"})
 _SIGN_FLIPS = 9_999
@@ -69,6 +69,18 @@ class Pairs:
     baseline: list[float]
     candidate: list[float]
     clusters: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs of one task with all that differs."""
+
+    baseline: StoredRun
+    candidate: StoredRun
+    differences: tuple[Difference, ...]
+    changes: Changes
+    cautions: tuple[str, ...]
+    """Why the difference may not be the models' alone."""
 
 
 def paired(a: StoredRun, b: StoredRun, metric: str) -> Pairs:
@@ -253,10 +265,24 @@ def metric_difference(
     )
 
 
-def adjusted(groups: Sequence[Sequence[Difference]]) -> list[list[Difference]]:
-    """Return the differences with `p_holm` over all of them together."""
-    every = iter(holm([item.p_value for group in groups for item in group]))
-    return [[replace(item, p_holm=next(every)) for item in group] for group in groups]
+def compare(
+    pairs: Sequence[tuple[StoredRun, StoredRun]],
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> list[Comparison]:
+    """Compare pairs of runs (baseline first), with Holm's correction over everything together."""
+    groups = [run_differences(a, b, metrics, confidence) for a, b in pairs]
+    p_holm = iter(holm([item.p_value for group in groups for item in group]))
+    return [
+        Comparison(
+            a,
+            b,
+            tuple(replace(item, p_holm=next(p_holm)) for item in group),
+            problem_changes(a, b),
+            (*(item.text for item in mismatches(a, b)), *remarks(a, b)),
+        )
+        for (a, b), group in zip(pairs, groups, strict=True)
+    ]
 
 
 def difference_json(item: Difference) -> dict[str, Any]:
