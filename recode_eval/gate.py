@@ -22,8 +22,8 @@ from recode_eval.comparison import (
     metric_difference,
     problem_changes,
 )
-from recode_eval.errors import ExitCode
-from recode_eval.stored import mismatches, remarks
+from recode_eval.errors import ExitCode, UsageError
+from recode_eval.stored import mismatches, pooled, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +98,13 @@ class Decision:
     """Why the runs may not be compared."""
     compared: tuple[Compared, ...]
     policy: Policy
+    look: int = 1
+    """2: the samples of the rerun are part of it."""
+
+    @property
+    def rerun_left(self) -> bool:
+        """Whether the policy allows a rerun, and it would decide something."""
+        return self.policy.rerun and self.look == 1 and self.verdict is Verdict.INCONCLUSIVE
 
 
 def improvement(difference: Difference) -> Estimate:
@@ -153,13 +160,42 @@ def decide(
         compared.append(Compared(a, b, problem_changes(a, b), tuple(remarks(a, b))))
         if not reasons:
             checks += found
-    checks = _judged(checks, policy.alpha)
+    checks = _judged(checks, policy.level)
     verdicts = {check.verdict for check in checks} | ({Verdict.INVALID} if invalid else set())
     if not verdicts:
         invalid.append("there is nothing to compare")
         verdicts = {Verdict.INVALID}
     worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
     return Decision(worst, tuple(checks), tuple(invalid), tuple(compared), policy)
+
+
+def decide_again(
+    first: Decision, reruns: tuple[Sequence[StoredRun], Sequence[StoredRun]]
+) -> Decision:
+    """Return the second look at an inconclusive decision; any other stands as it is.
+
+    `reruns` are those of the baseline and of the candidate; their samples are added to those of the
+    first runs. Raises `UsageError` if the policy did not declare a rerun, or if a rerun is missing
+    or is none.
+    """
+    if not first.policy.rerun:
+        raise UsageError(
+            "The policy does not allow a rerun (`rerun: true`). Looking twice at the full level "
+            "would double the false alarms."
+        )
+    if not first.rerun_left:
+        return first
+    baselines = _with_reruns([item.baseline for item in first.compared], reruns[0])
+    candidates = _with_reruns([item.candidate for item in first.compared], reruns[1])
+    return replace(decide(baselines, candidates, first.policy), look=2)
+
+
+def _with_reruns(runs: Sequence[StoredRun], reruns: Sequence[StoredRun]) -> list[StoredRun]:
+    again = {run.task: run for run in reruns}
+    for run in runs:
+        if run.task not in again:
+            raise UsageError(f"There is no rerun of {run.source} (task {run.task}).")
+    return [pooled(run, again[run.task]) for run in runs]
 
 
 def _checks(a: StoredRun, b: StoredRun, policy: Policy) -> tuple[list[Check], list[str]]:
@@ -197,6 +233,8 @@ def verdict_json(decision: Decision) -> dict[str, Any]:
         "git_commit": provenance.git_commit(),
         "verdict": str(decision.verdict),
         "exit_code": int(decision.verdict.exit_code),
+        "look": decision.look,
+        "rerun_left": decision.rerun_left,
         "invalid": list(decision.invalid),
         "policy": policy,
         "policy_hash": digest,

@@ -84,9 +84,17 @@ def _row(check: Check) -> list[str]:
     ]
 
 
+def meaning(decision: Decision) -> str:
+    """Say what the verdict means and what can be done."""
+    text = _MEANING[decision.verdict]
+    if decision.rerun_left:
+        text += " The policy allows one rerun of both sides with new seeds."
+    return f"{text} (Second look, with the rerun.)" if decision.look > 1 else text
+
+
 def summary_markdown(decision: Decision, limit: int = SUMMARY_LIMIT) -> str:
     """Return the step summary, of at most `limit` bytes in UTF-8."""
-    parts = [f"## recode-eval gate: {decision.verdict}\n\n{_MEANING[decision.verdict]}\n\n"]
+    parts = [f"## recode-eval gate: {decision.verdict}\n\n{meaning(decision)}\n\n"]
     parts += [f"- {code(reason)}\n" for reason in decision.invalid]
     parts.append("\n" if decision.invalid else "")
     if decision.checks:
@@ -187,4 +195,4 @@ def print_decision(console: Console, decision: Decision) -> None:
         for text in item.remarks:
             console.print(f"  note: {text}", soft_wrap=True)
     style = "bold green" if decision.verdict is Verdict.PASS else "bold"
-    console.print(f"{decision.verdict}: {_MEANING[decision.verdict]}", style=style, soft_wrap=True)
+    console.print(f"{decision.verdict}: {meaning(decision)}", style=style, soft_wrap=True)

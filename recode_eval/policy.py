@@ -16,7 +16,7 @@ VERSION = 1
 DEFAULT_FILE = Path(__file__).with_name("default_policy.yaml")
 DEFAULT = "default"
 """The key of `margins` that speaks for the tasks that are not named."""
-_KEYS = ("version", "alpha", "max_unscored", "min_samples", "tasks", "margins")
+_KEYS = ("version", "alpha", "rerun", "max_unscored", "min_samples", "tasks", "margins")
 _FEWEST_SAMPLES = 2
 _MOST_POINTS = 100
 
@@ -28,16 +28,23 @@ class Policy:
     margins: Mapping[str, Mapping[str, float]]
     """Per task (or `default`), per metric: the tolerated drop in points, above 0."""
     alpha: float = 0.05
-    """One-sided level of every verdict, in (0, 0.5)."""
+    """One-sided level of the whole procedure, in (0, 0.5)."""
+    rerun: bool = False
+    """Whether an inconclusive verdict may be followed by one rerun with new seeds."""
     max_unscored: float = 0.01
     """Share, in [0, 1)."""
     min_samples: int = _FEWEST_SAMPLES
     tasks: tuple[str, ...] | None = None
 
     @property
+    def level(self) -> float:
+        """One-sided level of one look: a declared rerun splits `alpha` (Bonferroni)."""
+        return self.alpha / 2 if self.rerun else self.alpha
+
+    @property
     def confidence(self) -> float:
-        """Of the two-sided interval whose ends are the two one-sided tests."""
-        return 1 - 2 * self.alpha
+        """Of the two-sided interval whose ends are one look's two one-sided tests."""
+        return 1 - 2 * self.level
 
     def metrics(self, task: str) -> Mapping[str, float]:
         """Return the gate's metrics of a task with their margins in points."""
@@ -84,6 +91,10 @@ def _policy(content: object) -> Policy:
     settings: dict[str, Any] = {"margins": _margins(content.get("margins"))}
     if "alpha" in content:
         settings["alpha"] = _number("alpha", content["alpha"], 0, 0.5)
+    if "rerun" in content:
+        if type(content["rerun"]) is not bool:
+            raise ValueError("`rerun` must be true or false")
+        settings["rerun"] = content["rerun"]
     if "max_unscored" in content:
         settings["max_unscored"] = _number("max_unscored", content["max_unscored"], -1e-9, 1)
     if "min_samples" in content:

@@ -36,7 +36,7 @@ class SelfCheck:
     splits: int
     verdicts: dict[Verdict, int]
     p_value: float
-    """Chance of at least so many false alarms if their true rate is the policy's alpha."""
+    """Chance of at least so many false alarms if their true rate is the policy's level."""
 
     @property
     def false_alarms(self) -> float:
@@ -45,7 +45,7 @@ class SelfCheck:
 
     @property
     def sound(self) -> bool:
-        """Whether the false alarms are not clearly more than the policy's alpha."""
+        """Whether the false alarms are not clearly more than the policy's level."""
         return self.p_value >= _SUSPICIOUS
 
 
@@ -78,8 +78,8 @@ def self_check(run: StoredRun, policy: Policy, *, splits: int = 1_000, seed: int
     verdicts: Counter[Verdict] = Counter()
     for row in changes:
         estimate = change(row.tolist(), clusters, bounds=(0, 1), confidence=policy.confidence)
-        verdicts[judge(estimate, points / 100, lower_tail_p(estimate), policy.alpha)[0]] += 1
-    alarms = binomtest(verdicts[Verdict.REGRESS], splits, policy.alpha, alternative="greater")
+        verdicts[judge(estimate, points / 100, lower_tail_p(estimate), policy.level)[0]] += 1
+    alarms = binomtest(verdicts[Verdict.REGRESS], splits, policy.level, alternative="greater")
     return SelfCheck(
         run,
         int(half.max()),

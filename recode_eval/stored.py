@@ -7,7 +7,7 @@ file may come from anybody, so every figure is checked and recomputed from the c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +153,14 @@ def _check(run: StoredRun, problems: int) -> None:
     for key in ("data_hash", "version"):
         results["task"][key]
     results["prompt"]["hash"], results["prompt"]["update_note"], results["scoring"]["hash"]
-    results["run"], results["sampling"]["seed"], run.model, run.unscored_share, run.harness
+    (
+        results["identity"]["model"],
+        results["run"],
+        results["sampling"]["seed"],
+        run.model,
+        run.unscored_share,
+        run.harness,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +256,63 @@ def remarks(a: StoredRun, b: StoredRun) -> list[str]:
 def _short(value: object) -> str:
     text = str(value)
     return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
+
+
+def pooled(first: StoredRun, second: StoredRun) -> StoredRun:
+    """Return one run with the samples of two: the same model, asked again with another seed.
+
+    Raises `UsageError` if anything but the seed and the number of samples differs, or the seed does
+    not: the same seed gives the same samples, which are no new evidence.
+    """
+    here = f"{second.source} is no rerun of {first.source}"
+    one, two = first.results, second.results
+    if one["identity"]["model"] != two["identity"]["model"]:
+        raise UsageError(f"{here}: it is another model, or it was loaded in another way.")
+    found = [x.text for x in mismatches(first, second, 1.0) if x.what != "n"]
+    if found:
+        raise UsageError(f"{here}: {'; '.join(found)}.")
+    if one["sampling"]["seed"] == two["sampling"]["seed"]:
+        raise UsageError(f"{here}: it has the same seed. Give the run's command another --seed.")
+    counts = {key: one["counts"][key] + two["counts"][key] for key in ("samples", "unscored")}
+    results = {
+        **one,
+        "sampling": {**one["sampling"], "n": first.n + second.n},
+        "counts": {**one["counts"], **counts},
+        "metrics": {**one["metrics"], **two["metrics"]},
+    }
+    scores = {key: _pooled(score, second.scores[key]) for key, score in first.scores.items()}
+    return StoredRun(f"{first.source} + {second.source}", results, scores)
+
+
+def _pooled(a: ProblemScore, b: ProblemScore) -> ProblemScore:
+    """Add the counts, and weigh the means by the samples they are of; faulty once is faulty."""
+    if a.faulty is not None or b.faulty is not None:
+        return b if a.faulty is None else a
+
+    def mean(one: float | None, two: float | None) -> float | None:
+        if one is None or two is None:
+            return two if one is None else one
+        return (a.n * one + b.n * two) / (a.n + b.n)
+
+    def total(one: int | None, two: int | None) -> int | None:
+        return None if one is None or two is None else one + two
+
+    def means(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
+        found = {key: mean(one.get(key), two.get(key)) for key in {**one, **two}}
+        return {key: value for key, value in found.items() if value is not None}
+
+    groups = {**a.passed_groups, **b.passed_groups}
+    return replace(
+        a,
+        n=a.n + b.n,
+        passed=total(a.passed, b.passed),
+        passed_groups={
+            key: a.passed_groups.get(key, 0) + b.passed_groups.get(key, 0) for key in groups
+        },
+        passed_without=total(a.passed_without, b.passed_without),
+        needed=total(a.needed, b.needed),
+        test_rate=mean(a.test_rate, b.test_rate),
+        no_code=a.no_code + b.no_code,
+        similarity=means(a.similarity, b.similarity),
+        measures=means(a.measures, b.measures),
+    )

@@ -73,6 +73,7 @@ def store_run(
     template: str = "{{ problem }} {{ docstring }}",
     change_rows: Callable[[str], str] = str,
     cpu_s: float | None = None,
+    seed: int = 0,
 ) -> Path:
     """Evaluate and return the run's folder; two problems share a cluster."""
     out.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def store_run(
         task.load(str(rows), skip_bad_rows=False),
         model.info,
         PromptSettings("test", PromptTemplate(template, "test"), "test"),
-        SamplingParameters(temperature=temperature),
+        SamplingParameters(temperature=temperature, seed=seed),
         Selection(n),
         ScoringSettings(limits),
         out=out,

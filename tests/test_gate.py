@@ -269,6 +269,69 @@ def test_a_missing_task_or_metric_is_invalid(
     assert (code, "names no metric" in verdict["invalid"][0]) == (4, True)
 
 
+# --- the one rerun
+
+RERUN = "version: 1\nrerun: true\nmargins: {default: {pass@1: 3}}\n"
+
+
+@pytest.fixture(scope="module")
+def reruns(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The models once more with another seed; the noisy one shows that it is worse."""
+    out = tmp_path_factory.mktemp("reruns")
+    models = {**MODELS, "noisy": MODELS["worse"]}
+    return {name: store_run(out, name, models[name], seed=1) for name in ("base", "noisy")}
+
+
+def test_a_declared_rerun_decides_on_all_samples(
+    runs: dict[str, Path], reruns: dict[str, Path], gate: Gate, tmp_path: Path
+) -> None:
+    words = "--baseline", runs["base"], "--candidate", runs["noisy"], "--policy"
+    again = "--rerun-baseline", reruns["base"], "--rerun-candidate", reruns["noisy"]
+    policy = policy_file(tmp_path, RERUN)
+    code, first = gate(*words, policy)
+    assert (code, first["look"], first["rerun_left"]) == (3, 1, True)
+    assert first["checks"][0]["confidence"] == pytest.approx(0.95)
+    assert "allows one rerun" in (gate.out / "summary.md").read_text()
+    code, second = gate(*words, policy, *again)
+    assert (code, second["look"], second["rerun_left"]) == (1, 2, False)
+    (check,) = second["checks"]
+    noisy = sum((9 if p % 4 < 2 else 3) + 1 + p % 2 for p in range(40)) / 800
+    assert check["candidate"] == pytest.approx(noisy)
+    assert check["baseline"] == pytest.approx(first["checks"][0]["baseline"])
+    assert second["tasks"][0]["candidate"]["n"] == 20
+    undeclared = policy_file(tmp_path, "version: 1\nmargins: {default: {pass@1: 3}}\n")
+    assert gate(*words, undeclared, *again)[0] == ExitCode.USAGE
+    assert "does not allow a rerun" in gate.error
+
+
+def test_a_verdict_is_not_looked_at_twice(
+    runs: dict[str, Path], reruns: dict[str, Path], gate: Gate, tmp_path: Path
+) -> None:
+    """Looking until the answer pleases is what the level must not allow."""
+    words = "--baseline", runs["base"], "--candidate", runs["worse"], "--policy"
+    again = "--rerun-baseline", reruns["base"], "--rerun-candidate", reruns["noisy"]
+    code, verdict = gate(*words, policy_file(tmp_path, RERUN), *again)
+    assert (code, verdict["look"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [("noisy", "it has the same seed"), ("better", "another model"), ("base", "another model")],
+)
+def test_what_is_no_rerun_is_refused(
+    candidate: str, reason: str, runs: dict[str, Path], reruns: dict[str, Path], gate: Gate,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    code, _ = gate(
+        "--baseline", runs["base"], "--candidate", runs["noisy"],
+        "--policy", policy_file(tmp_path, RERUN),
+        "--rerun-baseline", reruns["base"], "--rerun-candidate", runs[candidate],
+    )  # fmt: skip
+    assert code == ExitCode.USAGE
+    assert reason in gate.error
+    assert gate("--baseline", runs["base"], "--rerun-baseline", runs["base"])[0] == ExitCode.USAGE
+
+
 # --- usage and damaged files, as processes
 
 
@@ -355,6 +418,7 @@ def test_the_default_policy_is_the_documented_rule(capsys: pytest.CaptureFixture
         ("version: 1\nalpha: 0.5\nmargins: {a: {b: 1}}", "`alpha`"),
         ("version: 1\nmax_unscored: 1\nmargins: {a: {b: 1}}", "`max_unscored`"),
         ("version: 1\nmin_samples: 1\nmargins: {a: {b: 1}}", "`min_samples`"),
+        ("version: 1\nrerun: maybe\nmargins: {a: {b: 1}}", "`rerun`"),
         ("version: 1\ntasks: arena\nmargins: {a: {b: 1}}", "`tasks`"),
         ("version: 1\nmargins: !!python/object:os.system {}", "no YAML"),
     ],

@@ -34,9 +34,12 @@ def clusters(rng: np.random.Generator) -> np.ndarray:
 
 
 def changes(
-    rng: np.random.Generator, groups: np.ndarray, points: float, n: int, runs: int
-) -> np.ndarray:
-    """Draw differences of pass@1 per problem, `runs` x 670; their true mean is `points` / 100."""
+    rng: np.random.Generator, groups: np.ndarray, points: float, draws: tuple[int, ...], runs: int
+) -> list[np.ndarray]:
+    """Draw differences of pass@1 per problem, `runs` x 670; their true mean is `points` / 100.
+
+    One array for each of `draws`, the samples per problem: the same models asked again.
+    """
     states = np.array(list(SHARES))
     before = rng.choice(states, p=list(SHARES.values()), size=(runs, PROBLEMS))
     # Lost minus gained is the true difference, lost plus gained the churn.
@@ -50,18 +53,19 @@ def changes(
     draw = rng.random((runs, PROBLEMS))
     after = np.where((before == HIGH) & (draw < rates(lost / SHARES[HIGH])), LOW, before)
     after = np.where((before == LOW) & (draw < rates(gained / SHARES[LOW])), HIGH, after)
-    return (rng.binomial(n, after) - rng.binomial(n, before)) / n
+    return [(rng.binomial(n, after) - rng.binomial(n, before)) / n for n in draws]
 
 
 def simulate(points: float, n: int, runs: int) -> tuple[np.ndarray, list[str]]:
     rng = np.random.default_rng(SEED)
     groups = clusters(rng)
-    return changes(rng, groups, points, n, runs), groups.tolist()
+    (rows,) = changes(rng, groups, points, (n,), runs)
+    return rows, groups.tolist()
 
 
-def gate(row: np.ndarray, groups: list[str], margin: float = 0.03) -> Verdict:
-    estimate = change(row.tolist(), groups, bounds=(0, 1), confidence=0.9)
-    return judge(estimate, margin, lower_tail_p(estimate), 0.05)[0]
+def gate(row: np.ndarray, groups: list[str], level: float = 0.05) -> Verdict:
+    estimate = change(row.tolist(), groups, bounds=(0, 1), confidence=1 - 2 * level)
+    return judge(estimate, 0.03, lower_tail_p(estimate), level)[0]
 
 
 @pytest.mark.parametrize(("n", "error"), [(1, 2.15), (10, 1.15)])
@@ -94,6 +98,24 @@ def test_one_sample_per_problem_cannot_tell() -> None:
     passed = sum(gate(row, groups) is Verdict.PASS for row in rows) / 1_000
     print(passed)
     assert passed == pytest.approx(0.39, abs=0.06)
+
+
+@pytest.mark.parametrize(("points", "wrong"), [(0, Verdict.REGRESS), (-3, Verdict.PASS)])
+def test_a_rerun_does_not_raise_the_errors(points: float, wrong: Verdict) -> None:
+    """Two looks at the full level would err more often than alpha; each has half of it."""
+    runs = 1_500
+    rng = np.random.default_rng(SEED)
+    groups = clusters(rng)
+    parts = changes(rng, groups, points, (10, 10), runs)
+    names = groups.tolist()
+    counts: Counter[Verdict] = Counter()
+    for first, second in zip(*parts, strict=True):
+        verdict = gate(first, names, 0.025)
+        if verdict is Verdict.INCONCLUSIVE:
+            verdict = gate((first + second) / 2, names, 0.025)
+        counts[verdict] += 1
+    print(points, {key: value / runs for key, value in counts.items()})
+    assert counts[wrong] / runs < 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
 
 
 def test_a_comparison_of_two_numbers_fires_on_half_of_all_unchanged_models() -> None:

@@ -34,6 +34,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}", type=options.path, nargs="+", metavar="RUN", help=_RUN_HELP
         )
+    for side in ("baseline", "candidate"):
+        parser.add_argument(
+            f"--rerun-{side}",
+            type=options.path,
+            nargs="+",
+            metavar="RUN",
+            help=f"the {side} once more with another --seed: looked at if the first verdict is "
+            "inconclusive and the policy says `rerun: true`",
+        )
     parser.add_argument(
         "--policy",
         type=options.path,
@@ -75,6 +84,9 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         sys.stdout.write(DEFAULT_FILE.read_text(encoding="utf-8"))
         return ExitCode.OK
     named = arguments.baseline, arguments.candidate
+    reruns = arguments.rerun_baseline, arguments.rerun_candidate
+    if any(reruns) and not (all(reruns) and all(named)):
+        raise UsageError("A rerun needs all four: --baseline, --candidate and --rerun- of both.")
     if arguments.self_check:
         if any(named):
             raise UsageError("--self-check needs neither --baseline nor --candidate.")
@@ -88,12 +100,15 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
-    from recode_eval.gate import decide, verdict_json
+    from recode_eval.gate import decide, decide_again, verdict_json
     from recode_eval.gate_report import print_decision
     from recode_eval.stored import load_runs
     from recode_eval.terminal import stdout_console
 
     decision = decide(load_runs(arguments.baseline), load_runs(arguments.candidate), policy)
+    if arguments.rerun_baseline:
+        reruns = load_runs(arguments.rerun_baseline), load_runs(arguments.rerun_candidate)
+        decision = decide_again(decision, reruns)
     content = verdict_json(decision)
     write_reports(decision, content, arguments.out)
     if arguments.json:
@@ -159,7 +174,7 @@ def _check_json(check: SelfCheck, policy: Policy) -> dict[str, Any]:
         "source": check.run.source,
         "samples_per_half": check.samples,
         "margin": check.margin,
-        "alpha": policy.alpha,
+        "level": policy.level,
         "splits": check.splits,
         "verdicts": {str(verdict): count for verdict, count in check.verdicts.items()},
         "false_alarms": check.false_alarms,
@@ -185,7 +200,7 @@ def _print_checks(checks: Sequence[SelfCheck], policy: Policy) -> None:
         sound = "not more than" if check.sound else "clearly more than"
         console.print(
             f"  false alarms: {100 * check.false_alarms:.1f} %, {sound} the policy's "
-            f"{100 * policy.alpha:g} %. The gate itself has twice the samples and passes an "
+            f"{100 * policy.level:g} %. The gate itself has twice the samples and passes an "
             "unchanged model more often.",
             style="" if check.sound else "red",
             soft_wrap=True,
