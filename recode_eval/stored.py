@@ -136,31 +136,49 @@ def read_run(file: Path) -> StoredRun:
     return run
 
 
+_SHAPE: dict[tuple[str, ...], tuple[type, ...]] = {
+    ("run",): (str,),
+    ("identity", "model"): (dict,),
+    ("model", "name"): (str,),
+    ("task", "name"): (str,),
+    ("task", "version"): (int,),
+    ("task", "data_hash"): (str,),
+    ("prompt", "hash"): (str,),
+    ("prompt", "update_note"): (bool,),
+    ("scoring", "hash"): (str,),
+    ("sampling", "n"): (int,),
+    ("sampling", "seed"): (int,),
+    ("sampling", "temperature"): (int, float),
+    ("sampling", "top_p"): (int, float),
+    ("sampling", "max_tokens"): (int,),
+    ("sampling", "stop"): (list,),
+    ("counts", "samples"): (int,),
+    ("counts", "unscored"): (int,),
+    ("metrics",): (dict,),
+    ("sandbox",): (dict, type(None)),
+    ("invocations",): (list,),
+}
+"""Of all that is read later, save the problems: found here, damage has a clear message."""
+
+
 def _check(run: StoredRun, problems: int) -> None:
-    """Touch everything that is read later, so that damage is found here."""
-    results = run.results
+    for path, types in _SHAPE.items():
+        value: Any = run.results
+        for key in path:
+            value = value[key]
+        if type(value) not in types:
+            raise TypeError(f"{'.'.join(path)} is of type {type(value).__name__}")
+    if type(run.results["invocations"][-1]["recode_eval"]) is not str:
+        raise TypeError("invocations.recode_eval is no version")
     if len(run.scores) != problems or not problems:
         raise ValueError("its problems' ids are not unique, or there are none")
-    counts = results["counts"]
-    if not 0 <= counts["unscored"] <= counts["samples"] or run.n < 1:
+    counts = run.results["counts"]
+    if not 0 <= counts["unscored"] <= counts["samples"] or not counts["samples"] or run.n < 1:
         raise ValueError("its counts do not add up")
     for metric in run.metrics.values():
         low, high = metric.bounds
         if not all(value is None or low <= value <= high for value in metric.values):
             raise ValueError("a value is out of its range")
-    for key in SAMPLING:
-        results["sampling"][key]
-    for key in ("data_hash", "version"):
-        results["task"][key]
-    results["prompt"]["hash"], results["prompt"]["update_note"], results["scoring"]["hash"]
-    (
-        results["identity"]["model"],
-        results["run"],
-        results["sampling"]["seed"],
-        run.model,
-        run.unscored_share,
-        run.harness,
-    )
 
 
 @dataclass(frozen=True, slots=True)

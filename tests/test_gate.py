@@ -11,11 +11,14 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 from command_line import failed, recode_eval
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from stored_runs import edit_results, store_run
 
 from recode_eval import cli
-from recode_eval.errors import ExitCode, UsageError
-from recode_eval.gate import decide
+from recode_eval.comparison import compare
+from recode_eval.errors import DataError, ExitCode, UsageError
+from recode_eval.gate import decide, verdict_json
 from recode_eval.gate_report import badge, junit_xml, summary_markdown
 from recode_eval.policy import Policy, load_policy
 from recode_eval.stored import read_run
@@ -544,3 +547,46 @@ def test_the_self_check_needs_samples_to_split(
     run = store_run(tmp_path, "one", base_model, n=1)
     assert cli.run(["gate", "--self-check", str(run)]) == ExitCode.USAGE
     assert "nothing to split" in capsys.readouterr().err
+
+
+# --- whatever a file holds
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_damage_is_refused_or_harmless(
+    data: st.DataObject, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """A value of another type anywhere must end in a clear error or a verdict, not a traceback."""
+    results = json.loads((runs["better"] / "results.json").read_text())
+    results["problems"] = results["problems"][:6]
+    place = results
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if not (isinstance(place[key], dict | list) and place[key]) or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(json_values)
+    file = tmp_path / "damaged.json"
+    file.write_text(json.dumps(results))
+    try:
+        run = read_run(file)
+    except DataError as error:
+        assert "damaged.json" in str(error)
+        return
+    decision = decide([read_run(runs["base"] / "results.json")], [run], load_policy())
+    json.dumps(verdict_json(decision), allow_nan=False)
+    summary_markdown(decision).encode()
+    ET.fromstring(junit_xml(decision))
+    compare([(run, run)])
