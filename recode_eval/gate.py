@@ -151,7 +151,7 @@ def decide(
         reasons = [item.text for item in mismatches(a, b, policy.max_unscored)]
         if min(a.n, b.n) < policy.min_samples:
             reasons.append(
-                f"{min(a.n, b.n)} sample per problem is too few to gate on (at least "
+                f"n = {min(a.n, b.n)} is too few samples per problem to gate on (at least "
                 f"{policy.min_samples}; 10 are recommended)"
             )
         found, missing = _checks(a, b, policy)

@@ -255,7 +255,7 @@ def test_a_single_sample_is_never_gated_on(gate: Gate, tmp_path: Path) -> None:
     paths = [store_run(tmp_path / x, x, base_model, n=1, temperature=0.0) for x in ("a", "b")]
     code, verdict = gate("--baseline", paths[0], "--candidate", paths[1])
     assert code == 4
-    assert "1 sample per problem is too few" in verdict["invalid"][0]
+    assert "n = 1 is too few samples per problem" in verdict["invalid"][0]
 
 
 def test_a_missing_task_or_metric_is_invalid(
