@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "evaluate a model (the default: `recode-eval --model ... --tasks ...`)",
     "score": "judge the stored completions of a run again, without a model",
+    "compare": "compare stored runs, problem by problem",
+    "gate": "say whether a new checkpoint may replace the old one (for CI)",
     "validate": "prove a task's problems by execution",
     "tasks": "list the tasks",
     "doctor": "say what this machine can do, and how to get what is missing",
@@ -32,9 +34,10 @@ COMMANDS = {
     "sandbox": "build, test and prune the sandbox",
 }
 _DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-_EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 65 bad data; 69 something
-needed is not available; 70 a bug of this program; 74 disk trouble; 75 done, but some
-samples are unscored (the same command tries them again); 130 interrupted
+_EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 3 `gate` cannot tell, 4 its
+runs may not be compared; 65 bad data; 69 something needed is not available; 70 a bug of
+this program; 74 disk trouble; 75 done, but some samples are unscored (the same command
+tries them again); 130 interrupted
 
 examples:
   recode-eval --model baseline:reference --tasks arena-mini

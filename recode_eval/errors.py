@@ -15,8 +15,12 @@ class ExitCode(IntEnum):
 
     OK = 0
     CHECK_FAILED = 1
-    """The command worked and found something wrong (`validate`, `doctor`)."""
+    """The command worked and found something wrong (`validate`, `doctor`, `gate`)."""
     USAGE = 2
+    INCONCLUSIVE = 3
+    """`gate`: the samples cannot tell."""
+    INVALID = 4
+    """`gate`: the runs may not be compared."""
     DATA = 65
     UNAVAILABLE = 69
     """Something the run needs is not there: no sandbox, no server, no hub, no GPU."""

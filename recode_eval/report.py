@@ -69,21 +69,21 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
     for name in dict.fromkeys(name for result in results for name in result["metrics"]):
         estimates = [result["metrics"].get(name) for result in results]
         if any(estimates):
-            rows[_label(name)] = [format_estimate(name, estimate) for estimate in estimates]
+            rows[label(name)] = [format_estimate(name, estimate) for estimate in estimates]
     columns = zip(*rows.values(), strict=True)
     width = _LABEL_WIDTH + sum(3 + max(map(len, column)) for column in columns)
-    for label, cells in rows.items():
+    for text, cells in rows.items():
         # Where a line has no room for an interval, it goes below its value: nothing is cut.
         stacked = [cell.replace(" [", "\n[") for cell in cells]
-        table.add_row(label, *(stacked if width > console.width else cells))
+        table.add_row(text, *(stacked if width > console.width else cells))
     table.add_section()
-    for label, key in (
+    for text, key in (
         ("problems", "problems"),
         ("samples scored", "scored"),
         ("unscored", "unscored"),
         ("faulty problems", "faulty_problems"),
     ):
-        table.add_row(label, *(str(result["counts"][key]) for result in results))
+        table.add_row(text, *(str(result["counts"][key]) for result in results))
     table.add_row("completion tokens", *(_tokens(result) for result in results))
     console.print(table)
 
@@ -100,7 +100,7 @@ def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any
     first = next(iter(groups.values()))["metrics"]
     names = [name for name in shown if name in first]
     for name in names:
-        table.add_column(_label(name), justify="right", no_wrap=True)
+        table.add_column(label(name), justify="right", no_wrap=True)
     for value, group in groups.items():
         cells = [format_estimate(name, group["metrics"].get(name)) for name in names]
         table.add_row(one_line(value or "(none)", 60), str(group["problems"]), *cells)
@@ -120,7 +120,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         lacking = any(n >= int(key.partition("@")[2]) for key in missing)
         cause = "fewer than k samples were judged" if lacking else f"n = {n} is less than k"
         console.print(
-            f"{name}: no value for {', '.join(map(_label, missing))} ({cause}).", soft_wrap=True
+            f"{name}: no value for {', '.join(map(label, missing))} ({cause}).", soft_wrap=True
         )
     if counts["unscored"]:
         reasons = Counter(one_line(item["reason"]) for item in result["unscored"])
@@ -153,7 +153,7 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     """Return `62.5 [55.1, 69.9]` in percent, or a dash where there is no value."""
     if estimate is None:
         return "-"
-    scale, digits = (1, 2) if name in _PLAIN_NUMBERS else (100, 1)
+    scale, digits = scaling(name)
     value = f"{scale * estimate['value']:.{digits}f}"
     if estimate["low"] is None:
         return value
@@ -161,7 +161,13 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     return f"{value} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _label(name: str) -> str:
+def scaling(name: str) -> tuple[int, int]:
+    """Return what a metric's values are multiplied by to be shown, and how many digits are."""
+    return (1, 2) if name in _PLAIN_NUMBERS else (100, 1)
+
+
+def label(name: str) -> str:
+    """Return a metric's name for people."""
     group, separator, k = name.partition("_pass@")
     if separator:
         return f"pass@{k} ({group})"

@@ -16,14 +16,14 @@ from recode_eval.models.base import FinishReason
 from recode_eval.scoring.passk import pass_at_k
 from recode_eval.statistics import cluster_mean
 from recode_eval.store import identity_hash
-from recode_eval.tasks.base import Grouped
+from recode_eval.tasks.base import Grouped, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from recode_eval.evaluation import RunData
     from recode_eval.records import ScoreRecord
-    from recode_eval.tasks.base import Problem
+    from recode_eval.statistics import Bounds
 
 SCHEMA_VERSION = 1
 DEFAULT_KS = (1, 5, 10)
@@ -113,18 +113,31 @@ def _mean_measures(records: Sequence[ScoreRecord]) -> dict[str, float]:
     return {name: sum(found) / len(found) for name, found in values.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class MetricValues:
+    """A metric's value for every problem, in the order of the scores; None where it has none."""
+
+    values: tuple[float | None, ...]
+    bounds: Bounds
+
+
 def metrics(scores: Sequence[ProblemScore], ks: Iterable[int]) -> dict[str, dict[str, Any] | None]:
     """Return every metric's estimate; None where it has no value (for example n < k)."""
-    table: dict[str, dict[str, Any] | None] = {}
+    clusters = [score.problem.cluster for score in scores]
+    return {
+        name: _estimate(metric.values, clusters, metric.bounds)
+        for name, metric in metric_values(scores, ks).items()
+    }
+
+
+def metric_values(scores: Sequence[ProblemScore], ks: Iterable[int]) -> dict[str, MetricValues]:
+    """Return what every metric is the mean of; all figures and comparisons start here."""
+    table: dict[str, MetricValues] = {}
 
     def add(
-        name: str,
-        value: Callable[[ProblemScore], float | None],
-        bounds: tuple[float, float] = (0.0, 1.0),
+        name: str, value: Callable[[ProblemScore], float | None], bounds: Bounds = (0.0, 1.0)
     ) -> None:
-        values = [value(score) for score in scores]
-        clusters = [score.problem.cluster for score in scores]
-        table[name] = _estimate(values, clusters, bounds)
+        table[name] = MetricValues(tuple(value(score) for score in scores), bounds)
 
     ks = sorted(set(ks))
     tested = [score for score in scores if score.passed is not None]
@@ -154,7 +167,7 @@ def _group_pass_at_k(group: str, k: int, score: ProblemScore) -> float | None:
 
 
 def _estimate(
-    values: Sequence[float | None], clusters: Sequence[str], bounds: tuple[float, float]
+    values: Sequence[float | None], clusters: Sequence[str], bounds: Bounds
 ) -> dict[str, Any] | None:
     if all(value is None for value in values):
         return None
@@ -266,3 +279,49 @@ def _problem_json(score: ProblemScore) -> dict[str, Any]:
         "measures": dict(score.measures),
         "faulty": score.faulty,
     }
+
+
+def stored_score(problem: Mapping[str, Any]) -> ProblemScore:
+    """Read back an entry of `problems`; the problem has no prompt and no answers.
+
+    Raises `KeyError`, `TypeError` or `ValueError` where it is not what the schema says.
+    """
+    similarity = {name: problem[name] for name in SIMILARITIES if problem[name] is not None}
+    score = ProblemScore(
+        problem=Problem(
+            id=problem["id"],
+            cluster=problem["cluster"],
+            tags=problem["tags"],
+            context={},
+            answers={},
+            payload=None,
+        ),
+        n=problem["n"],
+        passed=problem["passed"],
+        passed_groups=dict(problem.get("passed_groups", {})),
+        passed_without=problem["passed_without_update"],
+        needed=problem["needed_update"],
+        test_rate=problem["test_rate"],
+        no_code=problem["no_code"],
+        similarity=similarity,
+        measures=dict(problem.get("measures", {})),
+        faulty=problem["faulty"],
+    )
+    _check(score)
+    return score
+
+
+def _check(score: ProblemScore) -> None:
+    """Refuse what no run writes: a file may come from anybody."""
+    for text in (score.problem.id, score.problem.cluster, *score.similarity, *score.measures):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is not a name")
+    counts = (score.passed, *score.passed_groups.values(), score.passed_without, score.needed)
+    if type(score.n) is not int or score.n < 0:
+        raise ValueError(f"n is {score.n!r}")
+    for count in (*counts, score.no_code):
+        if count is not None and (type(count) is not int or not 0 <= count <= score.n):
+            raise ValueError(f"{count!r} of {score.n} samples")
+    for value in (score.test_rate, *score.similarity.values(), *score.measures.values()):
+        if value is not None and type(value) not in {int, float}:
+            raise TypeError(f"{value!r} is not a number")

@@ -34,6 +34,8 @@ class IntervalMethod(StrEnum):
     CLOPPER_PEARSON = "Clopper-Pearson on clusters"
     """Every value is at the same end of the range: the exact binomial interval for 0 or G of G."""
     CLUSTER_BOOTSTRAP = "cluster bootstrap"
+    NO_CHANGE = "no difference: Clopper-Pearson on clusters"
+    """Paired values that are all equal (`comparison`)."""
     NO_VALUES = "no values"
     ONE_CLUSTER = "one cluster: no interval"
     NO_SPREAD = "no spread between clusters: no interval"

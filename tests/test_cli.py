@@ -34,7 +34,7 @@ def test_help_answers_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "score", "validate", "tasks", "doctor", "demo", "sandbox"]
+    "command", ["run", "score", "compare", "gate", "validate", "tasks", "doctor", "demo", "sandbox"]
 )
 def test_every_command_has_help(command: str) -> None:
     result = recode_eval(command, "--help")

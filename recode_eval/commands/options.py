@@ -85,6 +85,14 @@ def _number(low: float, high: float, *, above: bool = False) -> Callable[[str], 
     return parse
 
 
+def share(text: str) -> float:
+    """Parse a number between 0 and 1, without the ends."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
 def positive_list(text: str) -> list[int]:
     """Parse `1,5,10`; at least one."""
     return [positive(item) for item in names(text)]

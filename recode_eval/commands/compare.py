@@ -1,0 +1,137 @@
+"""`recode-eval compare A B [C ...]`: paired differences of stored runs; A is the baseline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.commands import options
+from recode_eval.errors import DataError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from recode_eval.comparison import Comparison
+    from recode_eval.stored import StoredRun
+
+SCHEMA_VERSION = 1
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "runs",
+        type=options.path,
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, its results.json, or a folder with a run per task; the first is the "
+        "baseline",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=options.names,
+        metavar="METRIC[,METRIC]",
+        help="only these, such as pass@1,upass@1 (default: all); the fewer, the milder Holm's "
+        "correction",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=options.share,
+        default=0.95,
+        metavar="SHARE",
+        help="of the intervals (default: 0.95)",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    options.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Compare every run with the first one, task by task."""
+    from recode_eval.comparison import compare
+
+    if len(arguments.runs) < 2:
+        raise UsageError("Two runs are needed: recode-eval compare BASELINE CANDIDATE")
+    if arguments.markdown and arguments.json:
+        raise UsageError("Choose one of --json and --markdown.")
+    comparisons = compare(_pairs(arguments), arguments.metrics, arguments.confidence)
+    for item in comparisons:
+        if not item.differences:
+            raise UsageError(
+                f"{item.baseline.source} and {item.candidate.source} have none of these metrics in "
+                f"common. The baseline's: {', '.join(item.baseline.metrics)}."
+            )
+    _show(comparisons, arguments)
+    return ExitCode.OK
+
+
+def _pairs(arguments: argparse.Namespace) -> list[tuple[StoredRun, StoredRun]]:
+    """Pair the baseline's tasks with those of every other run; raises if nothing fits."""
+    from recode_eval.stored import load_runs
+
+    first, *others = [load_runs([place]) for place in arguments.runs]
+    pairs = []
+    for place, runs in zip(arguments.runs[1:], others, strict=True):
+        by_task = {run.task: run for run in runs}
+        found = [(a, by_task[a.task]) for a in first if a.task in by_task]
+        if not found:
+            raise UsageError(
+                f"{place} and {arguments.runs[0]} have no task in common: "
+                f"{', '.join(by_task)} and {', '.join(run.task for run in first)}."
+            )
+        for a, b in found:
+            if a.results["task"]["data_hash"] != b.results["task"]["data_hash"]:
+                raise DataError(
+                    f"{a.source} and {b.source} were measured on different data (hashes "
+                    f"{a.results['task']['data_hash'][:12]} and "
+                    f"{b.results['task']['data_hash'][:12]}): their problems cannot be paired. "
+                    "Run one of them again on the other's rows."
+                )
+        pairs += found
+    return pairs
+
+
+def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> None:
+    from recode_eval import comparison_report
+    from recode_eval.terminal import stdout_console
+
+    title = (
+        "Differences, candidate minus baseline, in points of 100 (ES*, EM*: as they are), with "
+        f"{100 * arguments.confidence:g} % intervals and p-values by clusters; detectable: at 5 % "
+        "with 80 % power"
+    )
+    if arguments.json:
+        json.dump(_json(comparisons, arguments.confidence), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    elif arguments.markdown:
+        parts = [comparison_report.comparison_markdown(item) for item in comparisons]
+        print(f"{title}.\n\n{''.join(parts)}", end="")
+    else:
+        console = stdout_console()
+        console.print(title, soft_wrap=True)
+        for item in comparisons:
+            comparison_report.print_comparison(console, item)
+
+
+def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
+    from recode_eval.comparison import difference_json
+    from recode_eval.gate import run_json
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "confidence": confidence,
+        "comparisons": [
+            {
+                "task": item.baseline.task,
+                "baseline": run_json(item.baseline),
+                "candidate": run_json(item.candidate),
+                "cautions": list(item.cautions),
+                "metrics": [{**difference_json(x), "p_holm": x.p_holm} for x in item.differences],
+                "fixed": list(item.changes.fixed),
+                "broken": list(item.changes.broken),
+                "p_mcnemar": item.changes.p_mcnemar,
+            }
+            for item in comparisons
+        ],
+    }

@@ -1,0 +1,207 @@
+"""`recode-eval gate`: the verdict on a candidate, its exit code, and the files that CI shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.commands import options
+from recode_eval.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from recode_eval.gate import Decision
+    from recode_eval.policy import Policy
+    from recode_eval.selfcheck import SelfCheck
+
+_RUN_HELP = "a run's folder, its results.json, or a folder with a run per task"
+_EPILOG = """exit codes: 0 pass; 1 regress; 2 wrong usage; 3 inconclusive; 4 the runs may not be
+compared; others: recode-eval --help"""
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    import argparse as module
+
+    parser.epilog = _EPILOG
+    parser.formatter_class = module.RawDescriptionHelpFormatter
+    for side in ("baseline", "candidate"):
+        parser.add_argument(
+            f"--{side}", type=options.path, nargs="+", metavar="RUN", help=_RUN_HELP
+        )
+    for side in ("baseline", "candidate"):
+        parser.add_argument(
+            f"--rerun-{side}",
+            type=options.path,
+            nargs="+",
+            metavar="RUN",
+            help=f"the {side} once more with another --seed: looked at if the first verdict is "
+            "inconclusive and the policy says `rerun: true`",
+        )
+    parser.add_argument(
+        "--policy",
+        type=options.path,
+        metavar="FILE.yaml",
+        help="margins, metrics, tasks, level (default: see --print-policy)",
+    )
+    parser.add_argument("--print-policy", action="store_true", help="print the default policy")
+    parser.add_argument(
+        "--out",
+        type=options.path,
+        default=Path("gate"),
+        metavar="FOLDER",
+        help="where verdict.json, summary.md, junit.xml and badge.json go (default: gate)",
+    )
+    check = parser.add_argument_group("self-check")
+    check.add_argument(
+        "--self-check",
+        type=options.path,
+        nargs="+",
+        metavar="RUN",
+        help="split each run's samples at random into two halves, and report how often the rule "
+        "calls one of them worse",
+    )
+    check.add_argument(
+        "--splits",
+        type=options.positive,
+        default=1_000,
+        metavar="N",
+        help="how often (default: 1000)",
+    )
+    options.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Compare, write the reports, print the verdict."""
+    from recode_eval.policy import DEFAULT_FILE, load_policy
+
+    if arguments.print_policy:
+        sys.stdout.write(DEFAULT_FILE.read_text(encoding="utf-8"))
+        return ExitCode.OK
+    named = arguments.baseline, arguments.candidate
+    reruns = arguments.rerun_baseline, arguments.rerun_candidate
+    if any(reruns) and not (all(reruns) and all(named)):
+        raise UsageError("A rerun needs all four: --baseline, --candidate and --rerun- of both.")
+    if arguments.self_check:
+        if any(named):
+            raise UsageError("--self-check needs neither --baseline nor --candidate.")
+        return _self_check(arguments, load_policy(arguments.policy))
+    if not all(named):
+        raise UsageError(
+            "Name two stored runs: recode-eval gate --baseline RUN --candidate RUN "
+            "(or one: --self-check RUN)"
+        )
+    return _gate(arguments, load_policy(arguments.policy))
+
+
+def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
+    from recode_eval.gate import decide, decide_again, verdict_json
+    from recode_eval.gate_report import print_decision
+    from recode_eval.stored import load_runs
+    from recode_eval.terminal import stdout_console
+
+    decision = decide(load_runs(arguments.baseline), load_runs(arguments.candidate), policy)
+    if arguments.rerun_baseline:
+        reruns = load_runs(arguments.rerun_baseline), load_runs(arguments.rerun_candidate)
+        decision = decide_again(decision, reruns)
+    content = verdict_json(decision)
+    write_reports(decision, content, arguments.out)
+    if arguments.json:
+        json.dump(content, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print_decision(stdout_console(), decision)
+    return decision.verdict.exit_code
+
+
+def write_reports(decision: Decision, content: dict[str, Any], folder: Path) -> None:
+    """Write verdict.json, summary.md, junit.xml and badge.json; in a GitHub job also its summary.
+
+    Raises `StorageError`.
+    """
+    from recode_eval.gate_report import badge, junit_xml, summary_markdown
+    from recode_eval.store import make_folder, write_json, write_text
+
+    make_folder(folder)
+    write_text(folder / "summary.md", summary_markdown(decision))
+    write_text(folder / "junit.xml", junit_xml(decision))
+    write_json(folder / "badge.json", badge(decision))
+    write_json(folder / "verdict.json", content)
+    step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if step_summary:
+        _append_summary(decision, Path(step_summary))
+
+
+def _append_summary(decision: Decision, file: Path) -> None:
+    """Append to what earlier commands of the step wrote; all of it must stay below the limit."""
+    from recode_eval.gate_report import SUMMARY_LIMIT, summary_markdown
+
+    try:
+        used = file.stat().st_size if file.exists() else 0
+        with file.open("a", encoding="utf-8") as summary:
+            summary.write(summary_markdown(decision, max(0, SUMMARY_LIMIT - used - 1)) + "\n")
+    except OSError as error:
+        # The verdict stands without it.
+        reason = error.strerror or error
+        print(f"recode-eval: cannot write GITHUB_STEP_SUMMARY: {reason}", file=sys.stderr)
+
+
+def _self_check(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
+    from recode_eval.selfcheck import self_check
+    from recode_eval.stored import load_runs
+
+    checks = [
+        self_check(run, policy, splits=arguments.splits) for run in load_runs(arguments.self_check)
+    ]
+    if arguments.json:
+        json.dump([_check_json(check, policy) for check in checks], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _print_checks(checks, policy)
+    return ExitCode.OK if all(check.sound for check in checks) else ExitCode.CHECK_FAILED
+
+
+def _check_json(check: SelfCheck, policy: Policy) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "task": check.run.task,
+        "model": check.run.model,
+        "source": check.run.source,
+        "samples_per_half": check.samples,
+        "margin": check.margin,
+        "level": policy.level,
+        "splits": check.splits,
+        "verdicts": {str(verdict): count for verdict, count in check.verdicts.items()},
+        "false_alarms": check.false_alarms,
+        "p_value": check.p_value,
+        "sound": check.sound,
+    }
+
+
+def _print_checks(checks: Sequence[SelfCheck], policy: Policy) -> None:
+    from recode_eval.terminal import one_line, stdout_console
+
+    console = stdout_console()
+    for check in checks:
+        shares = ", ".join(
+            f"{verdict} {count / check.splits:.1%}".replace("%", " %")
+            for verdict, count in check.verdicts.items()
+        )
+        name = f"{one_line(check.run.model, 60)} on {one_line(check.run.task, 60)}"
+        console.print(
+            f"{name}: {check.splits} splits into halves of {check.samples} samples: {shares}.",
+            soft_wrap=True,
+        )
+        sound = "not more than" if check.sound else "clearly more than"
+        console.print(
+            f"  false alarms: {100 * check.false_alarms:.1f} %, {sound} the policy's "
+            f"{100 * policy.level:g} %. The gate itself has twice the samples and passes an "
+            "unchanged model more often.",
+            style="" if check.sound else "red",
+            soft_wrap=True,
+        )
