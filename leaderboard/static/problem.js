@@ -74,7 +74,7 @@
     const rows = [...names.keys()].map((name) => make("tr", {}, make("th", { scope: "row" }, name),
       ...sample.conditions.map((condition) => {
         const found = condition.tests.find((test) => test[0] === name);
-        if (!found) return make("td", {}, "–");
+        if (!found) return make("td", {}, "-");
         const good = found[1] === "passed";
         return make("td", {}, make("span", { className: `verdict ${good ? "good" : "bad"}` }, `${good ? "✓" : "✗"} ${found[1]}`),
           found[2] ? make("span", { className: "detail" }, found[2]) : null);

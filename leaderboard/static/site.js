@@ -105,7 +105,14 @@
     };
     form.addEventListener("input", changed);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(changed));
+    form.addEventListener("reset", (event) => {
+      event.preventDefault(); // the browser's own reset comes after its event
+      for (const input of form.querySelectorAll("input")) {
+        if (input.type === "checkbox") input.checked = false;
+        else input.value = "";
+      }
+      changed();
+    });
   }
   // One open list of choices at a time, and Escape closes it.
   const facets = [...document.querySelectorAll("details.facet")];

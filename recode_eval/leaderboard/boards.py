@@ -76,12 +76,12 @@ def conditions(run: RunEntry) -> dict[str, Any]:
 
 
 def boards(runs: Iterable[RunEntry]) -> list[Board]:
-    """Group and rank; in the order of task and key."""
+    """Group and rank; in the order of task, number of runs (most first) and key."""
     groups: dict[str, list[RunEntry]] = defaultdict(list)
     for run in runs:
         groups[digest(conditions(run))].append(run)
     found = [_board(key, members) for key, members in groups.items()]
-    return sorted(found, key=lambda board: (board.task, board.key))
+    return sorted(found, key=lambda b: (b.task, -len(b.standings), b.key))
 
 
 def _board(key: str, members: Sequence[RunEntry]) -> Board:

@@ -1,4 +1,4 @@
-"""Charts as SVG text: made at build time, coloured by the page's style sheet, with alternative text.
+"""Charts as SVG: made at build time, coloured by the page's style sheet, with alternative text.
 
 No style attributes and no scripts, so that the page's content security policy holds for them.
 """
@@ -31,7 +31,7 @@ class Dot:
 
 
 def dot_plot(dots: Sequence[Dot], title: str, identifier: str) -> Markup:
-    """Return an SVG with a row per dot, from 0 to 100 %; `identifier` must be unique on its page."""
+    """Return an SVG with a row per dot, 0 to 100 %; `identifier` must be unique on its page."""
     height = _TOP + _ROW * len(dots) + _BOTTOM
     parts = [
         Markup(

@@ -85,9 +85,7 @@ def _prompts(
             groups.setdefault(sample.completion.prompt_hash, []).append(run)
     for expected, members in sorted(groups.items()):
         problem = sources.problems(members[0])[0].get(problem_id)
-        found = (
-            (sources.prompt(run, problem, expected) for run in members) if problem else iter(())
-        )
+        found = (sources.prompt(run, problem, expected) for run in members) if problem else iter(())
         yield PromptShown(next((p for p in found if p is not None), None), tuple(members))
 
 

@@ -168,7 +168,7 @@ def _environment(resources: Path) -> Environment:
 
 def _final(value: object) -> object:
     if value is None:
-        return "–"  # noqa: RUF001
+        return "-"
     return value if isinstance(value, Markup) or not isinstance(value, str) else shown(value)
 
 
@@ -178,12 +178,12 @@ def _label(metric: str) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"  # noqa: RUF001
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def _number(estimate: Mapping[str, Any] | None, metric: str) -> str:
     if estimate is None:
-        return "–"  # noqa: RUF001
+        return "-"
     value = estimate["value"]
     return f"{value:.2f}" if metric in _PLAIN_NUMBERS else f"{100 * value:.1f}"
 
@@ -234,7 +234,7 @@ def _citations(reported: Sequence[ReportedRow]) -> list[tuple[str, str, str]]:
 
 def _versions(runs: Sequence[RunEntry]) -> list[dict[str, Any]]:
     """Return what made each run: the last invocation's versions and command."""
-    found = []
+    found: list[dict[str, Any]] = []
     for run in runs:
         last = next((i for i in reversed(run.results["invocations"]) if isinstance(i, dict)), {})
         command = last.get("command")
@@ -265,7 +265,7 @@ def _problems(board: Board) -> list[dict[str, Any]]:
     """Return the board's problems with how the runs did on each."""
     runs = [standing.run for standing in board.standings]
     by_run = [{p.id: p for p in run.problems} for run in runs]
-    found = []
+    found: list[dict[str, Any]] = []
     for problem in runs[0].problems:
         counts = [known[problem.id] for known in by_run]
         rates = [p.pass_rate if board.first.tested else p.es for p in counts]
@@ -288,7 +288,7 @@ def _breakdown(board: Board) -> list[dict[str, Any]]:
     """Return per tag the estimates of the first runs for each of its values."""
     runs = [standing.run for standing in board.standings[:_MOST_COLUMNS]]
     tags = dict.fromkeys(tag for run in runs for tag in run.results["breakdown"])
-    found = []
+    found: list[dict[str, Any]] = []
     for tag in tags:
         groups = [run.results["breakdown"].get(tag, {}) for run in runs]
         values = sorted({value for group in groups for value in group})

@@ -34,7 +34,7 @@ class Rank:
         return self.best != self.worst
 
     def __str__(self) -> str:
-        return f"{self.best}–{self.worst}" if self.tied else str(self.best)  # noqa: RUF001
+        return f"{self.best}-{self.worst}" if self.tied else str(self.best)
 
 
 def p_value(difference: Estimate) -> float:

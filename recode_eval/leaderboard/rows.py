@@ -79,7 +79,7 @@ def _measured(board: Board, standing: Standing, facts: FactBook) -> Row:
         task=run.task,
         task_page=f"tasks/{slug(run.task)}.html",
         board=board.label,
-        rank=str(rank) if rank else "–",  # noqa: RUF001
+        rank=str(rank) if rank else "-",
         rank_best=rank.best if rank else None,
         unranked=standing.unranked,
         base=known.base,
@@ -104,7 +104,7 @@ def _reported(row: ReportedRow, page: str | None) -> Row:
         name: {"value": value, "low": None, "high": None} for name, value in row.metrics.items()
     }
     return Row(
-        model=row.model, model_page=None, task=row.task, task_page=page, board="", rank="–",  # noqa: RUF001
+        model=row.model, model_page=None, task=row.task, task_page=page, board="", rank="-",
         rank_best=None, unranked="reported by others", base=row.base, method=row.method,
         size_b=row.size_b, released=None, backend=None, date=None, run=None, metrics=metrics,
         n=None, problems=None, unscored=None, suspicious=None, faulty=None, source="reported",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, StorageError, UsageError
@@ -24,6 +23,7 @@ from recode_eval.resources import resource_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 MARKER = ".recode-eval-site"
 """A file that says that a folder is a site of this program, and may be replaced."""
@@ -93,7 +93,9 @@ def _check_place(roots: Sequence[Path], out: Path) -> None:
     place = out.resolve()
     for root in roots:
         if place == root.resolve() or place in root.resolve().parents:
-            raise UsageError(f"--out {out} would replace the runs in {root}; choose another folder.")
+            raise UsageError(
+                f"--out {out} would replace the runs in {root}; choose another folder."
+            )
     if out.exists() and not (out / MARKER).is_file() and not _is_empty(out):
         raise UsageError(
             f"--out {out} holds something that is not a leaderboard; choose another folder."

@@ -1,4 +1,4 @@
-"""Making hostile text harmless for a page: spelt-out control characters, safe file names and JSON."""
+"""Making hostile text harmless for a page: spelt-out characters, safe file names and JSON."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def asdict_similarity(code: str, reference: str) -> dict[str, float]:
 
 
 def _condition(passed: bool, extra: str) -> dict[str, Any]:
-    tests = [["test_one", "passed", ""],
-             ["test_two", "passed" if passed else "failed", "" if passed else f"Error: {extra}"]]
+    tests = [
+        ["test_one", "passed", ""],
+        ["test_two", "passed" if passed else "failed", "" if passed else f"Error: {extra}"],
+    ]
     return {"passed": passed, "tests": tests, "output": extra, "cpu_s": 0.01}  # fmt: skip
-
-

@@ -42,8 +42,8 @@ def test_equal_models_share_all_ranks_and_different_ones_none() -> None:
     good = {k: 1.0 if int(k) % 10 else 0.0 for k in keys}
     bad = {k: 0.0 if int(k) % 10 else 1.0 for k in keys}
     clusters = {k: k for k in keys}
-    assert [str(r) for r in ranks([good, good, bad], clusters)] == ["1–2", "1–2", "3"]
-    assert [str(r) for r in ranks([good, good], clusters)] == ["1–2", "1–2"]
+    assert [str(r) for r in ranks([good, good, bad], clusters)] == ["1-2", "1-2", "3"]
+    assert [str(r) for r in ranks([good, good], clusters)] == ["1-2", "1-2"]
     assert [str(r) for r in ranks([good], clusters)] == ["1"]
 
 
@@ -55,7 +55,7 @@ def test_clusters_make_the_same_difference_less_certain() -> None:
     own = {k: k for k in keys}
     updates = {k: str(int(k) % 4) for k in keys}
     assert [str(r) for r in ranks([a, b], own)] == ["1", "2"]
-    assert [str(r) for r in ranks([a, b], updates)] == ["1–2", "1–2"]
+    assert [str(r) for r in ranks([a, b], updates)] == ["1-2", "1-2"]
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=6, max_size=6), min_size=1, max_size=5))
@@ -81,7 +81,11 @@ def test_slugs_are_unique_and_harmless(a: str, b: str) -> None:
     assert (slug(a) == slug(b)) == (a == b)
 
 
-@given(st.recursive(st.text() | st.integers() | st.none(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
 def test_script_json_is_the_same_json_without_markup(content: object) -> None:
     import json
 
