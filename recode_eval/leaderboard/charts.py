@@ -15,8 +15,8 @@ from recode_eval.leaderboard.text import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WIDTH, _LEFT, _RIGHT, _ROW, _TOP, _BOTTOM = 720, 230, 60, 26, 8, 40
-_LONGEST_LABEL = 34
+_WIDTH, _MARGIN, _ROW, _TOP, _BOTTOM = 520, 32, 42, 4, 34
+_LONGEST_LABEL = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Dot:
     value: float
     low: float | None
     high: float | None
-    reported: bool = False
+    ranked: bool = True
 
 
 def dot_plot(dots: Sequence[Dot], title: str, identifier: str) -> Markup:
@@ -48,7 +48,7 @@ def dot_plot(dots: Sequence[Dot], title: str, identifier: str) -> Markup:
                 '<text class="tick" x="{x}" y="{y}" text-anchor="middle">{p} %</text>'
             ).format(x=x, top=_TOP, bottom=bottom, y=bottom + 20, p=percent)
         )
-    parts += [_row(dot, _TOP + _ROW * index + _ROW / 2) for index, dot in enumerate(dots)]
+    parts += [_row(dot, _TOP + _ROW * index) for index, dot in enumerate(dots)]
     return Markup("").join([*parts, Markup("</svg>")])
 
 
@@ -60,20 +60,24 @@ def describe(dots: Sequence[Dot]) -> str:
 def _words(dot: Dot) -> str:
     value = f"{100 * dot.value:.1f} %"
     if dot.low is None or dot.high is None:
-        return f"{value}, no interval" + (" (reported)" if dot.reported else "")
-    return f"{value}, interval {100 * dot.low:.1f} to {100 * dot.high:.1f} %"
+        interval = "no interval"
+    else:
+        interval = f"interval {100 * dot.low:.1f} to {100 * dot.high:.1f} %"
+    return f"{value}, {interval}{'' if dot.ranked else ', not ranked'}"
 
 
-def _row(dot: Dot, y: float) -> Markup:
+def _row(dot: Dot, top: float) -> Markup:
+    """Draw the label above its dot, so that it has the whole width of a phone."""
     label = shown(dot.label)
     if len(label) > _LONGEST_LABEL:
         label = label[: _LONGEST_LABEL - 1] + "…"
-    kind = "reported" if dot.reported else "measured"
+    kind = "ranked" if dot.ranked else "unranked"
     parts = [
-        Markup('<text class="label" x="{x}" y="{y}" text-anchor="end">{label}</text>').format(
-            x=_LEFT - 12, y=_number(y + 4), label=label
+        Markup('<text class="label" x="{x}" y="{y}">{label}</text>').format(
+            x=_MARGIN, y=_number(top + 17), label=label
         )
     ]
+    y = top + 30
     if dot.low is not None and dot.high is not None:
         parts.append(
             Markup('<line class="whisker" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/>').format(
@@ -89,7 +93,7 @@ def _row(dot: Dot, y: float) -> Markup:
 
 
 def _x(share: float) -> str:
-    return _number(_LEFT + share * (_WIDTH - _LEFT - _RIGHT))
+    return _number(_MARGIN + share * (_WIDTH - 2 * _MARGIN))
 
 
 def _number(value: float) -> str:

@@ -196,6 +196,11 @@ def load_run(folder: Path, where: str) -> RunEntry:
         DataError: a file is missing, damaged, or does not agree with another one.
         StorageError: a file cannot be read.
     """
+    for name in (RESULTS, MANIFEST, COMPLETIONS, SCORES):
+        path = folder / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            # A folder from a stranger could point anywhere, or to what never ends.
+            raise DataError(f"{name} is not a plain file.")
     results = read_json(folder / RESULTS)
     manifest = read_json(folder / MANIFEST)
     _check_numbers(results)

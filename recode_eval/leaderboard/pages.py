@@ -139,6 +139,7 @@ class Pages:
                         estimate["value"],
                         estimate["low"],
                         estimate["high"],
+                        ranked=standing.rank is not None,
                     )
                 )
         title = f"{_label(board.primary)} on {board.label}, with 95 % intervals"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -354,6 +355,21 @@ def test_a_corrupt_run_is_named_and_left_out(name: str, tmp_path: Path) -> None:
     page = "".join(Page((tmp_path / "site" / "index.html").read_text()).text)
     assert broken.where in page
     assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize("name", ["results.json", "manifest.json", "scores.jsonl"])
+def test_links_and_pipes_of_a_stranger_are_not_followed(name: str, tmp_path: Path) -> None:
+    """A link could put any file of the machine on the site, a pipe would wait for ever."""
+    make_run(tmp_path / "runs", "good", 0.5, n=1)
+    linked = make_run(tmp_path / "runs", "linked", 0.5, n=1)
+    piped = make_run(tmp_path / "runs", "piped", 0.5, n=1)
+    (linked / name).rename(tmp_path / name)
+    (linked / name).symlink_to(tmp_path / name)
+    (piped / name).unlink()
+    os.mkfifo(piped / name)
+    built = build([tmp_path / "runs"], tmp_path / "site")
+    assert built.runs == 1
+    assert [b.reason for b in built.broken] == [f"{name} is not a plain file."] * 2
 
 
 def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
