@@ -15,7 +15,7 @@
   };
   const text = (code) => data.codes[code].filter((_, index) => index % 2).join("");
   const block = (className, label, ...children) =>
-    make("pre", { className, tabindex: "0", role: "region", "aria-label": label }, ...children);
+    make("pre", { className, tabindex: "0", role: "group", "aria-label": label }, ...children);
 
   const coloured = (code) => {
     const pieces = data.codes[code];
@@ -81,7 +81,7 @@
       })));
     const table = make("table", { className: "verdicts" },
       make("caption", {}, "Verdict of every test"), make("thead", {}, head), make("tbody", {}, ...rows));
-    return make("div", { className: "scroll", role: "region", "aria-label": "Verdicts", tabindex: "0" }, table);
+    return make("div", { className: "scroll", role: "group", "aria-label": "Verdicts", tabindex: "0" }, table);
   };
 
   const body = (sample) => {

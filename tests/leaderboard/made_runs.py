@@ -39,10 +39,11 @@ def make_run(
     created: str = CREATED,
     backend: str = "replay",
     faulty: str | None = None,
+    rows: Path | None = None,
 ) -> Path:
     """Write a run whose samples pass with `chance`; `texts` are worked into its answers."""
     task = create_task(task_name)
-    data = task.load(None, skip_bad_rows=False)
+    data = task.load(str(rows) if rows else None, skip_bad_rows=False)
     spec = task.spec.prompts[task.spec.default_prompt]
     identity = {"sha256": hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()}
     run = Run(
@@ -66,7 +67,7 @@ def make_run(
             problem = next(p for p in run.problems if p.id == problem_id)
             extra = texts[index % len(texts)]
             good = luck.random() < chance
-            code = problem.answers["reference" if good else "stale"] + f"\n# {extra}"
+            code = problem.answers.get("reference" if good else "stale", "pass") + f"\n# {extra}"
             record = CompletionRecord(
                 problem_id, sample, 1, run.hashes[problem_id],
                 f"{extra}</think>\n<answer>\n```python\n{code}\n```\n</answer>", "stop",

@@ -211,6 +211,39 @@ def test_a_problem_page_has_prompt_reference_and_every_sample(site: Path) -> Non
     assert "not on the machine" not in text, name
 
 
+def test_prompts_of_rows_that_are_not_bundled_need_the_very_rows(
+    rows: Path, tmp_path: Path
+) -> None:
+    """Without them, and with others, the page says why; nothing is fetched."""
+    make_run(tmp_path / "runs", "m", 0.5, n=1, task_name="arena", rows=rows)
+    lines = rows.read_text().splitlines(keepends=True)
+    (tmp_path / "fewer.jsonl").write_text("".join(lines[1:]))
+    shown = {}
+    for name, data in (
+        ("none", {}),
+        ("fewer", {"arena": str(tmp_path / "fewer.jsonl")}),
+        ("gone", {"arena": str(tmp_path / "gone.jsonl")}),
+        ("right", {"arena": str(rows)}),
+    ):
+        build([tmp_path / "runs"], tmp_path / name, data=data)
+        found = pages(tmp_path / name)
+        shown[name] = "".join(next(p.text for n, p in found.items() if n.startswith("problems/")))
+    assert "--data arena=FILE" in shown["none"]
+    assert "are not those of the run" in shown["fewer"]
+    assert "Prompt and reference are not shown" in shown["gone"]
+    assert "Known solution: reference" in shown["right"]
+    assert "not on the machine" not in shown["right"]
+    for name in ("none", "fewer", "gone"):
+        assert "Known solution" not in shown[name]
+
+
+def test_a_template_in_a_runs_folder_is_never_executed(tmp_path: Path) -> None:
+    """A stranger's template could run for ever, and its hash would fit: both are the stranger's."""
+    folder = make_run(tmp_path / "runs", "m", 0.5, n=1)
+    (folder / "prompt.jinja2").write_text("{% for i in range(99999) %}" * 9 + "{% endfor %}" * 9)
+    assert build([tmp_path / "runs"], tmp_path / "site").runs == 1
+
+
 def test_tables_have_captions_and_charts_words(site: Path) -> None:
     for name, page in pages(site).items():
         kinds = [tag for tag, _ in page.tags]
