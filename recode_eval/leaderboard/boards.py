@@ -56,6 +56,21 @@ class Board:
         return f"{self.task} #{self.key[:4]}"
 
     @property
+    def made_with(self) -> str:
+        """Versions of the harness and sandboxes, which may differ between the runs."""
+        versions: set[str] = set()
+        tiers: set[str] = set()
+        for standing in self.standings:
+            invocations = standing.run.results["invocations"]
+            known = [i.get("recode_eval") for i in invocations if isinstance(i, dict)]
+            versions.update(str(version) for version in known if version)
+            tiers.add(str((standing.run.results["sandbox"] or {}).get("tier", "none")))
+        return (
+            f"recode-eval {', '.join(sorted(versions)) or 'unknown'}; "
+            f"sandbox {', '.join(sorted(tiers))}"
+        )
+
+    @property
     def primary(self) -> str:
         """The metric that ranks."""
         return self.first.primary

@@ -264,6 +264,8 @@ def _check_identity(results: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
         section, _, name = path.partition("/")
         if results[section][name] != identity[field_name]:
             raise DataError(f"{RESULTS}: {path} is not what `identity` has.")
+    if not isinstance(identity["model"], dict):
+        raise DataError(f"{RESULTS}: identity/model is not an object.")
     if results["task"]["name"] != identity["task"]:
         raise DataError(f"{RESULTS}: task/name is not what `identity` has.")
     sampling = {key: value for key, value in results["sampling"].items() if key != "n"}

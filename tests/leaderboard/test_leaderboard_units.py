@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
+from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.ranking import compare, holm, p_value, ranks
 from recode_eval.leaderboard.text import script_json, shown, slug
 
@@ -92,6 +93,14 @@ def test_script_json_is_the_same_json_without_markup(content: object) -> None:
     text = script_json(content)
     assert not set("<>&") & set(text)
     assert json.loads(text) == content
+
+
+@given(st.text(max_size=300))
+def test_coloured_code_is_the_code(code: str) -> None:
+    """No character is lost or made up by colouring, whatever the code is."""
+    pieces = tokens(code)
+    assert len(pieces) % 2 == 0
+    assert "".join(pieces[1::2]) == shown(code)
 
 
 def test_script_json_refuses_what_is_no_json() -> None:
