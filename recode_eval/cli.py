@@ -32,6 +32,7 @@ COMMANDS = {
     "doctor": "say what this machine can do, and how to get what is missing",
     "demo": "evaluate the built-in baselines on the bundled task",
     "sandbox": "build, test and prune the sandbox",
+    "leaderboard": "make a static site of runs",
 }
 _DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 3 `gate` cannot tell, 4 its

@@ -1,7 +1,8 @@
 """What the tests need from the machine, and what happens where it is missing.
 
-A test that cannot run is skipped with the reason, unless the variable RECODE_EVAL_REQUIRE_DOCKER
-or RECODE_EVAL_REQUIRE_VLLM is 1: then it fails, so that nobody mistakes silence for success.
+A test that cannot run is skipped with the reason, unless the variable RECODE_EVAL_REQUIRE_DOCKER,
+RECODE_EVAL_REQUIRE_VLLM or RECODE_EVAL_REQUIRE_BROWSER is 1: then it fails, so that nobody mistakes
+silence for success.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _need("DOCKER", _why_no_docker())
     if item.get_closest_marker("vllm"):
         _need("VLLM", _why_no_vllm())
+    if item.get_closest_marker("browser"):
+        from leaderboard.chromium import why_no_browser
+
+        _need("BROWSER", why_no_browser())
 
 
 @pytest.fixture

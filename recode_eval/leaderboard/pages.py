@@ -1,0 +1,306 @@
+"""Rendering: view data into the templates, with everything escaped and spelt out.
+
+Jinja escapes every value; before that, control characters and direction marks of every text are
+spelt out. Only markup made in `charts` and in the templates themselves is markup.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from recode_eval.leaderboard.charts import Dot, dot_plot
+from recode_eval.leaderboard.drilldown import anchor, problem_path
+from recode_eval.leaderboard.highlight import tokens
+from recode_eval.leaderboard.rows import METRICS
+from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.leaderboard.boards import Board, Standing
+    from recode_eval.leaderboard.drilldown import ProblemPage
+    from recode_eval.leaderboard.loading import BrokenRun, RunEntry
+    from recode_eval.leaderboard.rows import Row
+    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
+
+LABELS = {
+    "pass@1": "pass@1", "pass@5": "pass@5", "pass@10": "pass@10", "upass@1": "UPass@1",
+    "upass@5": "UPass@5", "upass@10": "UPass@10", "pass_without_update": "Pass without update",
+    "test_rate": "Tests passed", "no_code": "No code found", "es": "ES", "em": "EM",
+    "es_star": "ES*", "em_star": "EM*", "new_api": "New API used", "stale_api": "Stale API used",
+}  # fmt: skip
+_PLAIN_NUMBERS = frozenset({"es_star", "em_star"})
+_MOST_DOTS = 40
+_MOST_COLUMNS = 12
+
+
+class Pages:
+    """The pages of a site; each method returns HTML."""
+
+    def __init__(
+        self,
+        resources: Path,
+        boards: Sequence[Board],
+        rows: Sequence[Row],
+        reported: Sequence[ReportedRow],
+        facts: FactBook,
+        broken: Sequence[BrokenRun],
+    ) -> None:
+        self._boards, self._rows, self._broken = boards, rows, broken
+        self._reported, self._facts = reported, facts
+        self._environment = _environment(resources)
+        self._labels = {s.run.key: b for b in boards for s in b.standings}
+
+    def overview(self) -> str:
+        """The first page: what was measured, all rows, what was left out."""
+        return self._render(
+            "overview.html",
+            root="",
+            boards=self._boards,
+            charts=[(board, self._chart(board)) for board in self._boards],
+            rows=self._rows,
+            facets=_facets(self._rows),
+            broken=self._broken,
+            sources=_citations(self._reported),
+        )
+
+    def models(self) -> Iterator[tuple[str, str]]:
+        """Yield path and page of every model."""
+        groups: dict[str, list[tuple[Board, Standing]]] = {}
+        for board in self._boards:
+            for standing in board.standings:
+                groups.setdefault(standing.run.model_slug, []).append((board, standing))
+        for name, members in sorted(groups.items()):
+            first = members[0][1].run
+            yield (
+                f"models/{name}.html",
+                self._render(
+                    "model.html",
+                    root="../",
+                    model=first,
+                    facts=self._facts.find(first.model_name),
+                    members=members,
+                    versions=_versions([standing.run for _, standing in members]),
+                ),
+            )
+
+    def tasks(self) -> Iterator[tuple[str, str]]:
+        """Yield path and page of every task."""
+        for task in sorted({board.task for board in self._boards}):
+            boards = [board for board in self._boards if board.task == task]
+            yield (
+                f"tasks/{slug(task)}.html",
+                self._render(
+                    "task.html",
+                    root="../",
+                    task=task,
+                    sections=[
+                        {
+                            "board": board,
+                            "chart": self._chart(board),
+                            "faulty": _faulty(board),
+                            "problems": _problems(board),
+                            "breakdown": _breakdown(board),
+                            "shown_standings": board.standings[:_MOST_COLUMNS],
+                        }
+                        for board in boards
+                    ],
+                    reported=[row for row in self._rows if row.source != "measured"
+                              and row.task == task],
+                    citations=_citations([r for r in self._reported if r.task == task]),
+                ),
+            )  # fmt: skip
+
+    def problem(self, page: ProblemPage) -> str:
+        """The page of one problem."""
+        names = {run.key: run.model_name for run, _ in page.rows}
+        return self._render(
+            "problem.html",
+            root="../../",
+            page=page,
+            tags=page.rows[0][1].tags,
+            cluster=page.rows[0][1].cluster,
+            labels=self._labels,
+            data=Markup(script_json({**page.data, "names": _shown_values(names)})),  # noqa: S704
+        )
+
+    def _chart(self, board: Board) -> Markup:
+        dots = []
+        for standing in board.standings[:_MOST_DOTS]:
+            estimate = standing.run.metric(board.primary)
+            if estimate is not None:
+                dots.append(
+                    Dot(
+                        standing.run.model_name,
+                        estimate["value"],
+                        estimate["low"],
+                        estimate["high"],
+                        ranked=standing.rank is not None,
+                    )
+                )
+        title = f"{_label(board.primary)} on {board.label}, with 95 % intervals"
+        return dot_plot(dots, title, f"chart-{board.key}")
+
+    def _render(self, template: str, **context: Any) -> str:
+        return self._environment.get_template(template).render(**context)
+
+
+def _environment(resources: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(resources / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_final,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        label=_label, number=_number, interval=_interval, percent=_percent, cut=cut, slug=slug
+    )
+    environment.globals.update(
+        anchor=anchor, columns=METRICS, digest=digest, problem_path=problem_path, highlight=_code
+    )
+    return environment
+
+
+def _final(value: object) -> object:
+    if value is None:
+        return "-"
+    return value if isinstance(value, Markup) or not isinstance(value, str) else shown(value)
+
+
+def _label(metric: str) -> str:
+    group, separator, k = metric.partition("_pass@")
+    return f"pass@{k} ({group})" if separator else LABELS.get(metric, metric.replace("_", " "))
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _number(estimate: Mapping[str, Any] | None, metric: str) -> str:
+    if estimate is None:
+        return "-"
+    value = estimate["value"]
+    return f"{value:.2f}" if metric in _PLAIN_NUMBERS else f"{100 * value:.1f}"
+
+
+def _interval(estimate: Mapping[str, Any] | None, metric: str) -> str:
+    if estimate is None or estimate["low"] is None or estimate["high"] is None:
+        return ""
+    scale, digits = (1, 2) if metric in _PLAIN_NUMBERS else (100, 1)
+    return f"[{scale * estimate['low']:.{digits}f}, {scale * estimate['high']:.{digits}f}]"
+
+
+def _code(text: str) -> Markup:
+    """Return highlighted code as markup, every piece of it escaped."""
+    pieces = iter(tokens(text))
+    return Markup("").join(
+        Markup('<span class="t{}">{}</span>').format(name, piece) if name else piece
+        for name, piece in zip(pieces, pieces, strict=True)
+    )
+
+
+def _shown_values(names: Mapping[str, str]) -> dict[str, str]:
+    return {key: shown(name) for key, name in names.items()}
+
+
+def _facets(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
+    """Return the filters of the overview: parameter, label, values; without those of no use."""
+    kinds = (("task", "Task"), ("base", "Base model"), ("method", "Method"), ("size", "Size"),
+             ("backend", "Backend"), ("source", "Source"))  # fmt: skip
+    facets = []
+    for name, label in kinds:
+        values = {getattr(row, name) or "unknown" for row in rows}
+        order = sorted(values, key=_by_size if name == "size" else str)
+        if len(values) > 1:
+            facets.append((name, label, order))
+    return facets
+
+
+def _by_size(text: str) -> tuple[float, str]:
+    try:
+        return float(text.removesuffix("B")), text
+    except ValueError:
+        return float("inf"), text
+
+
+def _citations(reported: Sequence[ReportedRow]) -> list[tuple[str, str, str]]:
+    return sorted({(row.source, row.url, row.note) for row in reported})
+
+
+def _versions(runs: Sequence[RunEntry]) -> list[dict[str, Any]]:
+    """Return what made each run: the last invocation's versions and command."""
+    found: list[dict[str, Any]] = []
+    for run in runs:
+        last = next((i for i in reversed(run.results["invocations"]) if isinstance(i, dict)), {})
+        command = last.get("command")
+        found.append(
+            {
+                "run": run,
+                "harness": last.get("recode_eval"),
+                "commit": last.get("git_commit"),
+                "python": last.get("python"),
+                "command": " ".join(map(str, command)) if isinstance(command, list) else None,
+                "packages": last.get("packages") if isinstance(last.get("packages"), dict) else {},
+            }
+        )
+    return found
+
+
+def _faulty(board: Board) -> list[tuple[str, str, int]]:
+    """Return the problems that some run could not set up: id, first reason, number of runs."""
+    reasons: dict[str, list[str]] = {}
+    for standing in board.standings:
+        for problem in standing.run.problems:
+            if problem.faulty is not None:
+                reasons.setdefault(problem.id, []).append(problem.faulty)
+    return [(key, found[0], len(found)) for key, found in sorted(reasons.items())]
+
+
+def _problems(board: Board) -> list[dict[str, Any]]:
+    """Return the board's problems with how the runs did on each."""
+    runs = [standing.run for standing in board.standings]
+    by_run = [{p.id: p for p in run.problems} for run in runs]
+    found: list[dict[str, Any]] = []
+    for problem in runs[0].problems:
+        counts = [known[problem.id] for known in by_run]
+        rates = [p.pass_rate if board.first.tested else p.es for p in counts]
+        values = [rate for rate in rates if rate is not None]
+        found.append(
+            {
+                "id": problem.id,
+                "tags": problem.tags,
+                "path": problem_path(board.task, board.conditions["data"], problem.id),
+                "mean": sum(values) / len(values) if values else None,
+                "solved": sum(value == 1 for value in values),
+                "never": sum(value == 0 for value in values),
+                "runs": len(values),
+            }
+        )
+    return found
+
+
+def _breakdown(board: Board) -> list[dict[str, Any]]:
+    """Return per tag the estimates of the first runs for each of its values."""
+    runs = [standing.run for standing in board.standings[:_MOST_COLUMNS]]
+    tags = dict.fromkeys(tag for run in runs for tag in run.results["breakdown"])
+    found: list[dict[str, Any]] = []
+    for tag in tags:
+        groups = [run.results["breakdown"].get(tag, {}) for run in runs]
+        values = sorted({value for group in groups for value in group})
+        rows = [
+            (
+                value or "(none)",
+                max(group[value]["problems"] for group in groups if value in group),
+                [group.get(value, {}).get("metrics", {}).get(board.primary) for group in groups],
+            )
+            for value in values
+        ]
+        if len(rows) > 1:
+            found.append({"tag": tag, "rows": rows})
+    return found

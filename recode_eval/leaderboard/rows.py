@@ -1,0 +1,163 @@
+"""The rows of the overview: one per measured run and per reported result, for page and download."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.leaderboard.text import shown, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from recode_eval.leaderboard.boards import Board, Standing
+    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
+
+METRICS = ("pass@1", "pass@5", "upass@1", "es")
+"""Columns of the overview; the pages of models have every metric."""
+_DOWNLOADED = (*METRICS, "pass@10", "upass@5", "upass@10", "pass_without_update", "test_rate",
+               "no_code", "em", "es_star", "em_star")  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the overview; what is not known is None."""
+
+    model: str
+    model_page: str | None
+    task: str
+    task_page: str | None
+    board: str
+    rank: str
+    rank_best: int | None
+    unranked: str
+    base: str | None
+    method: str | None
+    size_b: float | None
+    released: str | None
+    backend: str | None
+    date: str | None
+    run: str | None
+    metrics: Mapping[str, Mapping[str, Any] | None]
+    n: int | None
+    problems: int | None
+    unscored: int | None
+    suspicious: int | None
+    faulty: int | None
+    source: str
+    """`measured`, or `reported`."""
+    citation: str = ""
+
+    @property
+    def size(self) -> str | None:
+        """The size for people."""
+        return None if self.size_b is None else f"{self.size_b:g}B"
+
+
+def rows(
+    boards: Iterable[Board], reported: Iterable[ReportedRow], facts: FactBook
+) -> tuple[Row, ...]:
+    """Return the rows in the order of the overview: boards, each best first, then reported."""
+    measured = [
+        _measured(board, standing, facts) for board in boards for standing in board.standings
+    ]
+    pages = {row.task: row.task_page for row in measured}
+    return (*measured, *(_reported(row, pages.get(row.task)) for row in reported))
+
+
+def _measured(board: Board, standing: Standing, facts: FactBook) -> Row:
+    run, rank = standing.run, standing.rank
+    known = facts.find(run.model_name)
+    counts = run.counts
+    return Row(
+        model=run.model_name,
+        model_page=f"models/{run.model_slug}.html",
+        task=run.task,
+        task_page=f"tasks/{slug(run.task)}.html",
+        board=board.label,
+        rank=str(rank) if rank else "-",
+        rank_best=rank.best if rank else None,
+        unranked=standing.unranked,
+        base=known.base,
+        method=known.method,
+        size_b=known.size_b,
+        released=known.released,
+        backend=str(run.results["model"]["backend"]),
+        date=str(run.results["created"])[:10],
+        run=run.key,
+        metrics=run.results["metrics"],
+        n=run.results["sampling"]["n"],
+        problems=counts["problems"],
+        unscored=counts["unscored"],
+        suspicious=counts["suspicious"],
+        faulty=counts["faulty_problems"],
+        source="measured",
+    )
+
+
+def _reported(row: ReportedRow, page: str | None) -> Row:
+    metrics = {
+        name: {"value": value, "low": None, "high": None} for name, value in row.metrics.items()
+    }
+    return Row(
+        model=row.model, model_page=None, task=row.task, task_page=page, board="", rank="-",
+        rank_best=None, unranked="reported by others", base=row.base, method=row.method,
+        size_b=row.size_b, released=None, backend=None, date=None, run=None, metrics=metrics,
+        n=None, problems=None, unscored=None, suspicious=None, faulty=None, source="reported",
+        citation=row.source,
+    )  # fmt: skip
+
+
+def to_json(found: Sequence[Row], broken: Sequence[Any]) -> str:
+    """Return the download: every row with all its metrics, and what was left out."""
+    content = {
+        "rows": [_plain(row) for row in found],
+        "left_out": [{"run": shown(b.where), "reason": shown(b.reason)} for b in broken],
+    }
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {
+        "model": row.model, "task": row.task, "board": row.board, "rank": row.rank,
+        "rank_best": row.rank_best, "unranked": row.unranked, "base": row.base,
+        "method": row.method, "size_b": row.size_b, "released": row.released,
+        "backend": row.backend, "date": row.date, "run": row.run, "n": row.n,
+        "problems": row.problems, "unscored": row.unscored, "suspicious": row.suspicious,
+        "faulty_problems": row.faulty, "source": row.source, "citation": row.citation,
+        "metrics": {key: value for key, value in row.metrics.items() if value},
+    }  # fmt: skip
+
+
+def to_csv(found: Sequence[Row]) -> str:
+    """Return the download as CSV; shares from 0 to 1, an empty cell where there is no value.
+
+    Text that a spreadsheet would take for a formula gets a leading apostrophe.
+    """
+    fields = [key for key in _plain(found[0]) if key != "metrics"] if found else []
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow(
+        [*fields, *(f"{m}{part}" for m in _DOWNLOADED for part in ("", "_low", "_high"))]
+    )
+    for row in found:
+        plain = _plain(row)
+        cells = [_cell(plain[key]) for key in fields]
+        for name in _DOWNLOADED:
+            estimate = plain["metrics"].get(name) or {}
+            cells += [_cell(estimate.get(part)) for part in ("value", "low", "high")]
+        writer.writerow(cells)
+    return stream.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return repr(value)
+    text = shown(value).replace("\n", " ")
+    return f"'{text}" if text.startswith(_FORMULA) else text

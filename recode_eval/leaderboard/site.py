@@ -1,0 +1,142 @@
+"""Building the site: runs in, a folder of files out, the same bytes for the same runs.
+
+The site is made beside its place and moved there whole; an earlier site is replaced, anything else
+in that place is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.leaderboard import rows as table
+from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.drilldown import grouped, problem_page
+from recode_eval.leaderboard.loading import BrokenRun, load_runs
+from recode_eval.leaderboard.pages import Pages
+from recode_eval.leaderboard.sources import Sources
+from recode_eval.leaderboard.yamls import read_facts, read_reported
+from recode_eval.resources import resource_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+MARKER = ".recode-eval-site"
+"""A file that says that a folder is a site of this program, and may be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build came to."""
+
+    index: Path
+    runs: int
+    pages: int
+    broken: tuple[BrokenRun, ...]
+
+
+def build(
+    roots: Sequence[Path],
+    out: Path,
+    *,
+    data: Mapping[str, str] | None = None,
+    include_paths: Sequence[Path] = (),
+    models: Sequence[Path] = (),
+    reported: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Write the site of all runs below `roots` to the folder `out`.
+
+    `data` maps tasks to files with their rows, `models` are files with facts about models,
+    `reported` adds the published results. Broken runs are left out and returned.
+
+    Raises:
+        UsageError: no run is there, or `out` is in use for something else.
+        DataError: not a single run is sound, or a file with facts is malformed.
+        StorageError: the site cannot be written.
+        InfrastructureError: the extra `site` is not installed.
+    """
+    _check_place(roots, out)
+    resources = resource_dir("leaderboard")
+    facts = read_facts([*models, resources / "models.yaml"])
+    published = read_reported(resources / "reported") if reported else []
+    runs, broken = load_runs(roots)
+    if not runs:
+        first = broken[0]
+        raise DataError(f"None of the {len(broken)} runs is sound. {first.where}: {first.reason}")
+    note(f"{len(runs)} runs, {len(broken)} left out")
+    found = boards(runs)
+    listed = table.rows(found, published, facts)
+    pages = Pages(resources, found, listed, published, facts, broken)
+    problems = grouped(runs)
+    sources = Sources(data, include_paths)
+
+    def files() -> Iterator[tuple[str, str]]:
+        yield "index.html", pages.overview()
+        yield "data/leaderboard.json", table.to_json(listed, broken)
+        yield "data/leaderboard.csv", table.to_csv(listed)
+        yield from pages.models()
+        yield from pages.tasks()
+        for (_, _, problem_id), members in problems.items():
+            page = problem_page(problem_id, members, sources)
+            yield page.path, pages.problem(page)
+
+    count = _write(out, files(), resources / "static")
+    return Built(out / "index.html", len(runs), count, tuple(broken))
+
+
+def _check_place(roots: Sequence[Path], out: Path) -> None:
+    place = out.resolve()
+    for root in roots:
+        if place == root.resolve() or place in root.resolve().parents:
+            raise UsageError(
+                f"--out {out} would replace the runs in {root}; choose another folder."
+            )
+    if out.exists() and not (out / MARKER).is_file() and not _is_empty(out):
+        raise UsageError(
+            f"--out {out} holds something that is not a leaderboard; choose another folder."
+        )
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _write(out: Path, files: Iterator[tuple[str, str]], static: Path) -> int:
+    place = out.resolve()
+    fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
+    count = 0
+    try:
+        fresh.mkdir(parents=True)
+        (fresh / MARKER).write_text("Made by recode-eval; replaced as a whole by the next build.\n")
+        shutil.copytree(static, fresh / "static")
+        for name, content in files:
+            path = fresh / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="")
+            count += name.endswith(".html")
+        _swap(fresh, place)
+    except OSError as error:
+        raise StorageError(f"Cannot write the site {out}: {error}.") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return count
+
+
+def _swap(fresh: Path, place: Path) -> None:
+    """Put `fresh` in its place; an earlier site stays if that fails."""
+    if not place.exists():
+        fresh.rename(place)
+        return
+    stale = place.with_name(f".{place.name}.{os.getpid()}.old")
+    place.rename(stale)
+    try:
+        fresh.rename(place)
+    except OSError:
+        stale.rename(place)
+        raise
+    shutil.rmtree(stale, ignore_errors=True)

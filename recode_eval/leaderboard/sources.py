@@ -1,0 +1,91 @@
+"""Prompts and references of problems, from the task's rows where they are on this machine.
+
+A run keeps hashes of its prompts, not their text: the rows may be gated or large. They are loaded
+from the bundled data or from a file, never from the network, and only used if their hash is the
+run's. A prompt is shown only if it hashes to what the model was sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import DataError, InfrastructureError, UsageError
+from recode_eval.prompts import PromptTemplate, prompt_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.models.base import Prompt
+    from recode_eval.tasks.base import Problem, Task
+
+
+class Sources:
+    """The rows of the tasks, loaded once per data hash."""
+
+    def __init__(
+        self, data: Mapping[str, str] | None = None, include_paths: Sequence[Path] = ()
+    ) -> None:
+        """`data` maps tasks to files; `include_paths` hold tasks that are not bundled."""
+        self._data = dict(data or {})
+        self._include = tuple(include_paths)
+        self._problems: dict[tuple[str, str], tuple[Mapping[str, Problem], str]] = {}
+        self._templates: dict[tuple[str, str], PromptTemplate | None] = {}
+
+    def problems(self, run: RunEntry) -> tuple[Mapping[str, Problem], str]:
+        """Return the problems of a run's data by id, or an empty mapping and the reason."""
+        key = run.task, run.identity["data"]
+        if key not in self._problems:
+            try:
+                self._problems[key] = self._load(run), ""
+            except (UsageError, DataError, InfrastructureError) as error:
+                self._problems[key] = {}, str(error)
+        return self._problems[key]
+
+    def _load(self, run: RunEntry) -> Mapping[str, Problem]:
+        task = self._task(run)
+        source = self._data.get(run.task)
+        if source is None and "hub" in task.spec.data:
+            raise DataError(
+                f"the rows of {run.task} are not bundled; --data {run.task}=FILE shows prompts "
+                "and references"
+            )
+        data = task.load(source, skip_bad_rows=True)
+        if data.content_hash != run.identity["data"]:
+            raise DataError(
+                f"the rows of {run.task} found here are not those of the run (hash "
+                f"{data.content_hash[:12]}, the run has {run.identity['data'][:12]})"
+            )
+        return {problem.id: problem for problem in data.problems}
+
+    def _task(self, run: RunEntry) -> Task:
+        from recode_eval.tasks.registry import create_task
+
+        return create_task(run.task, self._include)
+
+    def prompt(self, run: RunEntry, problem: Problem, expected: str) -> Prompt | None:
+        """Return what the model was sent, or None where it cannot be made from what is here."""
+        template = self._template(run)
+        if template is None:
+            return None
+        context = {**problem.context, "update_note": run.identity["update_note"]}
+        try:
+            prompt = template.render(context)
+        except UsageError:
+            return None
+        return prompt if prompt_hash(prompt) == expected else None
+
+    def _template(self, run: RunEntry) -> PromptTemplate | None:
+        """Return the task's own variant that the run used.
+
+        Never the copy in the run's folder: a stranger's template could run for ever.
+        """
+        key = run.task, run.identity["prompt"]
+        if key not in self._templates:
+            found = (
+                PromptTemplate.from_file(variant.path)
+                for variant in self._task(run).spec.prompts.values()
+            )
+            self._templates[key] = next((t for t in found if t.content_hash == key[1]), None)
+        return self._templates[key]

@@ -1,0 +1,50 @@
+"""Making hostile text harmless for a page: spelt-out characters, safe file names and JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from recode_eval.terminal import printable
+
+LONGEST = 100_000
+"""Characters of one text that a page shows; the rest stays in the run's own files."""
+
+_PLAIN = re.compile(r"[\n\t\x20-\x7e]*\Z")
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def shown(value: object) -> str:
+    """Return text in which control characters, direction marks and surrogates are spelt out."""
+    text = str(value).replace("\r\n", "\n")
+    return text if _PLAIN.match(text) else printable(text)
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return `shown` text of at most `longest` characters, and a note of what was left out."""
+    if len(text) <= longest:
+        return shown(text)
+    return f"{shown(text[:longest])}\n[... {len(text) - longest:,} more characters]"
+
+
+def slug(name: str) -> str:
+    """Return a file name for any name: readable, unique by a hash, harmless in paths and links."""
+    readable = _UNSAFE_NAME.sub("-", name).strip("-.")[:60].lower() or "x"
+    return f"{readable}-{digest(name)}"
+
+
+def digest(content: object) -> str:
+    """Return 8 hexadecimal digits of the SHA-256 of JSON-able content."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def script_json(content: Any) -> str:
+    """Return JSON that can stand inside a `<script type="application/json">` element.
+
+    Without `<`, `>` and `&` no text in it can end the element or open a comment.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,0 +1,110 @@
+"""Runs for tests of the leaderboard: real records and results of invented answers, no sandbox.
+
+The files are written by the harness's own store, so that they are what runs leave behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from recode_eval.evaluation import Run, RunData, _sandbox_json
+from recode_eval.models.base import ModelInfo, SamplingParameters
+from recode_eval.progress import create_monitor
+from recode_eval.prompts import PromptTemplate
+from recode_eval.records import CompletionRecord, ScoreRecord
+from recode_eval.results import compute_results
+from recode_eval.sandbox.base import SandboxInfo
+from recode_eval.scoring.similarity import similarity_scores
+from recode_eval.settings import PromptSettings, ScoringSettings, Selection
+from recode_eval.store import RESULTS, RunStore, write_json
+from recode_eval.tasks.registry import create_task
+
+CREATED = "2026-03-04T05:06:07+00:00"
+
+
+def make_run(
+    out: Path,
+    name: str,
+    chance: float,
+    *,
+    n: int = 4,
+    task_name: str = "arena-mini",
+    temperature: float = 0.8,
+    texts: list[str] | None = None,
+    unscored: int = 0,
+    created: str = CREATED,
+    backend: str = "replay",
+    faulty: str | None = None,
+    rows: Path | None = None,
+) -> Path:
+    """Write a run whose samples pass with `chance`; `texts` are worked into its answers."""
+    task = create_task(task_name)
+    data = task.load(str(rows) if rows else None, skip_bad_rows=False)
+    spec = task.spec.prompts[task.spec.default_prompt]
+    identity = {"sha256": hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()}
+    run = Run(
+        task, data, ModelInfo(name, backend, identity),
+        PromptSettings(spec.name, PromptTemplate.from_file(spec.path), "own"),
+        SamplingParameters(temperature=temperature, top_p=0.95, max_tokens=1024, seed=0),
+        Selection(n), ScoringSettings(), out=out, monitor=create_monitor(quiet=True),
+    )  # fmt: skip
+    luck = random.Random(identity["sha256"])
+    texts = texts or [""]
+    scoring = run.scoring.hash(task, data.content_hash)
+    completions, scores = {}, {}
+    with RunStore(run.folder) as store:
+        manifest = run._manifest(store, working=True)
+        manifest["sandbox"] = _sandbox_json(SandboxInfo("made", ("none",), "program", 1, "3"), None)
+        manifest["created"] = created
+        manifest["invocations"] = [{"started": created, "command": ["recode-eval", *texts],
+                                    "recode_eval": "0.1.0", "git_commit": None, "python": "3",
+                                    "platform": texts[0], "cpus": 1, "packages": {}}]  # fmt: skip
+        for index, (problem_id, sample) in enumerate(run.keys):
+            problem = next(p for p in run.problems if p.id == problem_id)
+            extra = texts[index % len(texts)]
+            good = luck.random() < chance
+            code = problem.answers.get("reference" if good else "stale", "pass") + f"\n# {extra}"
+            record = CompletionRecord(
+                problem_id, sample, 1, run.hashes[problem_id],
+                f"{extra}</think>\n<answer>\n```python\n{code}\n```\n</answer>", "stop",
+                None, 40 + sample, 0.1, run.prompts[problem_id].prefill,
+            )  # fmt: skip
+            completions[record.key] = record
+            store.add_completion(record)
+            if index < unscored:
+                continue
+            score = ScoreRecord(
+                problem_id, sample, record.prompt_hash, record.digest, scoring, "made", "answer",
+                "", code, asdict_similarity(code, problem.answers["reference"]),
+                conditions={
+                    "with_update": _condition(good, extra),
+                    "without_update": _condition(False, extra),
+                },
+                flags=[extra] if extra and sample == 0 else [],
+                setup_error=faulty if problem_id == run.problems[0].id else None,
+            )  # fmt: skip
+            scores[score.key] = score
+            store.add_score(score)
+        store.write_prompt(run.prompt.template.source)
+        store.write_manifest(manifest)
+    outcome = RunData(run.folder, task, data, run.problems, n, completions, scores, (), manifest)
+    results = {**compute_results(outcome), "created": created}
+    write_json(run.folder / RESULTS, results)
+    return run.folder
+
+
+def asdict_similarity(code: str, reference: str) -> dict[str, float]:
+    found = similarity_scores(code, reference)
+    return {key: float(value) for key, value in asdict(found).items()}
+
+
+def _condition(passed: bool, extra: str) -> dict[str, Any]:
+    tests = [
+        ["test_one", "passed", ""],
+        ["test_two", "passed" if passed else "failed", "" if passed else f"Error: {extra}"],
+    ]
+    return {"passed": passed, "tests": tests, "output": extra, "cpu_s": 0.01}  # fmt: skip

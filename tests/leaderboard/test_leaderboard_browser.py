@@ -1,0 +1,261 @@
+"""What people do with the site, in a real browser, from `file://`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import Browser
+from hostile import CORPUS
+from made_runs import make_run
+
+from recode_eval.leaderboard.site import build
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    make_run(runs, "Strong-7B", 0.9, texts=["let me think", "well"])
+    make_run(runs, "Middling-32B", 0.5, created="2026-02-01T00:00:00+00:00")
+    make_run(runs, "Weak-1.5B", 0.1, created="2026-01-01T00:00:00+00:00", backend="vllm")
+    make_run(runs, "Weak-1.5B", 0.1, task_name="arena-multi")
+    out = tmp_path_factory.mktemp("out") / "site"
+    build([runs], out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(window: Browser, site: Path) -> Iterator[Browser]:
+    """A window in which no test may leave a complaint or a request to elsewhere."""
+    window.complaints()
+    window.requests()
+    window.open(site / "index.html")
+    yield window
+    assert window.complaints() == []
+    for url in window.requests():
+        assert url.startswith(("file://", "data:", "blob:", "about:")), url
+
+
+FOREIGN = "iframe, img, svg[onload], meta[http-equiv=refresh], body[onload]"
+OPEN_ALL = """
+const open = (what) => document.querySelectorAll(what).forEach((item) => {
+  item.open = true;
+  item.dispatchEvent(new Event("toggle"));  // the browser's own comes later
+});
+["details", "details.sample", "details.sample details"].forEach(open);
+"""
+
+
+def test_a_click_sorts_and_says_so(browser: Browser) -> None:
+    header = "#results thead th:nth-child(3)"
+    browser.click(f"{header} button")
+    assert browser.run(f"return document.querySelector('{header}').ariaSort") == "descending"
+    assert browser.texts("#results tbody th")[0] == "Strong-7B"
+    browser.click(f"{header} button")
+    assert browser.run(f"return document.querySelector('{header}').ariaSort") == "ascending"
+    assert browser.texts("#results tbody th")[0] == "Weak-1.5B"
+    assert browser.run("return document.querySelectorAll('[aria-sort]').length") == 1
+
+
+def test_what_has_no_value_is_last_in_both_directions(browser: Browser) -> None:
+    for _ in range(2):
+        browser.click("#results thead th:nth-child(2) button")
+        assert browser.texts("#results tbody tr:last-child > td:nth-child(2)") == ["-"]
+
+
+def test_the_keyboard_sorts(browser: Browser) -> None:
+    button = browser.driver.find_element("css selector", "#results thead th:nth-child(1) button")
+    button.send_keys("\ue007")  # Enter
+    assert browser.run("return document.querySelector('#results thead th').ariaSort") == "ascending"
+
+
+def test_search_and_filters_hide_rows_and_count_them(browser: Browser) -> None:
+    total = len(browser.texts("#results tbody tr"))
+    assert total == 4 + 18
+    browser.type("input[name=q]", "weak arena-multi")
+    assert browser.texts("#results tbody th") == ["Weak-1.5B"]
+    assert browser.texts("[data-status=results]") == [f"1 of {total} rows"]
+    browser.click("button[type=reset]")
+    browser.click("details.facet:has([name=source]) summary")
+    browser.click("input[name=source][value=measured]")
+    assert len(browser.texts("#results tbody tr")) == 4
+    browser.click("details.facet:has([name=backend]) summary")
+    browser.click("input[name=backend][value=vllm]")
+    assert browser.texts("#results tbody th") == ["Weak-1.5B"]
+
+
+def test_a_date_window_leaves_only_its_runs(browser: Browser, site: Path) -> None:
+    browser.open(site / "index.html", "from=2026-01-15&to=2026-02-15")
+    assert browser.texts("#results tbody th") == ["Middling-32B"]
+
+
+def test_the_url_restores_filters_sort_and_search(browser: Browser, site: Path) -> None:
+    browser.click("details.facet:has([name=size]) summary")
+    browser.click("input[name=size][value='1.5B']")
+    browser.click("input[name=size][value='32B']")
+    browser.click("h1")
+    browser.type("input[name=q]", "mini")
+    browser.click("#results thead th:nth-child(3) button")
+    browser.click("#results thead th:nth-child(3) button")
+    shown = browser.texts("#results tbody th")
+    assert shown == ["Weak-1.5B", "Middling-32B"]
+    fragment = browser.run("return location.hash.slice(1)")
+    browser.open(site / "index.html", fragment)
+    assert browser.texts("#results tbody th") == shown
+    assert browser.run("return document.querySelector('[name=q]').value") == "mini"
+    browser.click("button[type=reset]")
+    browser.driver.refresh()
+    assert len(browser.texts("#results tbody tr")) == 22
+
+
+def test_a_garbled_url_state_does_no_harm(browser: Browser, site: Path) -> None:
+    browser.open(
+        site / "index.html", "sort.results=999.asc&q=%E0%A4%A&task=<b>&sort.results=x&=&from=now"
+    )
+    assert len(browser.texts("#results tbody tr")) in {0, 22}
+
+
+def test_from_a_model_to_a_problem_and_its_answers(browser: Browser) -> None:
+    browser.click("#results tbody tr:first-child a")
+    assert browser.texts("h1") == ["Strong-7B"]
+    browser.click("details[data-keep] > summary")
+    browser.click("details[data-keep] tbody a")
+    assert browser.texts("details.run[open] > summary")[0].startswith("Strong-7B")
+    browser.click("details.run[open] details.sample summary")
+    browser.wait_for("details.sample[open] pre.code")
+    code = browser.texts("details.sample[open] pre.code")
+    assert "def " in code[0]
+    assert browser.run("return document.querySelectorAll('details.sample[open] .tk').length") > 0
+    heads = browser.texts("details.sample[open] table.verdicts thead th")
+    assert heads == ["Test", "with update", "without update"]
+    assert len(browser.texts("details.sample[open] table.verdicts tbody tr")) == 2
+    assert ".0" in browser.fragment
+
+
+def test_the_diff_against_the_reference_names_the_added_line(browser: Browser, site: Path) -> None:
+    _open_answer(browser, site)
+    browser.click("details.sample[open] > div > details > summary")
+    browser.wait_for("details.sample[open] .diff .added")
+    added = browser.texts("details.sample[open] .diff .added")
+    assert any(line.startswith("+ #") for line in added)
+
+
+def test_an_open_answer_is_restored_from_the_url(browser: Browser, site: Path) -> None:
+    _open_answer(browser, site)
+    fragment = browser.run("return location.hash.slice(1)")
+    page = Path(browser.run("return decodeURIComponent(location.pathname)"))
+    browser.open(page, fragment)
+    assert len(browser.texts("details.run[open]")) == 1
+    assert len(browser.texts("details.sample[open]")) == 1
+    assert browser.run("return location.hash.slice(1)") == fragment
+
+
+def _open_answer(browser: Browser, site: Path) -> None:
+    browser.open(sorted((site / "problems").glob("arena-mini*/*.html"))[0])
+    browser.click("details.run > summary")
+    browser.click("details.run details.sample > summary")
+    browser.wait_for("details.sample[open] pre.code")
+
+
+def test_the_theme_follows_the_system_and_the_button(browser: Browser, site: Path) -> None:
+    background = "return getComputedStyle(document.body).backgroundColor"
+    assert browser.run(background) == "rgb(255, 255, 255)"
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.command("Emulation.setEmulatedMedia", features=[dark])
+    assert browser.run(background) == "rgb(14, 17, 22)"
+    browser.click("#theme")
+    assert browser.texts("#theme") == ["Theme: light"]
+    assert browser.run(background) == "rgb(255, 255, 255)"
+    browser.command("Emulation.setEmulatedMedia", features=[{**dark, "value": "light"}])
+    browser.click("#theme")
+    assert browser.run(background) == "rgb(14, 17, 22)"
+    browser.open(site / "index.html")
+    assert browser.run(background) == "rgb(14, 17, 22)", "the choice is kept"
+    browser.click("#theme")
+    assert browser.texts("#theme") == ["Theme: system"]
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_page_is_wider_than_the_screen(browser: Browser, site: Path, width: int) -> None:
+    """Wide tables scroll by themselves; the page does not."""
+    size = {"height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.command("Emulation.setDeviceMetricsOverride", width=width, **size)
+    try:
+        pages = [site / "index.html"]
+        pages += [
+            sorted((site / kind).rglob("*.html"))[0] for kind in ("models", "tasks", "problems")
+        ]
+        for page in pages:
+            browser.open(page)
+            browser.run(
+                "document.querySelectorAll('details:not(.facet)').forEach((d) => d.open = true)"
+            )
+            assert browser.run("return document.documentElement.scrollWidth") <= width, (
+                page.parent.name
+            )
+    finally:
+        browser.command(
+            "Emulation.setDeviceMetricsOverride", width=1280, **{**size, "mobile": False}
+        )
+
+
+def test_print_shows_no_controls(browser: Browser) -> None:
+    browser.command("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert browser.texts(".filters") == []
+        assert browser.texts("#theme") == []
+        assert len(browser.texts("#results tbody tr")) == 22
+    finally:
+        browser.command("Emulation.setEmulatedMedia", media="")
+
+
+def test_hostile_runs_stay_text(browser: Browser, tmp_path: Path) -> None:
+    """Script tags, `</script>`, handlers, javascript: links, control characters, 1 MB lines."""
+    for index, text in enumerate(CORPUS):
+        make_run(tmp_path / "runs", f"{text[:300]}{index}", 0.5, n=1, texts=CORPUS,
+                 backend=text[:300], faulty=text[:300])  # fmt: skip
+    build([tmp_path / "runs"], tmp_path / "site")
+    pages = sorted((tmp_path / "site").rglob("*.html"))
+    chosen = [p for p in pages if p.parent.parent.name != "problems"]
+    chosen += [p for p in pages if p.parent.parent.name == "problems"][:4]
+    for page in chosen:
+        browser.open(page)
+        browser.run(OPEN_ALL)
+        assert browser.run("return window.pwned") is None, page
+        assert browser.run(f"return document.querySelectorAll('{FOREIGN}').length") == 0
+    samples = browser.run("return document.querySelectorAll('details.sample').length")
+    assert samples == len(CORPUS)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(site: Path, dark: bool) -> None:
+    """Set RECODE_EVAL_AXE to the file axe.min.js (`npm pack axe-core`) to run the checker."""
+    named = os.environ.get("RECODE_EVAL_AXE")
+    if not named:
+        pytest.skip("axe-core is not here: RECODE_EVAL_AXE must name its file axe.min.js")
+    window = Browser(dark=dark)
+    try:
+        kinds = ("models", "tasks", "problems")
+        pages = [site / "index.html", *(sorted((site / k).rglob("*.html"))[0] for k in kinds)]
+        for page in pages:
+            window.open(page)
+            window.run(OPEN_ALL.replace('"details",', '"details:not(.facet)",'))
+            window.command("Runtime.evaluate", expression=Path(named).read_text(encoding="utf-8"))
+            found = window.driver.execute_async_script(
+                "const done = arguments[0];"
+                "axe.run().then((r) => done(r.violations.map((v) => [v.id, v.impact])));"
+            )
+            assert [v for v in found if v[1] in {"serious", "critical"}] == [], page
+    finally:
+        window.close()
