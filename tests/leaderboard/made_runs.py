@@ -54,7 +54,7 @@ def make_run(
     )  # fmt: skip
     luck = random.Random(identity["sha256"])
     texts = texts or [""]
-    scoring = run.scoring.hash(task, data.content_hash)
+    scoring = run.scoring.hash(task, data)
     completions, scores = {}, {}
     with RunStore(run.folder) as store:
         manifest = run._manifest(store, working=True)
