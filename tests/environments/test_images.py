@@ -137,7 +137,7 @@ def test_a_finished_image_is_found_at_once(mini: ImageInfo) -> None:
     messages: list[str] = []
     started = time.monotonic()
     assert ensure_image(get_environment("mini"), notify=messages.append) == mini
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert messages == []
 
 

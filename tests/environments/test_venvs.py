@@ -73,7 +73,7 @@ def test_the_second_call_builds_nothing(cache: Path) -> None:
     messages: list[str] = []
     started = time.monotonic()
     assert ensure_venv(tiny(), notify=messages.append) == first
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     assert messages == []
     assert len(list((cache / "logs").iterdir())) == 1
 

@@ -118,7 +118,7 @@ def test_hanging_candidate_times_out_once(sandbox: Sandbox) -> None:
     start = time.monotonic()
     result = run(sandbox, "while True: pass", *["assert True"] * 5)
     assert set(statuses(result)) == {Status.TIMEOUT}
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 25
 
 
 def test_output_is_bounded_and_escaped(sandbox: Sandbox) -> None:

@@ -162,7 +162,7 @@ def test_daemon_gone_for_good(
         (late,) = outcomes([sandbox.submit(OK, LIMITS)], 1)
         assert isinstance(late, SandboxUnavailableError)
         closing = time.monotonic()
-    assert time.monotonic() - closing < 10
+    assert time.monotonic() - closing < 30
 
 
 @pytest.mark.docker

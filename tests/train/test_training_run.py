@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -226,19 +225,21 @@ def test_folder_of_something_else_is_left_alone(tiny_model: Path, tmp_path: Path
     assert (tmp_path / "run" / "final" / "thesis.txt").is_file()
 
 
-def test_evaluations_are_not_training_time() -> None:
+def test_evaluations_are_not_training_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Budgets are compared between algorithms; how often one was evaluated is another matter."""
     from recode_train.progress import Progress
 
+    now = [100.0]
+    monkeypatch.setattr("recode_train.progress.time.monotonic", lambda: now[0])
     progress = Progress()
     progress.tick()
-    time.sleep(0.05)
+    now[0] += 5
     progress.tick()
-    counted = progress.seconds
-    time.sleep(0.2)
+    now[0] += 70
     progress.skip()
+    now[0] += 2
     progress.tick()
-    assert 0.05 <= counted <= progress.seconds < counted + 0.1
+    assert progress.seconds == 7
 
 
 def test_disk_full_in_the_middle(
