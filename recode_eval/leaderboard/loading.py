@@ -203,8 +203,8 @@ def load_run(folder: Path, where: str) -> RunEntry:
             raise DataError(f"{name} is not a plain file.")
     results = read_json(folder / RESULTS)
     manifest = read_json(folder / MANIFEST)
-    _check_numbers(results)
-    _check_schema(results)
+    check_numbers(results, RESULTS)
+    check_schema(results, RESULTS)
     try:
         _check_identity(results, manifest)
         problems = tuple(map(_problem, results["problems"]))
@@ -220,8 +220,8 @@ def load_run(folder: Path, where: str) -> RunEntry:
     return RunEntry(folder, where, results, problems, tested, completions, scores)
 
 
-def _check_numbers(content: object) -> None:
-    """Refuse numbers that JSON does not have or that a page cannot show."""
+def check_numbers(content: object, name: str) -> None:
+    """Refuse numbers that JSON does not have or that a page cannot show; raises `DataError`."""
     stack = [content]
     while stack:
         value = stack.pop()
@@ -232,26 +232,28 @@ def _check_numbers(content: object) -> None:
         elif isinstance(value, int | float) and (
             not math.isfinite(value) if isinstance(value, float) else abs(value) > _LARGEST
         ):
-            raise DataError(f"{RESULTS} holds a number that is not finite or far too large.")
+            raise DataError(f"{name} holds a number that is not finite or far too large.")
 
 
 @cache
-def _validator() -> Any:
+def _validator(name: str) -> Any:
     try:
         import jsonschema
     except ImportError:
         raise InfrastructureError(
             "The leaderboard needs jsonschema and pygments: pip install 'recode-eval[site]'."
         ) from None
-    path = Path(__file__).resolve().parent.parent / "schemas" / "results.schema.json"
+    path = Path(__file__).resolve().parent.parent / "schemas" / name
     return jsonschema.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _check_schema(results: Mapping[str, Any]) -> None:
-    error = next(_validator().iter_errors(results), None)
+def check_schema(content: object, name: str) -> None:
+    """Check a file's content against this package's schema of such files; raises `DataError`."""
+    schema = name.replace(".json", ".schema.json")
+    error = next(_validator(schema).iter_errors(content), None)
     if error is not None:
         place = "/".join(map(str, error.absolute_path)) or "the top level"
-        raise DataError(f"{RESULTS} does not follow the schema at {place}: {error.message[:200]}")
+        raise DataError(f"{name} does not follow the schema at {place}: {error.message[:200]}")
 
 
 def _check_identity(results: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:

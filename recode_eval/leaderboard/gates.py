@@ -1,0 +1,108 @@
+"""Verdicts of the gate for the leaderboard: read with suspicion, newest first.
+
+A file may come from anybody. One that is not a verdict by its schema is named and left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.leaderboard.loading import BrokenRun, check_numbers, check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+VERDICT = "verdict.json"
+_LARGEST_BYTES = 32_000_000
+"""A verdict lists the problems that changed sides; of 10,000 problems that is about a megabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """One decision of the gate."""
+
+    where: str
+    """The file as people know it: relative to what was given on the command line."""
+    created: datetime
+    content: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """`pass`, `regress`, `inconclusive` or `invalid`."""
+        return str(self.content["verdict"])
+
+    @property
+    def when(self) -> str:
+        """The time for people, to the minute."""
+        return self.created.strftime("%Y-%m-%d %H:%M")
+
+    def models(self, side: str) -> str:
+        """Return the name of the `baseline` or the `candidate`; hostile text."""
+        names = dict.fromkeys(str(task[side]["model"]) for task in self.content["tasks"])
+        return ", ".join(names) or "unknown"
+
+
+def read_verdicts(places: Sequence[Path]) -> tuple[list[GateVerdict], list[BrokenRun]]:
+    """Return the verdicts of some places, newest first, and the files that are none.
+
+    A place is a file, or a folder with files `verdict.json` in it or below; a folder without any is
+    no error: the gate may not have judged yet. Raises `UsageError` if a place does not exist.
+    """
+    found: list[GateVerdict] = []
+    broken: list[BrokenRun] = []
+    for path, where in _files(places):
+        try:
+            found.append(_read(path, where))
+        except (DataError, StorageError) as error:
+            broken.append(BrokenRun(where, str(error)))
+    found.sort(key=lambda item: (item.created, item.where), reverse=True)
+    return found, broken
+
+
+def _files(places: Iterable[Path]) -> list[tuple[Path, str]]:
+    found: dict[Path, str] = {}
+    for place in places:
+        if place.is_file():
+            found.setdefault(place.absolute(), place.name)
+        elif place.is_dir():
+            for folder, _, files in os.walk(place):
+                if VERDICT in files:
+                    path = Path(folder, VERDICT)
+                    found.setdefault(path.absolute(), path.relative_to(place).as_posix())
+        else:
+            raise UsageError(
+                f"There is no verdict at {place}: neither a file nor a folder. `recode-eval gate "
+                "--out FOLDER` writes one."
+            )
+    return sorted(found.items(), key=lambda item: (item[1], item[0]))
+
+
+def _read(path: Path, where: str) -> GateVerdict:
+    if path.is_symlink() or not path.is_file():
+        # A folder from a stranger could point anywhere, or to what never ends.
+        raise DataError(f"{VERDICT} is not a plain file.")
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise DataError(f"{VERDICT} is too large to be one.")
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"{VERDICT} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{VERDICT} is no JSON: {error}.") from error
+    check_numbers(content, VERDICT)
+    check_schema(content, VERDICT)
+    return GateVerdict(where, _time(content["created"]), content)
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise DataError(f"{VERDICT}: `created` is no time ({text[:40]!r}).") from None
