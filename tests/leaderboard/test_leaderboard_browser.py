@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe import axe_source, serious
 from chromium import Browser
 from hostile import CORPUS
 from made_runs import make_run
@@ -240,22 +240,13 @@ def test_hostile_runs_stay_text(browser: Browser, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(site: Path, dark: bool) -> None:
-    """Set RECODE_EVAL_AXE to the file axe.min.js (`npm pack axe-core`) to run the checker."""
-    named = os.environ.get("RECODE_EVAL_AXE")
-    if not named:
-        pytest.skip("axe-core is not here: RECODE_EVAL_AXE must name its file axe.min.js")
-    window = Browser(dark=dark)
+    source, window = axe_source(), Browser(dark=dark)
     try:
         kinds = ("models", "tasks", "problems")
         pages = [site / "index.html", *(sorted((site / k).rglob("*.html"))[0] for k in kinds)]
         for page in pages:
             window.open(page)
             window.run(OPEN_ALL.replace('"details",', '"details:not(.facet)",'))
-            window.command("Runtime.evaluate", expression=Path(named).read_text(encoding="utf-8"))
-            found = window.driver.execute_async_script(
-                "const done = arguments[0];"
-                "axe.run().then((r) => done(r.violations.map((v) => [v.id, v.impact])));"
-            )
-            assert [v for v in found if v[1] in {"serious", "critical"}] == [], page
+            assert serious(window, source) == [], page
     finally:
         window.close()
