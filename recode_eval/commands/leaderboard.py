@@ -50,6 +50,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--no-reported", action="store_true", help="leave out the results that papers report"
     )
+    build.add_argument(
+        "--gate",
+        action="append",
+        type=options.path,
+        default=[],
+        metavar="VERDICT",
+        help="verdict.json of the gate, or a folder with some: the newest is shown on the first "
+        "page, all of them on a page of their own",
+    )
     build.add_argument("--quiet", action="store_true", help="no notes")
     build.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
@@ -68,6 +77,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         include_paths=arguments.include_path,
         models=arguments.models,
         reported=not arguments.no_reported,
+        gates=arguments.gate,
         note=monitor.note,
     )
     for broken in built.broken:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from recode_eval.leaderboard.charts import Dot, dot_plot
+from recode_eval.leaderboard.comparing import board_index
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.rows import METRICS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.drilldown import ProblemPage
+    from recode_eval.leaderboard.gates import GateVerdict
     from recode_eval.leaderboard.loading import BrokenRun, RunEntry
     from recode_eval.leaderboard.rows import Row
     from recode_eval.leaderboard.yamls import FactBook, ReportedRow
@@ -36,6 +38,7 @@ LABELS = {
 _PLAIN_NUMBERS = frozenset({"es_star", "em_star"})
 _MOST_DOTS = 40
 _MOST_COLUMNS = 12
+_MOST_VERDICTS = 200
 
 
 class Pages:
@@ -49,9 +52,11 @@ class Pages:
         reported: Sequence[ReportedRow],
         facts: FactBook,
         broken: Sequence[BrokenRun],
+        verdicts: Sequence[GateVerdict] = (),
     ) -> None:
         self._boards, self._rows, self._broken = boards, rows, broken
         self._reported, self._facts = reported, facts
+        self._verdicts = verdicts
         self._environment = _environment(resources)
         self._labels = {s.run.key: b for b in boards for s in b.standings}
 
@@ -66,6 +71,19 @@ class Pages:
             facets=_facets(self._rows),
             broken=self._broken,
             sources=_citations(self._reported),
+            latest=self._verdicts[0] if self._verdicts else None,
+            verdicts=self._verdicts,
+        )
+
+    def compare(self) -> str:
+        """The comparison of two runs of a board, which the browser computes."""
+        index = Markup(script_json(board_index(self._boards)))  # noqa: S704
+        return self._render("compare.html", root="", index=index)
+
+    def gate(self) -> str:
+        """The history of the gate's verdicts."""
+        return self._render(
+            "gate.html", root="", verdicts=self._verdicts, most=_MOST_VERDICTS, labels=self._labels
         )
 
     def models(self) -> Iterator[tuple[str, str]]:
@@ -159,7 +177,13 @@ def _environment(resources: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        label=_label, number=_number, interval=_interval, percent=_percent, cut=cut, slug=slug
+        label=_label,
+        number=_number,
+        interval=_interval,
+        percent=_percent,
+        signed=_signed,
+        cut=cut,
+        slug=slug,
     )
     environment.globals.update(
         anchor=anchor, columns=METRICS, digest=digest, problem_path=problem_path, highlight=_code
@@ -187,6 +211,11 @@ def _number(estimate: Mapping[str, Any] | None, metric: str) -> str:
         return "-"
     value = estimate["value"]
     return f"{value:.2f}" if metric in _PLAIN_NUMBERS else f"{100 * value:.1f}"
+
+
+def _signed(value: float, metric: str) -> str:
+    """Return a difference: in points, or in the metric's own unit where that is no share."""
+    return f"{value:+.2f}" if metric in _PLAIN_NUMBERS else f"{100 * value:+.1f}"
 
 
 def _interval(estimate: Mapping[str, Any] | None, metric: str) -> str:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard import rows as table
 from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.comparing import data_files
 from recode_eval.leaderboard.drilldown import grouped, problem_page
+from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
 from recode_eval.leaderboard.pages import Pages
 from recode_eval.leaderboard.sources import Sources
@@ -47,12 +49,14 @@ def build(
     include_paths: Sequence[Path] = (),
     models: Sequence[Path] = (),
     reported: bool = True,
+    gates: Sequence[Path] = (),
     note: Callable[[str], None] = lambda _: None,
 ) -> Built:
     """Write the site of all runs below `roots` to the folder `out`.
 
     `data` maps tasks to files with their rows, `models` are files with facts about models,
-    `reported` adds the published results. Broken runs are left out and returned.
+    `reported` adds the published results, `gates` are files or folders with verdicts of the gate.
+    Broken runs and verdicts are left out and returned.
 
     Raises:
         UsageError: no run is there, or `out` is in use for something else.
@@ -68,15 +72,21 @@ def build(
     if not runs:
         first = broken[0]
         raise DataError(f"None of the {len(broken)} runs is sound. {first.where}: {first.reason}")
-    note(f"{len(runs)} runs, {len(broken)} left out")
+    verdicts, unsound = read_verdicts(gates)
+    broken += unsound
+    note(f"{len(runs)} runs, {len(verdicts)} verdicts, {len(broken)} left out")
     found = boards(runs)
     listed = table.rows(found, published, facts)
-    pages = Pages(resources, found, listed, published, facts, broken)
+    pages = Pages(resources, found, listed, published, facts, broken, verdicts)
     problems = grouped(runs)
     sources = Sources(data, include_paths)
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()
+        yield "compare.html", pages.compare()
+        yield from data_files(found)
+        if verdicts:
+            yield "gate.html", pages.gate()
         yield "data/leaderboard.json", table.to_json(listed, broken)
         yield "data/leaderboard.csv", table.to_csv(listed)
         yield from pages.models()

@@ -1,0 +1,310 @@
+// Compare two runs of one board, in the browser. The state is the fragment: a=RUN, b=RUN, metric=.
+// A board's file (recode_eval/leaderboard/comparing.py) has one entry per problem in `ids`, `pages`,
+// `clusters`, every tag's `of`, and in each run's `passed` (`width` characters: passes to base 62,
+// "-" where nothing was scored; `scored` where not all n samples were judged) or `values`.
+"use strict";
+(() => {
+  const MOST_ROWS = 12; // of one tag in the chart; the table has all
+  const MOST_OPEN = 20; // problems of a list that is open from the start
+  const VALID_UNSCORED = 0.01;
+  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  const stats = window.compareStats, state = window.siteState;
+  const boards = JSON.parse(document.getElementById("boards").textContent);
+  const boardOf = new Map(boards.flatMap((board) => board.runs.map(([key]) => [key, board])));
+  const get = (id) => document.getElementById(id);
+  const pick = { board: get("board"), a: get("a"), b: get("b"), metric: get("metric") };
+
+  const make = (name, attributes = {}, ...children) => {
+    const svg = ["svg", "title", "desc", "line", "circle", "text"].includes(name);
+    const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children.filter((child) => child !== null));
+    return node;
+  };
+
+  // Numbers for people ----------------------------------------------------------------------
+  const fixed = (value, digits) => (Number(value.toFixed(digits)) || 0).toFixed(digits); // no -0.0
+  const percent = (share) => (share === null ? "-" : fixed(100 * share, 1));
+  const points = (share) => (share === null ? "-" : `${share > 0 && fixed(100 * share, 1) !== "0.0" ? "+" : ""}${percent(share)}`);
+  const interval = (d) => (d.low === null ? "no interval" : `[${points(d.low)}, ${points(d.high)}]`);
+  const chance = (p) => (p === null ? "-" : p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
+  const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+  const outcome = (d) => {
+    if (d.low === null) return ["?", "the data cannot tell", ""];
+    if (d.low > 0) return ["▲", "B is better", "good"];
+    if (d.high < 0) return ["▼", "B is worse", "bad"];
+    return ["≈", "not distinguishable", ""];
+  };
+
+  // The data --------------------------------------------------------------------------------
+  const load = (board) => new Promise((resolve, reject) => {
+    const known = () => window.compareData?.[board.key];
+    if (known()) { resolve(known()); return; }
+    const script = make("script", { src: board.file });
+    script.addEventListener("load", () => (known() ? resolve(known()) : reject()));
+    script.addEventListener("error", reject);
+    document.head.append(script);
+  });
+
+  /** Per problem [passed, scored], or null where there is no score; null for a task without tests. */
+  const counts = (run) => run.values ? null : Array.from({ length: run.passed.length / run.width }, (_, i) => {
+    const text = run.passed.slice(i * run.width, (i + 1) * run.width);
+    if (text.includes("-")) return null;
+    return [[...text].reduce((number, digit) => number * 62 + DIGITS.indexOf(digit), 0), run.scored[i] ?? run.n];
+  });
+  const values = (run, metric) => {
+    if (run.values) return run.values;
+    const k = Number(metric.split("@")[1]);
+    return counts(run).map((count) => count && stats.passAt(count[1], count[0], k));
+  };
+  const metricsOf = (data, a, b) => {
+    if (data.metric !== "pass@1") return [data.metric];
+    return [1, 5, 10].filter((k) => k <= Math.min(a.n, b.n)).map((k) => `pass@${k}`);
+  };
+
+  const compare = (data, a, b, metric) => {
+    const first = values(a, metric), second = values(b, metric);
+    const pairs = data.ids.map((_, i) => i).filter((i) => first[i] !== null && second[i] !== null);
+    const over = (chosen) => {
+      const of = (list) => chosen.map((i) => list[i]);
+      return stats.difference(of(first), of(second), of(data.clusters));
+    };
+    const tags = data.tags.map((tag) => ({
+      name: tag.name,
+      rows: tag.values.map((name, number) => ({ name, ...over(pairs.filter((i) => tag.of[i] === number)) }))
+        .filter((row) => row.n).sort((x, y) => y.n - x.n || (x.name < y.name ? -1 : 1)),
+    })).filter((tag) => tag.rows.length);
+    return {
+      metric, tags,
+      overall: over(pairs),
+      flip: stats.signFlip(pairs.map((i) => second[i] - first[i]), pairs.map((i) => data.clusters[i])),
+      changes: changes(a, b),
+    };
+  };
+
+  /** Which problems each solves, with more than half of its samples; null without tests. */
+  const changes = (a, b) => {
+    const first = counts(a), second = counts(b);
+    if (!first || !second) return null;
+    const found = { both: [], fixed: [], broken: [], neither: [] };
+    const solved = ([passed, scored]) => passed / scored > 0.5;
+    first.forEach((count, i) => {
+      if (!count || !second[i]) return;
+      const old = solved(count), now = solved(second[i]);
+      found[old && now ? "both" : now ? "fixed" : old ? "broken" : "neither"].push(i);
+    });
+    const moved = (i) => Math.abs(second[i][0] / second[i][1] - first[i][0] / first[i][1]);
+    const most = (list) => list.map((i) => ({ i, a: first[i], b: second[i] })).sort((x, y) => moved(y.i) - moved(x.i) || x.i - y.i);
+    return { ...found, fixed: most(found.fixed), broken: most(found.broken), p: stats.mcnemar(found.fixed.length, found.broken.length) };
+  };
+
+  /** Why the difference may not be the models' alone. */
+  const cautions = (data, a, b) => {
+    const found = [];
+    if (a.n !== b.n) found.push(`n (samples per problem) differs: ${a.n} and ${b.n}.`);
+    for (const [run, letter] of [[a, "A"], [b, "B"]]) {
+      if (run.unscored > VALID_UNSCORED) found.push(`${percent(run.unscored)} % of the samples of ${letter} are unscored; more than 1 % makes a comparison invalid.`);
+    }
+    for (const key of ["tier", "python", "libraries"]) {
+      if (a.sandbox[key] !== b.sandbox[key]) found.push(`The sandbox's ${key} differs.`);
+    }
+    if (a.harness.split(".")[0] !== b.harness.split(".")[0]) found.push(`The harness differs in its major version: ${a.harness} and ${b.harness}.`);
+    const faulty = a.faulty.filter((i) => !b.faulty.includes(i)).length + b.faulty.filter((i) => !a.faulty.includes(i)).length;
+    if (faulty) found.push(`${plural(faulty, "problem")} could be set up in one run only.`);
+    const [first, second] = [values(a, data.metric), values(b, data.metric)];
+    const lost = first.filter((value, i) => (value === null) !== (second[i] === null)).length;
+    if (lost) found.push(`${plural(lost, "problem")} with a score in one of the runs only; not counted.`);
+    return found;
+  };
+
+  // The chart -------------------------------------------------------------------------------
+  const WIDTH = 520, MARGIN = 32, ROW = 42, HEAD = 30, TOP = 4, BOTTOM = 34;
+  const step = (span) => [0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5].find((size) => span / size <= 6) ?? 0.5;
+
+  const forest = (result) => {
+    const overall = { name: "All problems", ...result.overall };
+    const drawn = (tag) => ({ ...tag, rows: tag.rows.filter((row) => row.clusters > 1).slice(0, MOST_ROWS) });
+    const groups = [{ rows: [overall] }, ...result.tags.map(drawn).filter((tag) => tag.rows.length)];
+    const rows = groups.flatMap((group) => group.rows);
+    const ends = rows.flatMap((row) => [row.low ?? row.mean, row.high ?? row.mean]);
+    const size = step(Math.max(0.02, Math.max(0, ...ends) - Math.min(0, ...ends)));
+    const low = Math.floor(Math.min(0, ...ends) / size + 1e-9) * size, high = Math.ceil(Math.max(0, ...ends) / size - 1e-9) * size;
+    const x = (share) => (MARGIN + (share - low) / (high - low) * (WIDTH - 2 * MARGIN)).toFixed(1);
+    const bottom = TOP + groups.reduce((y, group) => y + (group.name ? HEAD : 0) + ROW * group.rows.length, 0);
+    const words = rows.map((row) => `${row.name}: ${points(row.mean)} points, ${interval(row)}`).join("; ");
+    const svg = make("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${bottom + BOTTOM}`, role: "img", "aria-labelledby": "forest-t forest-d" },
+      make("title", { id: "forest-t" }, `Difference in ${result.metric}, B minus A, with 95 % intervals`),
+      make("desc", { id: "forest-d" }, words));
+    for (let tick = Math.round(low / size); tick <= Math.round(high / size); tick++) {
+      const at = x(tick * size);
+      svg.append(
+        make("line", { class: tick ? "grid" : "zero", x1: at, x2: at, y1: TOP, y2: bottom }),
+        make("text", { class: "tick", x: at, y: bottom + 20, "text-anchor": "middle" }, `${tick > 0 ? "+" : ""}${Math.round(100 * tick * size)}`));
+    }
+    let y = TOP;
+    for (const group of groups) {
+      if (group.name) {
+        svg.append(make("text", { class: "label group", x: 4, y: y + 23 }, `By ${group.name.replaceAll("_", " ")}`));
+        y += HEAD;
+      }
+      for (const row of group.rows) {
+        const label = row.name.length > 30 ? `${row.name.slice(0, 29)}…` : row.name;
+        svg.append(make("text", { class: "label", x: MARGIN, y: y + 17 }, `${label} (${row.n})`));
+        if (row.low !== null) svg.append(make("line", { class: "whisker", x1: x(row.low), x2: x(row.high), y1: y + 30, y2: y + 30 }));
+        svg.append(make("circle", { class: `dot ${row.low === null ? "unranked" : "ranked"}`, cx: x(row.mean), cy: y + 30, r: 5 }));
+        y += ROW;
+      }
+    }
+    return svg;
+  };
+
+  // The tables ------------------------------------------------------------------------------
+  const cell = (text, value) => make("td", { class: "num", "data-v": value ?? "" }, text);
+  const scroll = (label, ...children) => make("div", { class: "scroll", role: "group", "aria-label": label, tabindex: "0" }, ...children);
+  const table = (id, caption, heads, rows) => make("table", { id },
+    make("caption", {}, caption),
+    make("thead", {}, make("tr", {}, ...heads.map(([text, number]) => make("th", { scope: "col", ...(number ? { class: "num" } : {}) }, text)))),
+    make("tbody", {}, ...rows));
+
+  const numbers = (result) => {
+    const row = (name, d) => {
+      const [glyph, words, kind] = outcome(d);
+      return make("tr", {}, make("th", { scope: "row" }, name), cell(percent(d.a), d.a), cell(percent(d.b), d.b),
+        cell(points(d.mean), d.mean), make("td", { class: "num", "data-low": d.low ?? "", "data-high": d.high ?? "", title: d.method }, interval(d)),
+        cell(chance(d.p), d.p), make("td", { class: `verdict ${kind}` }, `${glyph} ${words}`), cell(String(d.n), d.n), cell(String(d.clusters), d.clusters));
+    };
+    const heads = [["Problems of"], ["A", 1], ["B", 1], ["B - A", 1], ["95 % interval", 1], ["p", 1], ["Reading"], ["Problems", 1], ["Clusters", 1]];
+    const part = (id, words, rows) => scroll(words, table(id, `${words}: ${result.metric} in percent, differences in points`, heads, rows));
+    return make("div", {}, part("differences", "All problems", [row("all", result.overall)]), ...result.tags.map((tag, number) => {
+      const words = `By ${tag.name.replaceAll("_", " ")}`;
+      return make("details", {}, make("summary", {}, `${words} (${tag.rows.length})`),
+        part(`differences-${number}`, words, tag.rows.map((item) => row(item.name, item))),
+        make("p", { class: "ci" }, "Not adjusted for the number of rows: hints, not findings."));
+    }));
+  };
+
+  const tests = (result) => {
+    const d = result.overall, c = result.changes;
+    const row = (name, words, p, kind) => make("tr", { "data-test": kind }, make("th", { scope: "row" }, name), make("td", {}, words), cell(chance(p), p));
+    const rows = [row("Clustered t-test", d.error === null ? d.method : `${d.clusters - 1} degrees of freedom, standard error ${fixed(100 * d.error, 2)} points`, d.p, "t")];
+    rows.push(d.clusters > stats.MOST_FLIPPED
+      ? row("Sign-flip test", `exact for up to ${stats.MOST_FLIPPED} clusters only; with ${d.clusters} it draws at random: recode-eval compare A B`, null, "flip")
+      : row("Sign-flip test, exact", `all 2^${d.clusters} ways to flip the clusters' signs`, result.flip, "flip"));
+    if (c) rows.push(row("McNemar's test, exact", c.p === null ? "no problem changed sides" : `${c.fixed.length} fixed, ${c.broken.length} broken; takes the problems as independent`, c.p, "mcnemar"));
+    return scroll("Tests", table("tests", "Is there any difference? Two-sided", [["Test"], ["From"], ["p", 1]], rows));
+  };
+
+  const square = (c) => {
+    const head = (text) => make("th", { scope: "row" }, text);
+    const count = (list) => cell(String(list.length), list.length);
+    return scroll("Solved problems", table("square", "Problems solved, with more than half of the samples", [[""], ["B solves", 1], ["B does not", 1]], [
+      make("tr", {}, head("A solves"), count(c.both), count(c.broken)),
+      make("tr", {}, head("A does not"), count(c.fixed), count(c.neither))]));
+  };
+
+  const list = (data, a, b, title, id, items) => {
+    const rows = items.map((item) => make("tr", {},
+      make("th", { scope: "row" }, make("a", { href: `${data.pages[item.i]}#open=${a}&open=${b}` }, data.ids[item.i])),
+      cell(`${item.a[0]} of ${item.a[1]}`), cell(`${item.b[0]} of ${item.b[1]}`)));
+    return make("details", items.length <= MOST_OPEN ? { open: "" } : {}, make("summary", {}, `${title}: ${items.length}`),
+      items.length ? scroll(title, table(id, "Samples that pass", [["Problem"], ["A", 1], ["B", 1]], rows)) : make("p", {}, "None."));
+  };
+
+  const show = (data, keys, metric) => {
+    const [a, b] = keys.map((key) => data.runs[key]);
+    const result = compare(data, a, b, metric), place = get("comparison");
+    place.replaceChildren();
+    const notes = cautions(data, a, b);
+    if (notes.length) place.append(make("div", { class: "note" }, make("p", {}, "The difference may not be the models' alone:"), make("ul", {}, ...notes.map((text) => make("li", {}, text)))));
+    if (!result.overall) { say("No problem has a score in both runs."); return; }
+    const d = result.overall, [glyph, words] = outcome(d);
+    say(`${glyph} ${metric}: ${words}${d.low === null ? ` (${d.method})` : ""}. B minus A is ${points(d.mean)} points, 95 % interval ${interval(d)}, p = ${chance(d.p)}, on ${plural(d.n, "problem")} in ${plural(d.clusters, "cluster")}.`);
+    const names = make("p", {}, ...[["A", a], ["B", b]].flatMap(([letter, run]) => [`${letter}: `, make("a", { href: run.page }, run.name), letter === "A" ? "; " : "."]));
+    const detectable = make("p", { id: "detectable", "data-v": d.detectable ?? "" }, d.detectable === null
+      ? "There is no spread between clusters from which to tell what these runs could detect."
+      : `A true difference of ${fixed(100 * d.detectable, 1)} points would be found with 80 % power (two-sided 5 %); a smaller one is likely missed.`);
+    place.append(names, detectable,
+      make("div", { class: "columns" },
+        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${metric} in points, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`)),
+        make("div", {}, make("h2", {}, "Tests"), tests(result), result.changes ? square(result.changes) : make("p", {}, "This task has no tests: nothing is solved or not."))),
+      make("h2", {}, "Differences"), numbers(result));
+    if (result.changes) {
+      place.append(make("h2", {}, "Problems that changed sides"), make("div", { class: "columns" },
+        list(data, ...keys, "Fixed by B", "fixed", result.changes.fixed), list(data, ...keys, "Broken by B", "broken", result.changes.broken)));
+    }
+  };
+
+  // Choosing --------------------------------------------------------------------------------
+  const say = (text) => { get("verdict").textContent = text; };
+  const fill = (select, options, chosen) => {
+    const known = options.some(([value]) => value === chosen);
+    select.replaceChildren(...(known || !options.length ? [] : [make("option", { value: "" }, "choose")]),
+      ...options.map(([value, text]) => make("option", { value }, text)));
+    select.value = known ? chosen : "";
+  };
+  const title = (key) => boardOf.get(key).runs.find(([other]) => other === key)[1];
+
+  /** A is given or the best run but B, B the best but A: what is new is compared with what was. */
+  const chosen = () => {
+    let [a] = state.get("a"), [b] = state.get("b");
+    const board = boardOf.get(a) ?? boardOf.get(b) ?? boards.find((x) => x.key === state.get("board")[0])
+      ?? boards.find((x) => x.runs.length > 1) ?? boards[0];
+    const keys = board.runs.map(([key]) => key);
+    b ??= keys.find((key) => key !== (a ?? keys[1])) ?? "";
+    a ??= keys.find((key) => key !== b) ?? "";
+    return { board, a, b };
+  };
+
+  const problem = ({ board, a, b }) => {
+    if (board.runs.length < 2) return `${board.label} has one run only: nothing else was asked and judged in the same way.`;
+    const stranger = [a, b].find((key) => key && !boardOf.has(key));
+    if (stranger) return "A run in this link is not on this site.";
+    if (!a || !b) return "Choose two runs.";
+    if (a === b) return "A and B are the same run.";
+    const [one, two] = [boardOf.get(a), boardOf.get(b)];
+    if (one === two) return "";
+    const differ = Object.keys(one.conditions).filter((name) => one.conditions[name] !== two.conditions[name]);
+    return `These runs cannot be paired: ${title(a)} is on ${one.label}, ${title(b)} on ${two.label}. The boards differ in: ${differ.join(", ")}.`;
+  };
+
+  let latest = 0;
+  const update = async () => {
+    const now = ++latest, choice = chosen(), { board, a, b } = choice;
+    const place = get("comparison"), wrong = problem(choice);
+    pick.board.value = board.key;
+    fill(pick.a, board.runs, a);
+    fill(pick.b, board.runs, b);
+    place.dataset.state = "waiting";
+    const done = () => { place.dataset.state = "ready"; };
+    if (wrong) {
+      place.replaceChildren();
+      fill(pick.metric, [], "");
+      say(wrong);
+      done();
+      return;
+    }
+    try {
+      const data = await load(board);
+      if (now !== latest) return; // another choice was made meanwhile
+      const metrics = metricsOf(data, data.runs[a], data.runs[b]);
+      const metric = metrics.includes(state.get("metric")[0]) ? state.get("metric")[0] : metrics[0];
+      fill(pick.metric, metrics.map((name) => [name, name]), metric);
+      show(data, [a, b], metric);
+    } catch (error) {
+      if (error) throw error;
+      place.replaceChildren();
+      say(`The data of this board (${board.file}) cannot be loaded.`);
+    }
+    done();
+  };
+
+  if (!boards.length) { say("There are no runs."); return; }
+  const choose = (a, b) => { state.set("a", [a]); state.set("b", [b]); };
+  pick.board.append(...boards.map((board) => make("option", { value: board.key }, `${board.label} (${plural(board.runs.length, "run")})`)));
+  pick.board.addEventListener("change", () => { choose("", ""); state.set("board", [pick.board.value]); update(); });
+  for (const select of [pick.a, pick.b]) select.addEventListener("change", () => { choose(pick.a.value, pick.b.value); state.set("board", []); update(); });
+  pick.metric.addEventListener("change", () => { state.set("metric", [pick.metric.value]); update(); });
+  get("swap").addEventListener("click", () => { choose(pick.b.value, pick.a.value); update(); });
+  get("pick").addEventListener("submit", (event) => event.preventDefault());
+  state.listen(update);
+})();

@@ -1,0 +1,187 @@
+// Statistics of a paired comparison; the same numbers as recode_eval/comparison.py and
+// recode_eval/statistics.py, which say why each is as it is. Shares (0 to 1), not percent.
+//
+// Student's t: the regularised incomplete beta function by its continued fraction, evaluated with
+// the modified Lentz method (NIST DLMF 8.17.22 and 3.10; Lentz 1976; Thompson and Barnett 1986).
+// Gamma: Lanczos' approximation with g = 7 and nine terms (Lanczos 1964), about 15 digits.
+"use strict";
+(() => {
+  const METHODS = {
+    t: "cluster t",
+    clopperPearson: "Clopper-Pearson on clusters",
+    noChange: "no difference: Clopper-Pearson on clusters",
+    oneCluster: "one cluster: no interval",
+    noSpread: "no spread between clusters: no interval",
+  };
+  const MOST_FLIPPED = 13; // 2^13 is the most that the library enumerates
+  const SUM_DIGITS = 1e12;
+
+  /** The sum without the rounding errors of the way (Neumaier 1974). */
+  const sum = (values) => {
+    let total = 0, lost = 0;
+    for (const value of values) {
+      const next = total + value;
+      lost += Math.abs(total) >= Math.abs(value) ? total - next + value : value - next + total;
+      total = next;
+    }
+    return total + lost;
+  };
+
+  // Student's t -----------------------------------------------------------------------------
+  const LANCZOS = [
+    0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313,
+    -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6,
+    1.5056327351493116e-7,
+  ];
+  /** ln Gamma(x) for x >= 0.5. */
+  const logGamma = (x) => {
+    const base = x + 6.5;
+    let series = LANCZOS[0];
+    for (let i = 1; i < LANCZOS.length; i++) series += LANCZOS[i] / (x - 1 + i);
+    return 0.5 * Math.log(2 * Math.PI) + (x - 0.5) * Math.log(base) - base + Math.log(series);
+  };
+
+  /** The continued fraction of I_x(a, b); converges fast for x < (a + 1) / (a + b + 2). */
+  const betaFraction = (a, b, x) => {
+    const away = (value) => (Math.abs(value) < 1e-300 ? 1e-300 : value);
+    let c = 1, d = 1 / away(1 - (a + b) * x / (a + 1)), fraction = d;
+    for (let m = 1; m < 10000; m++) {
+      const even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+      d = 1 / away(1 + even * d);
+      c = away(1 + even / c);
+      fraction *= c * d;
+      const odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+      d = 1 / away(1 + odd * d);
+      c = away(1 + odd / c);
+      fraction *= c * d;
+      if (Math.abs(c * d - 1) < 1e-16) break;
+    }
+    return fraction;
+  };
+
+  /** P(T > t) for t >= 0 with `df` degrees of freedom: half of I_x(df/2, 1/2), x = df/(df + t^2). */
+  const tUpperTail = (t, df) => {
+    const a = df / 2, b = 0.5, ratio = t * t / df;
+    const x = 1 / (1 + ratio), rest = ratio / (1 + ratio); // rest is 1 - x without cancellation
+    if (rest === 0) return 0.5;
+    const front = Math.exp(
+      -a * Math.log1p(ratio) + b * Math.log(rest) + logGamma(a + b) - logGamma(a) - logGamma(b));
+    return x < (a + 1) / (a + b + 2)
+      ? 0.5 * front * betaFraction(a, b, x) / a
+      : 0.5 * (1 - front * betaFraction(b, a, rest) / b);
+  };
+
+  const quantiles = new Map();
+  /** The t that a share `p` >= 0.5 of the distribution lies below; by bisection. */
+  const tQuantile = (p, df) => {
+    const key = `${p} ${df}`;
+    if (!quantiles.has(key)) {
+      let low = 0, high = 1;
+      while (tUpperTail(high, df) > 1 - p) high *= 2;
+      for (;;) {
+        const middle = (low + high) / 2;
+        if (middle <= low || middle >= high) break;
+        if (tUpperTail(middle, df) > 1 - p) low = middle; else high = middle;
+      }
+      quantiles.set(key, (low + high) / 2);
+    }
+    return quantiles.get(key);
+  };
+
+  // The clustered difference ----------------------------------------------------------------
+  const clusterSums = (values, clusters) => {
+    const groups = new Map();
+    values.forEach((value, i) => {
+      if (!groups.has(clusters[i])) groups.set(clusters[i], []);
+      groups.get(clusters[i]).push(value);
+    });
+    return [...groups.values()].map((group) => ({ size: group.length, total: sum(group) }));
+  };
+
+  /** Mean, interval and p-value of the changes, each within [-reach, reach]. */
+  const change = (values, clusters, confidence, reach) => {
+    const groups = clusterSums(values, clusters), count = groups.length, n = values.length;
+    const lowest = values.reduce((a, b) => Math.min(a, b)), highest = values.reduce((a, b) => Math.max(a, b));
+    const mean = Math.min(Math.max(sum(groups.map((g) => g.total)) / n, lowest), highest);
+    const found = (method, low = null, high = null, error = null, p = null) => (
+      { n, clusters: count, mean, low, high, error, p, method });
+    if (count === 1) return found(METHODS.oneCluster);
+    // Where all clusters agree, t would claim certainty: 0 of G, or G of G, by Clopper-Pearson.
+    const width = 1 - ((1 - confidence) / 2) ** (1 / count);
+    if (lowest === highest && Math.abs(lowest) === reach) {
+      const inner = reach - 2 * reach * width, luck = 2 ** (1 - count);
+      return lowest < 0
+        ? found(METHODS.clopperPearson, -reach, -inner, null, luck)
+        : found(METHODS.clopperPearson, inner, reach, null, luck);
+    }
+    const squares = sum(groups.map((g) => (g.total - g.size * mean) ** 2));
+    const error = Math.sqrt(squares * count / (count - 1)) / n;
+    if (error <= 1e-12 * Math.max(Math.abs(lowest), Math.abs(highest))) {
+      return values.some((value) => value !== 0)
+        ? found(METHODS.noSpread)
+        : found(METHODS.noChange, -reach * width, reach * width, null, 1);
+    }
+    const margin = tQuantile((1 + confidence) / 2, count - 1) * error;
+    const low = Math.max(mean - margin, -reach), high = Math.min(mean + margin, reach);
+    return found(METHODS.t, low, high, error, 2 * tUpperTail(Math.abs(mean) / error, count - 1));
+  };
+
+  /** B minus A over paired values within [low, high]; null where there is no pair.
+   *  `detectable`: the true difference found with 80 % power at a two-sided 5 %. */
+  const difference = (a, b, clusters, { confidence = 0.95, low = 0, high = 1 } = {}) => {
+    if (!a.length) return null;
+    const found = change(a.map((old, i) => b[i] - old), clusters, confidence, high - low);
+    const factor = found.error ? tQuantile(0.975, found.clusters - 1) + tQuantile(0.8, found.clusters - 1) : null;
+    return {
+      ...found,
+      a: sum(a) / a.length,
+      b: sum(b) / b.length,
+      detectable: factor === null ? null : found.error * factor,
+    };
+  };
+
+  // Exact tests -----------------------------------------------------------------------------
+  /** Two-sided p of McNemar's exact test: a fair coin falls as uneven as this or more. */
+  const mcnemar = (fixed, broken) => {
+    const tosses = fixed + broken, fewer = Math.min(fixed, broken);
+    if (!tosses) return null;
+    if (fixed === broken) return 1;
+    let logTerm = -tosses * Math.LN2, tail = 1, ratio = 1; // C(tosses, fewer) / 2^tosses; P relative to it
+    for (let i = 1; i <= fewer; i++) logTerm += Math.log((tosses - fewer + i) / i);
+    for (let i = fewer; i > 0; i--) {
+      ratio *= i / (tosses - i + 1);
+      tail += ratio;
+    }
+    return Math.min(1, 2 * tail * Math.exp(logTerm));
+  };
+
+  /** Two-sided p of the sign-flip test over all 2^G ways; null for one cluster and for more than 13,
+   *  where the library draws at random. */
+  const signFlip = (changes, clusters) => {
+    const sums = clusterSums(changes, clusters).map((group) => group.total);
+    if (sums.length < 2 || sums.length > MOST_FLIPPED) return null;
+    const whole = (value) => Math.round(value * SUM_DIGITS); // equal sums are equal, whatever the order
+    const observed = whole(sum(sums));
+    const ways = 2 ** sums.length;
+    let below = 0, above = 0;
+    for (let way = 0; way < ways; way++) {
+      const flipped = whole(sum(sums.map((value, i) => (way >> i & 1 ? -value : value))));
+      below += flipped <= observed;
+      above += flipped >= observed;
+    }
+    return Math.min(1, 2 * Math.min(below, above) / ways);
+  };
+
+  /** pass@k of a problem with `passed` of `n` samples: 1 - C(n - passed, k) / C(n, k). */
+  const passAt = (n, passed, k) => {
+    if (n < k) return null;
+    if (k === 1) return passed / n;
+    let none = 1;
+    for (let i = 0; i < k; i++) none *= Math.max(n - passed - i, 0) / (n - i);
+    return 1 - none;
+  };
+
+  window.compareStats = {
+    METHODS, MOST_FLIPPED, difference, mcnemar, passAt, signFlip, tQuantile, tUpperTail,
+  };
+})();
