@@ -265,6 +265,18 @@ def metric_difference(
     )
 
 
+def standard_error(a: StoredRun, b: StoredRun, metric: str) -> float | None:
+    """Return the clustered standard error of a metric's difference; None or 0 without a spread."""
+    if metric not in a.metrics:
+        return None
+    pairs = paired(a, b, metric)
+    if not pairs.ids:
+        return None
+    changes = [new - old for old, new in zip(pairs.baseline, pairs.candidate, strict=True)]
+    bounds = a.metrics[metric].bounds
+    return change(changes, pairs.clusters, bounds=bounds, confidence=0.95).standard_error
+
+
 def compare(
     pairs: Sequence[tuple[StoredRun, StoredRun]],
     metrics: Sequence[str] | None = None,

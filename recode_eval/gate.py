@@ -21,8 +21,10 @@ from recode_eval.comparison import (
     lower_tail_p,
     metric_difference,
     problem_changes,
+    standard_error,
 )
 from recode_eval.errors import ExitCode, UsageError
+from recode_eval.sequential import adjusted_p, nominal_levels, planned_times
 from recode_eval.stored import mismatches, pooled, remarks
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class Check:
     """Tolerated drop in the metric's unit."""
     p_drop: float | None
     """One-sided p-value of a drop, by clusters."""
+    p_drop_looks: float | None = None
+    """The same, adjusted for the looks of a sequential gate; None where there was one look."""
     p_drop_holm: float | None = None
     """The same, adjusted for all checks."""
     verdict: Verdict = Verdict.INCONCLUSIVE
@@ -89,6 +93,56 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """How many of a task's samples the gate needed."""
+
+    task: str
+    looks: tuple[int, ...]
+    """Samples per problem at each look that was planned."""
+    n: int
+    """Samples per problem at the look that decided."""
+    problems: int
+
+    @property
+    def samples(self) -> int:
+        """Samples that were needed."""
+        return self.n * self.problems
+
+    @property
+    def planned(self) -> int:
+        """Samples that one look at everything takes."""
+        return self.looks[-1] * self.problems
+
+
+class Looks:
+    """What a sequential gate has seen: for every metric of a task its information at each look."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, tuple[int, ...]] = {}
+        self._information: dict[tuple[str, str], list[float | None]] = {}
+
+    def observe(
+        self, baseline: StoredRun, candidate: StoredRun, policy: Policy, looks: tuple[int, ...]
+    ) -> None:
+        """Note the next look at a task; `looks` are all that are planned for it."""
+        task = baseline.task
+        self._at[task] = looks
+        for metric in policy.metrics(task):
+            found = standard_error(baseline, candidate, metric)
+            known = self._information.setdefault((task, metric), [])
+            known.append(1 / found**2 if found else None)
+
+    def level(self, task: str, metric: str, alpha: float) -> float:
+        """Return the one-sided level of the latest look at a metric."""
+        information = self._information[task, metric]
+        return nominal_levels(planned_times(self._at[task]), information, alpha)[-1]
+
+    def adjusted(self, task: str, metric: str, p_value: float) -> float:
+        """Return a p-value of the latest look that accounts for the earlier ones."""
+        return adjusted_p(p_value, planned_times(self._at[task]), self._information[task, metric])
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The gate's verdict with everything it follows from."""
 
@@ -100,6 +154,8 @@ class Decision:
     policy: Policy
     look: int = 1
     """2: the samples of the rerun are part of it."""
+    drawn: tuple[Drawn, ...] = ()
+    """What a gate that sampled the candidate itself drew of each task."""
 
     @property
     def rerun_left(self) -> bool:
@@ -136,9 +192,16 @@ def judge(
 
 
 def decide(
-    baselines: Sequence[StoredRun], candidates: Sequence[StoredRun], policy: Policy
+    baselines: Sequence[StoredRun],
+    candidates: Sequence[StoredRun],
+    policy: Policy,
+    looks: Looks | None = None,
 ) -> Decision:
-    """Compare the tasks of two sides and return the verdict; the worst of all metrics counts."""
+    """Compare the tasks of two sides and return the verdict; the worst of all metrics counts.
+
+    With `looks` the candidates may have fewer samples than the baselines, and each look has the
+    level that it may spend.
+    """
     first = {run.task: run for run in baselines}
     second = {run.task: run for run in candidates}
     invalid, compared, checks = [], [], []
@@ -148,13 +211,17 @@ def decide(
             invalid.append(f"{task}: {side} has no run of it")
             continue
         a, b = first[task], second[task]
-        reasons = [item.text for item in mismatches(a, b, policy.max_unscored)]
+        reasons = [
+            item.text
+            for item in mismatches(a, b, policy.max_unscored)
+            if looks is None or item.what != "n"
+        ]
         if min(a.n, b.n) < policy.min_samples:
             reasons.append(
                 f"n = {min(a.n, b.n)} is too few samples per problem to gate on (at least "
                 f"{policy.min_samples}; 10 are recommended)"
             )
-        found, missing = _checks(a, b, policy)
+        found, missing = _checks(a, b, policy, looks)
         reasons += missing
         invalid += [f"{task}: {reason}" for reason in reasons]
         compared.append(Compared(a, b, problem_changes(a, b), tuple(remarks(a, b))))
@@ -198,25 +265,30 @@ def _with_reruns(runs: Sequence[StoredRun], reruns: Sequence[StoredRun]) -> list
     return [pooled(run, again[run.task]) for run in runs]
 
 
-def _checks(a: StoredRun, b: StoredRun, policy: Policy) -> tuple[list[Check], list[str]]:
+def _checks(
+    a: StoredRun, b: StoredRun, policy: Policy, looks: Looks | None
+) -> tuple[list[Check], list[str]]:
     """Return the metrics that decide, and what is wrong with those that cannot."""
     checks, missing = [], []
     margins = policy.metrics(a.task)
     if not margins:
         missing.append("the policy names no metric for it, and has no `default`")
     for metric, points in margins.items():
-        found = metric_difference(a, b, metric, policy.confidence)
+        level = looks.level(a.task, metric, policy.level) if looks else policy.level
+        found = metric_difference(a, b, metric, 1 - 2 * level)
         if found is None:
             missing.append(f"there is no {metric} that both runs have")
-        else:
-            better = improvement(found)
-            checks.append(Check(a.task, found, points / 100, lower_tail_p(better)))
+            continue
+        p_drop = lower_tail_p(improvement(found))
+        p_looks = looks.adjusted(a.task, metric, p_drop) if looks and p_drop is not None else None
+        checks.append(Check(a.task, found, points / 100, p_drop, p_looks))
     return checks, missing
 
 
 def _judged(checks: Sequence[Check], alpha: float) -> list[Check]:
     judged = []
-    for check, p_holm in zip(checks, holm([check.p_drop for check in checks]), strict=True):
+    p_values = [c.p_drop if c.p_drop_looks is None else c.p_drop_looks for c in checks]
+    for check, p_holm in zip(checks, holm(p_values), strict=True):
         verdict, note = judge(improvement(check.difference), check.margin, p_holm, alpha)
         judged.append(replace(check, p_drop_holm=p_holm, verdict=verdict, note=note))
     return judged
@@ -235,12 +307,30 @@ def verdict_json(decision: Decision) -> dict[str, Any]:
         "exit_code": int(decision.verdict.exit_code),
         "look": decision.look,
         "rerun_left": decision.rerun_left,
+        "sampling": _sampling_json(decision.drawn),
         "invalid": list(decision.invalid),
         "policy": policy,
         "policy_hash": digest,
         "checks": [_check_json(check) for check in decision.checks],
         "tasks": [_compared_json(item) for item in decision.compared],
     }
+
+
+def _sampling_json(drawn: Sequence[Drawn]) -> dict[str, Any] | None:
+    """Return what was drawn and saved; None where the gate compared stored runs."""
+    if not drawn:
+        return None
+    planned, samples = sum(x.planned for x in drawn), sum(x.samples for x in drawn)
+    return {
+        "samples": samples,
+        "planned": planned,
+        "saved": planned - samples,
+        "tasks": [
+            {"task": x.task, "looks": list(x.looks), "n": x.n, "samples": x.samples,
+             "planned": x.planned}
+            for x in drawn
+        ],
+    }  # fmt: skip
 
 
 def _check_json(check: Check) -> dict[str, Any]:
@@ -251,6 +341,7 @@ def _check_json(check: Check) -> dict[str, Any]:
         "margin": check.margin,
         **difference_json(check.difference),
         "p_drop": check.p_drop,
+        "p_drop_looks": check.p_drop_looks,
         "p_drop_holm": check.p_drop_holm,
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
+from recode_eval.sequential import default_looks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,17 @@ VERSION = 1
 DEFAULT_FILE = Path(__file__).with_name("default_policy.yaml")
 DEFAULT = "default"
 """The key of `margins` that speaks for the tasks that are not named."""
-_KEYS = ("version", "alpha", "rerun", "max_unscored", "min_samples", "tasks", "margins")
+_KEYS = (
+    "version",
+    "alpha",
+    "rerun",
+    "sequential",
+    "looks",
+    "max_unscored",
+    "min_samples",
+    "tasks",
+    "margins",
+)
 _FEWEST_SAMPLES = 2
 _MOST_POINTS = 100
 
@@ -31,6 +42,10 @@ class Policy:
     """One-sided level of the whole procedure, in (0, 0.5)."""
     rerun: bool = False
     """Whether an inconclusive verdict may be followed by one rerun with new seeds."""
+    sequential: bool = True
+    """Whether a candidate that the gate samples itself is looked at before all is drawn."""
+    looks: tuple[int, ...] | None = None
+    """Samples per problem at each look, ascending; None: at every fifth of the baseline's."""
     max_unscored: float = 0.01
     """Share, in [0, 1)."""
     min_samples: int = _FEWEST_SAMPLES
@@ -45,6 +60,14 @@ class Policy:
     def confidence(self) -> float:
         """Of the two-sided interval whose ends are one look's two one-sided tests."""
         return 1 - 2 * self.level
+
+    def looks_at(self, n: int) -> tuple[int, ...]:
+        """Return the samples per problem at each look if the baseline has `n`; the last is `n`."""
+        if not self.sequential or n <= self.min_samples:
+            return (n,)
+        if self.looks is None:
+            return default_looks(n, self.min_samples)
+        return (*(look for look in self.looks if self.min_samples <= look < n), n)
 
     def metrics(self, task: str) -> Mapping[str, float]:
         """Return the gate's metrics of a task with their margins in points."""
@@ -91,10 +114,13 @@ def _policy(content: object) -> Policy:
     settings: dict[str, Any] = {"margins": _margins(content.get("margins"))}
     if "alpha" in content:
         settings["alpha"] = _number("alpha", content["alpha"], 0, 0.5)
-    if "rerun" in content:
-        if type(content["rerun"]) is not bool:
-            raise ValueError("`rerun` must be true or false")
-        settings["rerun"] = content["rerun"]
+    for key in ("rerun", "sequential"):
+        if key in content:
+            if type(content[key]) is not bool:
+                raise ValueError(f"`{key}` must be true or false")
+            settings[key] = content[key]
+    if content.get("looks") is not None:
+        settings["looks"] = _looks(content["looks"])
     if "max_unscored" in content:
         settings["max_unscored"] = _number("max_unscored", content["max_unscored"], -1e-9, 1)
     if "min_samples" in content:
@@ -120,6 +146,14 @@ def _margins(content: object) -> dict[str, dict[str, float]]:
         }
         for task, metrics in content.items()
     }
+
+
+def _looks(content: object) -> tuple[int, ...]:
+    looks = content if isinstance(content, list) else []
+    ascending = all(type(look) is int for look in looks) and looks == sorted(set(looks))
+    if not looks or not ascending or looks[0] < 1:
+        raise ValueError("`looks` must be a list of ascending whole numbers above 0, or null")
+    return tuple(looks)
 
 
 def _names(content: object) -> tuple[str, ...]:

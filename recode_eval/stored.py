@@ -63,8 +63,14 @@ class StoredRun:
     @cached_property
     def metrics(self) -> dict[str, MetricValues]:
         """Every metric's value per problem, in the order of `scores`."""
-        ks = {int(found[1]) for name in self.results["metrics"] if (found := _PASS_AT.search(name))}
-        return metric_values(list(self.scores.values()), ks | {1})
+        return metric_values(list(self.scores.values()), self.ks | {1})
+
+    @property
+    def ks(self) -> set[int]:
+        """The k of pass@k that the run reports."""
+        return {
+            int(found[1]) for name in self.results["metrics"] if (found := _PASS_AT.search(name))
+        }
 
     def values(self, metric: str) -> dict[str, float | None]:
         """Return a metric by problem id; empty if the task does not have it."""
