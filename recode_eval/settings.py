@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
 from recode_eval.judging import SCORING_VERSION
@@ -15,6 +15,8 @@ from recode_eval.sandbox.requirements import get_environment, has_environment
 from recode_eval.tasks.base import OwnEnvironments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recode_eval.calibration import Calibration
     from recode_eval.models.base import Prompt
     from recode_eval.prompts import PromptTemplate
@@ -43,6 +45,18 @@ class ScoringSettings:
     isolation: str = "program"
     calibration: Calibration | None = None
     """How CPU limits follow from the references; None: `limits` as they are, for every problem."""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> ScoringSettings:
+        """Return what a manifest or results.json says; raises `KeyError` or `TypeError`."""
+        from recode_eval.calibration import Calibration
+
+        calibration = stored.get("calibration")
+        return cls(
+            Limits(**stored["limits"]),
+            stored["isolation"],
+            None if calibration is None else Calibration(**calibration),
+        )
 
     def hash(self, task: Task, data: TaskData) -> str:
         """Hash everything that decides a verdict, save the sandbox's tier.

@@ -196,12 +196,12 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add what selects a model and how it is loaded or reached."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
-        required=True,
+        required=required,
         metavar="MODEL",
         help="a checkpoint's folder or hub id, the name a server knows, replay:FILE.jsonl, or "
         "baseline:reference, baseline:stale, baseline:empty",

@@ -12,7 +12,7 @@ from recode_eval.errors import ExitCode, InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from recode_eval.evaluation import Run
     from recode_eval.models.base import Model, SamplingParameters
@@ -58,6 +58,21 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 def _evaluate_all(
     arguments: argparse.Namespace, loaded: Sequence[tuple[Task, TaskData]], monitor: Monitor
 ) -> list[dict[str, Any]]:
+    with contextlib.ExitStack() as cleanup:
+        models, sandboxes = open_models(arguments, loaded, monitor, cleanup)
+        return [
+            evaluate(arguments, task, data, model, sandboxes, monitor)
+            for task, data, model in models
+        ]
+
+
+def open_models(
+    arguments: argparse.Namespace,
+    loaded: Sequence[tuple[Task, TaskData]],
+    monitor: Monitor,
+    cleanup: contextlib.ExitStack,
+) -> tuple[list[tuple[Task, TaskData, Model]], options.Sandboxes]:
+    """Return every task with the model that answers it, and the sandboxes; `cleanup` closes all."""
     from recode_eval.models import choose_backend, create_model
 
     model_options = options.model_options(arguments)
@@ -74,20 +89,17 @@ def _evaluate_all(
 
     # A baseline is made per task: two tasks may use the same ids for different problems.
     groups = [[pair] for pair in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
-    with contextlib.ExitStack() as cleanup:
-        sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
-        if backend in LOADING_BACKENDS:
-            # Minutes of loading must not end in "no sandbox".
-            first = next((task for task, _ in loaded if task.conditions), loaded[0][0])
-            sandboxes.opener(first, arguments.isolation)()
-        models = [(create(group), group) for group in groups]
-        for model, _ in models:
-            cleanup.callback(model.close)
-        return [
-            evaluate(arguments, task, data, model, sandboxes, monitor)
-            for model, group in models
-            for task, data in group
-        ]
+    sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
+    if backend in LOADING_BACKENDS:
+        # Minutes of loading must not end in "no sandbox".
+        first = next((task for task, _ in loaded if task.conditions), loaded[0][0])
+        sandboxes.opener(first, arguments.isolation)()
+    models = []
+    for group in groups:
+        model = create(group)
+        cleanup.callback(model.close)
+        models += [(task, data, model) for task, data in group]
+    return models, sandboxes
 
 
 def exit_code(results: Sequence[dict[str, Any]]) -> ExitCode:
@@ -139,14 +151,24 @@ def evaluate(
     monitor: Monitor,
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content."""
+    run = create_run(arguments, task, data, model, monitor)
+    monitor.note(f"{task.spec.name}: {describe(run)}; stored in {run.folder}")
+    return work_off(run, model, sandboxes, arguments.k, options.named_tier(arguments))
+
+
+def work_off(
+    run: Run,
+    model: Model,
+    sandboxes: options.Sandboxes,
+    ks: Iterable[int],
+    tier: str | None,
+) -> dict[str, Any]:
+    """Do what is missing of a run, write results.json, and return its content."""
     from recode_eval.results import compute_results
     from recode_eval.store import RESULTS, write_json
 
-    run = create_run(arguments, task, data, model, monitor)
-    monitor.note(f"{task.spec.name}: {_describe(run)}; stored in {run.folder}")
-    opener = sandboxes.opener(task, run.scoring.isolation)
-    outcome = run.execute(model, opener, tier=options.named_tier(arguments))
-    results = compute_results(outcome, arguments.k)
+    opener = sandboxes.opener(run.task, run.scoring.isolation)
+    results = compute_results(run.execute(model, opener, tier=tier), ks)
     write_json(run.folder / RESULTS, results)
     return {**results, "folder": str(run.folder)}
 
@@ -235,7 +257,8 @@ def _sampling(
     return sampling, n
 
 
-def _describe(run: Run) -> str:
+def describe(run: Run) -> str:
+    """Say what will be asked, and how."""
     sampling, n = run.sampling, run.selection.n
     how = (
         "greedy"

@@ -166,17 +166,14 @@ def _reopen(
 
 def _scoring(stored: Mapping[str, Any], arguments: argparse.Namespace) -> ScoringSettings:
     """Return the run's own limits and isolation, save for what the command line names."""
-    from recode_eval.calibration import Calibration
-    from recode_eval.sandbox.base import Limits
+    from dataclasses import replace
+
     from recode_eval.settings import ScoringSettings
 
-    calibration = stored.get("calibration")
-    if arguments.timeout is not None or calibration is None:
-        calibrated = None
-    else:
-        calibrated = Calibration(**calibration)
-    return ScoringSettings(
-        options.limits(arguments, Limits(**stored["limits"])),
-        arguments.isolation or stored["isolation"],
-        calibrated,
+    own = ScoringSettings.from_json(stored)
+    return replace(
+        own,
+        limits=options.limits(arguments, own.limits),
+        isolation=arguments.isolation or own.isolation,
+        calibration=None if arguments.timeout is not None else own.calibration,
     )
