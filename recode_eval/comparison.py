@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOWER_IS_BETTER = frozenset({"no_code", "pass_without_update", "stale_api"})
 _SIGN_FLIPS = 9_999
 _FLIPS_AT_A_TIME = 500
+_SUM_DIGITS = 12
+"""Decimals of a sum of shares; differences beyond them are rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +197,10 @@ def sign_flip_p(
     if len(sums) < 2:
         return None
     totals = np.array(list(sums.values()))
+    # Equal sums must be equal whatever the order of adding: ties decide for few clusters.
     result = permutation_test(
         (totals, np.zeros_like(totals)),
-        lambda x, y, axis: np.sum(x - y, axis=axis),
+        lambda x, y, axis: np.round(np.sum(x - y, axis=axis), _SUM_DIGITS),
         permutation_type="samples",
         vectorized=True,
         n_resamples=_SIGN_FLIPS,

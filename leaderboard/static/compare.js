@@ -223,15 +223,14 @@
     const detectable = make("p", { id: "detectable", "data-v": d.detectable ?? "" }, d.detectable === null
       ? "There is no spread between clusters from which to tell what these runs could detect."
       : `A true difference of ${fixed(100 * d.detectable, 1)} points would be found with 80 % power (two-sided 5 %); a smaller one is likely missed.`);
+    const moved = result.changes
+      ? [square(result.changes), make("h2", {}, "Problems that changed sides"), list(data, ...keys, "Fixed by B", "fixed", result.changes.fixed), list(data, ...keys, "Broken by B", "broken", result.changes.broken)]
+      : [make("p", {}, "This task has no tests: nothing is solved or not.")];
     place.append(names, detectable,
       make("div", { class: "columns" },
-        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${metric} in points, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`)),
-        make("div", {}, make("h2", {}, "Tests"), tests(result), result.changes ? square(result.changes) : make("p", {}, "This task has no tests: nothing is solved or not."))),
+        make("div", {}, make("h2", {}, "Tests"), tests(result), ...moved),
+        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${metric} in points, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),
       make("h2", {}, "Differences"), numbers(result));
-    if (result.changes) {
-      place.append(make("h2", {}, "Problems that changed sides"), make("div", { class: "columns" },
-        list(data, ...keys, "Fixed by B", "fixed", result.changes.fixed), list(data, ...keys, "Broken by B", "broken", result.changes.broken)));
-    }
   };
 
   // Choosing --------------------------------------------------------------------------------
@@ -250,8 +249,8 @@
     const board = boardOf.get(a) ?? boardOf.get(b) ?? boards.find((x) => x.key === state.get("board")[0])
       ?? boards.find((x) => x.runs.length > 1) ?? boards[0];
     const keys = board.runs.map(([key]) => key);
-    b ??= keys.find((key) => key !== (a ?? keys[1])) ?? "";
-    a ??= keys.find((key) => key !== b) ?? "";
+    b ||= keys.find((key) => key !== (a || keys[1])) ?? "";
+    a ||= keys.find((key) => key !== b) ?? "";
     return { board, a, b };
   };
 
