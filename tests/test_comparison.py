@@ -93,8 +93,7 @@ def test_few_clusters_have_the_exact_sign_flip_test(seed: int) -> None:
 
 
 def test_sums_that_rounding_alone_tells_apart_are_ties() -> None:
-    """The sum here is 0: nothing is less extreme, and p is 1. It was 0.94: some of the flips that
-    give 0 too gave 1e-16."""
+    """The sum here is 0, so p is 1. It was 0.94: of the flips that give 0 too, some gave 1e-16."""
     thirds = [[0, -2, -3], [1, 0, -3, 0], [-3, -1, 3, 0], [-2], [2, 2, 2], [1], [3]]
     changes = [count / 3 for group in thirds for count in group]
     clusters = [number for number, group in enumerate(thirds) for _ in group]
