@@ -16,7 +16,7 @@ from recode_eval.leaderboard.text import digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.leaderboard.loading import ProblemCounts, RunEntry
+    from recode_eval.leaderboard.loading import RunEntry
 
 MOST_UNSCORED = 0.01
 """Share of unscored samples above which a comparison is not valid."""
@@ -102,7 +102,7 @@ def boards(runs: Iterable[RunEntry]) -> list[Board]:
 def _board(key: str, members: Sequence[RunEntry]) -> Board:
     reasons = {run.key: _why_unranked(run) for run in members}
     ranked = [run for run in members if not reasons[run.key]]
-    found = ranks([_scores(run) for run in ranked], _clusters(ranked)) if ranked else []
+    found = ranks(*_scores(ranked)) if ranked else []
     places = dict(zip((run.key for run in ranked), found, strict=True))
     standings = [Standing(run, places.get(run.key), reasons[run.key]) for run in members]
     return Board(key, conditions(members[0]), tuple(sorted(standings, key=_order)))
@@ -116,16 +116,15 @@ def _why_unranked(run: RunEntry) -> str:
     return ""
 
 
-def _scores(run: RunEntry) -> dict[str, float | None]:
-    return {p.id: _score(p, tested=run.tested) for p in run.problems}
-
-
-def _score(problem: ProblemCounts, *, tested: bool) -> float | None:
-    return problem.pass_rate if tested else problem.es
-
-
-def _clusters(runs: Sequence[RunEntry]) -> dict[str, str]:
-    return {p.id: p.cluster for p in runs[0].problems}
+def _scores(runs: Sequence[RunEntry]) -> tuple[list[list[float | None]], list[str]]:
+    """Return the runs' scores of the same problems in the same order, and these' clusters."""
+    order = sorted(problem.id for problem in runs[0].problems)
+    clusters = {problem.id: problem.cluster for problem in runs[0].problems}
+    scores = []
+    for run in runs:
+        found = {p.id: p.pass_rate if run.tested else p.es for p in run.problems}
+        scores.append([found[key] for key in order])
+    return scores, [clusters[key] for key in order]
 
 
 def _order(standing: Standing) -> tuple[bool, float, str, str]:

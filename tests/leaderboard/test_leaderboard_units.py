@@ -3,66 +3,84 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_rel
-from statsmodels.stats.multitest import multipletests
 
+from recode_eval.comparison import change, two_sided_p
 from recode_eval.leaderboard.highlight import tokens
-from recode_eval.leaderboard.ranking import compare, holm, p_value, ranks
+from recode_eval.leaderboard.ranking import ranks
 from recode_eval.leaderboard.text import script_json, shown, slug
+from recode_eval.pairwise import pairwise
 
-P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
-
-
-@given(P_VALUES)
-def test_holm_agrees_with_statsmodels(values: list[float]) -> None:
-    expected = multipletests(values, alpha=0.05, method="holm")[0].tolist()
-    # At the very threshold the two round differently.
-    if all(abs(p * k - 0.05) > 1e-12 for p in values for k in range(1, len(values) + 1)):
-        assert holm(values) == expected
-
-
-def test_the_p_value_of_independent_problems_is_that_of_the_paired_t_test() -> None:
-    a = {str(i): [0.1, 0.4, 0.9, 0.3, 1.0, 0.2][i % 6] for i in range(30)}
-    b = {str(i): [0.2, 0.3, 0.5, 0.3, 0.6][i % 5] for i in range(30)}
-    expected = ttest_rel(list(a.values()), list(b.values())).pvalue
-    assert p_value(compare(a, b, {key: key for key in a})) == pytest.approx(expected)
+SCORE = st.sampled_from([0.0, 0.25, 0.5, 1.0, None]) | st.floats(0, 1)
+TABLE = st.integers(1, 9).flatmap(
+    lambda width: st.tuples(
+        st.lists(st.lists(SCORE, min_size=width, max_size=width), min_size=1, max_size=4),
+        st.lists(st.integers(0, 4), min_size=width, max_size=width),
+    )
+)
 
 
-def test_where_everything_differs_it_is_the_sign_test_on_clusters() -> None:
-    ones, zeros = dict.fromkeys("abcdef", 1.0), dict.fromkeys("abcdef", 0.0)
-    difference = compare(ones, zeros, {key: key for key in ones})
-    assert p_value(difference) == pytest.approx(2 * 0.5**6)
-    one_cluster = compare(ones, zeros, dict.fromkeys("abcdef", "x"))
-    assert p_value(one_cluster) == 1
+@settings(deadline=None)  # the first example imports SciPy
+@given(TABLE)
+@example(([[0.0] * 5, [1.0] * 5, [0.5] * 5, [0.0] * 5], [0, 1, 2, 3, 4]))
+@example(([[0.0] * 4, [1.0] * 4], [0, 0, 0, 0]))
+@example(([[None, None, 1.0], [0.5, None, None]], [0, 1, 2]))
+@example(([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], [0, 1, 2]))
+def test_all_pairs_at_once_have_the_numbers_of_one_comparison(
+    table: tuple[list[list[float | None]], list[int]],
+) -> None:
+    """Also where there is no spread, one cluster, no common problem, or no change at all."""
+    scores, clusters = table
+    means, p_values = pairwise(scores, clusters)
+    for i, first in enumerate(scores):
+        for j, second in enumerate(scores):
+            both = [
+                (x - y, cluster)
+                for x, y, cluster in zip(first, second, clusters, strict=True)
+                if x is not None and y is not None
+            ]
+            if i == j or not both:
+                assert math.isnan(means[i, j])
+                assert math.isnan(p_values[i, j])
+                continue
+            expected = change(*zip(*both, strict=True), bounds=(0.0, 1.0), confidence=0.95)
+            assert means[i, j] == pytest.approx(expected.mean, rel=1e-9, abs=1e-15)
+            p_value, error = two_sided_p(expected), expected.standard_error
+            if p_value is None:
+                assert math.isnan(p_values[i, j])
+            elif error is None or error > 1e-9:  # a smaller one is rounding, and so is its p-value
+                assert p_values[i, j] == pytest.approx(p_value, rel=1e-6)
 
 
 def test_equal_models_share_all_ranks_and_different_ones_none() -> None:
-    keys = [str(i) for i in range(40)]
-    good = {k: 1.0 if int(k) % 10 else 0.0 for k in keys}
-    bad = {k: 0.0 if int(k) % 10 else 1.0 for k in keys}
-    clusters = {k: k for k in keys}
-    assert [str(r) for r in ranks([good, good, bad], clusters)] == ["1-2", "1-2", "3"]
-    assert [str(r) for r in ranks([good, good], clusters)] == ["1-2", "1-2"]
-    assert [str(r) for r in ranks([good], clusters)] == ["1"]
+    good = [0.0 if i % 10 == 0 else 1.0 for i in range(40)]
+    bad = [1 - x for x in good]
+    assert [str(r) for r in ranks([good, good, bad], range(40))] == ["1-2", "1-2", "3"]
+    assert [str(r) for r in ranks([good, good], range(40))] == ["1-2", "1-2"]
+    assert [str(r) for r in ranks([good], range(40))] == ["1"]
 
 
 def test_clusters_make_the_same_difference_less_certain() -> None:
     """40 problems of 4 updates are 4 chances, not 40: these models cannot be told apart."""
-    keys = [str(i) for i in range(40)]
-    a = {k: 1.0 if int(k) % 4 else 0.0 for k in keys}
-    b = dict.fromkeys(keys, 0.0)
-    own = {k: k for k in keys}
-    updates = {k: str(int(k) % 4) for k in keys}
-    assert [str(r) for r in ranks([a, b], own)] == ["1", "2"]
-    assert [str(r) for r in ranks([a, b], updates)] == ["1-2", "1-2"]
+    a = [0.0 if i % 4 == 0 else 1.0 for i in range(40)]
+    b = [0.0] * 40
+    assert [str(r) for r in ranks([a, b], range(40))] == ["1", "2"]
+    assert [str(r) for r in ranks([a, b], [i % 4 for i in range(40)])] == ["1-2", "1-2"]
 
 
+def test_a_difference_that_is_the_same_everywhere_is_judged_as_in_a_comparison() -> None:
+    """All or nothing is a sign test on clusters; the same part everywhere cannot be judged."""
+    ones, halves, zeros = [1.0] * 6, [0.5] * 6, [0.0] * 6
+    assert [str(r) for r in ranks([ones, zeros], range(6))] == ["1", "2"]
+    assert [str(r) for r in ranks([ones, zeros], [0] * 6)] == ["1-2", "1-2"]
+    assert [str(r) for r in ranks([halves, zeros], range(6))] == ["1-2", "1-2"]
+
+
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(0, 1), min_size=6, max_size=6), min_size=1, max_size=5))
 def test_ranks_are_possible_and_someone_is_first(scores: list[list[float]]) -> None:
-    named = [{str(i): v for i, v in enumerate(row)} for row in scores]
-    found = ranks(named, {str(i): str(i) for i in range(6)})
+    found = ranks(scores, range(6))
     assert min(r.best for r in found) == 1
     assert all(1 <= r.best <= r.worst <= len(scores) for r in found)
     assert any(r.worst == len(scores) for r in found)
