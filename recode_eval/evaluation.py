@@ -372,10 +372,11 @@ class Run:
 
 def _sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:
     """Describe a sandbox; what an earlier part of the run knew of other environments is kept."""
-    known = dict((before or {}).get("environments", {}))
+    known, nodes = ({**(before or {}).get(key, {})} for key in ("environments", "nodes"))
     return {
         **asdict(info),
         "libraries": dict(info.libraries),
         "guarantees": list(info.guarantees),
         "environments": {**known, **info.environments},
+        "nodes": {**nodes, **info.nodes},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from recode_eval.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from recode_eval.executors.base import Executor
     from recode_eval.models.options import ModelOptions
     from recode_eval.sandbox.base import Limits, Sandbox
     from recode_eval.tasks.base import Task
@@ -147,27 +149,13 @@ def add_include_path(parser: argparse._ActionsContainer) -> None:
 
 def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """Add what decides where and how programs run; `default` says where limits come from."""
-    group = parser.add_argument_group("sandbox")
-    group.add_argument(
-        "--sandbox",
-        choices=SANDBOX_TIERS,
-        default="auto",
-        help="where programs run (default: auto, the strongest this machine has)",
-    )
-    group.add_argument(
-        "--i-know-this-is-unsafe",
-        action="store_true",
-        help="needed with --sandbox none: run untrusted code bare, with your rights",
-    )
+    group = add_where_options(parser)
     group.add_argument(
         "--isolation",
         choices=("program", "test"),
         default=None if default else "program",
         help="one process per program, or one per test as CodeUpdateArena does, which is slower "
         f"(default: {default or 'program'})",
-    )
-    group.add_argument(
-        "--workers", type=positive, metavar="N", help="programs at once (default: one per CPU)"
     )
     group.add_argument(
         "--timeout",
@@ -183,9 +171,29 @@ def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = N
         metavar="MIB",
         help=f"memory of one program (default: {default or 4096})",
     )
+
+
+def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add what decides where programs run, but not how they are judged; returns the group."""
+    group = parser.add_argument_group("sandbox")
+    group.add_argument(
+        "--sandbox",
+        choices=SANDBOX_TIERS,
+        default="auto",
+        help="where programs run (default: auto, the strongest this machine has)",
+    )
+    group.add_argument(
+        "--i-know-this-is-unsafe",
+        action="store_true",
+        help="needed with --sandbox none: run untrusted code bare, with your rights",
+    )
+    group.add_argument(
+        "--workers", type=positive, metavar="N", help="programs at once (default: one per CPU)"
+    )
     group.add_argument(
         "--base-image", metavar="IMAGE", help="base of the Docker image, if it must be built"
     )
+    return group
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -366,9 +374,19 @@ def limits(arguments: argparse.Namespace, base: Limits | None = None) -> Limits:
 class Sandboxes:
     """The sandboxes of a command: one per environment and isolation, opened when first needed."""
 
-    def __init__(self, arguments: argparse.Namespace, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        note: Callable[[str], None],
+        executor: Executor | None = None,
+    ) -> None:
+        """Open them with an executor, that of this machine by default."""
+        from recode_eval.executors.base import LocalExecutor
+
         self._arguments = arguments
         self._note = note
+        self._executor = executor or LocalExecutor()
+        self._lock = threading.Lock()
         self._open: dict[tuple[str, str], Sandbox] = {}
         self._closing = contextlib.ExitStack()
 
@@ -381,22 +399,21 @@ class Sandboxes:
         return lambda: self._get(task.spec.environment, isolation)
 
     def _get(self, environment: str, isolation: str) -> Sandbox:
-        from recode_eval.sandbox import open_fleet
-
         key = environment, isolation
-        if key not in self._open:
-            arguments = self._arguments
-            self._open[key] = open_fleet(
-                arguments.sandbox,
-                environment=environment,
-                workers=arguments.workers,
-                isolation=isolation,
-                allow_unsafe=arguments.i_know_this_is_unsafe,
-                base_image=arguments.base_image,
-                notify=self._note,
-            )
-            self._closing.callback(self._open[key].close)
-        return self._open[key]
+        with self._lock:
+            if key not in self._open:
+                arguments = self._arguments
+                self._open[key] = self._executor.open_sandbox(
+                    tier=arguments.sandbox,
+                    environment=environment,
+                    workers=arguments.workers,
+                    isolation=isolation,
+                    allow_unsafe=arguments.i_know_this_is_unsafe,
+                    base_image=arguments.base_image,
+                    notify=self._note,
+                )
+                self._closing.callback(self._open[key].close)
+            return self._open[key]
 
     def __enter__(self) -> Sandboxes:
         """Return this."""

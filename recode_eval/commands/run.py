@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.commands import options
+from recode_eval.commands import executor_options, options
 from recode_eval.errors import ExitCode, InfrastructureError, UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from recode_eval.evaluation import Run
     from recode_eval.models.base import Model, SamplingParameters
+    from recode_eval.models.options import ModelOptions
     from recode_eval.progress import Monitor
     from recode_eval.settings import PromptSettings, ScoringSettings
     from recode_eval.tasks.base import BadRow, Defaults, Task, TaskData
@@ -31,6 +32,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     options.add_task_options(parser, default=None)
     options.add_sampling_options(parser)
     options.add_sandbox_options(parser)
+    executor_options.add_executor_options(parser)
     options.add_output_options(parser)
     parser.add_argument(
         "--out",
@@ -73,33 +75,51 @@ def open_models(
     cleanup: contextlib.ExitStack,
 ) -> tuple[list[tuple[Task, TaskData, Model]], options.Sandboxes]:
     """Return every task with the model that answers it, and the sandboxes; `cleanup` closes all."""
-    from recode_eval.models import choose_backend, create_model
-
     model_options = options.model_options(arguments)
-    backend = arguments.backend
-    if backend == "auto":
-        backend, reason = choose_backend(arguments.model, model_options)
-        monitor.note(f"Back-end: {backend} ({reason}).")
-
-    def create(tasks: Sequence[tuple[Task, TaskData]]) -> Model:
-        answers = {p.id: p.answers for _, data in tasks for p in data.problems}
-        return create_model(
-            arguments.model, backend=backend, options=model_options, answers=answers
-        )
-
-    # A baseline is made per task: two tasks may use the same ids for different problems.
-    groups = [[pair] for pair in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
-    sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note))
+    backend = chosen_backend(arguments, model_options, monitor.note)
+    executor = cleanup.enter_context(executor_options.open_executor(arguments, monitor.note))
+    executor.prepare(backend, model_options)
+    sandboxes = cleanup.enter_context(options.Sandboxes(arguments, monitor.note, executor))
     if backend in LOADING_BACKENDS:
-        # Minutes of loading must not end in "no sandbox".
-        first = next((task for task, _ in loaded if task.conditions), loaded[0][0])
-        sandboxes.opener(first, arguments.isolation)()
+        open_first(sandboxes, loaded, arguments.isolation)
     models = []
-    for group in groups:
-        model = create(group)
+    for group in answered_together(loaded, backend):
+        answers = {p.id: p.answers for _, data in group for p in data.problems}
+        model = executor.create_model(arguments.model, backend, model_options, answers)
         cleanup.callback(model.close)
         models += [(task, data, model) for task, data in group]
     return models, sandboxes
+
+
+def chosen_backend(
+    arguments: argparse.Namespace, model_options: ModelOptions, note: Callable[[str], None]
+) -> str:
+    """Return the back-end that the command line names, or the one that fits; says why."""
+    from recode_eval.models import choose_backend
+
+    backend: str = arguments.backend
+    if backend == "auto":
+        backend, reason = choose_backend(arguments.model, model_options)
+        note(f"Back-end: {backend} ({reason}).")
+    return backend
+
+
+def open_first(
+    sandboxes: options.Sandboxes, loaded: Sequence[tuple[Task, TaskData]], isolation: str
+) -> None:
+    """Open a sandbox before a model is loaded: minutes of loading must not end in "no sandbox"."""
+    first = next((task for task, _ in loaded if task.conditions), loaded[0][0])
+    sandboxes.opener(first, isolation)()
+
+
+def answered_together(
+    loaded: Sequence[tuple[Task, TaskData]], backend: str
+) -> list[Sequence[tuple[Task, TaskData]]]:
+    """Return the groups of tasks that one model object answers.
+
+    A baseline is made per task: two tasks may use the same ids for different problems.
+    """
+    return [[pair] for pair in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
 
 
 def exit_code(results: Sequence[dict[str, Any]]) -> ExitCode:

@@ -119,6 +119,9 @@ class SandboxInfo:
     image_digest: str | None = None
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What else programs ran in: name -> `python`, `libraries`, `image`, `image_digest`."""
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """On a cluster, the machines that judged: name -> `tier`, `workers`, `python`,
+    `image_digest`."""
 
 
 class SandboxError(InfrastructureError):
