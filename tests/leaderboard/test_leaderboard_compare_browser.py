@@ -1,0 +1,443 @@
+"""The comparison page in a real browser: its numbers are those of the library."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe import axe_source, serious
+from chromium import Browser
+from hostile import CORPUS
+from made_runs import make_run
+from scipy.special import stdtr, stdtrit
+from scipy.stats import binomtest
+from stored_runs import store_run
+
+from recode_eval.comparison import Difference, compare, difference, paired
+from recode_eval.gate import decide, verdict_json
+from recode_eval.leaderboard.site import build
+from recode_eval.policy import Policy
+from recode_eval.scoring.passk import pass_at_k
+from recode_eval.stored import StoredRun, read_run
+
+pytestmark = pytest.mark.browser
+
+MODELS = {
+    "old": lambda p, s: s < 5 + p % 3,
+    "new": lambda p, s: s < 3 + p % 7,
+    "same as old": lambda p, s: s < 5 + p % 3,
+    "a little": lambda p, s: s < 5 + p % 3 + (p == 8),
+    "none": lambda p, s: False,
+    "all": lambda p, s: True,
+    "with gaps": lambda p, s: None if p % 5 == 0 and s < 3 else (s + p) % 3 == 0,
+    "no answer": lambda p, s: None if p < 4 else s < 2 + p % 7,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compared")
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> dict[str, StoredRun]:
+    places = {name: store_run(folder / "runs", name, right) for name, right in MODELS.items()}
+    for name, n in (("many old", 70), ("many new", 64)):
+        shift = 5 if name == "many new" else 0
+        places[name] = store_run(
+            folder / "runs", name, lambda p, s, shift=shift: s < 30 + p + shift,
+            n=n, temperature=1.0, problems=12,
+        )  # fmt: skip
+    for name, chance in (("tagged old", 0.5), ("tagged new", 0.7)):
+        places[name] = make_run(folder / "runs", name, chance, n=2, unscored=3)
+    return {name: read_run(place / "results.json") for name, place in places.items()}
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path, runs: dict[str, StoredRun]) -> Path:
+    make_run(folder / "runs", "alone", 0.5, n=1, temperature=0.0)
+    policy = Policy(margins={"default": {"pass@1": 3.0}})
+    content = verdict_json(decide([runs["old"]], [runs["none"]], policy))
+    (folder / "gate").mkdir()
+    (folder / "gate" / "verdict.json").write_text(json.dumps(content))
+    build([folder / "runs"], folder / "site", gates=[folder / "gate"])
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(window: Browser, site: Path) -> Iterator[Browser]:
+    """A window in which no test may leave a complaint or a request to elsewhere."""
+    window.complaints()
+    window.requests()
+    open_page(window, site)
+    yield window
+    assert window.complaints() == []
+    for url in window.requests():
+        assert url.startswith(("file://", "data:", "blob:", "about:")), url
+
+
+def open_page(window: Browser, site: Path, fragment: str = "") -> None:
+    window.open(site / "compare.html", fragment)
+    window.wait_for("#comparison[data-state=ready]")
+
+
+def show(window: Browser, site: Path, a: StoredRun, b: StoredRun, metric: str = "") -> None:
+    more = f"&metric={metric}" if metric else ""
+    open_page(window, site, f"a={a.results['run']}&b={b.results['run']}{more}")
+
+
+def close_to(found: float | None, expected: float | None, relative: float = 1e-6) -> bool:
+    if found is None or expected is None:
+        return found is None and expected is None
+    return math.isclose(found, expected, rel_tol=relative, abs_tol=1e-12)
+
+
+# The library's numbers --------------------------------------------------------------------------
+
+
+def cases() -> list[dict[str, Any]]:
+    """Random pairs of models, and all that has no ordinary interval."""
+    luck = random.Random(7)
+    found = []
+    for index in range(160):
+        groups, n = luck.choice([1, 2, 3, 5, 9, 13, 14, 40, 161]), luck.choice([1, 4, 10])
+        clusters = [group for group in range(groups) for _ in range(luck.randint(1, 6))]
+        levels = [luck.random() for _ in range(groups)]
+        a = [sum(luck.random() < levels[c] for _ in range(n)) / n for c in clusters]
+        kind = index % 8
+        if kind < 5:
+            shift = luck.choice([0, 0, 0.1, -0.3, 0.9])
+            b = [sum(luck.random() < levels[c] + shift for _ in range(n)) / n for c in clusters]
+        elif kind == 5:  # nothing changes, or next to nothing
+            b = list(a)
+            if index % 16 == 5:
+                b[0] = 1 - b[0]
+        elif kind == 6:  # everything changes, the same for all
+            a, b = [luck.choice([0.0, 1.0])] * len(a), [luck.choice([0.0, 0.5, 1.0])] * len(a)
+        else:  # numbers that are no counts
+            a, b = [luck.random() for _ in a], [luck.random() for _ in a]
+        found.append({"a": a, "b": b, "clusters": clusters, "confidence": luck.choice([0.9, 0.95])})
+    return found
+
+
+def test_differences_intervals_and_p_values_equal_the_library(browser: Browser) -> None:
+    made = cases()
+    answers = browser.run(
+        "return arguments[0].map((c) => ({"
+        " ...compareStats.difference(c.a, c.b, c.clusters, {confidence: c.confidence}),"
+        " flip: compareStats.signFlip(c.a.map((x, i) => c.b[i] - x), c.clusters)}))",
+        made,
+    )
+    methods = set()
+    for case, answer in zip(made, answers, strict=True):
+        expected = difference(
+            "pass@1", case["a"], case["b"], case["clusters"], confidence=case["confidence"]
+        )
+        assert expected is not None
+        assert_equal(answer, expected)
+        methods.add(answer["method"])
+        clusters = expected.estimate.clusters
+        if 2 <= clusters <= 13:
+            assert close_to(answer["flip"], expected.p_sign_flip)
+        else:
+            assert answer["flip"] is None
+    assert len(methods) == 5, "every way to make an interval, or none, was met"
+
+
+def assert_equal(answer: dict[str, Any], expected: Difference) -> None:
+    estimate = expected.estimate
+    assert answer["method"] == estimate.method
+    assert (answer["n"], answer["clusters"]) == (estimate.n, estimate.clusters)
+    for name, value in {
+        "a": expected.baseline,
+        "b": expected.candidate,
+        "mean": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "error": estimate.standard_error,
+        "p": expected.p_value,
+        "detectable": expected.detectable,
+    }.items():
+        assert close_to(answer[name], value), (name, answer[name], value)
+
+
+def test_student_mcnemar_and_pass_at_k_equal_scipy_and_the_library(browser: Browser) -> None:
+    luck = random.Random(3)
+    tails = [(luck.uniform(0, 40), df) for df in (1, 2, 7, 48, 160, 669, 5000) for _ in range(20)]
+    quantiles = [(p, df) for p in (0.8, 0.95, 0.975, 0.995) for df in (1, 2, 12, 160, 999)]
+    counts = [(0, 0), (0, 1), (5, 5), (600, 0), (1100, 900), (2000, 1)]
+    counts += [(luck.randint(0, 90), luck.randint(0, 90)) for _ in range(30)]
+    drawn = [(n, c, k) for n in (1, 4, 10, 70) for k in (1, 5, 10) for c in {0, 1, n // 2, n}]
+    found = browser.run(
+        "const [tails, quantiles, counts, drawn] = arguments, s = compareStats;"
+        "return [tails.map((x) => s.tUpperTail(...x)), quantiles.map((x) => s.tQuantile(...x)),"
+        " counts.map((x) => s.mcnemar(...x)), drawn.map((x) => s.passAt(...x))]",
+        tails, quantiles, counts, drawn,
+    )  # fmt: skip
+    for (t, df), answer in zip(tails, found[0], strict=True):
+        assert answer == pytest.approx(float(stdtr(df, -t)), rel=1e-9)
+    for (p, df), answer in zip(quantiles, found[1], strict=True):
+        assert answer == pytest.approx(float(stdtrit(df, p)), rel=1e-9)
+    for (fixed, broken), answer in zip(counts, found[2], strict=True):
+        tosses = fixed + broken
+        expected = float(binomtest(fixed, tosses).pvalue) if tosses else None
+        assert close_to(answer, expected, 1e-9)
+    for (n, c, k), answer in zip(drawn, found[3], strict=True):
+        assert close_to(answer, pass_at_k(n, c, k), 1e-12)
+
+
+PAIRS = [
+    ("old", "new"), ("new", "old"), ("old", "same as old"), ("none", "all"), ("all", "none"),
+    ("old", "a little"), ("old", "with gaps"), ("no answer", "new"), ("many old", "many new"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_the_page_shows_what_compare_says(
+    browser: Browser, site: Path, runs: dict[str, StoredRun], one: str, other: str
+) -> None:
+    a, b = runs[one], runs[other]
+    for metric in ("pass@1", "pass@5"):
+        show(browser, site, a, b, metric)
+        [expected] = compare([(a, b)], [metric])
+        assert_row(browser, "#differences tbody tr", expected.differences[0])
+    p_values = browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('#tests tbody tr')]"
+        ".map((r) => [r.dataset.test, r.cells[2].dataset.v]))"
+    )
+    assert close_to(number(p_values["mcnemar"]), expected.changes.p_mcnemar, 1e-9)
+    assert close_to(number(p_values["t"]), expected.differences[0].p_value)
+    square = [int(x) for x in browser.texts("#square tbody td")]
+    fixed, broken = set(expected.changes.fixed), set(expected.changes.broken)
+    assert [square[1], square[2]] == [len(broken), len(fixed)]
+    assert sum(square) == len(paired(a, b, "pass@1").ids)
+    for kind, ids in (("fixed", fixed), ("broken", broken)):
+        listed = browser.run(
+            f"return [...document.querySelectorAll('#{kind} tbody a')].map((a) => a.textContent)"
+        )
+        assert set(listed) == ids
+        assert len(listed) == len(ids)
+
+
+def number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def row_of(browser: Browser, selector: str) -> list[list[str]]:
+    return browser.run(
+        "return [...document.querySelectorAll(arguments[0])].map((r) => [r.cells[0].textContent,"
+        " r.cells[1].dataset.v, r.cells[2].dataset.v, r.cells[3].dataset.v,"
+        " r.cells[4].dataset.low, r.cells[4].dataset.high, r.cells[5].dataset.v,"
+        " r.cells[7].dataset.v, r.cells[8].dataset.v])",
+        selector,
+    )
+
+
+def assert_row(browser: Browser, selector: str, expected: Difference) -> None:
+    [[_, a, b, mean, low, high, p, n, clusters]] = row_of(browser, selector)
+    estimate = expected.estimate
+    assert (int(n), int(clusters)) == (estimate.n, estimate.clusters)
+    pairs = (
+        (a, expected.baseline), (b, expected.candidate), (mean, estimate.mean),
+        (low, estimate.low), (high, estimate.high), (p, expected.p_value),
+    )  # fmt: skip
+    for found, value in pairs:
+        assert close_to(number(found), value), (found, value)
+
+
+def test_the_rows_by_tag_are_the_differences_of_their_problems(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    a, b = runs["tagged old"], runs["tagged new"]
+    show(browser, site, a, b)
+    values = (a.values("pass@1"), b.values("pass@1"))
+    tags = {tag for score in a.scores.values() for tag in score.problem.tags}
+    seen = 0
+    for position in range(len(tags)):
+        rows = row_of(browser, f"#differences-{position} tbody tr")
+        for name, *cells in rows:
+            [subset] = [
+                chosen
+                for tag in tags
+                if (chosen := [k for k, s in a.scores.items() if s.problem.tags.get(tag) == name])
+            ]
+            chosen = [k for k in subset if values[0][k] is not None and values[1][k] is not None]
+            expected = difference(
+                "pass@1",
+                [values[0][k] or 0.0 for k in chosen],
+                [values[1][k] or 0.0 for k in chosen],
+                [a.scores[k].problem.cluster for k in chosen],
+            )
+            assert expected is not None
+            assert int(cells[6]) == len(chosen)
+            assert close_to(number(cells[2]), expected.estimate.mean)
+            assert close_to(number(cells[3]), expected.estimate.low)
+            assert close_to(number(cells[5]), expected.p_value)
+            seen += 1
+    assert seen > 30
+
+
+# Using the page ---------------------------------------------------------------------------------
+
+
+def test_a_choice_is_in_the_url_and_restored(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    old, new = (str(runs[name].results["run"]) for name in ("old", "new"))
+    choose(browser, "a", old)
+    choose(browser, "b", new)
+    choose(browser, "metric", "pass@5")
+    assert browser.fragment == f"#a={old}&b={new}&metric=pass@5"
+    said = browser.texts("#verdict")
+    assert said[0].startswith("▼ pass@5: B is worse")
+    open_page(browser, site, browser.fragment[1:])
+    assert browser.texts("#verdict") == said
+    browser.click("#swap")
+    browser.wait_for("#comparison[data-state=ready]")
+    assert browser.texts("#verdict")[0].startswith("▲ pass@5: B is better")
+    assert set(browser.fragment[1:].split("&")) == {f"a={new}", f"b={old}", "metric=pass@5"}
+
+
+def choose(browser: Browser, select: str, value: str) -> None:
+    browser.run(
+        "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
+        "s.dispatchEvent(new Event('change', {bubbles: true}))",
+        select, value,
+    )  # fmt: skip
+    browser.wait_for("#comparison[data-state=ready]")
+
+
+def test_runs_of_different_boards_are_not_paired(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    show(browser, site, runs["old"], runs["many new"])
+    [said] = browser.texts("#verdict")
+    assert said.startswith("These runs cannot be paired: old (")
+    assert said.endswith("differ in: clusters, data, problems, rules of judging, sampling.")
+    assert browser.texts("#comparison table") == []
+
+
+@pytest.mark.parametrize(
+    ("fragment", "said"),
+    [
+        ("a=nobody&b=x", "A run in this link is not on this site."),
+        ("a=<img>&metric=pass@99", "A run in this link is not on this site."),
+        ("a=&b=&metric=__proto__", "B minus A"),
+        ("board=constructor", "B minus A"),
+    ],
+)
+def test_a_garbled_link_does_no_harm(
+    browser: Browser, site: Path, fragment: str, said: str
+) -> None:
+    open_page(browser, site, fragment)
+    assert said in browser.texts("#verdict")[0]
+
+
+def test_a_run_alone_on_its_board_has_nothing_to_be_compared_with(
+    browser: Browser, site: Path
+) -> None:
+    options = browser.run(
+        "return [...document.querySelectorAll('#board option')].map((o) => [o.value, o.text])"
+    )
+    alone = next(value for value, text in options if text.endswith("(1 run)"))
+    choose(browser, "board", alone)
+    assert "has one run only" in browser.texts("#verdict")[0]
+    assert browser.fragment == f"#board={alone}"
+
+
+def test_a_run_with_itself_and_what_may_explain_a_difference(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    show(browser, site, runs["old"], runs["old"])
+    assert browser.texts("#verdict") == ["A and B are the same run."]
+    show(browser, site, runs["many old"], runs["many new"])
+    assert browser.texts("#comparison .note li") == ["n (samples per problem) differs: 70 and 64."]
+    show(browser, site, runs["no answer"], runs["new"])
+    notes = browser.texts("#comparison .note li")
+    assert (
+        "10.0 % of the samples of A are unscored; more than 1 % makes a comparison invalid."
+        in notes
+    )
+    assert "4 problems with a score in one of the runs only; not counted." in notes
+
+
+def test_from_a_changed_problem_to_both_answers(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    show(browser, site, runs["old"], runs["new"])
+    browser.run("document.querySelectorAll('#comparison details').forEach((d) => d.open = true)")
+    browser.click("#broken tbody a")
+    browser.wait_for("details.run[open]")
+    opened = browser.texts("details.run[open] > summary")
+    assert sorted(text.split()[0] for text in opened) == ["new", "old"]
+
+
+def test_the_gate_is_on_the_first_page_and_leads_to_the_comparison(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    browser.open(site / "index.html")
+    assert "regress" in browser.texts("#gate")[0]
+    browser.click("section[aria-labelledby=gate] a")
+    assert browser.texts("#gate-history tbody th") == ["none"]
+    browser.click("#gate-history tbody a")
+    browser.wait_for("#comparison[data-state=ready]")
+    a, b = (runs[name].results["run"] for name in ("old", "none"))
+    assert browser.fragment == f"#a={a}&b={b}"
+    assert browser.texts("#verdict")[0].startswith("▼")
+
+
+def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:
+    for index, text in enumerate(CORPUS):
+        make_run(tmp_path / "runs", f"{text[:300]}{index}", 0.5, n=1, faulty=text[:300])
+    build([tmp_path / "runs"], tmp_path / "site", reported=False)
+    open_page(browser, tmp_path / "site")
+    keys = browser.run("return [...document.querySelectorAll('#a option')].map((o) => o.value)")
+    assert len(keys) == len(CORPUS)
+    for key in keys:
+        choose(browser, "a", key)
+        assert browser.run("return window.pwned") is None
+        assert (
+            browser.run("return document.querySelectorAll('img, iframe, svg[onload]').length") == 0
+        )
+    assert browser.run("return document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_no_page_is_wider_than_a_phone(
+    browser: Browser, site: Path, runs: dict[str, StoredRun], width: int
+) -> None:
+    size = {"height": 900, "deviceScaleFactor": 1}
+    browser.command("Emulation.setDeviceMetricsOverride", width=width, mobile=True, **size)
+    try:
+        show(browser, site, runs["old"], runs["with gaps"])
+        browser.run("document.querySelectorAll('details').forEach((d) => d.open = true)")
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+        browser.open(site / "gate.html")
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+    finally:
+        browser.command("Emulation.setDeviceMetricsOverride", width=1280, mobile=False, **size)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(site: Path, runs: dict[str, StoredRun], dark: bool) -> None:
+    source, window = axe_source(), Browser(dark=dark)
+    try:
+        show(window, site, runs["old"], runs["with gaps"])
+        window.run("document.querySelectorAll('details').forEach((d) => d.open = true)")
+        assert serious(window, source) == []
+        window.open(site / "gate.html")
+        assert serious(window, source) == []
+    finally:
+        window.close()
