@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 comma := ,
 DEV_STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
-LIGHT_STAMP := $(VENV)/.installed-light
+SITE_STAMP := $(VENV)/.installed-site
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all verify-migration lint format venv clean python
@@ -23,7 +23,7 @@ LIGHT_STAMP := $(VENV)/.installed-light
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
-demo: $(LIGHT_STAMP) ## evaluate the built-in baselines on the bundled task, print the table
+demo: $(SITE_STAMP) ## evaluate the built-in baselines on the bundled task, print the table, write the site
 	$(BIN)/recode-eval demo
 
 test: lint ## lint, types and all tests that this machine can run
@@ -32,7 +32,7 @@ test: lint ## lint, types and all tests that this machine can run
 test-all: lint ## `make test`, and the long tests under every condition
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
 
-verify-migration: $(LIGHT_STAMP) ## prove every bundled migration pair with both releases
+verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both releases
 	$(BIN)/recode-eval validate --tasks migration,migration-train $(VALIDATE_ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
@@ -55,9 +55,9 @@ $(DEV_STAMP): pyproject.toml $(BIN)/python
 	@$(PIP_INSTALL) -e '.[$(EXTRAS)]'
 	@touch $@
 
-$(LIGHT_STAMP): pyproject.toml $(BIN)/python
-	@echo "installing recode-eval into $(VENV)"
-	@$(PIP_INSTALL) -e .
+$(SITE_STAMP): pyproject.toml $(BIN)/python
+	@echo "installing recode-eval with [site] into $(VENV)"
+	@$(PIP_INSTALL) -e '.[site]'
 	@touch $@
 
 # The link in an old .venv dangles after an upgrade of Python; make then sees no file and comes here.

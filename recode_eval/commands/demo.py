@@ -1,6 +1,7 @@
 """`recode-eval demo`: the built-in baselines on the bundled task, to see that everything works.
 
-The reference must score at the top, code that ignores the update at the bottom.
+The reference must score at the top, code that ignores the update at the bottom. It ends with a
+leaderboard of the runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
-from recode_eval.errors import ExitCode
+from recode_eval.errors import ExitCode, RecodeError
 
 if TYPE_CHECKING:
     import argparse
@@ -28,12 +29,13 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         default=Path("demo-runs"),
         metavar="FOLDER",
-        help="where the runs are stored (default: demo-runs)",
+        help="where the runs are stored, and the leaderboard in its folder site (default: "
+        "demo-runs)",
     )
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
-    """Evaluate each baseline and print one table."""
+    """Evaluate each baseline, print one table, and write the site."""
     import argparse
 
     from recode_eval import report
@@ -62,8 +64,30 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             f"  {sys.argv[0]} --model PATH --tasks arena-mini",
             file=sys.stderr,
         )
+    write_site(arguments.out, as_json=arguments.json)
     code = run.exit_code(results)
     return verdict(results) if code is ExitCode.OK else code
+
+
+def write_site(runs: Path, *, as_json: bool) -> None:
+    """Write the leaderboard of the runs and print its path; not on a standard output of JSON.
+
+    What keeps it from being written, such as the missing extra `site`, is said and no more: the
+    baselines are what counts.
+    """
+    from recode_eval.commands.leaderboard import name_left_out
+    from recode_eval.terminal import printable
+
+    try:
+        from recode_eval.leaderboard.site import build
+
+        built = build([runs], runs / "site")
+    except (ImportError, RecodeError) as error:
+        print(f"No leaderboard was written. {printable(error)}", file=sys.stderr)
+        return
+    name_left_out(built)
+    stream = sys.stderr if as_json else sys.stdout
+    print(f"Leaderboard: {printable(built.index.absolute())}", file=stream)
 
 
 def verdict(results: Sequence[dict[str, Any]]) -> ExitCode:

@@ -11,6 +11,8 @@ from recode_eval.errors import ExitCode
 if TYPE_CHECKING:
     import argparse
 
+    from recode_eval.leaderboard.site import Built
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the actions."""
@@ -67,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     """Build, print the path of the first page; exit code 65 if a run was left out."""
     from recode_eval.leaderboard.site import build
     from recode_eval.progress import create_monitor
-    from recode_eval.terminal import one_line, printable, stderr_console
+    from recode_eval.terminal import printable
 
     monitor = create_monitor(quiet=arguments.quiet)
     built = build(
@@ -80,11 +82,18 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         gates=arguments.gate,
         note=monitor.note,
     )
+    name_left_out(built)
+    print(printable(built.index.absolute()))
+    return ExitCode.DATA if built.broken else ExitCode.OK
+
+
+def name_left_out(built: Built) -> None:
+    """Say on standard error which runs are not on the site, and why."""
+    from recode_eval.terminal import one_line, stderr_console
+
     for broken in built.broken:
         stderr_console().print(
             f"left out: {one_line(broken.where)}: {one_line(broken.reason)}",
             style="yellow",
             soft_wrap=True,
         )
-    print(printable(built.index.absolute()))
-    return ExitCode.DATA if built.broken else ExitCode.OK
