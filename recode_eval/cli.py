@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "evaluate a model (the default: `recode-eval --model ... --tasks ...`)",
+    "sweep": "evaluate many models on many tasks as one job",
     "score": "judge the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
     "gate": "say whether a new checkpoint may replace the old one (for CI)",
+    "export": "write stored runs in the format of another program",
     "validate": "prove a task's problems by execution",
     "tasks": "list the tasks",
     "doctor": "say what this machine can do, and how to get what is missing",
@@ -78,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         words.insert(0, "run")
-    resumable = words[:1] in (["run"], ["score"], ["demo"])
+    resumable = words[:1] in (["run"], ["sweep"], ["score"], ["demo"], ["gate"])
     return guarded("recode-eval", words, _execute, resumable=resumable)
 
 
