@@ -29,8 +29,17 @@ class Executor(Protocol):
         backend: str,
         options: ModelOptions,
         answers: Mapping[str, Mapping[str, str]],
+        *,
+        copies: int | None = None,
     ) -> Model:
-        """Build a model; arguments and errors are those of `models.create_model`."""
+        """Build a model; arguments and errors are those of `models.create_model`.
+
+        `copies` of it work together, where there are several machines; None: all there can be.
+        """
+        ...
+
+    def models_at_once(self, options: ModelOptions, models: int) -> tuple[int, int]:
+        """Return how many of several models to evaluate at once, and the copies of each."""
         ...
 
     def open_sandbox(self, **wanted: Any) -> Sandbox:
@@ -63,11 +72,19 @@ class LocalExecutor:
         backend: str,
         options: ModelOptions,
         answers: Mapping[str, Mapping[str, str]],
+        *,
+        copies: int | None = None,
     ) -> Model:
         """Load the model into this process."""
+        del copies
         from recode_eval.models import create_model
 
         return create_model(spec, backend=backend, options=options, answers=answers)
+
+    def models_at_once(self, options: ModelOptions, models: int) -> tuple[int, int]:
+        """One after the other: each takes the whole machine."""
+        del options, models
+        return 1, 1
 
     def open_sandbox(self, **wanted: Any) -> Sandbox:
         """Open the pools of this machine."""

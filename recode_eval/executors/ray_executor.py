@@ -65,28 +65,26 @@ class RayExecutor:
         machines = self._cluster.machines()
         return max(1, sum(int(machine.gpus // needed) for machine in machines))
 
+    def models_at_once(self, options: ModelOptions, models: int) -> tuple[int, int]:
+        """One model per replica; more replicas than models become further copies."""
+        replicas = self.count(options)
+        at_once = max(1, min(models, replicas))
+        return at_once, replicas // at_once
+
     def create_model(
         self,
         spec: str,
         backend: str,
         options: ModelOptions,
         answers: Mapping[str, Mapping[str, str]],
+        *,
+        copies: int | None = None,
     ) -> Model:
-        """Load the model into all replicas; what loads no weights stays in this process."""
-        return self.create_copies(spec, backend, options, answers, self.count(options))
-
-    def create_copies(
-        self,
-        spec: str,
-        backend: str,
-        options: ModelOptions,
-        answers: Mapping[str, Mapping[str, str]],
-        copies: int,
-    ) -> Model:
-        """Load the model into some of the replicas: the others are for other models."""
+        """Load the model into replicas; what loads no weights stays in this process."""
         if backend not in ENGINES:
             return LocalExecutor().create_model(spec, backend, options, answers)
         share = self._share(options)
+        copies = self.count(options) if copies is None else copies
         with self._lock:
             actors = [self._reserved.pop() for _ in range(min(copies, len(self._reserved)))]
         actors += [self._start(share) for _ in range(copies - len(actors))]
