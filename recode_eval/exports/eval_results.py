@@ -1,0 +1,61 @@
+"""The hub's `.eval_results/*.yaml`: one value per benchmark, shown on the model's page.
+
+An entry has one number and a free note; the interval and the settings go into the note.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from recode_eval.errors import UsageError
+from recode_eval.exports.common import Document, all_facts, one_model, primary, settings_text
+from recode_eval.report import format_estimate
+from recode_eval.results import CONFIDENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recode_eval.exports.common import About, Facts, Metric
+    from recode_eval.stored import StoredRun
+
+_DECIMALS = 6
+
+
+def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+    """Return one file with an entry per task; see `exports.documents`."""
+    found = all_facts(runs, about)
+    one_model(found, "A model's repository")
+    if len(found) > 1 and (about.dataset_id or about.task_id):
+        raise UsageError("--dataset-id and --task-id are of one task; these runs have several.")
+    entries = [_entry(item, about) for item in found]
+    return [Document(".eval_results/recode-eval.yaml", yaml.safe_dump(entries, sort_keys=False))]
+
+
+def _entry(item: Facts, about: About) -> dict[str, Any]:
+    if not item.dataset_id:
+        raise UsageError(
+            f"The rows of {item.task} came from no data set of the hub, and an entry must name "
+            "one: --dataset-id OWNER/NAME."
+        )
+    metric = primary(item)
+    value = round(metric.value * (100 if about.percent else 1), _DECIMALS)
+    entry: dict[str, Any] = {
+        "dataset": {"id": item.dataset_id, "task_id": about.task_id or item.task},
+        "value": value,
+        "date": item.created.isoformat(),
+        "notes": _notes(item, metric),
+    }
+    if about.source_url:
+        name = about.source_name or f"recode-eval {item.harness}"
+        entry["source"] = {"url": about.source_url, "name": name}
+    return entry
+
+
+def _notes(item: Facts, metric: Metric) -> str:
+    estimate = {"value": metric.value, "low": metric.low, "high": metric.high}
+    shown = f"{metric.name} {format_estimate(metric.name, estimate)}"
+    if metric.low is not None:
+        shown += f" ({100 * CONFIDENCE:g} % interval over {metric.clusters} clusters)"
+    return f"{shown}; {settings_text(item)}; recode-eval {item.harness}"
