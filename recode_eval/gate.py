@@ -61,6 +61,7 @@ _EXIT_CODES = {
 IMPROVED = "improved"
 SMALL_REAL_DROP = "small real drop"
 NO_INTERVAL = "no interval"
+NO_METRIC = "the policy names no metric for it, and has no `default`"
 _WORST_FIRST = (Verdict.INVALID, Verdict.REGRESS, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -216,11 +217,8 @@ def decide(
             for item in mismatches(a, b, policy.max_unscored)
             if looks is None or item.what != "n"
         ]
-        if min(a.n, b.n) < policy.min_samples:
-            reasons.append(
-                f"n = {min(a.n, b.n)} is too few samples per problem to gate on (at least "
-                f"{policy.min_samples}; 10 are recommended)"
-            )
+        if few := too_few_samples(min(a.n, b.n), policy):
+            reasons.append(few)
         found, missing = _checks(a, b, policy, looks)
         reasons += missing
         invalid += [f"{task}: {reason}" for reason in reasons]
@@ -234,6 +232,16 @@ def decide(
         verdicts = {Verdict.INVALID}
     worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
     return Decision(worst, tuple(checks), tuple(invalid), tuple(compared), policy)
+
+
+def too_few_samples(n: int, policy: Policy) -> str | None:
+    """Return why the samples per problem do not suffice for any verdict, or None."""
+    if n >= policy.min_samples:
+        return None
+    return (
+        f"n = {n} is too few samples per problem to gate on (at least {policy.min_samples}; 10 are "
+        "recommended)"
+    )
 
 
 def decide_again(
@@ -254,7 +262,7 @@ def decide_again(
         return first
     baselines = _with_reruns([item.baseline for item in first.compared], reruns[0])
     candidates = _with_reruns([item.candidate for item in first.compared], reruns[1])
-    return replace(decide(baselines, candidates, first.policy), look=2)
+    return replace(decide(baselines, candidates, first.policy), look=2, drawn=first.drawn)
 
 
 def _with_reruns(runs: Sequence[StoredRun], reruns: Sequence[StoredRun]) -> list[StoredRun]:
@@ -272,7 +280,7 @@ def _checks(
     checks, missing = [], []
     margins = policy.metrics(a.task)
     if not margins:
-        missing.append("the policy names no metric for it, and has no `default`")
+        missing.append(NO_METRIC)
     for metric, points in margins.items():
         level = looks.level(a.task, metric, policy.level) if looks else policy.level
         found = metric_difference(a, b, metric, 1 - 2 * level)

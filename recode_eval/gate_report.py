@@ -24,7 +24,7 @@ from recode_eval.terminal import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recode_eval.gate import Check, Decision
+    from recode_eval.gate import Check, Decision, Drawn
 
 SUMMARY_LIMIT = 1 << 20
 """Bytes that GitHub takes for the summary of one step."""
@@ -55,7 +55,8 @@ def margin_text(check: Check) -> str:
 
 
 def _headings(decision: Decision) -> list[str]:
-    level = f"{100 * decision.policy.confidence:g} %"
+    levels = {round(100 * check.difference.confidence, 1) for check in decision.checks}
+    level = f"{levels.pop():g} %" if len(levels) == 1 else "its look's level"
     return [
         "task",
         "metric",
@@ -92,6 +93,15 @@ def meaning(decision: Decision) -> str:
     return f"{text} (Second look, with the rerun.)" if decision.look > 1 else text
 
 
+def drawn_text(drawn: Drawn) -> str:
+    """Say how many samples of a task were needed, as in `2 of 10 samples per problem`."""
+    saved = 1 - drawn.samples / drawn.planned
+    return (
+        f"{drawn.n} of {drawn.looks[-1]} samples per problem ({100 * saved:.0f} % not needed; "
+        f"looks at {', '.join(map(str, drawn.looks))})"
+    )
+
+
 def summary_markdown(decision: Decision, limit: int = SUMMARY_LIMIT) -> str:
     """Return the step summary, of at most `limit` bytes in UTF-8."""
     parts = [f"## recode-eval gate: {decision.verdict}\n\n{meaning(decision)}\n\n"]
@@ -103,6 +113,8 @@ def summary_markdown(decision: Decision, limit: int = SUMMARY_LIMIT) -> str:
             for task, metric, *rest in (_row(check) for check in decision.checks)
         ]
         parts.append(markdown_table(_headings(decision), rows) + "\n")
+    parts += [f"- {code(item.task)}: {drawn_text(item)}\n" for item in decision.drawn]
+    parts.append("\n" if decision.drawn else "")
     for item in decision.compared:
         names = code(item.candidate.model), code(item.baseline.model), code(item.baseline.task)
         parts.append("{} against {} on {}: ".format(*names))
@@ -194,5 +206,7 @@ def print_decision(console: Console, decision: Decision) -> None:
         console.print(f"{names}: {changes_text(item.changes)}", soft_wrap=True)
         for text in item.remarks:
             console.print(f"  note: {text}", soft_wrap=True)
+    for drawn in decision.drawn:
+        console.print(f"{one_line(drawn.task, 60)}: {drawn_text(drawn)}", soft_wrap=True)
     style = "bold green" if decision.verdict is Verdict.PASS else "bold"
     console.print(f"{decision.verdict}: {meaning(decision)}", style=style, soft_wrap=True)

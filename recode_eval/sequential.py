@@ -15,6 +15,7 @@ Holm's procedure with these.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -79,6 +80,8 @@ def nominal_levels(
     standard error; from then on a look gets just what it may newly spend (Bonferroni), which holds
     however the looks depend on each other. `times` may be planned further than `information`.
     """
+    if len(times) == 1:
+        return [alpha]  # exactly the fixed rule
     budget = [spent(time, alpha) for time in times[: len(information)]]
     new = [now - before for now, before in zip(budget, [0.0, *budget], strict=False)]
     levels: list[float] = []
@@ -99,7 +102,7 @@ def adjusted_p(
     """
     from scipy.optimize import brentq
 
-    if len(information) == 1 and times[0] >= 1:
+    if len(times) == 1:
         return p_value
 
     def missing(log_alpha: float) -> float:
@@ -111,6 +114,15 @@ def adjusted_p(
     if missing(low) >= 0:
         return p_value
     return math.exp(brentq(missing, low, high, xtol=1e-6))
+
+
+@functools.cache
+def _quadrature() -> tuple[NDArray[float64], NDArray[float64]]:
+    """Return nodes and weights of Gauss and Legendre on (-1, 1); finding them takes longest."""
+    import numpy as np
+
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
 
 
 class _Walk:
@@ -155,7 +167,7 @@ class _Walk:
             bound = high
         else:
             bound = brentq(lambda at: crossing(at) - share, low, high, xtol=1e-9)
-        nodes, node_weights = np.polynomial.legendre.leggauss(_NODES)
+        nodes, node_weights = _quadrature()
         start, end = -_FARTHEST * scale, bound * scale
         reached = start + (nodes + 1) / 2 * (end - start)
         steps = (reached[:, None] - points[None, :]) / spread

@@ -33,13 +33,10 @@ def clusters(rng: np.random.Generator) -> np.ndarray:
     return np.repeat(np.arange(CLUSTERS), sizes)
 
 
-def changes(
-    rng: np.random.Generator, groups: np.ndarray, points: float, draws: tuple[int, ...], runs: int
-) -> list[np.ndarray]:
-    """Draw differences of pass@1 per problem, `runs` x 670; their true mean is `points` / 100.
-
-    One array for each of `draws`, the samples per problem: the same models asked again.
-    """
+def checkpoints(
+    rng: np.random.Generator, groups: np.ndarray, points: float, runs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw pass rates per problem before and after, `runs` x 670; they differ by `points` / 100."""
     states = np.array(list(SHARES))
     before = rng.choice(states, p=list(SHARES.values()), size=(runs, PROBLEMS))
     # Lost minus gained is the true difference, lost plus gained the churn.
@@ -53,6 +50,17 @@ def changes(
     draw = rng.random((runs, PROBLEMS))
     after = np.where((before == HIGH) & (draw < rates(lost / SHARES[HIGH])), LOW, before)
     after = np.where((before == LOW) & (draw < rates(gained / SHARES[LOW])), HIGH, after)
+    return before, after
+
+
+def changes(
+    rng: np.random.Generator, groups: np.ndarray, points: float, draws: tuple[int, ...], runs: int
+) -> list[np.ndarray]:
+    """Draw differences of pass@1 per problem, `runs` x 670; their true mean is `points` / 100.
+
+    One array for each of `draws`, the samples per problem: the same models asked again.
+    """
+    before, after = checkpoints(rng, groups, points, runs)
     return [(rng.binomial(n, after) - rng.binomial(n, before)) / n for n in draws]
 
 

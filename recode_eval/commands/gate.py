@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.commands import options
+from recode_eval.commands import gate_model, options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often (default: 1000)",
     )
+    gate_model.add_options(parser)
     options.add_output_options(parser)
 
 
@@ -84,6 +85,9 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         sys.stdout.write(DEFAULT_FILE.read_text(encoding="utf-8"))
         return ExitCode.OK
     named = arguments.baseline, arguments.candidate
+    if arguments.model is not None:
+        _check_sampling(arguments)
+        return _gate(arguments, load_policy(arguments.policy))
     reruns = arguments.rerun_baseline, arguments.rerun_candidate
     if any(reruns) and not (all(reruns) and all(named)):
         raise UsageError("A rerun needs all four: --baseline, --candidate and --rerun- of both.")
@@ -94,9 +98,18 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     if not all(named):
         raise UsageError(
             "Name two stored runs: recode-eval gate --baseline RUN --candidate RUN "
-            "(or one: --self-check RUN)"
+            "(or one and a model: --baseline RUN --model MODEL; or one: --self-check RUN)"
         )
     return _gate(arguments, load_policy(arguments.policy))
+
+
+def _check_sampling(arguments: argparse.Namespace) -> None:
+    if not arguments.baseline or arguments.candidate or arguments.self_check:
+        raise UsageError("--model goes with --baseline, and not with --candidate or --self-check.")
+    if arguments.rerun_candidate:
+        raise UsageError("--model: the gate reruns the candidate itself; no --rerun-candidate.")
+    if arguments.rerun_baseline and arguments.baseline_model:
+        raise UsageError("--rerun-baseline or --baseline-model: a rerun has one baseline.")
 
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
@@ -105,8 +118,12 @@ def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
     from recode_eval.stored import load_runs
     from recode_eval.terminal import stdout_console
 
-    decision = decide(load_runs(arguments.baseline), load_runs(arguments.candidate), policy)
-    if arguments.rerun_baseline:
+    baselines = load_runs(arguments.baseline)
+    if arguments.model is not None:
+        decision = gate_model.sample_and_decide(arguments, baselines, policy)
+    else:
+        decision = decide(baselines, load_runs(arguments.candidate), policy)
+    if arguments.rerun_candidate:
         reruns = load_runs(arguments.rerun_baseline), load_runs(arguments.rerun_candidate)
         decision = decide_again(decision, reruns)
     content = verdict_json(decision)
