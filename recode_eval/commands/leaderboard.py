@@ -61,6 +61,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="verdict.json of the gate, or a folder with some: the newest is shown on the first "
         "page, all of them on a page of their own",
     )
+    build.add_argument(
+        "--training",
+        action="append",
+        type=options.path,
+        default=[],
+        metavar="DIR",
+        help="folder with logs of recode-train, for the page on training; those below RUNS are "
+        "found by themselves",
+    )
     build.add_argument("--quiet", action="store_true", help="no notes")
     build.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
@@ -80,6 +89,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         models=arguments.models,
         reported=not arguments.no_reported,
         gates=arguments.gate,
+        trainings=arguments.training,
         note=monitor.note,
     )
     name_left_out(built)

@@ -74,27 +74,28 @@ def _row(dot: Dot, top: float) -> Markup:
     kind = "ranked" if dot.ranked else "unranked"
     parts = [
         Markup('<text class="label" x="{x}" y="{y}">{label}</text>').format(
-            x=_MARGIN, y=_number(top + 17), label=label
+            x=_MARGIN, y=coordinate(top + 17), label=label
         )
     ]
     y = top + 30
     if dot.low is not None and dot.high is not None:
         parts.append(
             Markup('<line class="whisker" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/>').format(
-                a=_x(dot.low), b=_x(dot.high), y=_number(y)
+                a=_x(dot.low), b=_x(dot.high), y=coordinate(y)
             )
         )
     parts.append(
         Markup('<circle class="dot {kind}" cx="{x}" cy="{y}" r="5"/>').format(
-            kind=kind, x=_x(dot.value), y=_number(y)
+            kind=kind, x=_x(dot.value), y=coordinate(y)
         )
     )
     return Markup("").join(parts)
 
 
 def _x(share: float) -> str:
-    return _number(_MARGIN + share * (_WIDTH - 2 * _MARGIN))
+    return coordinate(_MARGIN + share * (_WIDTH - 2 * _MARGIN))
 
 
-def _number(value: float) -> str:
+def coordinate(value: float) -> str:
+    """Return a coordinate of an SVG: one decimal at most, the same text everywhere."""
     return f"{value:.1f}".rstrip("0").rstrip(".")

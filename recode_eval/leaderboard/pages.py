@@ -17,6 +17,7 @@ from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.rows import METRICS
 from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
+from recode_eval.leaderboard.views import HELPERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.gates import GateVerdict
     from recode_eval.leaderboard.loading import BrokenRun, RunEntry
     from recode_eval.leaderboard.rows import Row
+    from recode_eval.leaderboard.views import TrainingViews
     from recode_eval.leaderboard.yamls import FactBook, ReportedRow
 
 LABELS = {
@@ -52,12 +54,13 @@ class Pages:
         reported: Sequence[ReportedRow],
         facts: FactBook,
         broken: Sequence[BrokenRun],
+        views: TrainingViews,
         verdicts: Sequence[GateVerdict] = (),
     ) -> None:
         self._boards, self._rows, self._broken = boards, rows, broken
         self._reported, self._facts = reported, facts
-        self._verdicts = verdicts
-        self._environment = _environment(resources)
+        self._verdicts, self._views = verdicts, views
+        self._environment = _environment(resources, views.links)
         self._labels = {s.run.key: b for b in boards for s in b.standings}
 
     def overview(self) -> str:
@@ -73,7 +76,12 @@ class Pages:
             sources=_citations(self._reported),
             latest=self._verdicts[0] if self._verdicts else None,
             verdicts=self._verdicts,
+            view=self._views,
         )
+
+    def training(self) -> Iterator[tuple[str, str]]:
+        """Yield path and content of the pages on methods and trainings."""
+        return self._views.files(self._render)
 
     def compare(self) -> str:
         """The comparison of two runs of a board, which the browser computes."""
@@ -167,7 +175,7 @@ class Pages:
         return self._environment.get_template(template).render(**context)
 
 
-def _environment(resources: Path) -> Environment:
+def _environment(resources: Path, views: Sequence[tuple[str, str]]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(resources / "templates"),
         autoescape=True,
@@ -188,6 +196,7 @@ def _environment(resources: Path) -> Environment:
     environment.globals.update(
         anchor=anchor, columns=METRICS, digest=digest, problem_path=problem_path, highlight=_code
     )
+    environment.globals.update(HELPERS, views=views)
     return environment
 
 

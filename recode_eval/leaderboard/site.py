@@ -19,7 +19,10 @@ from recode_eval.leaderboard.drilldown import grouped, problem_page
 from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
 from recode_eval.leaderboard.pages import Pages
+from recode_eval.leaderboard.places import places
 from recode_eval.leaderboard.sources import Sources
+from recode_eval.leaderboard.training import read_trainings
+from recode_eval.leaderboard.views import training_views
 from recode_eval.leaderboard.yamls import read_facts, read_reported
 from recode_eval.resources import resource_dir
 
@@ -50,13 +53,15 @@ def build(
     models: Sequence[Path] = (),
     reported: bool = True,
     gates: Sequence[Path] = (),
+    trainings: Sequence[Path] = (),
     note: Callable[[str], None] = lambda _: None,
 ) -> Built:
     """Write the site of all runs below `roots` to the folder `out`.
 
     `data` maps tasks to files with their rows, `models` are files with facts about models,
-    `reported` adds the published results, `gates` are files or folders with verdicts of the gate.
-    Broken runs and verdicts are left out and returned.
+    `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
+    `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken
+    runs, verdicts and logs are left out and returned.
 
     Raises:
         UsageError: no run is there, or `out` is in use for something else.
@@ -66,18 +71,23 @@ def build(
     """
     _check_place(roots, out)
     resources = resource_dir("leaderboard")
-    facts = read_facts([*models, resources / "models.yaml"])
+    found_in = places(roots)
+    facts = read_facts([*models, *found_in.models, resources / "models.yaml"])
     published = read_reported(resources / "reported") if reported else []
-    runs, broken = load_runs(roots)
+    runs, broken = load_runs(found_in.runs)
     if not runs:
         first = broken[0]
         raise DataError(f"None of the {len(broken)} runs is sound. {first.where}: {first.reason}")
     verdicts, unsound = read_verdicts(gates)
-    broken += unsound
-    note(f"{len(runs)} runs, {len(verdicts)} verdicts, {len(broken)} left out")
+    logs, unread = read_trainings(trainings, found_in.trainings)
     found = boards(runs)
+    views = training_views(found, facts, published, logs)
+    broken += [*unsound, *unread, *views.broken]
+    note(
+        f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
+    )
     listed = table.rows(found, published, facts)
-    pages = Pages(resources, found, listed, published, facts, broken, verdicts)
+    pages = Pages(resources, found, listed, published, facts, broken, views, verdicts)
     problems = grouped(runs)
     sources = Sources(data, include_paths)
 
@@ -87,6 +97,7 @@ def build(
         yield from data_files(found)
         if verdicts:
             yield "gate.html", pages.gate()
+        yield from pages.training()
         yield "data/leaderboard.json", table.to_json(listed, broken)
         yield "data/leaderboard.csv", table.to_csv(listed)
         yield from pages.models()

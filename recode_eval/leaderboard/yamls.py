@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ class ModelFacts:
     """Parameters, in billions."""
     released: str | None = None
     """ISO date."""
+    training: Path | None = None
+    """The folder with the log of the training that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class FactBook:
         )
         named = _SIZE_IN_NAME.findall(name)
         if facts.size_b is None and len(named) == 1:
-            return ModelFacts(facts.base, facts.method, float(named[0]), facts.released)
+            return replace(facts, size_b=float(named[0]))
         return facts
 
 
@@ -70,7 +72,7 @@ def read_facts(paths: Sequence[Path]) -> FactBook:
     """Read files with a list `models`; raises `DataError` naming the entry."""
     entries: list[tuple[str, ModelFacts]] = []
     for path in paths:
-        entries += _entries(path, "models", _facts)
+        entries += _entries(path, "models", lambda raw, p=path: _facts(raw, p.parent))  # type: ignore[misc]
     return FactBook(entries)
 
 
@@ -99,12 +101,18 @@ def _row(raw: Mapping[str, Any], source: str, url: str, note: str) -> ReportedRo
     )  # fmt: skip
 
 
-def _facts(raw: Mapping[str, Any]) -> tuple[str, ModelFacts]:
+def _facts(raw: Mapping[str, Any], folder: Path) -> tuple[str, ModelFacts]:
     released = raw.get("released")
     if released is not None and not isinstance(released, date):
         raise ValueError("`released` must be a date such as 2024-09-18")
     base, method = (_text(raw, key) if key in raw else None for key in ("base", "method"))
-    facts = ModelFacts(base, method, _size(raw), released.isoformat() if released else None)
+    facts = ModelFacts(
+        base,
+        method,
+        _size(raw),
+        released.isoformat() if released else None,
+        (folder / _text(raw, "training")).resolve() if "training" in raw else None,
+    )
     return _text(raw, "match"), facts
 
 

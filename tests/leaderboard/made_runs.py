@@ -40,19 +40,22 @@ def make_run(
     backend: str = "replay",
     faulty: str | None = None,
     rows: Path | None = None,
+    identity: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> Path:
     """Write a run whose samples pass with `chance`; `texts` are worked into its answers."""
     task = create_task(task_name)
     data = task.load(str(rows) if rows else None, skip_bad_rows=False)
     spec = task.spec.prompts[task.spec.default_prompt]
-    identity = {"sha256": hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()}
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    identity = identity or {"sha256": digest}
     run = Run(
         task, data, ModelInfo(name, backend, identity),
         PromptSettings(spec.name, PromptTemplate.from_file(spec.path), "own"),
-        SamplingParameters(temperature=temperature, top_p=0.95, max_tokens=1024, seed=0),
+        SamplingParameters(temperature=temperature, top_p=0.95, max_tokens=1024, seed=seed),
         Selection(n), ScoringSettings(), out=out, monitor=create_monitor(quiet=True),
     )  # fmt: skip
-    luck = random.Random(identity["sha256"])
+    luck = random.Random(digest)
     texts = texts or [""]
     scoring = run.scoring.hash(task, data)
     completions, scores = {}, {}

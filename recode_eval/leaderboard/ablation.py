@@ -1,0 +1,192 @@
+"""Reward ablation: trainings that differ in nothing but the weights of their rewards.
+
+What a reward is worth is what the trained model can do that the untrained one could not, on the
+same problems: paired differences, from the evaluations during the trainings or from runs on the
+boards whose models are known to come from these trainings (`training` in a file with facts).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import DataError
+from recode_eval.leaderboard.boards import conditions
+from recode_eval.leaderboard.dynamics import reward_words
+from recode_eval.leaderboard.methods import Role, role
+from recode_eval.leaderboard.pooling import Evidence, adjusted, compared, evidence, pooled
+from recode_eval.leaderboard.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.leaderboard.boards import Board
+    from recode_eval.leaderboard.dynamics import Group
+    from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.leaderboard.pooling import Change
+    from recode_eval.leaderboard.training import Training
+    from recode_eval.leaderboard.yamls import FactBook
+
+_PAPER = {"format", "es_star"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one training came to under one set of conditions."""
+
+    conditions: str
+    """Digest of everything that must agree for two results to be compared."""
+    label: str
+    metric: str
+    before: Sequence[RunEntry]
+    after: Sequence[RunEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class AblationRow:
+    """One set of weights."""
+
+    words: str
+    weights: Mapping[str, float]
+    trainings: tuple[Training, ...]
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    gain: Change | None
+    """Trained minus untrained."""
+    against: Change | None
+    """This minus the table's reference; None for the reference itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """Sets of weights under one set of conditions, all else equal."""
+
+    key: str
+    algorithm: str
+    label: str
+    metric: str
+    reference: str
+    rows: tuple[AblationRow, ...]
+
+
+def board_results(boards: Iterable[Board], facts: FactBook) -> dict[Path, list[Result]]:
+    """Return what the boards have of models that come from a training, by its folder."""
+    found: dict[Path, list[Result]] = defaultdict(list)
+    for board in boards:
+        runs = [(s.run, facts.find(s.run.model_name)) for s in board.standings if s.rank]
+        made: dict[tuple[Path, str | None], list[RunEntry]] = defaultdict(list)
+        bases: dict[str | None, list[RunEntry]] = defaultdict(list)
+        for run, known in runs:
+            if known.method is not None and role(known.method) is Role.BASE:
+                bases[known.base].append(run)
+            elif known.training is not None:
+                made[known.training, known.base].append(run)
+        for (folder, base), after in made.items():
+            if bases[base]:
+                label = f"{board.label}, final models"
+                found[folder].append(Result(board.key, label, board.primary, bases[base], after))
+    return dict(found)
+
+
+def checkpoint_results(training: Training) -> list[Result]:
+    """Return what a training's own evaluations say: its last one against that before it began."""
+    found = []
+    for task in sorted({checkpoint.task for checkpoint in training.checkpoints}):
+        of_task = [c for c in training.checkpoints if c.task == task]
+        first, last = of_task[0], of_task[-1]
+        if first.run is None or last.run is None or first.step != 0 or last.step == 0:
+            continue
+        rules = digest(conditions(first.run))
+        if digest(conditions(last.run)) == rules:
+            label = f"{task}, evaluation at step {last.step}"
+            key = digest([rules, last.step])
+            found.append(Result(key, label, last.metric, [first.run], [last.run]))
+    return found
+
+
+def ablations(groups: Iterable[Group], linked: Mapping[Path, Sequence[Result]]) -> list[Ablation]:
+    """Return a table for each set of trainings that differ in the rewards only."""
+    tables: list[Ablation] = []
+    for group in groups:
+        alike: dict[str, list[Training]] = defaultdict(list)
+        for arm in group.arms:
+            for training in arm.trainings:
+                if training.rewards:
+                    others = {k: v for k, v in training.deciding.items() if k != "rewards"}
+                    alike[digest(others)].append(training)
+        for members in alike.values():
+            tables += _tables(members, linked)
+    return tables
+
+
+def _tables(members: Sequence[Training], linked: Mapping[Path, Sequence[Result]]) -> list[Ablation]:
+    """Return a table per set of conditions under which two sets of weights have results."""
+    found: dict[str, dict[str, list[tuple[Training, Result]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for training in members:
+        for result in [*linked.get(training.folder, ()), *checkpoint_results(training)]:
+            found[result.conditions][digest(_weights(training))].append((training, result))
+    return [_table(list(rows.values())) for _, rows in sorted(found.items()) if len(rows) > 1]
+
+
+def _table(sets: Sequence[Sequence[tuple[Training, Result]]]) -> Ablation:
+    first_training, first = sets[0][0]
+    rows = [_row(items) for items in sets]
+    rows.sort(
+        key=lambda pair: (set(pair[0].weights) != _PAPER, len(pair[0].weights), pair[0].words)
+    )
+    reference, base = rows[0]
+    gains, rivals = [], []
+    for row, known in rows:
+        pair = None if known is None or base is None or row is reference else (base[1], known[1])
+        gains.append(None if known is None else compared(*known, first.metric))
+        rivals.append(None if pair is None else compared(*pair, first.metric))
+    tested = adjusted([*gains, *rivals])
+    return Ablation(
+        digest([first.conditions, *(t.key for items in sets for t, _ in items)]),
+        first_training.algorithm,
+        first.label,
+        first.metric,
+        reference.words,
+        tuple(
+            replace(row, gain=tested[index], against=tested[len(rows) + index])
+            for index, (row, _) in enumerate(rows)
+        ),
+    )
+
+
+def _row(
+    items: Sequence[tuple[Training, Result]],
+) -> tuple[AblationRow, tuple[Evidence, Evidence] | None]:
+    """Return a set of weights without its tests, and the evidence for them."""
+    trainings = sorted((training for training, _ in items), key=lambda t: (t.seed, t.where))
+    weights = _weights(trainings[0])
+    row = AblationRow(
+        " + ".join(reward_words(weights)), weights, tuple(trainings), None, None, None, None
+    )
+    metric = items[0][1].metric
+    try:
+        before, after = (
+            pooled([evidence(run) for run in _distinct(runs)])
+            for runs in (
+                [run for _, result in items for run in result.before],
+                [run for _, result in items for run in result.after],
+            )
+        )
+    except DataError:
+        return row, None
+    row = replace(row, before=before.estimate(metric), after=after.estimate(metric))
+    return row, (before, after)
+
+
+def _distinct(runs: Iterable[RunEntry]) -> list[RunEntry]:
+    """Return each run once: all trainings of a base begin with the same runs of it."""
+    return list({run.key: run for run in runs}.values())
+
+
+def _weights(training: Training) -> dict[str, float]:
+    """Return the rewards with a weight."""
+    return {name: float(weight) for name, weight in training.rewards.items() if weight}

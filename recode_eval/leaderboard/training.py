@@ -1,0 +1,358 @@
+"""Logs of trainings: read with suspicion from `train.json` and `train.jsonl` (docs/training.md).
+
+A folder may come from anybody. What is not a log by its format, or holds numbers that no training
+logs, is named and left out. Nothing of the trainer is imported: data flow one way.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.leaderboard.loading import BrokenRun, RunEntry, check_numbers, load_run
+from recode_eval.leaderboard.text import digest
+from recode_eval.store import RESULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+REPORT, LOG, EVALUATIONS = "train.json", "train.jsonl", "evaluations"
+SCHEMA_VERSION = 1
+_LARGEST_REPORT = 4_000_000
+_LARGEST_LOG = 256_000_000
+_LONGEST_LINE = 200_000
+"""Bytes; a line has some thirty numbers, about a kilobyte."""
+_LARGEST_VALUE = 1e12
+_LARGEST_STEP = 10**9
+_MOST_REWARDS, _MOST_TASKS, _MOST_EVALUATIONS = 32, 50, 1_000
+_LONGEST_NAME = 100
+_DEEPEST = 6
+
+SERIES = ("reward", "frac_reward_zero_std", "completions/mean_length", "kl", "entropy", "loss")
+"""What is read of a line, besides the parts of the reward."""
+PART = re.compile(r"rewards/([A-Za-z0-9_*.-]{1,60})/mean\Z")
+_FIGURES = ("pass@1", "es")
+
+FREE_SETTINGS = frozenset({
+    "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
+    "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
+})  # fmt: skip
+"""Settings that do not change the weights (docs/training.md, Interruptions)."""
+
+Points = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One evaluation during a training."""
+
+    step: int
+    task: str
+    value: float
+    """pass@1, or ES where the task has no tests."""
+    metric: str
+    run: RunEntry | None
+    """The evaluation's own run, verified, where its folder lies beside the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training as its log has it; every text in it may be hostile."""
+
+    folder: Path
+    where: str
+    report: Mapping[str, Any]
+    series: Mapping[str, Points]
+    checkpoints: tuple[Checkpoint, ...]
+    """In the order of steps."""
+
+    @property
+    def key(self) -> str:
+        """Names the training in links."""
+        return digest([self.where, self.report["config"], self.report["data_hash"]])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its settings."""
+        return self.report["config"]  # type: ignore[no-any-return]
+
+    @property
+    def algorithm(self) -> str:
+        """`sft`, `grpo`, `dapo`, or what else a stranger calls it."""
+        return str(self.config["algorithm"])
+
+    @property
+    def base(self) -> str:
+        """The last part of the trained model's path: the rest is about somebody's machine."""
+        return re.split(r"[/\\]", str(self.config["model"]).rstrip("/\\"))[-1] or "unknown"
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training."""
+        return int(self.config["seed"])
+
+    @property
+    def rewards(self) -> Mapping[str, float]:
+        """The rewards' weights; empty for SFT."""
+        return {} if self.algorithm == "sft" else self.config["rewards"]
+
+    @property
+    def deciding(self) -> Mapping[str, Any]:
+        """The settings that change the weights, save the seed."""
+        return {k: v for k, v in self.config.items() if k not in {*FREE_SETTINGS, "seed"}}
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end."""
+        return self.report["finished"]  # type: ignore[no-any-return]
+
+    @property
+    def last_step(self) -> int:
+        """The last step that was logged."""
+        steps = [points[-1][0] for points in self.series.values() if points]
+        return max([*steps, *(c.step for c in self.checkpoints)], default=0)
+
+    def budget(self, name: str) -> float | None:
+        """Return a count of the budgets; None where the training has not come to its end."""
+        value = self.report.get("budgets", {}).get(name)
+        return value if isinstance(value, int | float) else None
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the rewards that were logged."""
+        return sorted(found[1] for name in self.series if (found := PART.match(name)))
+
+
+def read_trainings(
+    places: Sequence[Path], beside: Sequence[Path] = ()
+) -> tuple[list[Training], list[BrokenRun]]:
+    """Return the trainings at and below `places` and `beside`, by name, and those left out.
+
+    Raises:
+        UsageError: one of `places` is no folder, or none is there. (`beside` may hold none.)
+    """
+    for place in places:
+        if not place.is_dir():
+            raise UsageError(f"--training {place} is not a folder.")
+    found = _folders([*places, *beside])
+    if places and not found:
+        raise UsageError(
+            f"No training in {', '.join(map(str, places))}: no folder there has both {REPORT} and "
+            f"{LOG}, as `recode-train ... --out FOLDER` writes them."
+        )
+    trainings: list[Training] = []
+    broken: list[BrokenRun] = []
+    for folder, where in found:
+        try:
+            trainings.append(_read(folder, where, broken))
+        except (DataError, StorageError) as error:
+            broken.append(BrokenRun(where, str(error).replace(str(folder), where)))
+    return trainings, broken
+
+
+def _folders(roots: Iterable[Path]) -> list[tuple[Path, str]]:
+    found: dict[Path, str] = {}
+    for root in roots:
+        for place, folders, files in os.walk(root):
+            folders.sort()
+            if REPORT in files and LOG in files:
+                folder = Path(place)
+                where = folder.relative_to(root).as_posix()
+                found.setdefault(folder.resolve(), folder.name if where == "." else where)
+    return sorted(found.items(), key=lambda item: (item[1], item[0]))
+
+
+def _read(folder: Path, where: str, broken: list[BrokenRun]) -> Training:
+    report = _report(folder)
+    series: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    evaluated: dict[tuple[int, str], tuple[str, float]] = {}
+    for number, line in _lines(folder):
+        try:
+            _take(line, series, evaluated)
+        except ValueError as error:
+            raise DataError(f"{LOG}, line {number}: {error}.") from error
+    runs = _evaluation_runs(folder, where, broken)
+    checkpoints = [
+        Checkpoint(step, task, value, metric, _agreeing(runs.get((step, task)), metric, value))
+        for (step, task), (metric, value) in sorted(evaluated.items())
+    ]
+    points = {name: tuple(sorted(dict(found).items())) for name, found in sorted(series.items())}
+    return Training(folder, where, report, points, tuple(checkpoints))
+
+
+def _plain(path: Path, largest: int) -> None:
+    if path.is_symlink() or not path.is_file():
+        # A folder from a stranger could point anywhere, or to what never ends.
+        raise DataError(f"{path.name} is not a plain file.")
+    if path.stat().st_size > largest:
+        raise DataError(f"{path.name} is too large to be one ({largest / 1e6:,.0f} MB at most).")
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    path = folder / REPORT
+    try:
+        _plain(path, _LARGEST_REPORT)
+        content = _parsed(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"{REPORT} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{REPORT} is no JSON ({str(error)[:100]}).") from error
+    check_numbers(content, REPORT)
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(f"{REPORT} is not of schema version {SCHEMA_VERSION}.")
+    _check_report(content)
+    return content
+
+
+_SHAPE: tuple[tuple[tuple[str, ...], type], ...] = (
+    (("config",), dict),
+    (("config", "algorithm"), str),
+    (("config", "model"), str),
+    (("config", "seed"), int),
+    (("model",), dict),
+    (("data_hash",), str),
+    (("finished",), bool),
+)
+
+
+def _check_report(content: Mapping[str, Any]) -> None:
+    for path, kind in _SHAPE:
+        value: Any = content
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if type(value) is not kind:
+            raise DataError(f"{REPORT}: {'/'.join(path)} is missing or of a wrong type.")
+    rewards = content["config"].setdefault("rewards", {})
+    if not isinstance(rewards, dict) or len(rewards) > _MOST_REWARDS:
+        raise DataError(f"{REPORT}: config/rewards is no table of weights.")
+    if any(isinstance(w, bool) or not isinstance(w, int | float) for w in rewards.values()):
+        raise DataError(f"{REPORT}: a weight of config/rewards is no number.")
+    if not _is_flat(content["config"], _DEEPEST) or not _is_flat(content["model"], _DEEPEST):
+        raise DataError(f"{REPORT}: config or model is nested deeper than any setting.")
+    if not isinstance(content.get("budgets", {}), dict):
+        raise DataError(f"{REPORT}: budgets is of a wrong type.")
+
+
+def _is_flat(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_flat(item, levels - 1) for item in inner)
+
+
+def _lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the lines of the log by number; a torn last line is left out."""
+    path = folder / LOG
+    try:
+        _plain(path, _LARGEST_LOG)
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(_LONGEST_LINE):
+                number += 1
+                if not line.endswith(b"\n"):
+                    if len(line) == _LONGEST_LINE:
+                        raise DataError(f"{LOG}, line {number} is too long.")
+                    return
+                try:
+                    content = _parsed(line)
+                except (ValueError, RecursionError) as error:
+                    raise DataError(
+                        f"{LOG}, line {number} is no JSON ({str(error)[:100]})."
+                    ) from error
+                if not isinstance(content, dict):
+                    raise DataError(f"{LOG}, line {number} is not an object.")
+                yield number, content
+    except OSError as error:
+        raise StorageError(f"{LOG} cannot be read: {error.strerror}.") from error
+
+
+def _parsed(text: bytes) -> Any:
+    """Parse JSON without the numbers that JSON does not have; raises `ValueError`."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _take(
+    line: Mapping[str, Any],
+    series: dict[str, list[tuple[int, float]]],
+    evaluated: dict[tuple[int, str], tuple[str, float]],
+) -> None:
+    """Add a line's values; raises `ValueError` for what no training writes."""
+    step = line.get("step")
+    if type(step) is not int or not 0 <= step <= _LARGEST_STEP:
+        raise ValueError("`step` is no number of a step")
+    for name, value in line.items():
+        if name not in SERIES and not PART.match(name):
+            continue
+        if value is None:
+            continue  # What was not finite is logged as null.
+        series[name].append((step, _number(value, name)))
+    if len(series) > len(SERIES) + _MOST_REWARDS:
+        raise ValueError("too many rewards")
+    evaluation = line.get("evaluation", {})
+    if not isinstance(evaluation, dict) or len(evaluation) > _MOST_TASKS:
+        raise ValueError("`evaluation` is no table of tasks")
+    for task, figures in evaluation.items():
+        if not isinstance(figures, dict) or len(task) > _LONGEST_NAME:
+            raise ValueError("an entry of `evaluation` is no table of figures")
+        metric = next((name for name in _FIGURES if figures.get(name) is not None), None)
+        if metric is None:
+            continue
+        value = _number(figures[metric], metric)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{metric} of {task[:40]!r} is no share")
+        evaluated[step, task] = metric, value
+    if len(evaluated) > _MOST_EVALUATIONS:
+        raise ValueError("too many evaluations")
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is no number")  # noqa: TRY004
+    if (isinstance(value, float) and not math.isfinite(value)) or abs(value) > _LARGEST_VALUE:
+        raise ValueError(f"{name} is not finite or far too large")
+    return float(value)
+
+
+def _evaluation_runs(
+    folder: Path, where: str, broken: list[BrokenRun]
+) -> dict[tuple[int, str], RunEntry]:
+    """Return the verified runs of the evaluations, by step and task; the log's paths are not used.
+
+    The trainer names the step in the identity of the model that it evaluates.
+    """
+    found: dict[tuple[int, str], RunEntry] = {}
+    place = folder / EVALUATIONS
+    if place.is_symlink() or not place.is_dir():
+        return found
+    for path in sorted(place.iterdir())[:_MOST_EVALUATIONS]:
+        if path.is_symlink() or not (path / RESULTS).is_file():
+            continue
+        name = f"{where}/{EVALUATIONS}/{path.name}"
+        try:
+            run = load_run(path, name)
+        except (DataError, StorageError) as error:
+            broken.append(BrokenRun(name, str(error).replace(str(path), name)))
+            continue
+        step = run.identity["model"].get("step")
+        if type(step) is int:
+            found.setdefault((step, run.task), run)
+    return found
+
+
+def _agreeing(run: RunEntry | None, metric: str, value: float) -> RunEntry | None:
+    """Return the run if it says what the log says: else it is another training's."""
+    known = None if run is None else run.metric(metric)
+    if known is None or known["value"] is None or abs(known["value"] - value) > 1e-9:
+        return None
+    return run

@@ -1,0 +1,135 @@
+"""The pages on training: RL against SFT, and the dynamics of trainings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.leaderboard import dynamics, methods
+from recode_eval.leaderboard.ablation import Ablation, ablations, board_results
+from recode_eval.leaderboard.dynamics import Group, Panel, last_checkpoints, panels
+from recode_eval.leaderboard.methods import Block, ReportedMethod, Tradeoff, tradeoffs
+from recode_eval.leaderboard.plots import crosses, swatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from markupsafe import Markup
+
+    from recode_eval.leaderboard.boards import Board
+    from recode_eval.leaderboard.loading import BrokenRun
+    from recode_eval.leaderboard.training import Training
+    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
+
+METHODS, TRAINING = "methods.html", "training.html"
+_MOST_SUMMED = 40
+"""Rows of the summary on the overview."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingViews:
+    """What the pages show; empty where no facts and no logs are known."""
+
+    blocks: tuple[Block, ...]
+    reported: tuple[ReportedMethod, ...]
+    tradeoffs: tuple[Tradeoff, ...]
+    groups: tuple[Group, ...]
+    ablations: tuple[Ablation, ...]
+    broken: tuple[BrokenRun, ...]
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """Path and title of the pages that there are."""
+        found = [(METHODS, "RL against SFT")] if self.blocks or self.reported else []
+        return [*found, (TRAINING, "Training")] if self.groups else found
+
+    def files(self, render: Callable[..., str]) -> Iterator[tuple[str, str]]:
+        """Yield path and content of the pages and their downloads."""
+        if self.blocks or self.reported:
+            yield METHODS, render("methods.html", root="", view=self)
+            yield "data/methods.json", _json(methods.to_json(self.blocks))
+        if self.groups:
+            yield TRAINING, render("training.html", root="", view=self, sections=self._sections())
+            yield "data/training.json", _json(dynamics.to_json(self.groups))
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks of all blocks."""
+        return sorted({task for block in self.blocks for task in block.tasks})
+
+    @property
+    def summary(self) -> list[tuple[Any, ...]]:
+        """The first rows for the overview: block, section, row, and the changes of the row."""
+        return self._summary()[:_MOST_SUMMED]
+
+    @property
+    def summary_left(self) -> int:
+        """How many rows the overview leaves out."""
+        return max(0, len(self._summary()) - _MOST_SUMMED)
+
+    def _summary(self) -> list[tuple[Any, ...]]:
+        return [
+            (block, section, *parts)
+            for block in self.blocks
+            for section in block.summed
+            for parts in section.summary
+        ]
+
+    @property
+    def reported_columns(self) -> list[tuple[str, str]]:
+        """Task and metric of everything that was reported."""
+        return list(dict.fromkeys(key for item in self.reported for key in item.figures))
+
+    @property
+    def charts(self) -> list[tuple[Tradeoff, Markup]]:
+        """Retention against gain, a chart for each pair of boards."""
+        return [
+            (
+                tradeoff,
+                crosses(
+                    [point for point, *_ in tradeoff.points],
+                    f"Change on {tradeoff.kept} against gain on {tradeoff.gain}",
+                    f"tradeoff-{number}",
+                    (f"gain on {tradeoff.gain}", f"change on {tradeoff.kept}"),
+                ),
+            )
+            for number, tradeoff in enumerate(self.tradeoffs)
+        ]
+
+    def _sections(self) -> list[tuple[Group, list[Panel]]]:
+        return [(group, panels(group)) for group in self.groups]
+
+
+def training_views(
+    boards: Sequence[Board],
+    facts: FactBook,
+    reported: Iterable[ReportedRow],
+    trainings: Sequence[Training],
+) -> TrainingViews:
+    """Return what there is to show on methods and trainings."""
+    blocks, broken = methods.blocks(boards, facts)
+    groups = dynamics.groups(trainings)
+    return TrainingViews(
+        tuple(blocks),
+        tuple(methods.reported_methods(reported)),
+        tuple(tradeoffs(blocks)),
+        tuple(groups),
+        tuple(ablations(groups, board_results(boards, facts))),
+        tuple(broken),
+    )
+
+
+def p_words(p: float | None) -> str:
+    """Return an adjusted p-value for people."""
+    if p is None:
+        return "no test"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+HELPERS = {"swatch": swatch, "last_checkpoints": last_checkpoints, "p_words": p_words}
+"""What the templates of these pages call."""
