@@ -373,6 +373,27 @@ def test_a_run_with_itself_and_what_may_explain_a_difference(
     assert "4 problems with a score in one of the runs only; not counted." in notes
 
 
+def test_two_ticked_rows_lead_to_their_comparison(
+    browser: Browser, site: Path, runs: dict[str, StoredRun]
+) -> None:
+    """The third tick replaces the first, and the ticks are in the URL."""
+    browser.open(site / "index.html")
+    keys = [str(runs[name].results["run"]) for name in ("none", "old", "new")]
+    for key in keys:
+        browser.click(f"input[data-pick][value='{key}']")
+    assert browser.texts("#picked") == ["Compare old with new"]
+    assert browser.fragment == f"#pick={keys[1]}&pick={keys[2]}"
+    browser.open(site / "index.html", f"{browser.fragment[1:]}&pick=nobody")
+    assert browser.texts("#picked") == ["Compare old with new"]
+    browser.click("#picked a")
+    browser.wait_for("#comparison[data-state=ready]")
+    assert browser.fragment == f"#a={keys[1]}&b={keys[2]}"
+    browser.open(site / "index.html", f"pick={keys[0]}")
+    assert browser.texts("#picked") == ["Tick another run to compare it with none."]
+    browser.click(f"input[data-pick][value='{keys[0]}']")
+    assert browser.texts("#picked") == ["Tick two runs to compare them."]
+
+
 def test_from_a_changed_problem_to_both_answers(
     browser: Browser, site: Path, runs: dict[str, StoredRun]
 ) -> None:
@@ -437,7 +458,8 @@ def test_axe_finds_nothing_serious(site: Path, runs: dict[str, StoredRun], dark:
         show(window, site, runs["old"], runs["with gaps"])
         window.run("document.querySelectorAll('details').forEach((d) => d.open = true)")
         assert serious(window, source) == []
-        window.open(site / "gate.html")
-        assert serious(window, source) == []
+        for page in ("gate.html", "index.html"):
+            window.open(site / page)
+            assert serious(window, source) == []
     finally:
         window.close()
