@@ -28,6 +28,7 @@
   const points = (share) => (share === null ? "-" : `${share > 0 && fixed(100 * share, 1) !== "0.0" ? "+" : ""}${percent(share)}`);
   const interval = (d) => (d.low === null ? "no interval" : `[${points(d.low)}, ${points(d.high)}]`);
   const chance = (p) => (p === null ? "-" : p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
+  const label = (metric) => (metric === "es" ? "ES" : metric);
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
   const outcome = (d) => {
     if (d.low === null) return ["?", "the data cannot tell", ""];
@@ -75,7 +76,7 @@
         .filter((row) => row.n).sort((x, y) => y.n - x.n || (x.name < y.name ? -1 : 1)),
     })).filter((tag) => tag.rows.length);
     return {
-      metric, tags,
+      metric: label(metric), tags,
       overall: over(pairs),
       flip: stats.signFlip(pairs.map((i) => second[i] - first[i]), pairs.map((i) => data.clusters[i])),
       changes: changes(a, b),
@@ -218,7 +219,7 @@
     if (notes.length) place.append(make("div", { class: "note" }, make("p", {}, "The difference may not be the models' alone:"), make("ul", {}, ...notes.map((text) => make("li", {}, text)))));
     if (!result.overall) { say("No problem has a score in both runs."); return; }
     const d = result.overall, [glyph, words] = outcome(d);
-    say(`${glyph} ${metric}: ${words}${d.low === null ? ` (${d.method})` : ""}. B minus A is ${points(d.mean)} points, 95 % interval ${interval(d)}, p = ${chance(d.p)}, on ${plural(d.n, "problem")} in ${plural(d.clusters, "cluster")}.`);
+    say(`${glyph} ${result.metric}: ${words}${d.low === null ? ` (${d.method})` : ""}. B minus A is ${points(d.mean)} points, 95 % interval ${interval(d)}, p = ${chance(d.p)}, on ${plural(d.n, "problem")} in ${plural(d.clusters, "cluster")}.`);
     const names = make("p", {}, ...[["A", a], ["B", b]].flatMap(([letter, run]) => [`${letter}: `, make("a", { href: run.page }, run.name), letter === "A" ? "; " : "."]));
     const detectable = make("p", { id: "detectable", "data-v": d.detectable ?? "" }, d.detectable === null
       ? "There is no spread between clusters from which to tell what these runs could detect."
@@ -229,7 +230,7 @@
     place.append(names, detectable,
       make("div", { class: "columns" },
         make("div", {}, make("h2", {}, "Tests"), tests(result), ...moved),
-        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${metric} in points, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),
+        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${result.metric} in points, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),
       make("h2", {}, "Differences"), numbers(result));
   };
 
@@ -287,7 +288,7 @@
       if (now !== latest) return; // another choice was made meanwhile
       const metrics = metricsOf(data, data.runs[a], data.runs[b]);
       const metric = metrics.includes(state.get("metric")[0]) ? state.get("metric")[0] : metrics[0];
-      fill(pick.metric, metrics.map((name) => [name, name]), metric);
+      fill(pick.metric, metrics.map((name) => [name, label(name)]), metric);
       show(data, [a, b], metric);
     } catch (error) {
       if (error) throw error;

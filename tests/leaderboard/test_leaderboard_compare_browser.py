@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from stored_runs import store_run
 
 from recode_eval.comparison import Difference, compare, difference, paired
 from recode_eval.gate import decide, verdict_json
+from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.comparing import data_files
+from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
 from recode_eval.policy import Policy
 from recode_eval.scoring.passk import pass_at_k
@@ -287,6 +291,25 @@ def test_the_rows_by_tag_are_the_differences_of_their_problems(
             assert close_to(number(cells[5]), expected.p_value)
             seen += 1
     assert seen > 30
+
+
+def test_a_task_without_tests_is_compared_by_similarity(browser: Browser, tmp_path: Path) -> None:
+    for name, chance in (("one", 0.3), ("other", 0.8)):
+        make_run(tmp_path / "runs", name, chance, n=1)
+    build([tmp_path / "runs"], tmp_path / "site", reported=False)
+    [board] = boards(load_runs([tmp_path / "runs"])[0])
+    standings = [replace(s, run=replace(s.run, tested=False)) for s in board.standings]
+    [(name, content)] = data_files([replace(board, standings=tuple(standings))])
+    (tmp_path / "site" / name).write_text(content)
+    open_page(browser, tmp_path / "site")
+    assert browser.run("return document.getElementById('metric').selectedOptions[0].text") == "ES"
+    b, a = (standing.run.problems for standing in standings)
+    expected = difference(
+        "es", [p.es or 0 for p in a], [p.es or 0 for p in b], [p.cluster for p in a]
+    )
+    assert expected is not None
+    assert_row(browser, "#differences tbody tr", expected)
+    assert browser.texts("#square") == []
 
 
 # Using the page ---------------------------------------------------------------------------------
