@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": "compare stored runs, problem by problem",
     "gate": "say whether a new checkpoint may replace the old one (for CI)",
     "export": "write stored runs in the format of another program",
+    "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",
     "tasks": "list the tasks",
     "doctor": "say what this machine can do, and how to get what is missing",
@@ -80,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         words.insert(0, "run")
-    resumable = words[:1] in (["run"], ["sweep"], ["score"], ["demo"], ["gate"])
+    resumable = words[:1] in (["run"], ["sweep"], ["score"], ["demo"], ["gate"], ["watch"])
     return guarded("recode-eval", words, _execute, resumable=resumable)
 
 

@@ -120,6 +120,16 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
         help="take a task's rows from a .jsonl, .jsonl.gz or .parquet file",
     )
     add_include_path(group)
+    add_selection_options(group)
+    group.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave out malformed rows instead of stopping at them",
+    )
+
+
+def add_selection_options(group: argparse._ActionsContainer) -> None:
+    """Add which problems."""
     group.add_argument("--limit", type=positive, metavar="N", help="only the first N problems")
     group.add_argument(
         "--problems",
@@ -127,11 +137,6 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
         default=[],
         metavar="PATTERN[,PATTERN]",
         help="only problems whose id contains a pattern (* and ? as in file names)",
-    )
-    group.add_argument(
-        "--skip-bad-rows",
-        action="store_true",
-        help="leave out malformed rows instead of stopping at them",
     )
 
 
@@ -149,7 +154,11 @@ def add_include_path(parser: argparse._ActionsContainer) -> None:
 
 def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """Add what decides where and how programs run; `default` says where limits come from."""
-    group = add_where_options(parser)
+    add_limit_options(add_where_options(parser), default)
+
+
+def add_limit_options(group: argparse._ActionsContainer, default: str | None = None) -> None:
+    """Add how programs are judged; `default` says where the values come from, if not from here."""
     group.add_argument(
         "--isolation",
         choices=("program", "test"),
