@@ -183,6 +183,21 @@ def test_the_latest_verdict_is_on_the_first_page_and_all_are_in_the_history(
     assert f"{len(task['fixed'])} fixed, {len(task['broken'])} broken" in history
 
 
+def test_two_builds_with_verdicts_are_the_same(
+    gated: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    runs, verdict = gated
+    for name in ("b", "a"):
+        store_verdict(tmp_path / "gate" / name, verdict)
+    contents = []
+    for name in ("one", "two"):
+        place = tmp_path / name
+        build([runs], place, gates=[tmp_path / "gate"], reported=False)
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        contents.append([(path.relative_to(place), path.read_bytes()) for path in files])
+    assert contents[0] == contents[1]
+
+
 def test_what_is_no_verdict_is_named_and_left_out(
     gated: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -115,7 +115,7 @@ def cases() -> list[dict[str, Any]]:
     """Random pairs of models, and all that has no ordinary interval."""
     luck = random.Random(7)
     found = []
-    for index in range(160):
+    for index in range(96):
         groups, n = luck.choice([1, 2, 3, 5, 9, 13, 14, 40, 161]), luck.choice([1, 4, 10])
         clusters = [group for group in range(groups) for _ in range(luck.randint(1, 6))]
         levels = [luck.random() for _ in range(groups)]
