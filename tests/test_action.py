@@ -227,6 +227,25 @@ def test_several_baselines_and_further_arguments(
     assert '"verdict": "pass"' in result.stdout
 
 
+def test_a_model_in_place_of_a_run(
+    runs: dict[str, Path], installed: dict[str, str], tmp_path: Path
+) -> None:
+    """The gate gets as far as refusing a baseline of one sample, before it draws any."""
+    single = store_run(tmp_path / "runs", "single", lambda p, s: True, problems=4, n=1)
+    job = Job(tmp_path / "job", installed)
+    template = tmp_path / "my template.jinja2"
+    template.write_text("{{ problem }} {{ docstring }}")
+    more = f"--data=arena={tmp_path}/runs/single.jsonl\n--prompt={template}\n--sandbox=none\n"
+    asked = inputs(
+        runs, "pass", baseline=str(single), model=f"replay:{single}/completions.jsonl",
+        tasks="arena", arguments=f"{more}--i-know-this-is-unsafe",
+    )  # fmt: skip
+    result = job.run(**{**asked, "candidate": ""})
+    assert result.returncode == 4, result.stdout
+    assert "too few samples" in result.stdout
+    assert job.result["verdict"] == "invalid"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
