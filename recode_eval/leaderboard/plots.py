@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 STYLES = 12
-"""Kinds of lines that can be told apart: six colours, each solid and dashed."""
+"""Kinds of lines that can be told apart: six colours, each with two kinds of dashes."""
 MOST_POINTS = 300
 """Points of a line that are drawn; a longer one is averaged in stretches."""
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 520, 62, 14, 10, 40
-_PANEL_HEIGHT, _CROSS_HEIGHT = 210, 400
+_WIDTH, _LEFT, _RIGHT, _BOTTOM = 520, 62, 14, 40
+_PANEL_HEIGHT, _CROSS_HEIGHT, _TITLE = 210, 400, 30
 _TICKS = 5
 _LONGEST_WORDS = 60
 
@@ -76,6 +76,7 @@ class _Frame:
     x: Axis
     y: Axis
     height: float
+    top: float = 10
 
     def across(self, value: float) -> float:
         share = (value - self.x[0]) / (self.x[1] - self.x[0])
@@ -83,7 +84,21 @@ class _Frame:
 
     def down(self, value: float) -> float:
         share = (value - self.y[0]) / (self.y[1] - self.y[0])
-        return self.height - _BOTTOM - share * (self.height - _TOP - _BOTTOM)
+        return self.height - _BOTTOM - share * (self.height - self.top - _BOTTOM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """How an axis writes its numbers."""
+
+    scale: float = 1
+    sign: str = ""
+
+    def text(self, value: float) -> str:
+        return _tick(self.scale * value) + self.sign
+
+
+_PLAIN, _PERCENT, _POINTS = _Unit(), _Unit(100, " %"), _Unit(100)
 
 
 def panel(curves: Sequence[Curve], title: str, identifier: str, *, percent: bool = False) -> Markup:
@@ -96,7 +111,10 @@ def panel(curves: Sequence[Curve], title: str, identifier: str, *, percent: bool
     last = max((x for curve in drawn for x in _widths(curve)), default=1.0)
     frame = _Frame((0.0, max(last, 1.0)), _range(heights), _PANEL_HEIGHT)
     words = "; ".join(_curve_words(curve, percent=percent) for curve in curves)
-    parts = [_head(title, words, identifier, _PANEL_HEIGHT), *_grid(frame, percent=percent)]
+    parts = [
+        _head(title, words, identifier, _PANEL_HEIGHT),
+        *_grid(frame, _PLAIN, _PERCENT if percent else _PLAIN),
+    ]
     parts.append(_axis_title("step", _LEFT, "start", frame))
     for curve in drawn:
         parts += [_line(points, curve.style, frame, faint=True) for points in curve.faint]
@@ -113,13 +131,13 @@ def crosses(points: Sequence[Cross], title: str, identifier: str, axes: tuple[st
     """
     across = [0.0, *(end for point in points for end in point.x.ends)]
     down = [0.0, *(end for point in points for end in point.y.ends)]
-    frame = _Frame(_range(across), _range(down), _CROSS_HEIGHT)
+    frame = _Frame(_range(across), _range(down), _CROSS_HEIGHT, _TITLE)
     words = "; ".join(_cross_words(p, axes) for p in points)
-    parts = [_head(title, words, identifier, _CROSS_HEIGHT), *_grid(frame, percent=True, x=True)]
+    parts = [_head(title, words, identifier, _CROSS_HEIGHT), *_grid(frame, _POINTS, _POINTS)]
     parts += [_zero(frame), _axis_title(f"{axes[0]}, points", _WIDTH - _RIGHT, "end", frame)]
     parts.append(
         Markup('<text class="tick" x="{x}" y="{y}">{text}, points</text>').format(
-            x=coordinate(_LEFT + 4), y=coordinate(_TOP + 14), text=_short(axes[1])
+            x=0, y=coordinate(_TITLE - 12), text=_short(axes[1])
         )
     )
     parts += [_cross(point, frame) for point in points]
@@ -184,8 +202,8 @@ def _head(title: str, words: str, identifier: str, height: float) -> Markup:
     ).format(w=_WIDTH, h=coordinate(height), i=identifier, title=shown(title), words=words)
 
 
-def _grid(frame: _Frame, *, percent: bool, x: bool = False) -> list[Markup]:
-    """Return lines and numbers of the axes; the x-axis has steps, or percent with `x`."""
+def _grid(frame: _Frame, x: _Unit, y: _Unit) -> list[Markup]:
+    """Return lines and numbers of the axes."""
     parts = []
     for value in ticks(*frame.y):
         parts.append(
@@ -195,7 +213,7 @@ def _grid(frame: _Frame, *, percent: bool, x: bool = False) -> list[Markup]:
             ).format(
                 a=coordinate(_LEFT), b=coordinate(_WIDTH - _RIGHT), t=coordinate(_LEFT - 6),
                 y=coordinate(frame.down(value)), ty=coordinate(frame.down(value) + 5),
-                text=_tick(100 * value if percent else value),
+                text=y.text(value),
             )
         )  # fmt: skip
     bottom = frame.height - _BOTTOM
@@ -205,8 +223,8 @@ def _grid(frame: _Frame, *, percent: bool, x: bool = False) -> list[Markup]:
                 '<line class="grid" x1="{x}" x2="{x}" y1="{a}" y2="{b}"/>'
                 '<text class="tick" x="{x}" y="{ty}" text-anchor="middle">{text}</text>'
             ).format(
-                x=coordinate(frame.across(value)), a=coordinate(_TOP), b=coordinate(bottom),
-                ty=coordinate(bottom + 18), text=_tick(100 * value if x else value),
+                x=coordinate(frame.across(value)), a=coordinate(frame.top), b=coordinate(bottom),
+                ty=coordinate(bottom + 18), text=x.text(value),
             )
         )  # fmt: skip
     return parts
@@ -223,7 +241,7 @@ def _zero(frame: _Frame) -> Markup:
         '<line class="zero" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
         '<line class="zero" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
     ).format(
-        x=coordinate(frame.across(0)), top=coordinate(_TOP),
+        x=coordinate(frame.across(0)), top=coordinate(frame.top),
         bottom=coordinate(frame.height - _BOTTOM), left=coordinate(_LEFT),
         right=coordinate(_WIDTH - _RIGHT), y=coordinate(frame.down(0)),
     )  # fmt: skip

@@ -16,9 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.leaderboard.loading import BrokenRun, RunEntry, check_numbers, load_run
+from recode_eval.leaderboard.loading import (
+    BrokenRun,
+    RunEntry,
+    check_numbers,
+    find_runs,
+    load_run,
+)
 from recode_eval.leaderboard.text import digest
-from recode_eval.store import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -335,10 +340,12 @@ def _evaluation_runs(
     place = folder / EVALUATIONS
     if place.is_symlink() or not place.is_dir():
         return found
-    for path in sorted(place.iterdir())[:_MOST_EVALUATIONS]:
-        if path.is_symlink() or not (path / RESULTS).is_file():
-            continue
-        name = f"{where}/{EVALUATIONS}/{path.name}"
+    try:
+        folders = find_runs([place])[:_MOST_EVALUATIONS]
+    except UsageError:
+        return found  # There is none, as in a training that was not evaluated.
+    for path, below in folders:
+        name = f"{where}/{EVALUATIONS}/{below}"
         try:
             run = load_run(path, name)
         except (DataError, StorageError) as error:

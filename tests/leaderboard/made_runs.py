@@ -84,8 +84,8 @@ def make_run(
                 problem_id, sample, record.prompt_hash, record.digest, scoring, "made", "answer",
                 "", code, asdict_similarity(code, problem.answers["reference"]),
                 conditions={
-                    "with_update": _condition(good, extra),
-                    "without_update": _condition(False, extra),
+                    condition: _condition(good and number == 0, extra)
+                    for number, condition in enumerate(task.conditions)
                 },
                 flags=[extra] if extra and sample == 0 else [],
                 setup_error=faulty if problem_id == run.problems[0].id else None,

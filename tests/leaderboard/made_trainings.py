@@ -85,19 +85,39 @@ def write_log(folder: Path, content: Any, log: list[Any]) -> None:
     (folder / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
 
 
+def humaneval_rows(path: Path, count: int = 30) -> Path:
+    """Write problems in HumanEval's schema, all alike: nobody solves them here."""
+    row = {
+        "prompt": 'def one() -> int:\n    """Return 1."""\n', "entry_point": "one",
+        "canonical_solution": "    return 1\n",
+        "test": "def check(candidate):\n    assert candidate() == 1\n",
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "".join(json.dumps({"task_id": f"Own/{i}", **row}) + "\n" for i in range(count))
+    )
+    return path
+
+
 def make_comparison(folder: Path, *, seeds: int = 2, base: str = "Tiny-1B") -> Path:
     """Write what `recode-train compare` leaves: runs, arms and facts about the models."""
     chances = {"sft": 0.6, "grpo": 0.75, "dapo": 0.9}
     entries = [{"match": f"{base}/base", "base": base, "method": "untrained"}]
-    for task, share in (("arena-mini", 1.0), ("arena-multi", 0.8)):
-        make_run(folder / "runs", f"{base}/base", 0.35 * share, task_name=task, n=5)
+    kept = {"base": 0.7, "sft": 0.4, "grpo": 0.65, "dapo": 0.7}
+    rows = humaneval_rows(folder / "rows.jsonl")
+
+    def runs(method: str, name: str, chance: float) -> None:
+        make_run(folder / "runs", name, chance, n=5)
+        make_run(folder / "runs", name, 0.8 * chance, n=5, task_name="arena-multi")
+        make_run(folder / "runs", name, kept[method], n=5, task_name="humaneval", rows=rows)
+
+    runs("base", f"{base}/base", 0.35)
     for method, chance in chances.items():
         for seed in range(seeds):
             name = f"{method}-seed{seed}"
             entries.append({"match": f"{base}/{name}", "base": base, "method": method.upper(),
                             "training": f"arms/{name}"})  # fmt: skip
-            for task, share in (("arena-mini", 1.0), ("arena-multi", 0.8)):
-                make_run(folder / "runs", f"{base}/{name}", chance * share, task_name=task, n=5)
+            runs(method, f"{base}/{name}", chance)
             make_training(folder / "arms" / name, config(method, seed=seed),
                           {0: 0.35, 20: (0.35 + chance) / 2, 40: chance})  # fmt: skip
     (folder / "models.yaml").write_text(json.dumps({"models": entries}))
