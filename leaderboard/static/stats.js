@@ -145,7 +145,6 @@
   const mcnemar = (fixed, broken) => {
     const tosses = fixed + broken, fewer = Math.min(fixed, broken);
     if (!tosses) return null;
-    if (fixed === broken) return 1;
     let logTerm = -tosses * Math.LN2, tail = 1, ratio = 1; // C(tosses, fewer) / 2^tosses; P relative to it
     for (let i = 1; i <= fewer; i++) logTerm += Math.log((tosses - fewer + i) / i);
     for (let i = fewer; i > 0; i--) {
