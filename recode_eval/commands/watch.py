@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +58,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         default=frozenset(),
         metavar="VERDICT[,VERDICT]",
         help=f"end at the first such verdict: {', '.join(_STOPPING)}",
+    )
+    parser.add_argument(
+        "--while-stdin",
+        action="store_true",
+        help="as --once, but not before standard input ends: with the process that holds it",
     )
     parser.add_argument(
         "--interval",
@@ -125,19 +133,29 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     monitor = create_monitor(quiet=arguments.quiet)
     watcher = Watcher(watch, monitor.note, call_command)
     with watcher.opened():
+        last = arguments.once
         while True:
-            ended = watcher.go_through(last=arguments.once)
+            ended = watcher.go_through(last=last)
             if ended is not None:
                 return ExitCode(ended["exit_code"])
-            if arguments.once:
+            if last:
                 break
-            time.sleep(arguments.interval)
+            last = _pause(arguments)
         if watcher.untried is not None:
             return ExitCode(watcher.untried)
         newest = watcher.newest()
         if newest is None:
             monitor.note(f"There is no whole checkpoint in {watch.place}.")
         return ExitCode.OK if newest is None else ExitCode(newest["exit_code"])
+
+
+def _pause(arguments: argparse.Namespace) -> bool:
+    """Wait until it is time to look again; returns whether it is for the last time."""
+    if not arguments.while_stdin:
+        time.sleep(arguments.interval)
+        return False
+    ready, _, _ = select.select([sys.stdin.fileno()], [], [], arguments.interval)
+    return bool(ready) and not os.read(sys.stdin.fileno(), 1 << 16)
 
 
 def _watch(arguments: argparse.Namespace) -> Watch:
