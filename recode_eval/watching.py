@@ -246,6 +246,9 @@ class Watcher:
         if self.watch.site_words is None:
             return
         words = ["leaderboard", "build", str(self.watch.out / "runs"), *self.watch.site_words]
+        verdicts = self.watch.out / "gate"
+        if verdicts.is_dir():
+            words.append(f"--gate={verdicts}")
         code = self.call(words, self.watch.out / "site.out", self._lock)
         if code:
             self.note(f"The leaderboard could not be built whole (exit code {code}).")

@@ -380,6 +380,7 @@ def test_the_leaderboard_is_rebuilt(training: Training) -> None:
     training.go(site_words=(f"--out={site}", "--quiet"))
     assert (site / "index.html").is_file()
     assert "checkpoint-2" in (site / "index.html").read_text()
+    assert "checkpoint-2/verdict.json" in (site / "gate.html").read_text()
 
 
 # --- processes
