@@ -287,8 +287,10 @@ def test_what_a_format_cannot_take(run: Path, other: Path, tmp_path: Path) -> No
     for name in ("model-index", "eval-results", "lm-eval"):
         result = recode_eval("export", str(run), str(other), "--format", name)
         failed(result, ExitCode.USAGE, "one model", "org/base, other")
-    twice = ["export", str(run), str(other), "--format", "lm-eval", "--model-name", "x/y"]
-    failed(recode_eval(*twice), ExitCode.USAGE, "each task once")
+        result = recode_eval(
+            "export", str(run), str(other), "--format", name, "--model-name", "x/y"
+        )
+        failed(result, ExitCode.USAGE, "each task once", "two of these runs are of arena")
     result = recode_eval("export", str(run), "--format", "csv", "--metrics", "pass@1,nothing")
     failed(result, ExitCode.USAGE, "no value of nothing", "pass@1")
     failed(recode_eval("export", str(run), "--format", "xlsx"), ExitCode.USAGE, "invalid choice")
@@ -300,6 +302,7 @@ def test_what_a_format_cannot_take(run: Path, other: Path, tmp_path: Path) -> No
     [
         (("created",), "yesterday"),
         (("created",), 7),
+        (("created",), "0001-01-01T00:00:00+23:00"),
         (("sampling", "temperature"), float("nan")),
         (("model", "backend"), None),
         (("task", "source"), ["x"]),
@@ -336,3 +339,44 @@ def test_no_cell_is_a_formula_or_leaves_its_line(text: str) -> None:
 def test_a_name_is_one_harmless_piece_of_a_path(text: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", piece(text))
     assert Path(piece(text)).name == piece(text)
+
+
+def test_the_value_that_ranks(run: Path, exported: Any, tmp_path: Path) -> None:
+    """A task without tests once got its share of answers without code as the result."""
+    words = ["--format", "eval-results", "--dataset-id", "a/b"]
+    (tmp_path / "results.json").write_bytes((run / "results.json").read_bytes())
+
+    def untested(results: dict) -> None:
+        for problem in results["problems"]:
+            names = ("passed", "passed_without_update", "needed_update", "test_rate")
+            problem.update(dict.fromkeys(names), passed_groups={})
+
+    edit_results(tmp_path, untested)
+    [entry] = yaml.safe_load(exported(tmp_path, *words))
+    assert entry["notes"].startswith("es ")
+    assert entry["value"] == pytest.approx(estimates(run)["es"]["value"], abs=1e-6)
+    [entry] = yaml.safe_load(exported(run, *words, "--metrics", "em,pass@1"))
+    assert entry["notes"].startswith("em ")
+    failed(
+        recode_eval("export", str(tmp_path), "--format", "junit"), ExitCode.USAGE, "has no tests"
+    )
+
+
+def test_an_id_of_one_task_for_two(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_bytes((run / "results.json").read_bytes())
+    edit_results(tmp_path, lambda r: r["task"].update(name="another"))
+    for name in ("model-index", "eval-results", "lm-eval", "every-eval-ever"):
+        words = ["export", str(run), str(tmp_path), "--format", name, "--dataset-id", "a/b"]
+        failed(recode_eval(*words), ExitCode.USAGE, "of one task")
+
+
+def test_two_tasks_of_a_model_in_one_file(run: Path, exported: Any, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_bytes((run / "results.json").read_bytes())
+    edit_results(tmp_path, lambda r: r["task"].update(name="another"))
+    out = exported(run, tmp_path, "--format", "lm-eval", "--out", tmp_path / "out").strip()
+    assert list(json.loads(Path(out).read_text())["results"]) == ["arena", "another"]
+    card = yaml.safe_load(exported(run, tmp_path, "--format", "model-index"))["model-index"]
+    assert [result["dataset"]["name"] for result in card[0]["results"]] == ["arena", "another"]
+    edit_results(tmp_path, lambda r: r["sampling"].update(temperature=0.1))
+    result = recode_eval("export", str(run), str(tmp_path), "--format", "lm-eval")
+    failed(result, ExitCode.USAGE, "sampled differently")

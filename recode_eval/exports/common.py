@@ -14,7 +14,7 @@ from recode_eval.results import metrics
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from recode_eval.statistics import Bounds
     from recode_eval.stored import StoredRun
@@ -198,7 +198,7 @@ def _finite(value: float) -> float:
 
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _hub_id(source: str) -> str:
@@ -211,21 +211,26 @@ def _version(model: Mapping[str, Any]) -> str:
     return _text(version) if isinstance(version, str) else ""
 
 
-def one_model(items: Iterable[Facts], name: str) -> str:
-    """Return the model that all runs are of; raises `UsageError` if there are several."""
+def one_model(items: Sequence[Facts], name: str) -> str:
+    """Return the model that all runs are of; raises `UsageError` for several, or a task twice."""
     models = list(dict.fromkeys(item.model for item in items))
     if len(models) > 1:
         raise UsageError(
             f"{name} is about one model, and these runs are of {len(models)}: "
             f"{', '.join(models[:10])}. Export each by itself, or give --model-name."
         )
+    tasks = [item.task for item in items]
+    twice = next((task for task in tasks if tasks.count(task) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{name} has each task once, and two of these runs are of {twice}.")
     return models[0]
 
 
-def primary(item: Facts) -> Metric:
-    """Return the metric that ranks: the first one asked for, pass@1, or what there is."""
+def primary(item: Facts, about: About) -> Metric:
+    """Return the metric that ranks: the first one asked for, else pass@1, else ES."""
     names = [metric.name for metric in item.metrics]
-    return item.metrics[names.index("pass@1") if "pass@1" in names else 0]
+    ranking = [name for name in ("pass@1", "es") if name in names and not about.metrics]
+    return item.metrics[names.index(ranking[0]) if ranking else 0]
 
 
 def piece(name: str) -> str:
@@ -242,5 +247,11 @@ def settings_text(item: Facts) -> str:
 
 
 def all_facts(runs: Sequence[StoredRun], about: About) -> list[Facts]:
-    """Return the facts of all runs; raises as `facts` does."""
-    return [facts(run, about) for run in runs]
+    """Return the facts of all runs.
+
+    Raises as `facts` does, and `UsageError` where one data set is named for several tasks.
+    """
+    found = [facts(run, about) for run in runs]
+    if (about.dataset_id or about.task_id) and len({item.task for item in found}) > 1:
+        raise UsageError("--dataset-id and --task-id are of one task; these runs have several.")
+    return found

@@ -27,8 +27,6 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     """Return one file with an entry per task; see `exports.documents`."""
     found = all_facts(runs, about)
     one_model(found, "A model's repository")
-    if len(found) > 1 and (about.dataset_id or about.task_id):
-        raise UsageError("--dataset-id and --task-id are of one task; these runs have several.")
     entries = [_entry(item, about) for item in found]
     return [Document(".eval_results/recode-eval.yaml", yaml.safe_dump(entries, sort_keys=False))]
 
@@ -39,7 +37,7 @@ def _entry(item: Facts, about: About) -> dict[str, Any]:
             f"The rows of {item.task} came from no data set of the hub, and an entry must name "
             "one: --dataset-id OWNER/NAME."
         )
-    metric = primary(item)
+    metric = primary(item, about)
     value = round(metric.value * (100 if about.percent else 1), _DECIMALS)
     entry: dict[str, Any] = {
         "dataset": {"id": item.dataset_id, "task_id": about.task_id or item.task},

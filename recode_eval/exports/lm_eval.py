@@ -24,15 +24,10 @@ _FILTER = "none"
 def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     """Return one file for all tasks of a model; see `exports.documents`.
 
-    Raises `UsageError` also where a task comes twice or the runs differ in their settings: the
-    layout has one place for them.
+    Raises `UsageError` also where the runs differ in their settings: there is one place for them.
     """
     found = all_facts(runs, about)
     name = one_model(found, "A results file of lm-evaluation-harness")
-    if len({item.task for item in found}) < len(found):
-        raise UsageError(
-            "A results file of lm-evaluation-harness has each task once; some is twice."
-        )
     if len({tuple(_arguments(item).items()) for item in found}) > 1:
         raise UsageError(
             "These runs were sampled differently, and a results file of lm-evaluation-harness has "
@@ -40,9 +35,8 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
         )
     last = max(item.created for item in found)
     stamp = last.replace(tzinfo=None).isoformat().replace(":", "-")
-    folder = piece(re.sub(r'["<>:/|\\?*\[\]]+', "__", name))
     text = json.dumps(_content(found, name), indent=2) + "\n"
-    return [Document(f"{folder}/results_{stamp}.json", text)]
+    return [Document(f"{_sanitized(name)}/results_{stamp}.json", text)]
 
 
 def _content(found: Sequence[Facts], name: str) -> dict[str, Any]:
@@ -69,7 +63,7 @@ def _content(found: Sequence[Facts], name: str) -> dict[str, Any]:
         "date": first.created.timestamp(),
         "model_source": first.backend,
         "model_name": name,
-        "model_name_sanitized": piece(re.sub(r'["<>:/|\\?*\[\]]+', "__", name)),
+        "model_name_sanitized": _sanitized(name),
         "task_hashes": by_task(lambda item: item.data_hash),
     }
 
@@ -112,6 +106,11 @@ def _arguments(item: Facts) -> dict[str, Any]:
         "top_p": item.top_p,
         "max_gen_toks": item.max_tokens,
     }
+
+
+def _sanitized(name: str) -> str:
+    """Return the model's folder: as that program makes it, and harmless for any name."""
+    return piece(re.sub(r'["<>:/|\\?*\[\]]+', "__", name))
 
 
 def _judged(item: Facts) -> int:
