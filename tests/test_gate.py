@@ -236,6 +236,37 @@ def test_another_major_version_of_the_harness_is_invalid(
     assert "major version" in verdict["invalid"][0]
 
 
+SETUPS: dict[str, tuple[Callable[[dict], None], str]] = {
+    "task": (lambda r: r["task"].update(version=9), "the task's version differs: 1 and 9"),
+    "top_p": (lambda r: r["sampling"].update(top_p=0.5), "top_p differs: 0.95 and 0.5"),
+    "tokens": (lambda r: r["sampling"].update(max_tokens=7), "max_tokens differs: 1024 and 7"),
+    "stop": (lambda r: r["sampling"].update(stop=["#"]), "stop differs: [] and ['#']"),
+    "note": (
+        lambda r: r["prompt"].update(update_note=False),
+        "whether the update is shown differs",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SETUPS)
+def test_another_setup_is_invalid(
+    what: str, runs: dict[str, Path], gate: Gate, tmp_path: Path
+) -> None:
+    change, reason = SETUPS[what]
+    code, verdict = gate("--baseline", runs["base"], "--candidate", edited(runs, tmp_path, change))
+    assert (code, verdict["checks"]) == (4, [])
+    assert any(reason in text for text in verdict["invalid"])
+
+
+def test_unscored_samples_of_the_baseline_are_invalid_too(
+    runs: dict[str, Path], gate: Gate, tmp_path: Path
+) -> None:
+    holes = store_run(tmp_path, "holes", lambda p, s: None if s == 0 and p < 5 else True)
+    code, verdict = gate("--baseline", holes, "--candidate", runs["better"])
+    assert code == 4
+    assert "of the samples of the baseline are unscored" in verdict["invalid"][0]
+
+
 def test_problems_that_were_faulty_in_one_sandbox_only_are_invalid(
     runs: dict[str, Path], gate: Gate, tmp_path: Path
 ) -> None:
