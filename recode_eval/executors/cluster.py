@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _RESERVE_S: Final = 300.0
 """How long replicas may wait for their resources: a cluster may have to add machines first."""
 _START_S: Final = 120.0
+_KNOCK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Cluster:
             return
         options: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
+            _knock(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -139,8 +142,13 @@ class Cluster:
         """Wait until an actor is up; raises `UsageError` if it runs another release of us."""
         import ray
 
-        with translated(f"an actor could not start (is recode-eval {__version__} there?)"):
-            found: Place = ray.get(actor.place.remote(), timeout=wait_s)
+        try:
+            with translated(f"an actor could not start (is recode-eval {__version__} there?)"):
+                found: Place = ray.get(actor.place.remote(), timeout=wait_s)
+        except lost() as error:  # Ray lists a dead machine for some seconds still.
+            raise InfrastructureError(
+                f"the machine was lost while an actor started on it: {_first_line(error)}"
+            ) from error
         if found.version != __version__:
             ray.kill(actor)
             raise UsageError(
@@ -213,6 +221,7 @@ def lost() -> tuple[type[BaseException], ...]:
 
     return (
         exceptions.RayActorError,
+        exceptions.ActorUnschedulableError,
         exceptions.ObjectLostError,
         exceptions.NodeDiedError,
         exceptions.OwnerDiedError,
@@ -234,6 +243,13 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise UsageError("--executor ray needs Ray: pip install 'recode-eval[ray]'") from error
     return ray
+
+
+def _knock(address: str | None) -> None:
+    """Raise `OSError` if nobody listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, separator, port = (address or "").rpartition(":")
+    if separator and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 def _first_line(error: BaseException) -> str:
