@@ -18,7 +18,7 @@
     const svg = ["svg", "title", "desc", "line", "circle", "text"].includes(name);
     const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children.filter((child) => child !== null));
+    node.append(...children);
     return node;
   };
 
