@@ -80,7 +80,7 @@ class _Sweep:
         """Skip what is finished, and evaluate the rest."""
         from recode_eval.sweeping import Outcome, work_through
 
-        known = {model: self._ledger.finished(self._identity(model)) for model in models}
+        known = {model: self._finished(model) for model in models}
         left = [model for model in models if known[model] is None]
         if len(left) < len(models):
             self._monitor.note(f"{len(models) - len(left)} of {len(models)} models were complete.")
@@ -94,6 +94,10 @@ class _Sweep:
             fresh.get(model) or Outcome(model, known[model] or [], remembered=True)
             for model in models
         ]
+
+    def _finished(self, model: str) -> list[dict[str, Any]] | None:
+        identity = self._identity(model)
+        return None if identity is None else self._ledger.finished(identity)
 
     def _evaluator(
         self, closing: contextlib.ExitStack, models: Sequence[str]
@@ -140,7 +144,8 @@ class _Sweep:
                     run.evaluate(named, task, data, loaded, sandboxes, monitor)
                     for task, data in group
                 ]
-        self._ledger.add(self._identity(model), results)
+        if (identity := self._identity(model)) is not None:
+            self._ledger.add(identity, results)
         return Outcome(model, results)
 
     def _backend(self, model: str) -> str:
@@ -148,19 +153,23 @@ class _Sweep:
         return run.chosen_backend(named, self._options, lambda _: None)
 
     def _identity(self, model: str) -> Any:
-        """Return what tells two models apart without loading them."""
+        """Return what tells two models apart without loading them, or None.
+
+        None: loading costs nothing, or the files are not to be had here, as only a later attempt
+        can say.
+        """
         from recode_eval.errors import RecodeError
         from recode_eval.models.checkpoint import resolve_checkpoint
 
         backend = self._backend(model)
         if backend not in run.LOADING_BACKENDS:
-            return [model, backend]
+            return None
         try:
             return [model, backend, resolve_checkpoint(model, self._options).identity]
         except StorageError:
             raise
-        except RecodeError as error:  # Told again, with the model's name, when it is its turn.
-            return [model, backend, str(error)]
+        except RecodeError:  # Told with the model's name when it is its turn.
+            return None
 
     def _job(self) -> Any:
         """Everything but the model that decides the results."""

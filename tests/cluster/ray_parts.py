@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 class EchoModel:
-    """Answers with what identifies the sample; `spec` is FOLDER:SECONDS per sample."""
+    """Answers with what identifies the sample.
+
+    `spec` is FOLDER:SECONDS, those that a sample takes, or a checkpoint's folder.
+    """
 
     def __init__(self, spec: str) -> None:
         folder, _, seconds = spec.rpartition(":")
+        if Path(spec).is_dir():
+            folder, seconds = str(Path(spec).parent), "0.01"
         self._folder, self._seconds = Path(folder), float(seconds)
         with (self._folder / "loaded").open("a") as file:
             file.write(f"{spec} {os.getpid()}\n")

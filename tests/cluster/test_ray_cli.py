@@ -123,7 +123,10 @@ def test_every_model_is_loaded_once(
     from recode_eval.executors import cluster
 
     monkeypatch.setattr(cluster, "Replica", ray_parts.EchoReplica)
-    models = [f"{tmp_path}:0.0{number}" for number in (1, 2, 3)]
+    models = [f"{tmp_path}/checkpoint-{number}" for number in (1, 2, 3)]
+    for model in models:
+        Path(model).mkdir()
+        (Path(model) / "config.json").write_text(json.dumps(model))
     command = ["sweep", "--models", ",".join([*models, "broken"]), "--backend", "transformers",
                "--tasks", "arena-mini,arena-multi", "--limit", "2", "--n", "2", "--json",
                "--sandbox", "landlock", "--out", str(tmp_path / "runs"), "--executor", "ray",
