@@ -222,7 +222,13 @@ def decide(
         found, missing = _checks(a, b, policy, looks)
         reasons += missing
         invalid += [f"{task}: {reason}" for reason in reasons]
-        compared.append(Compared(a, b, problem_changes(a, b), tuple(remarks(a, b))))
+        notes = remarks(a, b)
+        if looks and a.n != b.n:
+            notes.append(
+                f"problems are fixed or broken by {b.n} samples of the candidate and {a.n} of the "
+                "baseline: more of them by chance than with as many of both"
+            )
+        compared.append(Compared(a, b, problem_changes(a, b), tuple(notes)))
         if not reasons:
             checks += found
     checks = _judged(checks, policy.level)

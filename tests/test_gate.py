@@ -453,6 +453,8 @@ def test_the_default_policy_is_the_documented_rule(capsys: pytest.CaptureFixture
         ("version: 1\nmax_unscored: 1\nmargins: {a: {b: 1}}", "`max_unscored`"),
         ("version: 1\nmin_samples: 1\nmargins: {a: {b: 1}}", "`min_samples`"),
         ("version: 1\nrerun: maybe\nmargins: {a: {b: 1}}", "`rerun`"),
+        ("version: 1\nsequential: 3\nmargins: {a: {b: 1}}", "`sequential`"),
+        ("version: 1\nlooks: [4, 2]\nmargins: {a: {b: 1}}", "`looks`"),
         ("version: 1\ntasks: arena\nmargins: {a: {b: 1}}", "`tasks`"),
         ("version: 1\nmargins: !!python/object:os.system {}", "no YAML"),
     ],

@@ -1,6 +1,8 @@
 """A training of another trainer that is ended by its gate: the callback, the watch, an adapter."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,3 +106,30 @@ def test_the_watch_ends_with_the_process_that_started_it(tmp_path: Path) -> None
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(timeout=300) == 0
+
+
+RANK = """
+import sys
+from types import SimpleNamespace
+import torch.distributed
+from recode_train.watching import GateWatch
+
+rank, rendezvous = int(sys.argv[1]), sys.argv[2]
+torch.distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=2)
+watch = GateWatch([], None, stop=True, wait=False, environment={})
+if rank == 0:  # the only one that knows how the watch has ended
+    watch._process = SimpleNamespace(poll=lambda: 1, returncode=1)
+control = SimpleNamespace(should_training_stop=False)
+watch.on_step_end(None, None, control)
+assert not control.should_training_stop
+watch.on_save(None, None, control)
+assert control.should_training_stop
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_all_processes_end_together(libraries: None, tmp_path: Path) -> None:
+    """A process that stopped alone would leave the others waiting for it forever."""
+    words = [sys.executable, "-c", RANK]
+    ranks = [subprocess.Popen([*words, str(rank), str(tmp_path / "met")]) for rank in range(2)]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
