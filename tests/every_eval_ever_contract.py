@@ -42,11 +42,24 @@ RECORD = closed(
             source_organization_url=TEXT,
         ),
         "model_info": closed(
-            {"name": TEXT, "id": TEXT},
+            {
+                "name": TEXT,
+                "id": TEXT,
+                # Asked for by the data store's checks.
+                "additional_details": closed(
+                    {
+                        "deployment_type": {
+                            "enum": ["self_deployed", "externally_managed", "unknown"]
+                        },
+                        "model_availability": {
+                            "enum": ["open_weights", "closed_weights", "unknown"]
+                        },
+                    },
+                    backend=TEXT,
+                ),
+            },
             developer=TEXT,
-            inference_platform=TEXT,
             inference_engine=closed({}, name=TEXT, version=TEXT),
-            additional_details=DETAILS,
         ),
         "eval_library": closed({"name": TEXT, "version": TEXT}, additional_details=DETAILS),
         "evaluation_results": {
@@ -82,6 +95,7 @@ RECORD = closed(
                         evaluation_description=TEXT,
                         metric_id=TEXT,
                         metric_name=TEXT,
+                        metric_kind=TEXT,
                         metric_unit=TEXT,
                         metric_parameters={
                             "type": "object",

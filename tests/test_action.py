@@ -225,6 +225,10 @@ def test_several_baselines_and_further_arguments(
     result = job.run(**inputs(runs, "pass", arguments="--quiet\n--json\n"))
     assert result.returncode == 0
     assert '"verdict": "pass"' in result.stdout
+    # Done without a verdict is no pass either.
+    result = job.run(**inputs(runs, "pass", arguments="--print-policy", fail_on="never"))
+    assert result.returncode == 1
+    assert job.result["verdict"] == "error"
 
 
 def test_a_model_in_place_of_a_run(
@@ -414,6 +418,12 @@ def test_the_example_fits_the_action() -> None:
     assert required <= set(gate["with"]) <= set(ACTION["inputs"])
     used = re.findall(r"steps\.gate\.outputs\.([a-z-]+)", (EXAMPLES / "github.yml").read_text())
     assert set(used) <= set(ACTION["outputs"])
+
+
+def test_the_docs_name_every_input_and_output() -> None:
+    section = (ROOT / "docs/ci.md").read_text().partition("## In GitHub")[2]
+    named = set(re.findall(r"`([a-z-]+)`", section))
+    assert {*ACTION["inputs"], *ACTION["outputs"]} <= named
 
 
 @pytest.mark.parametrize("known", ["", "12\n34\n"])

@@ -181,9 +181,17 @@ def test_every_eval_ever(run: Path, other: Path, exported: Any, tmp_path: Path) 
     for content in (record, json.loads(files[1].read_text())):
         jsonschema.Draft7Validator(RECORD).validate(content)
     stored = estimates(run)
-    results = {item["metric_config"]["metric_id"]: item for item in record["evaluation_results"]}
-    assert len(results) == len(stored)
-    details = results["pass_at_1"]["score_details"]
+    results = {
+        item["evaluation_result_id"].partition("/")[2]: item
+        for item in record["evaluation_results"]
+    }
+    assert set(results) == set(stored)
+    assert results["pass@1"]["metric_config"]["metric_id"] == "pass_at_k"
+    assert results["upass@1"]["metric_config"]["metric_id"] == "recode_eval.upass@1"
+    for item in results.values():
+        config, score = item["metric_config"], item["score_details"]["score"]
+        assert config["min_score"] <= score <= config["max_score"]
+    details = results["pass@1"]["score_details"]
     assert details["score"] == stored["pass@1"]["value"]
     assert details["uncertainty"]["confidence_interval"]["lower"] == stored["pass@1"]["low"]
     assert details["uncertainty"]["standard_error"]["value"] == stored["pass@1"]["standard_error"]

@@ -53,7 +53,7 @@ def _content(item: Facts, about: About) -> dict[str, Any]:
         source["source_organization_url"] = about.source_url
     return {
         "schema_version": SCHEMA,
-        "evaluation_id": f"{item.task}/{item.model}/{seconds}",
+        "evaluation_id": f"{item.task}-{item.run}/{item.model}/{seconds}",
         "evaluation_timestamp": item.created.isoformat(),
         "retrieved_timestamp": seconds,
         "source_metadata": source,
@@ -75,27 +75,26 @@ def _content(item: Facts, about: About) -> dict[str, Any]:
 
 def _model(item: Facts) -> dict[str, Any]:
     developer, _, _ = item.model.rpartition("/")
+    local = item.backend not in _PLATFORMS | _NO_MODEL
+    details = {
+        "deployment_type": "self_deployed" if local else "unknown",
+        "model_availability": "unknown",
+        "backend": item.backend,
+    }
     model: dict[str, Any] = {"name": item.model, "id": item.model}
     if developer:
         model["developer"] = developer
-    if item.backend in _PLATFORMS:
-        model["inference_platform"] = "unknown"
-        model["additional_details"] = {"interface": "OpenAI-compatible server"}
-    elif item.backend in _NO_MODEL:
-        model["additional_details"] = {"interface": item.backend}
-    else:
-        model["inference_engine"] = {
-            "name": item.backend,
-            "version": item.engine_version or "unknown",
-        }
-    return model
+    if local:
+        version = item.engine_version or "unknown"
+        model["inference_engine"] = {"name": item.backend, "version": version}
+    return {**model, "additional_details": details}
 
 
 def _result(item: Facts, metric: Metric) -> dict[str, Any]:
     low, high = metric.bounds
     config: dict[str, Any] = {
         "evaluation_description": f"{label(metric.name)} on {item.task}, mean over its problems",
-        "metric_id": f"pass_at_{metric.k}" if metric.name == f"pass@{metric.k}" else metric.name,
+        "metric_id": f"recode_eval.{metric.name}",
         "metric_name": label(metric.name),
         "metric_unit": "points" if low < 0 else "proportion",
         "lower_is_better": metric.lower_is_better,
@@ -104,7 +103,10 @@ def _result(item: Facts, metric: Metric) -> dict[str, Any]:
         "max_score": high,
     }
     if metric.k is not None:
+        config["metric_kind"] = "pass_rate"
         config["metric_parameters"] = {"k": metric.k, "n": item.n}
+    if metric.name == f"pass@{metric.k}":
+        config["metric_id"] = "pass_at_k"
     return {
         "evaluation_result_id": f"{item.run}/{metric.name}",
         "evaluation_name": item.task,

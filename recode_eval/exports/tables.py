@@ -110,7 +110,7 @@ def _sample_rows(run: StoredRun, item: Facts) -> Iterator[Row]:
             f"{run.source} is not in its run's folder, and the samples are there. Name the folder, "
             "or choose another --table."
         )
-    if importlib.util.find_spec("jsonschema") is None:
+    if importlib.util.find_spec("jsonschema_rs") is None:
         raise InfrastructureError(
             "Samples are checked against a schema first: pip install 'recode-eval[site]'."
         )
