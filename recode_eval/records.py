@@ -31,27 +31,26 @@ class _Record:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Raises `TypeError` when a field is missing, or not of its type."""
         known = _types(cls)  # type: ignore[arg-type]
-        values = {key: value for key, value in raw.items() if key in known}
-        for key, value in values.items():
-            if not _fits(value, known[key]):
+        values = {}
+        for key, value in raw.items():
+            types = known.get(key)
+            if types is None:
+                continue
+            if type(value) not in types:
                 raise TypeError(f"the field {key} is of type {type(value).__name__}")
+            values[key] = value
         return cls(**values)
 
 
 @cache
-def _types(cls: type) -> dict[str, tuple[type, ...]]:
-    """Map a record's fields to the JSON types they may have."""
-    types: dict[str, tuple[type, ...]] = {}
+def _types(cls: type) -> dict[str, frozenset[type]]:
+    """Map a record's fields to the JSON types they may have; true is no number."""
+    types: dict[str, frozenset[type]] = {}
     for name, hint in get_type_hints(cls).items():
         members = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        plain = tuple(get_origin(member) or member for member in members)
-        types[name] = (*plain, int) if float in plain else plain
+        plain = {get_origin(member) or member for member in members}
+        types[name] = frozenset(plain | {int} if float in plain else plain)
     return types
-
-
-def _fits(value: object, types: tuple[type, ...]) -> bool:
-    # JSON's true is no number, although Python says so.
-    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-// The answers of a problem: made from the page's data when they are opened, as text nodes only.
+// The answers of a problem: loaded when they are opened, and made into text nodes only. A file of
+// answers (recode_eval/leaderboard/answers.py) has lists `texts`, `codes` and `conditions`, to which
+// the samples in `runs` refer by index. A sample without `extraction` could not be judged.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -13,15 +15,22 @@
     node.append(...children.filter((child) => child !== null));
     return node;
   };
-  const text = (code) => data.codes[code].filter((_, index) => index % 2).join("");
+  // Code by turns of class and text; it is stored as that, as text, or as a part of a completion.
+  const pieces = (file, index) => {
+    const code = file.codes[index];
+    if (typeof code === "string") return ["", code];
+    if (typeof code[0] === "string" || !code.length) return code;
+    const [text, start, length] = code;
+    return ["", file.texts[text].slice(start, start + length)];
+  };
+  const plain = (file, index) => pieces(file, index).filter((_, i) => i % 2).join("");
   const block = (className, label, ...children) =>
     make("pre", { className, tabindex: "0", role: "group", "aria-label": label }, ...children);
 
-  const coloured = (code) => {
-    const pieces = data.codes[code];
+  const coloured = (found) => {
     const nodes = [];
-    for (let i = 0; i < pieces.length; i += 2) {
-      nodes.push(pieces[i] ? make("span", { className: `t${pieces[i]}` }, pieces[i + 1]) : pieces[i + 1]);
+    for (let i = 0; i < found.length; i += 2) {
+      nodes.push(found[i] ? make("span", { className: `t${found[i]}` }, found[i + 1]) : found[i + 1]);
     }
     return block("code", "Extracted code", ...nodes);
   };
@@ -48,8 +57,8 @@
     return lines;
   };
   const diff = (code) => {
-    const a = text(data.reference).split("\n");
-    const b = text(code).split("\n");
+    const a = data.reference.split("\n");
+    const b = code.split("\n");
     if (Math.max(a.length, b.length) > LONGEST_DIFF) return make("p", {}, "Too long to compare here.");
     const kinds = { "-": "removed", "+": "added", " ": "same" };
     const lines = difference(a, b).map(([sign, line]) =>
@@ -64,15 +73,15 @@
     return item;
   };
 
-  const verdicts = (sample) => {
+  const verdicts = (conditions) => {
     const names = new Map();
-    for (const condition of sample.conditions) {
+    for (const condition of conditions) {
       for (const [name] of condition.tests) names.set(name, [...(names.get(name) ?? [])]);
     }
     const head = make("tr", {}, make("th", { scope: "col" }, "Test"),
-      ...sample.conditions.map((c) => make("th", { scope: "col" }, c.name.replaceAll("_", " "))));
+      ...conditions.map((c) => make("th", { scope: "col" }, c.name.replaceAll("_", " "))));
     const rows = [...names.keys()].map((name) => make("tr", {}, make("th", { scope: "row" }, name),
-      ...sample.conditions.map((condition) => {
+      ...conditions.map((condition) => {
         const found = condition.tests.find((test) => test[0] === name);
         if (!found) return make("td", {}, "-");
         const good = found[1] === "passed";
@@ -84,37 +93,43 @@
     return make("div", { className: "scroll", role: "group", "aria-label": "Verdicts", tabindex: "0" }, table);
   };
 
-  const body = (sample) => {
+  const scored = (sample) => sample.extraction !== undefined;
+  const judged = (file, sample) => (sample.conditions ?? []).map((index) => file.conditions[index]);
+
+  const body = (file, sample) => {
     const parts = [];
     const facts = [`ended by: ${sample.finish}`];
-    if (sample.tokens !== null) facts.push(`${sample.tokens} tokens`);
-    if (sample.scored) facts.push(`code found by: ${sample.extraction}`, `ES ${sample.es}`);
+    const conditions = judged(file, sample);
+    if (sample.tokens !== undefined) facts.push(`${sample.tokens} tokens`);
+    if (scored(sample)) facts.push(`code found by: ${sample.extraction}`);
+    if (sample.es !== undefined) facts.push(`ES ${sample.es}`);
     parts.push(make("p", { className: "facts-line" }, facts.join(" · ")));
-    if (!sample.scored) parts.push(make("p", { className: "note" }, "Unscored: this sample could not be judged; it does not count as a failure."));
+    if (!scored(sample)) parts.push(make("p", { className: "note" }, "Unscored: this sample could not be judged; it does not count as a failure."));
     else {
-      if (sample.faulty !== null) parts.push(make("p", { className: "note" }, `The problem's set-up failed: ${sample.faulty}`));
-      if (sample.flags.length) parts.push(make("p", { className: "note" }, `Suspicious: ${sample.flags.join("; ")}`));
-      if (sample.code === null) parts.push(make("p", { className: "note" }, `No code was found. ${sample.detail}`));
+      if (sample.faulty !== undefined) parts.push(make("p", { className: "note" }, `The problem's set-up failed: ${sample.faulty}`));
+      if (sample.flags) parts.push(make("p", { className: "note" }, `Suspicious: ${sample.flags.join("; ")}`));
+      if (sample.code === undefined) parts.push(make("p", { className: "note" }, `No code was found. ${sample.detail ?? ""}`));
       else {
-        parts.push(coloured(sample.code));
-        if (data.reference !== null) parts.push(fold("Difference from the reference", () => diff(sample.code)));
+        parts.push(coloured(pieces(file, sample.code)));
+        if (data.reference !== null) parts.push(fold("Difference from the reference", () => diff(plain(file, sample.code))));
       }
-      if (sample.conditions.some((c) => c.tests.length)) parts.push(verdicts(sample));
-      for (const c of sample.conditions) {
+      if (conditions.some((c) => c.tests.length)) parts.push(verdicts(conditions));
+      for (const c of conditions) {
         if (c.output) parts.push(fold(`Output (${c.name.replaceAll("_", " ")})`, () => block("wrap", "Output", c.output)));
       }
     }
     parts.push(fold("What the model wrote", () => block("wrap", "Completion",
-      sample.prefill ? make("span", { className: "prefill" }, sample.prefill) : null, sample.text)));
+      sample.prefill === undefined ? null : make("span", { className: "prefill" }, file.texts[sample.prefill]),
+      file.texts[sample.text])));
     return make("div", {}, ...parts);
   };
 
-  const word = (sample) => {
-    if (!sample.scored) return ["unscored", "warn"];
-    if (sample.faulty !== null) return ["faulty problem", "warn"];
-    if (sample.code === null) return ["no code", "bad"];
-    if (!sample.conditions.length) return ["not executed", ""];
-    return sample.conditions[0].passed ? ["passes", "good"] : ["fails", "bad"];
+  const word = (file, sample) => {
+    if (!scored(sample)) return ["unscored", "warn"];
+    if (sample.faulty !== undefined) return ["faulty problem", "warn"];
+    if (sample.code === undefined) return ["no code", "bad"];
+    if (!sample.conditions) return ["not executed", ""];
+    return judged(file, sample)[0].passed ? ["passes", "good"] : ["fails", "bad"];
   };
 
   const state = window.siteState;
@@ -129,38 +144,63 @@
     state.set("open", open);
   };
 
-  const fillRun = (run) => {
-    const place = run.querySelector(".samples");
-    if (place.children.length) return;
-    const samples = data.runs[run.dataset.run] ?? [];
-    if (!samples.length) place.append(make("p", {}, "No sample is stored."));
-    for (const sample of samples) {
-      const [label, kind] = word(sample);
-      const item = make("details", { className: "sample", "data-sample": String(sample.i) },
-        make("summary", {}, `Sample ${sample.i} `, make("span", { className: `badge ${kind}` }, label),
-          sample.scored && sample.flags.length ? make("span", { className: "badge warn" }, "suspicious") : null));
-      item.addEventListener("toggle", () => { fillSample(item, sample); remember(); });
-      place.append(item);
+  // Loads the file with a run's samples, once; a script, since pages on file:// load nothing else.
+  const loading = new Map();
+  const load = (name) => {
+    if (!loading.has(name)) {
+      loading.set(name, new Promise((resolve, reject) => {
+        const script = make("script", { src: name });
+        script.addEventListener("load", () => resolve(window.answers[name]));
+        script.addEventListener("error", () => { loading.delete(name); reject(new Error(name)); });
+        document.head.append(script);
+      }));
     }
+    return loading.get(name);
   };
-  const fillSample = (item, sample) => {
-    if (item.open && item.children.length === 1) item.append(body(sample));
+
+  const filled = new Map();
+  const fillRun = (run) => {
+    if (!filled.has(run)) filled.set(run, list(run));
+    return filled.get(run);
+  };
+  const list = async (run) => {
+    const place = run.querySelector(".samples");
+    const key = run.dataset.run;
+    const name = data.files[key];
+    let file;
+    try { if (name) file = await load(name); } catch {
+      filled.delete(run);
+      place.replaceChildren(make("p", { className: "note" }, `The answers are in the file ${name}, which is not here.`));
+      return;
+    }
+    const samples = file?.runs[key] ?? [];
+    if (!samples.length) place.replaceChildren(make("p", {}, "No sample is stored."));
+    else place.replaceChildren(...samples.map((sample) => item(file, sample)));
+  };
+  const item = (file, sample) => {
+    const [label, kind] = word(file, sample);
+    const found = make("details", { className: "sample", "data-sample": String(sample.i) },
+      make("summary", {}, `Sample ${sample.i} `, make("span", { className: `badge ${kind}` }, label),
+        sample.flags ? make("span", { className: "badge warn" }, "suspicious") : null));
+    found.fill = () => { if (found.open && found.children.length === 1) found.append(body(file, sample)); };
+    found.addEventListener("toggle", () => { found.fill(); remember(); });
+    return found;
   };
   const runs = [...document.querySelectorAll("details.run")];
   for (const run of runs) {
     run.addEventListener("toggle", () => { if (run.open) fillRun(run); remember(); });
   }
-  const restore = () => {
+  const restore = async () => {
     restoring = true;
     const wanted = state.get("open").map((value) => value.split("."));
     for (const run of runs) {
       const mine = wanted.filter(([key]) => key === run.dataset.run);
       run.open = mine.length > 0;
       if (!run.open) continue;
-      fillRun(run);
-      for (const item of run.querySelectorAll("details.sample")) {
-        item.open = mine.some(([, sample]) => sample === item.dataset.sample);
-        fillSample(item, data.runs[run.dataset.run].find((s) => String(s.i) === item.dataset.sample));
+      await fillRun(run);
+      for (const sample of run.querySelectorAll("details.sample")) {
+        sample.open = mine.some(([, number]) => number === sample.dataset.sample);
+        sample.fill();
       }
     }
     const first = runs.find((run) => run.open);

@@ -1,24 +1,24 @@
-"""What the page of one problem shows: prompt, reference, and every sample of every run.
-
-Samples go into the page as data; the page's script makes text of them when they are opened.
-"""
+"""What the page of one problem shows: prompt, reference, and every sample of every run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.leaderboard.highlight import tokens
-from recode_eval.leaderboard.text import cut, digest, shown, slug
+from recode_eval.leaderboard.answers import answer_files
+from recode_eval.leaderboard.text import cut, digest, slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.leaderboard.loading import ProblemCounts, RunEntry, Sample
+    from recode_eval.leaderboard.answers import Judged
+    from recode_eval.leaderboard.loading import ProblemCounts, RunEntry
     from recode_eval.leaderboard.sources import Sources
     from recode_eval.models.base import Prompt
 
-_LONGEST_DETAIL = 2_000
+Members = list[tuple["RunEntry", int]]
+"""The runs that have a problem, and its position in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,113 +43,72 @@ class ProblemPage:
     """Known solutions; empty where the rows are not here, and `missing` says why."""
     missing: str
     data: Mapping[str, Any]
-    """What the page's script reads."""
+    """What the page's script reads: the reference, and per run the file with its samples."""
+    files: Mapping[str, bytes]
+    """Name and content of these files, which stand beside the page."""
 
 
+@lru_cache(maxsize=100_000)
 def problem_path(task: str, data_hash: str, problem_id: str) -> str:
     """Return the path of a problem's page below the site."""
     return f"problems/{slug(task)}-{data_hash[:8]}/{slug(problem_id)}.html"
 
 
-def problem_page(
-    problem_id: str, rows: Sequence[tuple[RunEntry, ProblemCounts]], sources: Sources
-) -> ProblemPage:
-    """Collect the page of a problem from the runs that have it; raises `DataError`."""
-    first = rows[0][0]
+def problem_page(problem_id: str, members: Members, sources: Sources, coloured: int) -> ProblemPage:
+    """Collect the page of a problem from the runs that have it.
+
+    The code of the first `coloured` samples is coloured. Raises `StorageError`.
+    """
+    first = members[0][0]
     problems, missing = sources.problems(first)
     problem = problems.get(problem_id)
-    samples = {run.key: run.samples(problem_id) for run, _ in rows}
+    samples = {run.key: run.raw_samples(position) for run, position in members}
     answers = dict(problem.answers) if problem else {}
+    path = problem_path(first.task, first.identity["data"], problem_id)
+    files: dict[str, bytes] = {}
+    places: dict[str, str] = {}
+    for number, file in enumerate(answer_files(samples.items(), coloured)):
+        name = f"{path.rpartition('/')[2].removesuffix('.html')}.{number}.js"
+        files[name] = file.script(name)
+        places.update(dict.fromkeys(file.runs, name))
+    reference = answers.get("reference")
     return ProblemPage(
         id=problem_id,
         task=first.task,
         data_hash=first.identity["data"],
-        path=problem_path(first.task, first.identity["data"], problem_id),
-        rows=tuple(rows),
-        prompts=tuple(_prompts(problem_id, rows, samples, sources)),
+        path=path,
+        rows=tuple((run, run.problems[position]) for run, position in members),
+        prompts=tuple(_prompts(problem_id, members, samples, sources)),
         answers=answers,
         missing=missing,
-        data=_data(samples, answers),
+        data={"reference": None if reference is None else cut(reference), "files": places},
+        files=files,
     )
 
 
 def _prompts(
     problem_id: str,
-    rows: Iterable[tuple[RunEntry, ProblemCounts]],
-    samples: Mapping[str, Sequence[Sample]],
+    members: Members,
+    samples: Mapping[str, Sequence[Judged]],
     sources: Sources,
 ) -> Iterable[PromptShown]:
     groups: dict[str, list[RunEntry]] = {}
-    for run, _ in rows:
-        for sample in samples[run.key][:1]:
-            groups.setdefault(sample.completion.prompt_hash, []).append(run)
-    for expected, members in sorted(groups.items()):
-        problem = sources.problems(members[0])[0].get(problem_id)
-        found = (sources.prompt(run, problem, expected) for run in members) if problem else iter(())
-        yield PromptShown(next((p for p in found if p is not None), None), tuple(members))
+    for run, _ in members:
+        for completion, _ in samples[run.key][:1]:
+            groups.setdefault(completion["prompt_hash"], []).append(run)
+    for expected, asked in sorted(groups.items()):
+        problem = sources.problems(asked[0])[0].get(problem_id)
+        found = (sources.prompt(run, problem, expected) for run in asked) if problem else iter(())
+        yield PromptShown(next((p for p in found if p is not None), None), tuple(asked))
 
 
-def _data(samples: Mapping[str, Sequence[Sample]], answers: Mapping[str, str]) -> dict[str, Any]:
-    codes: dict[str, int] = {}
-
-    def code(text: str | None) -> int | None:
-        return None if text is None else codes.setdefault(text, len(codes))
-
-    reference = code(answers.get("reference"))
-    named = {name: code(text) for name, text in answers.items()}
-    runs = {key: [_sample(s, code) for s in items] for key, items in samples.items()}
-    return {
-        "answers": named,
-        "codes": [list(tokens(text)) for text in codes],
-        "reference": reference,
-        "runs": runs,
-    }
-
-
-def _sample(sample: Sample, code: Any) -> dict[str, Any]:
-    completion, score = sample.completion, sample.score
-    shared = {
-        "i": completion.sample,
-        "finish": shown(completion.finish_reason),
-        "tokens": completion.completion_tokens,
-        "prefill": cut(completion.prefill),
-        "text": cut(completion.text),
-    }
-    if score is None:
-        return {**shared, "scored": False}
-    return {
-        **shared,
-        "scored": True,
-        "extraction": shown(score.extraction),
-        "detail": cut(score.extraction_detail, _LONGEST_DETAIL),
-        "code": code(score.code),
-        "es": round(float(score.similarity.get("es", 0.0)), 4),
-        "faulty": None if score.setup_error is None else cut(score.setup_error, _LONGEST_DETAIL),
-        "flags": [cut(str(flag), _LONGEST_DETAIL) for flag in score.flags],
-        "conditions": [
-            {
-                "name": shown(name),
-                "passed": bool(condition.get("passed")),
-                "tests": [
-                    [cut(str(part), _LONGEST_DETAIL) for part in test]
-                    for test in condition["tests"]
-                ],
-                "output": cut(str(condition.get("output", ""))),
-            }
-            for name, condition in score.conditions.items()
-        ],
-    }
-
-
-def grouped(
-    runs: Iterable[RunEntry],
-) -> dict[tuple[str, str, str], list[tuple[RunEntry, ProblemCounts]]]:
+def grouped(runs: Iterable[RunEntry]) -> dict[tuple[str, str, str], Members]:
     """Return the runs' problems by (task, data hash, problem id), in the order of these."""
-    found: dict[tuple[str, str, str], list[tuple[RunEntry, ProblemCounts]]] = {}
+    found: dict[tuple[str, str, str], Members] = {}
     for run in runs:
-        for problem in run.problems:
+        for position, problem in enumerate(run.problems):
             key = run.task, str(run.identity["data"]), problem.id
-            found.setdefault(key, []).append((run, problem))
+            found.setdefault(key, []).append((run, position))
     return dict(sorted(found.items()))
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from array import array
-from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, InfrastructureError, StorageError, UsageError
+from recode_eval.leaderboard.lines import LineIndex, changed, parse
 from recode_eval.leaderboard.text import digest, slug
 from recode_eval.records import CompletionRecord, ScoreRecord
 from recode_eval.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
@@ -25,6 +26,8 @@ from recode_eval.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_h
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+_WORTH_A_POOL = 32_000_000
+"""Bytes of runs from which on they are read by several processes."""
 _LARGEST = 2**53
 """Beyond it a number is neither a count nor a share, and a browser cannot hold it."""
 
@@ -75,8 +78,8 @@ class RunEntry:
     problems: tuple[ProblemCounts, ...]
     tested: bool
     """Whether the task has tests; without any, similarity is all there is."""
-    completion_lines: Mapping[str, Sequence[int]] = field(repr=False)
-    score_lines: Mapping[str, Sequence[int]] = field(repr=False)
+    completion_lines: LineIndex = field(repr=False)
+    score_lines: LineIndex = field(repr=False)
 
     @property
     def key(self) -> str:
@@ -124,20 +127,33 @@ class RunEntry:
         return self.results["metrics"].get(name)  # type: ignore[no-any-return]
 
     def samples(self, problem_id: str) -> list[Sample]:
-        """Read the samples of a problem from the run's files; raises `DataError`."""
-        scores = {
-            record.sample: record
-            for record in map(
-                ScoreRecord.from_json,
-                _lines(self.folder / SCORES, self.score_lines.get(problem_id, ())),
-            )
-        }
-        completions = map(
-            CompletionRecord.from_json,
-            _lines(self.folder / COMPLETIONS, self.completion_lines.get(problem_id, ())),
-        )
-        found = [Sample(record, scores.get(record.sample)) for record in completions]
-        return sorted(found, key=lambda sample: sample.completion.sample)
+        """Read the samples of a problem from the run's files; raises `StorageError`."""
+        position = next((i for i, p in enumerate(self.problems) if p.id == problem_id), None)
+        if position is None:
+            return []
+        try:
+            return [
+                Sample(
+                    CompletionRecord.from_json(completion),
+                    None if score is None else ScoreRecord.from_json(score),
+                )
+                for completion, score in self.raw_samples(position)
+            ]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise changed(self.folder, error) from error
+
+    def raw_samples(self, position: int) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+        """Return the samples of the problem at `position` as their records' JSON, in order.
+
+        Much faster than `samples`. Raises `StorageError`.
+        """
+        completions = self.completion_lines.read(self.folder / COMPLETIONS, position)
+        scores = self.score_lines.read(self.folder / SCORES, position)
+        try:
+            judged = {score["sample"]: score for score in scores}
+            return [(record, judged.get(record["sample"])) for record in completions]
+        except (KeyError, TypeError) as error:
+            raise changed(self.folder, error) from error
 
 
 def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -164,29 +180,48 @@ def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
     return sorted(found.items(), key=lambda item: (item[1], item[0]))
 
 
-def load_runs(roots: Sequence[Path]) -> tuple[list[RunEntry], list[BrokenRun]]:
+def load_runs(roots: Sequence[Path], jobs: int = 1) -> tuple[list[RunEntry], list[BrokenRun]]:
     """Read every run below `roots`; what cannot be trusted is returned as broken.
 
-    Runs come in an order that does not depend on where their folders lie.
+    Runs come in an order that does not depend on where their folders lie. `jobs` processes share
+    the work where there is much of it.
 
     Raises:
         UsageError: see `find_runs`.
     """
     entries: dict[str, RunEntry] = {}
     broken: list[BrokenRun] = []
-    for folder, where in find_runs(roots):
-        try:
-            entry = load_run(folder, where)
-        except (DataError, StorageError) as error:
-            broken.append(BrokenRun(where, str(error).replace(str(folder), where)))
-            continue
-        if entry.key in entries:
+    for entry in _loaded(find_runs(roots), jobs):
+        if isinstance(entry, BrokenRun):
+            broken.append(entry)
+        elif entry.key in entries:
             other = entries[entry.key].where
-            broken.append(BrokenRun(where, f"the same run as {other}; it would count twice"))
-            continue
-        entries[entry.key] = entry
+            broken.append(BrokenRun(entry.where, f"the same run as {other}; it would count twice"))
+        else:
+            entries[entry.key] = entry
     order = sorted(entries.values(), key=lambda e: (e.task, e.model_name, e.key))
     return order, broken
+
+
+def _loaded(found: Sequence[tuple[Path, str]], jobs: int) -> Iterator[RunEntry | BrokenRun]:
+    if min(jobs, len(found)) < 2 or sum(map(_size, found)) < _WORTH_A_POOL:
+        yield from map(_load, found)
+        return
+    with ProcessPoolExecutor(min(jobs, len(found)), mp_context=get_context("fork")) as pool:
+        yield from pool.map(_load, found)
+
+
+def _size(found: tuple[Path, str]) -> int:
+    paths = (found[0] / name for name in (COMPLETIONS, SCORES))
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _load(found: tuple[Path, str]) -> RunEntry | BrokenRun:
+    folder, where = found
+    try:
+        return load_run(folder, where)
+    except (DataError, StorageError) as error:
+        return BrokenRun(where, str(error).replace(str(folder), where))
 
 
 def load_run(folder: Path, where: str) -> RunEntry:
@@ -209,8 +244,11 @@ def load_run(folder: Path, where: str) -> RunEntry:
         _check_identity(results, manifest)
         problems = tuple(map(_problem, results["problems"]))
         tested = any(p.passed is not None for p in problems)
-        completions, digests = _index_completions(folder, results)
-        scores, counted = _index_scores(folder, results, digests)
+        positions = {problem.id: index for index, problem in enumerate(problems)}
+        if len(positions) != len(problems):
+            raise DataError(f"{RESULTS} holds a problem twice.")
+        completions, digests = _index_completions(folder, positions, results["sampling"]["n"])
+        scores, counted = _index_scores(folder, results, positions, digests)
         _check_counts(results, problems, counted)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(
@@ -238,21 +276,24 @@ def check_numbers(content: object, name: str) -> None:
 @cache
 def _validator(name: str) -> Any:
     try:
-        import jsonschema
+        import jsonschema_rs
     except ImportError:
         raise InfrastructureError(
-            "The leaderboard needs jsonschema and pygments: pip install 'recode-eval[site]'."
+            "The leaderboard needs jsonschema-rs: pip install 'recode-eval[site]'."
         ) from None
     path = Path(__file__).resolve().parent.parent / "schemas" / name
-    return jsonschema.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+    return jsonschema_rs.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
 def check_schema(content: object, name: str) -> None:
     """Check a file's content against this package's schema of such files; raises `DataError`."""
     schema = name.replace(".json", ".schema.json")
-    error = next(_validator(schema).iter_errors(content), None)
+    try:
+        error = next(iter(_validator(schema).iter_errors(content)), None)
+    except ValueError as problem:
+        raise DataError(f"{name} cannot be checked: {problem}.") from problem
     if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the top level"
+        place = "/".join(map(str, error.instance_path)) or "the top level"
         raise DataError(f"{name} does not follow the schema at {place}: {error.message[:200]}")
 
 
@@ -288,88 +329,83 @@ def _problem(raw: Mapping[str, Any]) -> ProblemCounts:
     )  # fmt: skip
 
 
-_Index = dict[str, "array[int]"]
-
-
 def _index_completions(
-    folder: Path, results: Mapping[str, Any]
-) -> tuple[_Index, dict[tuple[str, int], str]]:
-    """Return where the samples' lines begin, and the digest of each; the first record counts."""
-    wanted, n = {p["id"] for p in results["problems"]}, results["sampling"]["n"]
-    lines: _Index = defaultdict(lambda: array("q"))
-    digests: dict[tuple[str, int], str] = {}
-    for offset, record in _records(folder / COMPLETIONS, CompletionRecord):
-        if record.problem_id in wanted and 0 <= record.sample < n and record.key not in digests:
-            digests[record.key] = record.digest
-            lines[record.problem_id].append(offset)
-    return dict(lines), digests
+    folder: Path, positions: Mapping[str, int], n: int
+) -> tuple[LineIndex, dict[tuple[int, int], str]]:
+    """Return where the samples' lines are, and the digest of each; the first record counts.
+
+    Samples go by the position of their problem and their own number.
+    """
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    digests: dict[tuple[int, int], str] = {}
+    for start, end, record in _records(folder / COMPLETIONS, CompletionRecord):
+        key = positions.get(record.problem_id, -1), record.sample
+        if key[0] >= 0 and 0 <= record.sample < n and key not in digests:
+            digests[key] = record.digest
+            spans[key] = start, end
+    return LineIndex.of(spans, len(positions)), digests
 
 
 def _index_scores(
-    folder: Path, results: Mapping[str, Any], digests: Mapping[tuple[str, int], str]
-) -> tuple[_Index, dict[str, list[int]]]:
-    """Return where the valid scores' lines begin, and per problem how many count and pass."""
+    folder: Path,
+    results: Mapping[str, Any],
+    positions: Mapping[str, int],
+    digests: Mapping[tuple[int, int], str],
+) -> tuple[LineIndex, list[list[int]]]:
+    """Return where the valid scores' lines are, and per problem how many count and pass.
+
+    The last record of a sample counts.
+    """
     scoring, tier = results["scoring"]["hash"], (results["sandbox"] or {}).get("tier")
-    last: dict[tuple[str, int], tuple[int, bool, bool]] = {}
-    for offset, record in _records(folder / SCORES, ScoreRecord):
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    verdicts: dict[tuple[int, int], tuple[bool, bool]] = {}
+    for start, end, record in _records(folder / SCORES, ScoreRecord):
+        key = positions.get(record.problem_id, -1), record.sample
         if (
-            record.completion == digests.get(record.key)
+            record.completion == digests.get(key)
             and record.scoring == scoring
             and record.tier == tier
         ):
             first = next(iter(record.conditions), "")
-            last[record.key] = (offset, record.setup_error is None, record.passed(first))
-    lines: _Index = defaultdict(lambda: array("q"))
-    counted: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for (problem_id, _), (offset, counts, passed) in sorted(last.items()):
-        lines[problem_id].append(offset)
-        counted[problem_id][0] += counts
-        counted[problem_id][1] += counts and passed
-    return dict(lines), counted
+            spans[key] = start, end
+            verdicts[key] = record.setup_error is None, record.passed(first)
+    counted = [[0, 0] for _ in positions]
+    for (position, _), (counts, passed) in verdicts.items():
+        counted[position][0] += counts
+        counted[position][1] += counts and passed
+    return LineIndex.of(spans, len(positions)), counted
 
 
 def _check_counts(
-    results: Mapping[str, Any], problems: Sequence[ProblemCounts], counted: Mapping[str, list[int]]
+    results: Mapping[str, Any], problems: Sequence[ProblemCounts], counted: Sequence[Sequence[int]]
 ) -> None:
-    for problem in problems:
+    for problem, (n, passed) in zip(problems, counted, strict=True):
         if problem.faulty is not None:
             continue
-        n, passed = counted.get(problem.id, (0, 0))
         if n != problem.n or (problem.passed is not None and passed != problem.passed):
             raise DataError(
                 f"{RESULTS} says {problem.passed} of {problem.n} samples of {problem.id!r} pass, "
                 f"{SCORES} has {passed} of {n}. `recode-eval score RUN` counts anew."
             )
-    if len({p.id for p in problems}) != len(problems):
-        raise DataError(f"{RESULTS} holds a problem twice.")
     if sum(p.n for p in problems) != results["counts"]["scored"]:
         raise DataError(f"{RESULTS}: `counts` does not agree with `problems`.")
 
 
-def _records(path: Path, kind: type[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield the records of a file with the offsets of their lines; a torn last line is left out."""
-    offset = 0
+def _records(path: Path, kind: type[Any]) -> Iterator[tuple[int, int, Any]]:
+    """Yield a file's records with start and end of their lines; a torn last line is left out."""
+    start = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
+                end = start + len(line)
                 try:
-                    yield offset, kind.from_json(json.loads(line))
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                    yield start, end, kind.from_json(parse(line))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise DataError(f"{path.name}, line {number} is damaged ({error}).") from error
-                offset += len(line)
+                start = end
     except FileNotFoundError:
         raise DataError(f"There is no {path.name}.") from None
     except OSError as error:
         raise StorageError(f"Cannot read {path}: {error.strerror}") from error
-
-
-def _lines(path: Path, offsets: Sequence[int]) -> Iterator[Any]:
-    try:
-        with path.open("rb") as file:
-            for offset in offsets:
-                file.seek(offset)
-                yield json.loads(file.readline())
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path} changed while it was read: {error}. Build again.") from error

@@ -143,7 +143,6 @@ class Pages:
 
     def problem(self, page: ProblemPage) -> str:
         """The page of one problem."""
-        names = {run.key: run.model_name for run, _ in page.rows}
         return self._render(
             "problem.html",
             root="../../",
@@ -151,7 +150,7 @@ class Pages:
             tags=page.rows[0][1].tags,
             cluster=page.rows[0][1].cluster,
             labels=self._labels,
-            data=Markup(script_json({**page.data, "names": _shown_values(names)})),  # noqa: S704
+            data=Markup(script_json(page.data)),  # noqa: S704
         )
 
     def _chart(self, board: Board) -> Markup:
@@ -241,10 +240,6 @@ def _code(text: str) -> Markup:
         Markup('<span class="t{}">{}</span>').format(name, piece) if name else piece
         for name, piece in zip(pieces, pieces, strict=True)
     )
-
-
-def _shown_values(names: Mapping[str, str]) -> dict[str, str]:
-    return {key: shown(name) for key, name in names.items()}
 
 
 def _facets(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:

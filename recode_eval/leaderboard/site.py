@@ -15,7 +15,7 @@ from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard import rows as table
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.comparing import data_files
-from recode_eval.leaderboard.drilldown import grouped, problem_page
+from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
 from recode_eval.leaderboard.pages import Pages
@@ -23,6 +23,7 @@ from recode_eval.leaderboard.places import places
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
+from recode_eval.leaderboard.writing import ProblemWriter, usable_cpus
 from recode_eval.leaderboard.yamls import read_facts, read_reported
 from recode_eval.resources import resource_dir
 
@@ -54,6 +55,7 @@ def build(
     reported: bool = True,
     gates: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
+    jobs: int | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Built:
     """Write the site of all runs below `roots` to the folder `out`.
@@ -61,7 +63,8 @@ def build(
     `data` maps tasks to files with their rows, `models` are files with facts about models,
     `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
     `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken
-    runs, verdicts and logs are left out and returned.
+    runs, verdicts and logs are left out and returned. Large sites are made by `jobs` processes
+    (None: as many as there are CPUs); the result does not depend on it.
 
     Raises:
         UsageError: no run is there, or `out` is in use for something else.
@@ -70,11 +73,12 @@ def build(
         InfrastructureError: the extra `site` is not installed.
     """
     _check_place(roots, out)
+    jobs = jobs or usable_cpus()
     resources = resource_dir("leaderboard")
     found_in = places(roots)
     facts = read_facts([*models, *found_in.models, resources / "models.yaml"])
     published = read_reported(resources / "reported") if reported else []
-    runs, broken = load_runs(found_in.runs)
+    runs, broken = load_runs(found_in.runs, jobs)
     if not runs:
         first = broken[0]
         raise DataError(f"None of the {len(broken)} runs is sound. {first.where}: {first.reason}")
@@ -88,8 +92,7 @@ def build(
     )
     listed = table.rows(found, published, facts)
     pages = Pages(resources, found, listed, published, facts, broken, views, verdicts)
-    problems = grouped(runs)
-    sources = Sources(data, include_paths)
+    writer = ProblemWriter(pages, grouped(runs), Sources(data, include_paths))
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()
@@ -102,11 +105,13 @@ def build(
         yield "data/leaderboard.csv", table.to_csv(listed)
         yield from pages.models()
         yield from pages.tasks()
-        for (_, _, problem_id), members in problems.items():
-            page = problem_page(problem_id, members, sources)
-            yield page.path, pages.problem(page)
 
-    count = _write(out, files(), resources / "static")
+    def write(folder: Path) -> int:
+        count = _write_files(folder, files())
+        note(f"{count} pages of models and tasks, {len(writer.problems)} of problems to come")
+        return count + writer.write(folder, jobs)
+
+    count = _write(out, write, resources / "static")
     return Built(out / "index.html", len(runs), count, tuple(broken))
 
 
@@ -127,24 +132,29 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _write(out: Path, files: Iterator[tuple[str, str]], static: Path) -> int:
+def _write(out: Path, write: Callable[[Path], int], static: Path) -> int:
     place = out.resolve()
     fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
-    count = 0
     try:
         fresh.mkdir(parents=True)
         (fresh / MARKER).write_text("Made by recode-eval; replaced as a whole by the next build.\n")
         shutil.copytree(static, fresh / "static")
-        for name, content in files:
-            path = fresh / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8", newline="")
-            count += name.endswith(".html")
+        count = write(fresh)
         _swap(fresh, place)
     except OSError as error:
         raise StorageError(f"Cannot write the site {out}: {error}.") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+    return count
+
+
+def _write_files(folder: Path, files: Iterator[tuple[str, str]]) -> int:
+    count = 0
+    for name, content in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8", newline="")
+        count += name.endswith(".html")
     return count
 
 

@@ -12,14 +12,18 @@ from recode_eval.terminal import printable
 LONGEST = 100_000
 """Characters of one text that a page shows; the rest stays in the run's own files."""
 
-_PLAIN = re.compile(r"[\n\t\x20-\x7e]*\Z")
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def shown(value: object) -> str:
     """Return text in which control characters, direction marks and surrogates are spelt out."""
-    text = str(value).replace("\r\n", "\n")
-    return text if _PLAIN.match(text) else printable(text)
+    text = str(value)
+    # What Python calls printable has no control character, direction mark or surrogate.
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")
+    plain = text.replace("\n", "").replace("\t", "").isprintable()
+    return text if plain else printable(text)
 
 
 def cut(text: str, longest: int = LONGEST) -> str:

@@ -31,7 +31,7 @@ def test_without_the_extra_the_demo_says_so_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(tmp_path, "baseline:reference", 1.0, n=1)
-    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
     loading._validator.cache_clear()
     demo.write_site(tmp_path, as_json=False)
     captured = capsys.readouterr()

@@ -199,12 +199,24 @@ def test_numbers_on_the_page_are_those_of_the_results(site: Path, runs: Path) ->
     assert interval in row[0]
 
 
+def answers(site: Path, page: str, data: str) -> dict[str, dict[str, object]]:
+    """Return per run the file of answers that a problem's page loads, read as JSON."""
+    found = {}
+    for key, name in json.loads(data)["files"].items():
+        text = (site / page).with_name(name).read_text(encoding="utf-8")
+        start = f'(window.answers ??= {{}})["{name}"] = '
+        assert text.startswith(start)
+        found[key] = json.loads(text.removeprefix(start).removesuffix(";\n"))
+        assert key in found[key]["runs"]
+    return found
+
+
 def test_a_problem_page_has_prompt_reference_and_every_sample(site: Path) -> None:
     name, page = next((n, p) for n, p in pages(site).items() if n.startswith("problems/"))
-    data = json.loads(page.data)
-    assert len(data["runs"]) == 5
-    assert all(len(samples) == 4 for samples in data["runs"].values())
-    assert data["reference"] is not None
+    files = answers(site, name, page.data)
+    assert len(files) == 5
+    assert all(len(file["runs"][key]) == 4 for key, file in files.items())
+    assert json.loads(page.data)["reference"] is not None
     text = "".join(page.text)
     assert "What was asked" in text
     assert "Known solution: reference" in text
@@ -293,9 +305,8 @@ def test_hostile_text_in_the_data_survives_as_text(hostile: Path) -> None:
     seen = set()
     for name, page in pages(hostile).items():
         if name.startswith("problems/"):
-            content = json.loads(page.data)
-            for samples in content["runs"].values():
-                seen.update(sample["text"].split("</think>\n<answer>")[0] for sample in samples)
+            for file in answers(hostile, name, page.data).values():
+                seen.update(text.split("</think>\n<answer>")[0] for text in file["texts"])
     assert set(CORPUS[:9]) <= seen
     assert "\\x00\\x01\\x1b[31mred" in "".join(seen)
 
@@ -303,8 +314,9 @@ def test_hostile_text_in_the_data_survives_as_text(hostile: Path) -> None:
 def test_pages_hold_no_control_characters_and_stay_small(hostile: Path) -> None:
     """A million characters on one line, NUL bytes, direction marks, lone surrogates."""
     for path in hostile.rglob("*"):
-        if path.is_file() and path.suffix in {".html", ".json", ".csv"}:
+        if path.is_file() and path.suffix in {".html", ".json", ".csv", ".js"}:
             text = path.read_bytes().decode("utf-8")
+            assert path.suffix != ".js" or path.parent.name == "static" or "<" not in text
             assert not re.search(
                 r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text
             )

@@ -1,0 +1,166 @@
+"""The answers to a problem as data: files beside its page that the page loads when they are opened.
+
+A file is a script that puts one object into `window.answers`, since pages on `file://` can load
+nothing else. It holds the samples of some runs; what several of them share (completions, code,
+verdicts) is in it once. leaderboard/static/problem.js makes text nodes of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.leaderboard.highlight import tokens
+from recode_eval.leaderboard.text import cut, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Judged = tuple[Mapping[str, Any], Mapping[str, Any] | None]
+    """A completion record and, where it could be judged, its score record (`records`)."""
+
+_LONGEST_DETAIL = 2_000
+_LARGEST = 2**53
+_FILE_SIZE = 500_000
+"""Characters of distinct text after which the next run begins a new file."""
+
+
+@dataclass
+class AnswerFile:
+    """Some runs' samples; every list is referred to by index."""
+
+    texts: list[str] = field(default_factory=list)
+    """What models wrote."""
+    codes: list[Any] = field(default_factory=list)
+    """Extracted code: pieces (class, text, ... by turns), or text, or where it stands in `texts`
+    (index, start, length)."""
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+    """Verdicts under one condition."""
+    runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    size: int = 0
+    _known: dict[tuple[str, str], int] = field(default_factory=dict)
+    _parts: dict[str, str] = field(default_factory=dict)
+
+    def add(self, key: str, samples: Iterable[Judged], coloured: int) -> None:
+        """Add a run; the code of its first `coloured` samples is coloured."""
+        self.runs[key] = [
+            self._sample(completion, score, colour=index < coloured)
+            for index, (completion, score) in enumerate(samples)
+        ]
+
+    def script(self, name: str) -> bytes:
+        """Return the file's content."""
+        import orjson
+
+        content = orjson.dumps(
+            {
+                "texts": self.texts,
+                "codes": self.codes,
+                "conditions": self.conditions,
+                "runs": self.runs,
+            }
+        )
+        # A host that calls this a page must not make one of it.
+        content = content.replace(b"<", b"\\u003c")
+        return b"(window.answers ??= {})[" + orjson.dumps(name) + b"] = " + content + b";\n"
+
+    def _sample(
+        self, completion: Mapping[str, Any], score: Mapping[str, Any] | None, *, colour: bool
+    ) -> dict[str, Any]:
+        """Return a sample; what is not there has its usual value (see problem.js)."""
+        found: dict[str, Any] = {
+            "i": completion["sample"],
+            "finish": shown(completion["finish_reason"]),
+            "text": self._text(completion["text"]),
+        }
+        if _is_number(completion.get("completion_tokens")):
+            found["tokens"] = completion["completion_tokens"]
+        if completion.get("prefill"):
+            found["prefill"] = self._text(completion["prefill"])
+        if score is None:
+            return found
+        found["extraction"] = shown(score["extraction"])
+        if _is_number(score["similarity"].get("es")):
+            found["es"] = round(score["similarity"]["es"], 4)
+        if score["code"] is not None:
+            found["code"] = self._code(score["code"], found["text"], colour=colour)
+        if score["extraction_detail"]:
+            found["detail"] = cut(score["extraction_detail"], _LONGEST_DETAIL)
+        if score.get("setup_error") is not None:
+            found["faulty"] = cut(score["setup_error"], _LONGEST_DETAIL)
+        if score.get("flags"):
+            found["flags"] = [cut(str(flag), _LONGEST_DETAIL) for flag in score["flags"]]
+        if score.get("conditions"):
+            found["conditions"] = [
+                self._condition(name, condition) for name, condition in score["conditions"].items()
+            ]
+        return found
+
+    def _text(self, text: str) -> int:
+        known = self._known.get(("text", text))
+        return self._new("text", text, self.texts, cut(text)) if known is None else known
+
+    def _code(self, code: str, text: int, *, colour: bool) -> int:
+        known = self._known.get(("code", code))
+        if known is not None:
+            return known
+        if colour:
+            return self._new("code", code, self.codes, tokens(code))
+        short = cut(code)
+        # A browser counts in UTF-16, which is the same in ASCII only.
+        start = self.texts[text].find(short) if short and self.texts[text].isascii() else -1
+        return self._new(
+            "code", code, self.codes, [text, start, len(short)] if start >= 0 else short
+        )
+
+    def _condition(self, name: str, condition: Mapping[str, Any]) -> int:
+        passed, tests = bool(condition.get("passed")), condition["tests"]
+        output = str(condition.get("output", ""))
+        content = f"{name!r} {passed} {tests!r} {output!r}"
+        known = self._known.get(("condition", content))
+        if known is not None:
+            return known
+        shown_tests = [[self._part(str(part)) for part in test] for test in tests]
+        found = {"name": shown(name), "passed": passed, "tests": shown_tests}
+        if output:
+            found["output"] = cut(output)
+        self.size += len(content)
+        return self._new("condition", content, self.conditions, found)
+
+    def _part(self, text: str) -> str:
+        """Return a test's name, status or detail for people; most of them come again and again."""
+        found = self._parts.get(text)
+        if found is None:
+            found = self._parts[text] = cut(text, _LONGEST_DETAIL)
+        return found
+
+    def _new(self, kind: str, key: str, items: list[Any], item: Any) -> int:
+        self._known[kind, key] = number = len(items)
+        items.append(item)
+        if isinstance(item, str):
+            self.size += len(item)
+        return number
+
+
+def _is_number(value: object) -> bool:
+    # Python's numbers may be larger than any that JSON's readers know.
+    return isinstance(value, int | float) and abs(value) < _LARGEST
+
+
+def answer_files(
+    runs: Iterable[tuple[str, Sequence[Judged]]], coloured: int
+) -> Iterator[AnswerFile]:
+    """Yield the files of a problem, made of its runs (key and samples) in this order.
+
+    `coloured` samples at most get coloured code, the runs' first before their second ones.
+    """
+    found = list(runs)
+    rounds, rest = divmod(coloured, max(1, len(found)))
+    file = AnswerFile()
+    for number, (key, samples) in enumerate(found):
+        if file.runs and file.size >= _FILE_SIZE:
+            yield file
+            file = AnswerFile()
+        file.add(key, samples, rounds + (number < rest))
+    if file.runs:
+        yield file

@@ -1,0 +1,97 @@
+"""Writing the pages of the problems, which are most of a site, by several processes at once.
+
+Processes are forked, so that they share what was read; each writes its own files.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from recode_eval.leaderboard.drilldown import problem_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.leaderboard.drilldown import Members
+    from recode_eval.leaderboard.pages import Pages
+    from recode_eval.leaderboard.sources import Sources
+
+_COLOURED = 10_000
+"""Samples of a site whose code is coloured, at about a millisecond each; the problems share them
+alike."""
+_WORTH_A_POOL = 50_000
+"""Samples from which on several processes are worth their start."""
+_BATCH = 8
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemWriter:
+    """Everything that the pages of the problems are made of."""
+
+    pages: Pages
+    problems: Mapping[tuple[str, str, str], Members]
+    sources: Sources
+
+    def write(self, folder: Path, jobs: int) -> int:
+        """Write all pages below `folder` and return their number.
+
+        Raises:
+            StorageError: a run's files changed.
+            OSError: a page cannot be written.
+        """
+        keys = list(self.problems)
+        runs = {run.key: run for members in self.problems.values() for run, _ in members}
+        samples = sum(len(run.completion_lines.starts) for run in runs.values())
+        if min(jobs, len(keys)) < 2 or samples < _WORTH_A_POOL:
+            for key in keys:
+                self._write_one(folder, key)
+            return len(keys)
+        for members in self.problems.values():
+            self.sources.problems(members[0][0])  # loaded once, for all processes
+        gc.collect()
+        gc.freeze()  # a collection in a child would copy the pages that it shares
+        try:
+            with ProcessPoolExecutor(
+                min(jobs, len(keys)), get_context("fork"), _start, (self, folder)
+            ) as pool:
+                batches = [keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)]
+                return sum(pool.map(_write_batch, batches))
+        finally:
+            gc.unfreeze()
+
+    def _write_one(self, folder: Path, key: tuple[str, str, str]) -> None:
+        coloured = _COLOURED // len(self.problems)
+        page = problem_page(key[2], self.problems[key], self.sources, coloured)
+        path = folder / page.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.pages.problem(page), encoding="utf-8", newline="")
+        for name, content in page.files.items():
+            path.with_name(name).write_bytes(content)
+
+
+_mine: tuple[ProblemWriter, Path] | None = None
+"""What a process of the pool works on; inherited by the fork, never pickled."""
+
+
+def _start(writer: ProblemWriter, folder: Path) -> None:
+    global _mine
+    _mine = writer, folder
+
+
+def _write_batch(keys: Sequence[tuple[str, str, str]]) -> int:
+    assert _mine is not None
+    writer, folder = _mine
+    for key in keys:
+        writer._write_one(folder, key)
+    return len(keys)
