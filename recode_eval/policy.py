@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ _KEYS = (
     "tasks",
     "margins",
 )
+_AT_K = re.compile(r"@([1-9][0-9]{0,8})$")
 _FEWEST_SAMPLES = 2
 _MOST_POINTS = 100
 
@@ -61,13 +63,18 @@ class Policy:
         """Of the two-sided interval whose ends are one look's two one-sided tests."""
         return 1 - 2 * self.level
 
-    def looks_at(self, n: int) -> tuple[int, ...]:
-        """Return the samples per problem at each look if the baseline has `n`; the last is `n`."""
-        if not self.sequential or n <= self.min_samples:
+    def looks_at(self, task: str, n: int) -> tuple[int, ...]:
+        """Return the samples per problem at each look if the baseline has `n`; the last is `n`.
+
+        There is no look with fewer than `min_samples`, or than the k of a metric such as pass@k.
+        """
+        ks = (int(found[1]) for name in self.metrics(task) if (found := _AT_K.search(name)))
+        least = max([self.min_samples, *ks])
+        if not self.sequential or n <= least:
             return (n,)
         if self.looks is None:
-            return default_looks(n, self.min_samples)
-        return (*(look for look in self.looks if self.min_samples <= look < n), n)
+            return default_looks(n, least)
+        return (*(look for look in self.looks if least <= look < n), n)
 
     def metrics(self, task: str) -> Mapping[str, float]:
         """Return the gate's metrics of a task with their margins in points."""

@@ -19,6 +19,7 @@ from stored_runs import KnownSandbox
 from recode_eval import cli
 from recode_eval.errors import ExitCode
 from recode_eval.models.replay import ReplayModel
+from recode_eval.sandbox.base import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,6 +185,18 @@ def test_the_policy_names_the_looks(world: World) -> None:
         assert (code, "`looks`" in world.error) == (ExitCode.USAGE, True)
 
 
+def test_a_metric_of_k_samples_is_looked_at_when_there_are_k(world: World) -> None:
+    """With two samples there is no pass@5: that must not make the comparison invalid."""
+    base = world.run("base")
+    file = world.policy("version: 1\nmargins: {default: {pass@1: 3, pass@5: 90}}\n")
+    code, verdict = world.gate(
+        "--baseline", base, "--model", world.models["better"], "--policy", file
+    )
+    assert (code, verdict["invalid"]) == (0, [])
+    assert verdict["sampling"]["tasks"][0]["looks"] == [5, 6, 8, 10]
+    assert world.drawn() == [5 * PROBLEMS]
+
+
 def test_a_task_that_has_passed_is_not_sampled_further(world: World) -> None:
     """Two tasks: the one that is clear stops, the other goes on."""
     own_task(
@@ -302,6 +315,28 @@ def test_unscored_samples_are_invalid(world: World) -> None:
     code, verdict = world.gate("--baseline", base, "--model", few)
     assert code == 4
     assert "samples of the candidate are unscored" in verdict["invalid"][0]
+
+
+def test_what_the_sandbox_lost_is_judged_again_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of 80 samples are more than one percent; the machine's trouble is no verdict."""
+    base = world.run("base")
+    calls: list[object] = []
+
+    class Shaky(KnownSandbox):
+        def submit(self, program: Any, limits: Any) -> Any:
+            calls.append(program)
+            # The references come first, for the limits.
+            if len(calls) in {PROBLEMS + 1, PROBLEMS + 2, PROBLEMS + 3}:
+                raise SandboxError("gone")
+            return super().submit(program, limits)
+
+    monkeypatch.setattr("recode_eval.sandbox.open_fleet", lambda *_, **__: Shaky("landlock"))
+    code, verdict = world.gate("--baseline", base, "--model", world.models["better"])
+    assert (code, verdict["invalid"]) == (0, [])
+    assert verdict["tasks"][0]["candidate"]["unscored_share"] == 0
+    assert world.drawn() == [2 * PROBLEMS]
 
 
 def test_a_template_of_ones_own_must_be_given_again(world: World) -> None:
