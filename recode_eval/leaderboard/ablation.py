@@ -7,12 +7,12 @@ boards whose models are known to come from these trainings (`training` in a file
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
-from recode_eval.leaderboard.boards import conditions
 from recode_eval.leaderboard.dynamics import reward_words
 from recode_eval.leaderboard.methods import Role, role
 from recode_eval.leaderboard.pooling import Evidence, adjusted, compared, evidence, pooled
@@ -40,8 +40,8 @@ class Result:
     """Digest of everything that must agree for two results to be compared."""
     label: str
     metric: str
-    before: Sequence[RunEntry]
-    after: Sequence[RunEntry]
+    before: Sequence[Evidence]
+    after: Sequence[Evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,32 @@ def board_results(boards: Iterable[Board], facts: FactBook) -> dict[Path, list[R
         made: dict[tuple[Path, str | None], list[RunEntry]] = defaultdict(list)
         bases: dict[str | None, list[RunEntry]] = defaultdict(list)
         for run, known in runs:
-            if known.method is not None and role(known.method) is Role.BASE:
+            if known.method is None:
+                continue
+            if role(known.method) is Role.BASE:
                 bases[known.base].append(run)
             elif known.training is not None:
                 made[known.training, known.base].append(run)
+        wanted = {base for _, base in made}
+        starts = {base: _evidence(bases[base], board.primary) for base in wanted}
         for (folder, base), after in made.items():
-            if bases[base]:
+            before = starts[base]
+            if before:
                 label = f"{board.label}, final models"
-                found[folder].append(Result(board.key, label, board.primary, bases[base], after))
+                result = Result(
+                    board.key, label, board.primary, before, _evidence(after, board.primary)
+                )
+                found[folder].append(result)
     return dict(found)
+
+
+def _evidence(runs: Iterable[RunEntry], metric: str) -> list[Evidence]:
+    """Return the values of the runs that can be read."""
+    found = []
+    for run in runs:
+        with contextlib.suppress(DataError):  # Named by `methods.blocks`, which reads them too.
+            found.append(evidence(run, (metric,)))
+    return found
 
 
 def checkpoint_results(training: Training) -> list[Result]:
@@ -96,13 +113,13 @@ def checkpoint_results(training: Training) -> list[Result]:
     for task in sorted({checkpoint.task for checkpoint in training.checkpoints}):
         of_task = [c for c in training.checkpoints if c.task == task]
         first, last = of_task[0], of_task[-1]
-        if first.run is None or last.run is None or first.step != 0 or last.step == 0:
+        if first.proof is None or last.proof is None or first.step != 0 or last.step == 0:
             continue
-        rules = digest(conditions(first.run))
-        if digest(conditions(last.run)) == rules:
+        if first.proof.rules == last.proof.rules and first.metric == last.metric:
             label = f"{task}, evaluation at step {last.step}"
-            key = digest([rules, last.step])
-            found.append(Result(key, label, last.metric, [first.run], [last.run]))
+            key = digest([last.proof.rules, last.metric, last.step])
+            before, after = [first.proof.evidence], [last.proof.evidence]
+            found.append(Result(key, label, last.metric, before, after))
     return found
 
 
@@ -168,23 +185,14 @@ def _row(
         " + ".join(reward_words(weights)), weights, tuple(trainings), None, None, None, None
     )
     metric = items[0][1].metric
-    try:
-        before, after = (
-            pooled([evidence(run) for run in _distinct(runs)])
-            for runs in (
-                [run for _, result in items for run in result.before],
-                [run for _, result in items for run in result.after],
-            )
-        )
-    except DataError:
+    befores = [known for _, result in items for known in result.before]
+    afters = [known for _, result in items for known in result.after]
+    if not befores or not afters:
         return row, None
+    # All trainings of a base may begin with the very same runs of it: the mean stays theirs.
+    before, after = pooled(befores), pooled(afters)
     row = replace(row, before=before.estimate(metric), after=after.estimate(metric))
     return row, (before, after)
-
-
-def _distinct(runs: Iterable[RunEntry]) -> list[RunEntry]:
-    """Return each run once: all trainings of a base begin with the same runs of it."""
-    return list({run.key: run for run in runs}.values())
 
 
 def _weights(training: Training) -> dict[str, float]:

@@ -11,10 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import DataError
-from recode_eval.leaderboard.boards import conditions
 from recode_eval.leaderboard.plots import MOST_POINTS, STYLES, Curve, Span, panel
-from recode_eval.leaderboard.pooling import evidence, pooled
+from recode_eval.leaderboard.pooling import pooled
 from recode_eval.leaderboard.text import digest, shown
 
 if TYPE_CHECKING:
@@ -244,13 +242,10 @@ def _by_step(arm: Arm, task: str) -> dict[int, list[Checkpoint]]:
 def checkpoint_span(found: Sequence[Checkpoint]) -> Span:
     """Return the mean of the seeds' checkpoints, with an interval where their runs are here."""
     value = sum(c.value for c in found) / len(found)
-    runs = [c.run for c in found if c.run is not None]
-    if len(runs) < len(found) or len({digest(conditions(run)) for run in runs}) > 1:
+    proofs = [c.proof for c in found if c.proof is not None]
+    if len(proofs) < len(found) or len({proof.rules for proof in proofs}) > 1:
         return Span(value)
-    try:
-        estimate = pooled([evidence(run) for run in runs]).estimate(found[0].metric)
-    except DataError:
-        return Span(value)
+    estimate = pooled([proof.evidence for proof in proofs]).estimate(found[0].metric)
     if estimate is None:
         return Span(value)
     return Span(estimate["value"], estimate["low"], estimate["high"])

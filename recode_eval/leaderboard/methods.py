@@ -66,7 +66,6 @@ class MethodRow:
     runs: tuple[MethodRun, ...]
     metrics: Mapping[str, Mapping[str, Any] | None]
     """Pooled over the runs that count; empty if none does."""
-    evidence: Evidence | None
 
     @property
     def counted(self) -> tuple[MethodRun, ...]:
@@ -204,10 +203,11 @@ def _by_base(board: Board, facts: FactBook) -> dict[str, dict[str, list[Standing
 def _section(
     board: Board, members: Mapping[str, Sequence[Standing]], broken: list[BrokenRun]
 ) -> Section:
-    rows = [_row(board, method, standings, broken) for method, standings in members.items()]
-    rows.sort(key=lambda row: _rank(row.method))
+    found = [_row(board, method, standings, broken) for method, standings in members.items()]
+    found.sort(key=lambda pair: _rank(pair[0].method))
+    rows = tuple(row for row, _ in found)
     metrics = tuple(m for m in _columns(board) if any(row.metrics.get(m) for row in rows))
-    return Section(board, metrics, tuple(rows), _deltas(rows, metrics))
+    return Section(board, metrics, rows, _deltas(found, metrics))
 
 
 def _columns(board: Board) -> tuple[str, ...]:
@@ -216,7 +216,8 @@ def _columns(board: Board) -> tuple[str, ...]:
 
 def _row(
     board: Board, method: str, standings: Iterable[Standing], broken: list[BrokenRun]
-) -> MethodRow:
+) -> tuple[MethodRow, Evidence | None]:
+    """Return a method's row, and what it is compared by; None if none of its runs counts."""
     runs, members = [], []
     for standing in sorted(standings, key=lambda s: (s.run.model_name, s.run.key)):
         try:
@@ -231,7 +232,7 @@ def _row(
             members.append(found)
     together = pooled(members) if members else None
     metrics = {name: together.estimate(name) for name in _columns(board)} if together else {}
-    return MethodRow(method, role(method), tuple(runs), metrics, together)
+    return MethodRow(method, role(method), tuple(runs), metrics), together
 
 
 def _rank(method: str) -> tuple[int, int, str]:
@@ -241,7 +242,9 @@ def _rank(method: str) -> tuple[int, int, str]:
     return role(method), usual, name
 
 
-def _deltas(rows: Sequence[MethodRow], metrics: Sequence[str]) -> tuple[Delta, ...]:
+def _deltas(
+    rows: Sequence[tuple[MethodRow, Evidence | None]], metrics: Sequence[str]
+) -> tuple[Delta, ...]:
     """Return every method against the base, then what is neither against SFT.
 
     The tests of all of them together go through Holm's procedure.
@@ -250,21 +253,19 @@ def _deltas(rows: Sequence[MethodRow], metrics: Sequence[str]) -> tuple[Delta, .
         (row, reference)
         for kind in (Role.BASE, Role.SFT)
         for reference in rows
-        if reference.role is kind
+        if reference[0].role is kind
         for row in rows
-        if row.role > kind
+        if row[0].role > kind
     ]
     changes = [
-        None
-        if row.evidence is None or reference.evidence is None
-        else compared(reference.evidence, row.evidence, metric)
-        for row, reference in pairs
+        None if new is None or old is None else compared(old, new, metric)
+        for (_, new), (_, old) in pairs
         for metric in metrics
     ]
     tested = iter(adjusted(changes))
     return tuple(
         Delta(row.method, reference.method, {metric: next(tested) for metric in metrics})
-        for row, reference in pairs
+        for (row, _), (reference, _) in pairs
     )
 
 

@@ -144,8 +144,13 @@ def crosses(points: Sequence[Cross], title: str, identifier: str, axes: tuple[st
     return Markup("").join([*parts, Markup("</svg>")])
 
 
-def swatch(style: int) -> Markup:
-    """Return a small picture of a line for a legend; its label stands beside it."""
+def swatch(style: int, *, dot: bool = False) -> Markup:
+    """Return a small picture of a line, or of a point; its label stands beside it."""
+    if dot:
+        return Markup(
+            '<svg class="swatch dot" viewBox="0 0 10 10" aria-hidden="true">'
+            '<circle class="point {style}" cx="5" cy="5" r="4"/></svg>'
+        ).format(style=_class(style))
     return Markup(
         '<svg class="swatch" viewBox="0 0 36 10" aria-hidden="true">'
         '<polyline class="line {style}" points="1,5 35,5"/></svg>'

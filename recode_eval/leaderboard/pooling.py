@@ -76,14 +76,14 @@ class Change:
         return "up" if self.value > 0 else "down"
 
 
-def evidence(run: RunEntry) -> Evidence:
+def evidence(run: RunEntry, metrics: Sequence[str] = (*METRICS, "es")) -> Evidence:
     """Return the values of a run; raises `DataError` where its problems hold what no run has."""
     try:
         scores = [stored_score(problem) for problem in run.results["problems"]]
         found = metric_values(scores, _KS)
         ids = [score.problem.id for score in scores]
         clusters = {score.problem.id: score.problem.cluster for score in scores}
-        chosen = {name: found[name] for name in (*METRICS, "es") if name in found}
+        chosen = {name: found[name] for name in metrics if name in found}
         for name, metric in chosen.items():
             low, high = metric.bounds
             if not all(value is None or low <= value <= high for value in metric.values):

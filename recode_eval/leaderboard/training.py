@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.leaderboard.boards import conditions
 from recode_eval.leaderboard.loading import (
     BrokenRun,
-    RunEntry,
     check_numbers,
     find_runs,
     load_run,
 )
+from recode_eval.leaderboard.pooling import evidence
 from recode_eval.leaderboard.text import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from recode_eval.leaderboard.pooling import Evidence
 
 REPORT, LOG, EVALUATIONS = "train.json", "train.jsonl", "evaluations"
 SCHEMA_VERSION = 1
@@ -55,6 +58,15 @@ Points = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """The values per problem of an evaluation whose run was verified."""
+
+    evidence: Evidence
+    rules: str
+    """Digest of everything that must agree for two evaluations to be compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """One evaluation during a training."""
 
@@ -63,8 +75,8 @@ class Checkpoint:
     value: float
     """pass@1, or ES where the task has no tests."""
     metric: str
-    run: RunEntry | None
-    """The evaluation's own run, verified, where its folder lies beside the log."""
+    proof: Proof | None
+    """What the evaluation's own run says, where its folder lies beside the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +195,9 @@ def _read(folder: Path, where: str, broken: list[BrokenRun]) -> Training:
             _take(line, series, evaluated)
         except ValueError as error:
             raise DataError(f"{LOG}, line {number}: {error}.") from error
-    runs = _evaluation_runs(folder, where, broken)
+    runs = _evaluations(folder, where, broken)
     checkpoints = [
-        Checkpoint(step, task, value, metric, _agreeing(runs.get((step, task)), metric, value))
+        Checkpoint(step, task, value, metric, _proof(runs.get((step, task)), metric, value))
         for (step, task), (metric, value) in sorted(evaluated.items())
     ]
     points = {name: tuple(sorted(dict(found).items())) for name, found in sorted(series.items())}
@@ -329,14 +341,12 @@ def _number(value: object, name: str) -> float:
     return float(value)
 
 
-def _evaluation_runs(
-    folder: Path, where: str, broken: list[BrokenRun]
-) -> dict[tuple[int, str], RunEntry]:
-    """Return the verified runs of the evaluations, by step and task; the log's paths are not used.
+def _evaluations(folder: Path, where: str, broken: list[BrokenRun]) -> dict[tuple[int, str], Proof]:
+    """Return what the evaluations' runs say, by step and task; the log's paths are not used.
 
     The trainer names the step in the identity of the model that it evaluates.
     """
-    found: dict[tuple[int, str], RunEntry] = {}
+    found: dict[tuple[int, str], Proof] = {}
     place = folder / EVALUATIONS
     if place.is_symlink() or not place.is_dir():
         return found
@@ -348,18 +358,19 @@ def _evaluation_runs(
         name = f"{where}/{EVALUATIONS}/{below}"
         try:
             run = load_run(path, name)
+            proof = Proof(evidence(run, _FIGURES), digest(conditions(run)))
         except (DataError, StorageError) as error:
             broken.append(BrokenRun(name, str(error).replace(str(path), name)))
             continue
         step = run.identity["model"].get("step")
         if type(step) is int:
-            found.setdefault((step, run.task), run)
+            found.setdefault((step, run.task), proof)
     return found
 
 
-def _agreeing(run: RunEntry | None, metric: str, value: float) -> RunEntry | None:
-    """Return the run if it says what the log says: else it is another training's."""
-    known = None if run is None else run.metric(metric)
-    if known is None or known["value"] is None or abs(known["value"] - value) > 1e-9:
+def _proof(found: Proof | None, metric: str, value: float) -> Proof | None:
+    """Return the proof if it says what the log says: else it is another training's."""
+    known = None if found is None else found.evidence.estimate(metric)
+    if known is None or abs(known["value"] - value) > 1e-9:
         return None
-    return run
+    return found

@@ -44,8 +44,10 @@ def test_the_log_of_a_training_is_read(tmp_path: Path) -> None:
     assert [(c.step, c.task, c.metric) for c in training.checkpoints] == [
         (0, "arena-mini", "pass@1"), (40, "arena-mini", "pass@1"),
     ]  # fmt: skip
-    assert all(c.run is not None and c.run.identity["model"]["step"] == c.step
-               for c in training.checkpoints)  # fmt: skip
+    for checkpoint in training.checkpoints:
+        assert checkpoint.proof is not None
+        estimate = checkpoint.proof.evidence.estimate("pass@1")
+        assert estimate["value"] == pytest.approx(checkpoint.value)
 
 
 def test_a_log_is_read_without_its_evaluations_and_its_torn_last_line(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_log_is_read_without_its_evaluations_and_its_torn_last_line(tmp_path: 
     (training,), broken = read_trainings([tmp_path])
     assert broken == []
     (checkpoint,) = training.checkpoints
-    assert (checkpoint.metric, checkpoint.value, checkpoint.run) == ("es", 0.5, None)
+    assert (checkpoint.metric, checkpoint.value, checkpoint.proof) == ("es", 0.5, None)
 
 
 def test_null_stands_for_what_was_not_finite(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_evaluations_of_another_training_give_no_interval(tmp_path: Path) -> Non
     changed = re.sub(r'"pass@1": [0-9.]+', '"pass@1": 0.9', text)
     (folder / "train.jsonl").write_text(changed)
     (training,), _ = read_trainings([tmp_path])
-    assert training.checkpoints[0].run is None
+    assert training.checkpoints[0].proof is None
 
 
 def test_a_broken_evaluation_is_named_and_its_point_stays(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_a_broken_evaluation_is_named_and_its_point_stays(tmp_path: Path) -> Non
     next(folder.rglob("scores.jsonl")).write_text("{}\n")
     (training,), (broken,) = read_trainings([tmp_path])
     assert "evaluations" in broken.where
-    assert training.checkpoints[0].run is None
+    assert training.checkpoints[0].proof is None
 
 
 def test_places_without_a_training(tmp_path: Path) -> None:
