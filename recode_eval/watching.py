@@ -153,8 +153,11 @@ class Watcher:
                     self._incomplete(folder, finding.state, finding.reason, last=last)
                     continue
                 content = self._fingerprint(folder)
-            except (FileNotFoundError, StorageError):
-                self._gone(folder)
+            except (OSError, StorageError) as error:
+                if folder.is_dir():
+                    self._once(f"{folder.name}: left out, it cannot be read ({error}).")
+                else:
+                    self._gone(folder)
                 continue
             if self._known(folder, content) or self._attempts.get(folder.name, 0) >= _ATTEMPTS:
                 continue

@@ -293,6 +293,22 @@ def test_a_checkpoint_that_vanishes_is_named(
     assert training.history() == [("1", "reference"), ("2", "vanished"), ("3", "vanished")]
 
 
+def test_a_checkpoint_that_cannot_be_read_is_no_vanished_one(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint(training.place, 1)
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError("denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "examine", denied)
+        training.go()
+    assert training.notes == ["checkpoint-1: left out, it cannot be read (denied)."]
+    training.go()
+    assert training.history() == [("1", "reference")]
+
+
 def test_a_broken_checkpoint_is_named_once_and_skipped(training: Training) -> None:
     checkpoint(training.place, 1)
     broken = checkpoint(training.place, 2)
