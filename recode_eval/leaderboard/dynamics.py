@@ -168,6 +168,7 @@ class _Panels:
 
     def __init__(self, group: Group) -> None:
         self._group = group
+        self._last = float(max(t.last_step for arm in group.arms for t in arm.trainings))
         self.found: list[Panel] = []
 
     def add(
@@ -204,7 +205,8 @@ class _Panels:
     def _draw(self, curves: Sequence[Curve], title: str, note: str, *, percent: bool) -> None:
         if curves:
             name = f"p-{self._group.key}-{len(self.found)}"
-            self.found.append(Panel(title, note, panel(curves, title, name, percent=percent)))
+            figure = panel(curves, title, name, self._last, percent=percent)
+            self.found.append(Panel(title, note, figure))
 
 
 def _curve(arm: Arm, lines: Sequence[Points]) -> Curve:

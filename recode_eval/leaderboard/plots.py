@@ -27,6 +27,7 @@ _WIDTH, _LEFT, _RIGHT, _BOTTOM = 520, 62, 14, 40
 _PANEL_HEIGHT, _CROSS_HEIGHT, _TITLE = 210, 400, 30
 _TICKS = 5
 _LONGEST_WORDS = 60
+_SHORTEST = 0.1
 
 XY = tuple[float, float]
 Axis = tuple[float, float]
@@ -101,15 +102,18 @@ class _Unit:
 _PLAIN, _PERCENT, _POINTS = _Unit(), _Unit(100, " %"), _Unit(100)
 
 
-def panel(curves: Sequence[Curve], title: str, identifier: str, *, percent: bool = False) -> Markup:
+def panel(
+    curves: Sequence[Curve], title: str, identifier: str, last: float, *, percent: bool = False
+) -> Markup:
     """Return an SVG of curves over training steps; `identifier` must be unique on its page.
 
-    With `percent` the values are shares and the axis has percent.
+    The axis ends at the step `last`, so that panels below each other have the same. With `percent`
+    the values are shares.
     """
     drawn = [_thinned(curve) for curve in curves]
     heights = [y for curve in drawn for y in _heights(curve)]
-    last = max((x for curve in drawn for x in _widths(curve)), default=1.0)
-    frame = _Frame((0.0, max(last, 1.0)), _range(heights), _PANEL_HEIGHT)
+    height = _share_range(heights) if percent else _range(heights)
+    frame = _Frame((0.0, max(last, 1.0)), height, _PANEL_HEIGHT)
     words = "; ".join(_curve_words(curve, percent=percent) for curve in curves)
     parts = [
         _head(title, words, identifier, _PANEL_HEIGHT),
@@ -174,6 +178,16 @@ def _range(values: Iterable[float]) -> Axis:
     return low - pad, high + pad
 
 
+def _share_range(values: Iterable[float]) -> Axis:
+    """Return an axis for shares: within 0 and 1, and not so short that nothing looks like much."""
+    low, high = _range(values)
+    middle = min(max((low + high) / 2, _SHORTEST / 2), 1 - _SHORTEST / 2)
+    return (
+        max(0.0, min(low, middle - _SHORTEST / 2)),
+        min(1.0, max(high, middle + _SHORTEST / 2)),
+    )
+
+
 def _thinned(curve: Curve) -> Curve:
     faint = [_few(points) for points in curve.faint]
     return Curve(curve.label, curve.style, _few(curve.points), faint, curve.marks)
@@ -193,11 +207,6 @@ def _few(points: Sequence[XY]) -> Sequence[XY]:
 def _heights(curve: Curve) -> list[float]:
     lines = [y for line in (curve.points, *curve.faint) for _, y in line]
     return [*lines, *(end for _, span in curve.marks for end in span.ends)]
-
-
-def _widths(curve: Curve) -> list[float]:
-    lines = [x for line in (curve.points, *curve.faint) for x, _ in line]
-    return [*lines, *(x for x, _ in curve.marks)]
 
 
 def _head(title: str, words: str, identifier: str, height: float) -> Markup:

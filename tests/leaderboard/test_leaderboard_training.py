@@ -276,7 +276,7 @@ LINES = st.lists(st.tuples(st.floats(0, 1e9), FINITE), max_size=8)
 )  # fmt: skip
 def test_any_curves_make_sound_svg(curves: list[Curve], title: str) -> None:
     """Well-formed, without scripts, styles and numbers that are none."""
-    text = str(panel(curves, title, "x"))
+    text = str(panel(curves, title, "x", 100))
     root = ET.fromstring(text)
     assert not re.search(
         r"\bstyle=|<script|\bnan\b|\binf\b", re.sub(r"<(title|desc).*?</\1>", "", text)
@@ -292,9 +292,19 @@ def test_any_crosses_make_sound_svg(pairs: list[tuple[Span, Span]]) -> None:
     assert len([item for item in root.iter() if item.tag == "circle"]) == len(points)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.001, 0.5, 1.0])
+def test_an_axis_of_shares_stays_between_0_and_100(value: float) -> None:
+    """A share that never moves had an axis from -0.1 to 0.1 %."""
+    text = panel([Curve("GRPO", 0, [(0.0, value), (5.0, value)])], "t", "x", 5, percent=True)
+    found = [float(number) for number in re.findall(r">([\d.-]+) %</text>", text)]
+    assert len(found) >= 2
+    assert min(found) >= 0
+    assert max(found) <= 100
+
+
 def test_a_chart_says_in_words_what_it_shows() -> None:
     curve = Curve("GRPO", 0, [(1.0, 0.25), (40.0, 0.5)])
-    assert "GRPO: 25.0 % at step 1, 50.0 % at step 40" in panel([curve], "t", "x", percent=True)
+    assert "GRPO: 25.0 % at step 1, 50.0 % at step 40" in panel([curve], "t", "x", 40, percent=True)
     cross = Cross(1, "A, SFT", 0, Span(0.1, 0.05, 0.15), Span(-0.2))
     text = crosses([cross], "t", "x", ("gain", "kept"))
     assert "1, A, SFT: gain +10.0 points, interval +5.0 to +15.0" in text
@@ -303,7 +313,7 @@ def test_a_chart_says_in_words_what_it_shows() -> None:
 
 def test_a_long_line_is_thinned() -> None:
     curve = Curve("GRPO", 0, [(float(i), float(i)) for i in range(10_000)])
-    points = re.search(r'points="([^"]*)"', panel([curve], "t", "x"))
+    points = re.search(r'points="([^"]*)"', panel([curve], "t", "x", 10_000))
     assert points is not None
     assert 150 <= len(points[1].split()) <= 300
 
