@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recode_eval.leaderboard.boards import Board, Standing
+    from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.drilldown import ProblemPage
     from recode_eval.leaderboard.gates import GateVerdict
     from recode_eval.leaderboard.loading import BrokenRun, RunEntry
@@ -55,12 +56,14 @@ class Pages:
         facts: FactBook,
         broken: Sequence[BrokenRun],
         views: TrainingViews,
-        verdicts: Sequence[GateVerdict] = (),
+        verdicts: Sequence[GateVerdict],
+        exposures: Mapping[str, Exposure],
     ) -> None:
         self._boards, self._rows, self._broken = boards, rows, broken
         self._reported, self._facts = reported, facts
         self._verdicts, self._views = verdicts, views
         self._environment = _environment(resources, views.links)
+        self._environment.globals.update(exposures=exposures)
         self._labels = {s.run.key: b for b in boards for s in b.standings}
 
     def overview(self) -> str:
@@ -245,7 +248,8 @@ def _code(text: str) -> Markup:
 def _facets(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
     """Return the filters of the overview: parameter, label, values; without those of no use."""
     kinds = (("task", "Task"), ("base", "Base model"), ("method", "Method"), ("size", "Size"),
-             ("backend", "Backend"), ("source", "Source"))  # fmt: skip
+             ("backend", "Backend"), ("contamination", "Contamination"),
+             ("source", "Source"))  # fmt: skip
     facets = []
     for name, label in kinds:
         values = {getattr(row, name) or "unknown" for row in rows}

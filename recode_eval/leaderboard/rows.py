@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.leaderboard.boards import Board, Standing
+    from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.yamls import FactBook, ReportedRow
 
 METRICS = ("pass@1", "pass@5", "upass@1", "es")
@@ -39,6 +40,8 @@ class Row:
     method: str | None
     size_b: float | None
     released: str | None
+    exposure: Exposure | None
+    """What the model may have seen before; None for a row that was not measured here."""
     backend: str | None
     date: str | None
     run: str | None
@@ -53,23 +56,33 @@ class Row:
     citation: str = ""
 
     @property
+    def contamination(self) -> str | None:
+        """The state of `exposure`."""
+        return None if self.exposure is None else self.exposure.state
+
+    @property
     def size(self) -> str | None:
         """The size for people."""
         return None if self.size_b is None else f"{self.size_b:g}B"
 
 
 def rows(
-    boards: Iterable[Board], reported: Iterable[ReportedRow], facts: FactBook
+    boards: Iterable[Board],
+    reported: Iterable[ReportedRow],
+    facts: FactBook,
+    exposures: Mapping[str, Exposure],
 ) -> tuple[Row, ...]:
     """Return the rows in the order of the overview: boards, each best first, then reported."""
     measured = [
-        _measured(board, standing, facts) for board in boards for standing in board.standings
+        _measured(board, standing, facts, exposures[standing.run.key])
+        for board in boards
+        for standing in board.standings
     ]
     pages = {row.task: row.task_page for row in measured}
     return (*measured, *(_reported(row, pages.get(row.task)) for row in reported))
 
 
-def _measured(board: Board, standing: Standing, facts: FactBook) -> Row:
+def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Exposure) -> Row:
     run, rank = standing.run, standing.rank
     known = facts.find(run.model_name)
     counts = run.counts
@@ -86,6 +99,7 @@ def _measured(board: Board, standing: Standing, facts: FactBook) -> Row:
         method=known.method,
         size_b=known.size_b,
         released=known.released,
+        exposure=exposure,
         backend=str(run.results["model"]["backend"]),
         date=str(run.results["created"])[:10],
         run=run.key,
@@ -106,7 +120,8 @@ def _reported(row: ReportedRow, page: str | None) -> Row:
     return Row(
         model=row.model, model_page=None, task=row.task, task_page=page, board="", rank="-",
         rank_best=None, unranked="reported by others", base=row.base, method=row.method,
-        size_b=row.size_b, released=None, backend=None, date=None, run=None, metrics=metrics,
+        size_b=row.size_b, released=None, exposure=None,
+        backend=None, date=None, run=None, metrics=metrics,
         n=None, problems=None, unscored=None, suspicious=None, faulty=None, source="reported",
         citation=row.source,
     )  # fmt: skip
@@ -126,6 +141,8 @@ def _plain(row: Row) -> dict[str, Any]:
         "model": row.model, "task": row.task, "board": row.board, "rank": row.rank,
         "rank_best": row.rank_best, "unranked": row.unranked, "base": row.base,
         "method": row.method, "size_b": row.size_b, "released": row.released,
+        "contamination": row.exposure.state if row.exposure else None,
+        "problems_possibly_seen": row.exposure.seen if row.exposure else None,
         "backend": row.backend, "date": row.date, "run": row.run, "n": row.n,
         "problems": row.problems, "unscored": row.unscored, "suspicious": row.suspicious,
         "faulty_problems": row.faulty, "source": row.source, "citation": row.citation,

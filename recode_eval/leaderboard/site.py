@@ -15,6 +15,7 @@ from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard import rows as table
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.comparing import data_files
+from recode_eval.leaderboard.contamination import PublicDates, exposures
 from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
@@ -90,9 +91,11 @@ def build(
     note(
         f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
     )
-    listed = table.rows(found, published, facts)
-    pages = Pages(resources, found, listed, published, facts, broken, views, verdicts)
-    writer = ProblemWriter(pages, grouped(runs), Sources(data, include_paths))
+    sources = Sources(data, include_paths)
+    exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
+    listed = table.rows(found, published, facts, exposed)
+    pages = Pages(resources, found, listed, published, facts, broken, views, verdicts, exposed)
+    writer = ProblemWriter(pages, grouped(runs), sources)
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()

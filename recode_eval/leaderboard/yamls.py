@@ -72,7 +72,7 @@ def read_facts(paths: Sequence[Path]) -> FactBook:
     """Read files with a list `models`; raises `DataError` naming the entry."""
     entries: list[tuple[str, ModelFacts]] = []
     for path in paths:
-        entries += _entries(path, "models", lambda raw, p=path: _facts(raw, p.parent))  # type: ignore[misc]
+        entries += read_entries(path, "models", lambda raw, p=path: _facts(raw, p.parent))  # type: ignore[misc]
     return FactBook(entries)
 
 
@@ -85,7 +85,7 @@ def read_reported(folder: Path) -> list[ReportedRow]:
         if not url.startswith("https://"):
             raise DataError(f"{path}: `url` must begin with https://.")
         note = _text(content, "note")
-        rows += _entries(path, "rows", lambda raw, s=source, u=url, n=note: _row(raw, s, u, n))  # type: ignore[misc]
+        rows += read_entries(path, "rows", lambda raw, s=source, u=url, n=note: _row(raw, s, u, n))  # type: ignore[misc]
     return rows
 
 
@@ -125,7 +125,8 @@ def _size(raw: Mapping[str, Any]) -> float | None:
     return float(size)
 
 
-def _entries(path: Path, key: str, parse: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
+def read_entries(path: Path, key: str, parse: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
+    """Return the parsed entries of a file's list `key`; raises `DataError` naming the entry."""
     items = _mapping(_load(path), str(path)).get(key)
     if not isinstance(items, list):
         raise DataError(f"{path}: `{key}` must be a list.")
