@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
 from recode_eval.leaderboard.loading import BrokenRun
-from recode_eval.leaderboard.plots import Cross, Span
 from recode_eval.leaderboard.pooling import METRICS, adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import slug
 
@@ -28,7 +27,8 @@ RETENTION = "humaneval"
 """Tasks whose names begin so ask what a model could do before: a loss there is forgetting."""
 _UNTRAINED = frozenset({"untrained", "base", "none", "instruct"})
 _NO_METHOD = frozenset({"baseline"})
-_USUAL = ("grpo", "dapo")
+USUAL = ("grpo", "dapo")
+"""The methods of reinforcement learning that have a place of their own in every order."""
 
 
 class Role(IntEnum):
@@ -238,7 +238,7 @@ def _row(
 def _rank(method: str) -> tuple[int, int, str]:
     """Return what puts methods in order: base, SFT, GRPO, DAPO, others."""
     name = method.casefold()
-    usual = next((i for i, known in enumerate(_USUAL) if name.startswith(known)), len(_USUAL))
+    usual = next((i for i, known in enumerate(USUAL) if name.startswith(known)), len(USUAL))
     return role(method), usual, name
 
 
@@ -289,63 +289,6 @@ def _fit(gain: Section, kept: Section) -> tuple[int, bool, bool, str]:
     same = first.get("temperature") == second.get("temperature")
     plus = kept.board.task.endswith("plus")
     return len(common), same, plus, kept.board.key
-
-
-@dataclass(frozen=True, slots=True)
-class Tradeoff:
-    """Retention against gain on one pair of tasks, over all base models."""
-
-    gain: str
-    kept: str
-    points: tuple[tuple[Cross, str, Delta, Change, Change], ...]
-    """The point, its base model, what is compared, the gain and the change in retention."""
-
-
-def tradeoffs(found: Iterable[Block]) -> list[Tradeoff]:
-    """Return for each pair of boards what every method gained and what it kept, both to the base.
-
-    Boards and not tasks: points under different conditions would look comparable.
-    """
-    groups: dict[tuple[str, str], list[tuple[str, Delta, Change, Change, int]]] = defaultdict(list)
-    for block in found:
-        for section in block.sections:
-            for delta in section.deltas:
-                reference = section.row(delta.reference)
-                gain, kept = section.change(delta), section.kept(delta)
-                if reference is None or reference.role is not Role.BASE:
-                    continue
-                if gain is None or kept is None or section.retention is None:
-                    continue
-                key = section.board.label, section.retention.board.label
-                groups[key].append((block.base, delta, gain, kept, _style(delta.method)))
-    return [
-        Tradeoff(
-            gain_label,
-            kept_label,
-            tuple(
-                (
-                    Cross(number, f"{base}, {delta.method}", style, _span(gain), _span(kept)),
-                    base,
-                    delta,
-                    gain,
-                    kept,
-                )
-                for number, (base, delta, gain, kept, style) in enumerate(items, 1)
-            ),
-        )
-        for (gain_label, kept_label), items in sorted(groups.items())
-    ]
-
-
-def _style(method: str) -> int:
-    """Return a colour per kind of method, so that it is the same in every chart."""
-    name = method.casefold()
-    kinds = ("sft", *_USUAL)
-    return next((i for i, known in enumerate(kinds) if name.startswith(known)), len(kinds))
-
-
-def _span(item: Change) -> Span:
-    return Span(item.value, item.low, item.high)
 
 
 @dataclass(frozen=True, slots=True)

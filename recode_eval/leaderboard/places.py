@@ -38,4 +38,7 @@ def places(roots: Sequence[Path]) -> Places:
         else:
             runs.append(root)
             trainings.append(root)
+            beside = root.parent / _ARMS
+            if root.name == _RUNS and beside.is_dir():
+                trainings.append(beside)
     return Places(tuple(runs), tuple(models), tuple(trainings))

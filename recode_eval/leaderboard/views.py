@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.leaderboard import dynamics, methods
 from recode_eval.leaderboard.ablation import Ablation, ablations, board_results
 from recode_eval.leaderboard.dynamics import Group, Panel, last_checkpoints, panels
-from recode_eval.leaderboard.methods import Block, ReportedMethod, Tradeoff, tradeoffs
 from recode_eval.leaderboard.plots import crosses, swatch
+from recode_eval.leaderboard.retention import Tradeoff, tradeoffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from recode_eval.leaderboard.boards import Board
     from recode_eval.leaderboard.loading import BrokenRun
+    from recode_eval.leaderboard.methods import Block, ReportedMethod
     from recode_eval.leaderboard.training import Training
     from recode_eval.leaderboard.yamls import FactBook, ReportedRow
 

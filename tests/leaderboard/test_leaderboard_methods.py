@@ -24,7 +24,7 @@ from recode_eval.comparison import metric_difference
 from recode_eval.errors import DataError, UsageError
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.loading import load_runs
-from recode_eval.leaderboard.methods import Role, blocks, reported_methods, role, tradeoffs
+from recode_eval.leaderboard.methods import Role, blocks, reported_methods, role
 from recode_eval.leaderboard.pooling import (
     Change,
     Evidence,
@@ -33,6 +33,7 @@ from recode_eval.leaderboard.pooling import (
     evidence,
     pooled,
 )
+from recode_eval.leaderboard.retention import tradeoffs
 from recode_eval.leaderboard.site import build
 from recode_eval.leaderboard.yamls import FactBook, ModelFacts, ReportedRow, read_facts
 from recode_eval.stored import read_run
@@ -228,6 +229,13 @@ def test_the_folder_of_a_comparison_is_enough(site: Path) -> None:
     index = (site / "index.html").read_text()
     assert 'href="methods.html"' in index
     assert "Retention against gain" in index
+
+
+def test_the_runs_of_a_comparison_find_the_trainings_beside_them(
+    comparison: Path, tmp_path: Path
+) -> None:
+    build([comparison / "runs"], tmp_path / "site", models=[comparison / "models.yaml"])
+    assert (tmp_path / "site" / "training.html").is_file()
 
 
 def test_final_models_of_a_training_are_known_by_their_facts(
