@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recode_eval.progress import Monitor
     from recode_eval.sandbox.base import Sandbox, SandboxInfo
     from recode_eval.settings import PromptSettings, ScoringSettings, Selection
+    from recode_eval.stored_samples import Samples
     from recode_eval.tasks.base import Problem, Task, TaskData
 
 LIMITS_FOLDER = ".limits"
@@ -47,6 +48,7 @@ class RunData:
     n: int
     completions: Mapping[Key, CompletionRecord]
     scores: Mapping[Key, ScoreRecord]
+    """Both are read from the disk when they are asked for."""
     unscored: tuple[Unscored, ...]
     manifest: Mapping[str, Any]
 
@@ -112,15 +114,17 @@ class Run:
         if not self.task.conditions:
             open_sandbox, tier = AbsentSandbox, None
         with RunStore(self.folder) as store:
-            completions = self._stored_completions(store)
             scoring = self.scoring_hash
-            scores = {} if rejudge else self._stored_scores(store, scoring, completions)
+            digests: dict[Key, str] = {}
+            completions = self._stored_completions(store, digests)
+            scores = self._stored_scores(store, scoring, {} if rejudge else digests)
+            del digests
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]
             if scores and not store.manifest().get("sandbox"):
                 self.monitor.note("The manifest is lost: everything is judged again.")
                 unjudged += scores
-                scores = {}
+                scores.clear()
             if tier is not None:
                 unjudged += self._drop_other_tiers(scores, tier)
             unscored: list[Unscored] = []
@@ -204,13 +208,12 @@ class Run:
         model: Model | None,
         missing: Sequence[Key],
         unjudged: Sequence[Key],
-        completions: dict[Key, CompletionRecord],
-        scores: dict[Key, ScoreRecord],
+        completions: Samples[CompletionRecord],
+        scores: Samples[ScoreRecord],
         unscored: list[Unscored],
     ) -> None:
         def on_score(record: ScoreRecord) -> None:
-            store.add_score(record)
-            scores[record.key] = record
+            scores.note(record.key, store.add_score(record))
             self.monitor.judged(record)
 
         def on_unscored(item: Unscored) -> None:
@@ -232,8 +235,7 @@ class Run:
             with contextlib.closing(self._generate(model, missing, on_unscored)) as stream:
                 for completion in stream:
                     record = self._record(completion)
-                    store.add_completion(record)
-                    completions[record.key] = record
+                    completions.note(record.key, store.add_completion(record))
                     self.monitor.generated(completion)
                     judge.submit(problems[record.problem_id], record)
             judge.finish()
@@ -299,36 +301,43 @@ class Run:
             is_code=completion.is_code,
         )
 
-    def _stored_completions(self, store: RunStore) -> dict[Key, CompletionRecord]:
-        wanted = set(self.keys)
-        return {
-            key: record for key, record in store.completions(self.hashes).items() if key in wanted
-        }
+    def _stored_completions(
+        self, store: RunStore, digests: dict[Key, str]
+    ) -> Samples[CompletionRecord]:
+        """Return the completions of this run's prompts and samples; fills in their digests."""
+        def accept(record: CompletionRecord) -> bool:
+            asked = self.hashes.get(record.problem_id) == record.prompt_hash
+            if asked and 0 <= record.sample < self.selection.n:
+                digests[record.key] = record.digest
+                return True
+            return False
+
+        return store.completions(accept)
 
     def _stored_scores(
-        self, store: RunStore, scoring: str, completions: Mapping[Key, CompletionRecord]
-    ) -> dict[Key, ScoreRecord]:
-        return {
-            key: record
-            for key, record in store.scores().items()
-            if key in completions
-            and record.scoring == scoring
-            and record.prompt_hash == self.hashes[key[0]]
-            and record.completion == completions[key].digest
-        }
+        self, store: RunStore, scoring: str, digests: Mapping[Key, str]
+    ) -> Samples[ScoreRecord]:
+        """Return the scores, under the present rules, of the completions with these digests."""
+        return store.scores(
+            lambda record: (
+                record.scoring == scoring
+                and record.completion == digests.get(record.key)
+                and record.prompt_hash == self.hashes[record.problem_id]
+            )
+        )
 
-    def _drop_other_tiers(self, scores: dict[Key, ScoreRecord], tier: str) -> list[Key]:
+    def _drop_other_tiers(self, scores: Samples[ScoreRecord], tier: str) -> list[Key]:
         """Drop scores that another sandbox gave: one run, one tier."""
-        other = [key for key, record in scores.items() if record.tier != tier]
-        if other:
-            tiers = ", ".join(sorted({scores[key].tier for key in other}))
+        others = {key: record.tier for key, record in scores.items() if record.tier != tier}
+        if others:
+            tiers = ", ".join(sorted(set(others.values())))
             self.monitor.note(
-                f"{len(other)} samples were judged in another sandbox ({tiers}); "
+                f"{len(others)} samples were judged in another sandbox ({tiers}); "
                 f"they are judged again in {tier}."
             )
-        for key in other:
+        for key in others:
             del scores[key]
-        return other
+        return list(others)
 
     def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
         before = store.manifest()

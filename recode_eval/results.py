@@ -7,7 +7,7 @@ scored is counted and left out; it is never a zero.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,13 @@ class ProblemScore:
 
 def problem_scores(run: RunData) -> list[ProblemScore]:
     """Return the counts of every selected problem."""
-    by_problem: dict[str, list[ScoreRecord]] = defaultdict(list)
-    for record in run.scores.values():
-        by_problem[record.problem_id].append(record)
-    return [_problem_score(run, p, by_problem[p.id]) for p in run.problems]
+    return [_problem_score(run, problem, _records(run, problem)) for problem in run.problems]
+
+
+def _records(run: RunData, problem: Problem) -> list[ScoreRecord]:
+    """Read one problem's scores; all problems' together may not fit into memory."""
+    keys = ((problem.id, sample) for sample in range(run.n))
+    return [run.scores[key] for key in keys if key in run.scores]
 
 
 def _problem_score(run: RunData, problem: Problem, records: list[ScoreRecord]) -> ProblemScore:
@@ -185,7 +188,7 @@ def _estimate(
 
 def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, Any]:
     """Return the content of results.json."""
-    scores = problem_scores(run)
+    scores, totals = problem_scores(run), _totals(run)
     ks = tuple(ks)
     manifest = run.manifest
     return {
@@ -200,11 +203,11 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
         "selection": manifest["selection"],
         "scoring": manifest["scoring"],
         "sandbox": manifest["sandbox"],
-        "counts": _counts(run, scores),
+        "counts": _counts(run, scores, totals),
         "confidence": CONFIDENCE,
         "metrics": metrics(scores, ks),
         "breakdown": {tag: _breakdown(scores, tag, ks) for tag in run.task.spec.tags},
-        "usage": _usage(run),
+        "usage": _usage(totals),
         "problems": [_problem_json(score) for score in scores],
         "unscored": [
             {"problem_id": u.problem_id, "sample": u.sample, "reason": u.reason}
@@ -214,9 +217,34 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
     }
 
 
-def _counts(run: RunData, scores: Sequence[ProblemScore]) -> dict[str, int]:
-    records = run.scores.values()
-    reasons = Counter(record.finish_reason for record in run.completions.values())
+@dataclass(slots=True)
+class _Totals:
+    """Sums over all samples, from one reading of each record."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    suspicious: int = 0
+    usage: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, value: float | None) -> None:
+        if value is not None:
+            self.usage[name] = self.usage.get(name, 0) + value
+
+
+def _totals(run: RunData) -> _Totals:
+    totals = _Totals()
+    for completion in run.completions.values():
+        totals.reasons[completion.finish_reason] += 1
+        totals.add("prompt_tokens", completion.prompt_tokens)
+        totals.add("completion_tokens", completion.completion_tokens)
+        totals.add("generation_seconds", completion.seconds)
+    for score in run.scores.values():
+        totals.suspicious += bool(score.flags)
+        for condition in score.conditions.values():
+            totals.add("execution_cpu_seconds", condition.get("cpu_s"))
+    return totals
+
+
+def _counts(run: RunData, scores: Sequence[ProblemScore], totals: _Totals) -> dict[str, int]:
     samples = len(run.problems) * run.n
     return {
         "problems": len(run.problems),
@@ -227,9 +255,9 @@ def _counts(run: RunData, scores: Sequence[ProblemScore]) -> dict[str, int]:
         "unscored": samples - len(run.scores),
         "faulty_problems": sum(score.faulty is not None for score in scores),
         "no_code": sum(score.no_code for score in scores),
-        "cut_off": reasons[FinishReason.LENGTH],
-        "prompt_too_long": reasons[FinishReason.PROMPT_TOO_LONG],
-        "suspicious": sum(bool(record.flags) for record in records),
+        "cut_off": totals.reasons[FinishReason.LENGTH],
+        "prompt_too_long": totals.reasons[FinishReason.PROMPT_TOO_LONG],
+        "suspicious": totals.suspicious,
     }
 
 
@@ -245,21 +273,15 @@ def _breakdown(
     }
 
 
-def _usage(run: RunData) -> dict[str, Any]:
-    def total(values: Iterable[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return round(sum(known), 3) if known else None
-
-    completions = run.completions.values()
+def _usage(totals: _Totals) -> dict[str, Any]:
     return {
-        "prompt_tokens": total(record.prompt_tokens for record in completions),
-        "completion_tokens": total(record.completion_tokens for record in completions),
-        "generation_seconds": total(record.seconds for record in completions),
-        "execution_cpu_seconds": total(
-            condition.get("cpu_s")
-            for record in run.scores.values()
-            for condition in record.conditions.values()
-        ),
+        name: round(totals.usage[name], 3) if name in totals.usage else None
+        for name in (
+            "prompt_tokens",
+            "completion_tokens",
+            "generation_seconds",
+            "execution_cpu_seconds",
+        )
     }
 
 

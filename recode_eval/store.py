@@ -16,13 +16,14 @@ import os
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.records import CompletionRecord, Key, ScoreRecord
+from recode_eval.records import CompletionRecord, ScoreRecord
+from recode_eval.stored_samples import R, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -33,8 +34,6 @@ RESULTS = "results.json"
 MANIFEST_VERSION = 1
 PROMPT = "prompt.jinja2"
 _FSYNC_EVERY_S = 1.0
-
-R = TypeVar("R", CompletionRecord, ScoreRecord)
 
 
 def identity_hash(identity: Mapping[str, Any]) -> str:
@@ -68,8 +67,11 @@ class AppendOnlyFile:
         except OSError as error:
             raise _storage_error(path, error) from error
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Write one line, whole or not at all; raises `StorageError` when the disk is full."""
+    def append(self, record: Mapping[str, Any]) -> int:
+        """Write one line, whole or not at all, and return where it begins.
+
+        Raises `StorageError` when the disk is full.
+        """
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             try:
@@ -80,9 +82,11 @@ class AppendOnlyFile:
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._fd, self._size)
                 raise _storage_error(self._path, error) from error
+            begin = self._size
             self._size += len(line)
             if time.monotonic() - self._synced >= _FSYNC_EVERY_S:
                 self._sync()
+        return begin
 
     def _sync(self) -> None:
         # Some file systems say only here that the disk is full.
@@ -122,15 +126,22 @@ def read_records(path: Path, kind: type[R]) -> Iterator[R]:
         DataError: a line in the middle is damaged (its number is named).
         StorageError: the file cannot be read.
     """
+    for _, record in _placed_records(path, kind):
+        yield record
+
+
+def _placed_records(path: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
+    """Yield what `read_records` does, and the byte at which each line begins."""
     if not path.exists():
         return
+    begin = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield kind.from_json(json.loads(line))
+                    yield begin, kind.from_json(json.loads(line))
                 except (
                     ValueError,
                     KeyError,
@@ -142,6 +153,7 @@ def read_records(path: Path, kind: type[R]) -> Iterator[R]:
                         f"{path}, line {number} is damaged ({error}). Delete that line; the same "
                         "command then makes its record again."
                     ) from error
+                begin += len(line)
     except OSError as error:
         raise _storage_error(path, error) from error
 
@@ -230,28 +242,36 @@ class RunStore:
             self._scores = AppendOnlyFile(folder / SCORES)
             undo.pop_all()
 
-    def completions(self, prompt_hashes: Mapping[str, str]) -> dict[Key, CompletionRecord]:
-        """Return the stored completions of these prompts; the first record of a sample counts."""
-        stored: dict[Key, CompletionRecord] = {}
-        for record in read_records(self.folder / COMPLETIONS, CompletionRecord):
-            if prompt_hashes.get(record.problem_id) == record.prompt_hash:
-                stored.setdefault(record.key, record)
+    def completions(self, accept: Callable[[CompletionRecord], bool]) -> Samples[CompletionRecord]:
+        """Return the stored completions that are accepted; the first one of a sample counts."""
+        path = self.folder / COMPLETIONS
+        stored = Samples(path, CompletionRecord)
+        for begin, record in _placed_records(path, CompletionRecord):
+            if record.key not in stored and accept(record):
+                stored.note(record.key, begin)
         return stored
 
-    def scores(self) -> dict[Key, ScoreRecord]:
-        """Return the stored scores; the last record of a sample counts (it may be judged again)."""
-        stored: dict[Key, ScoreRecord] = {}
-        for record in read_records(self.folder / SCORES, ScoreRecord):
-            stored[record.key] = record
+    def scores(self, accept: Callable[[ScoreRecord], bool]) -> Samples[ScoreRecord]:
+        """Return the stored scores of which the last of the sample is accepted.
+
+        A sample may have been judged again: the last one counts.
+        """
+        path = self.folder / SCORES
+        stored = Samples(path, ScoreRecord)
+        for begin, record in _placed_records(path, ScoreRecord):
+            if accept(record):
+                stored.note(record.key, begin)
+            else:
+                stored.pop(record.key, None)
         return stored
 
-    def add_completion(self, record: CompletionRecord) -> None:
-        """Append; raises `StorageError`."""
-        self._completions.append(record.to_json())
+    def add_completion(self, record: CompletionRecord) -> int:
+        """Append, and return where the line begins; raises `StorageError`."""
+        return self._completions.append(record.to_json())
 
-    def add_score(self, record: ScoreRecord) -> None:
-        """Append; raises `StorageError`."""
-        self._scores.append(record.to_json())
+    def add_score(self, record: ScoreRecord) -> int:
+        """Append, and return where the line begins; raises `StorageError`."""
+        return self._scores.append(record.to_json())
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of earlier invocations, or an empty one.
