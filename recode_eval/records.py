@@ -31,15 +31,12 @@ class _Record:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Raises `TypeError` when a field is missing, or not of its type."""
         known = _types(cls)  # type: ignore[arg-type]
-        values = {}
+        if not raw.keys() <= known.keys():
+            raw = {key: value for key, value in raw.items() if key in known}
         for key, value in raw.items():
-            types = known.get(key)
-            if types is None:
-                continue
-            if type(value) not in types:
+            if type(value) not in known[key]:
                 raise TypeError(f"the field {key} is of type {type(value).__name__}")
-            values[key] = value
-        return cls(**values)
+        return cls(**raw)
 
 
 @cache

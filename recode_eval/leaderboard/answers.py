@@ -39,7 +39,8 @@ class AnswerFile:
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     size: int = 0
     _known: dict[tuple[str, str], int] = field(default_factory=dict)
-    _parts: dict[str, str] = field(default_factory=dict)
+    _verdicts: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _tests: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, key: str, samples: Iterable[Judged], coloured: int) -> None:
         """Add a run; the code of its first `coloured` samples is coloured."""
@@ -114,24 +115,25 @@ class AnswerFile:
         )
 
     def _condition(self, name: str, condition: Mapping[str, Any]) -> int:
-        passed, tests = bool(condition.get("passed")), condition["tests"]
-        output = str(condition.get("output", ""))
-        content = f"{name!r} {passed} {tests!r} {output!r}"
-        known = self._known.get(("condition", content))
-        if known is not None:
-            return known
-        shown_tests = [[self._part(str(part)) for part in test] for test in tests]
-        found = {"name": shown(name), "passed": passed, "tests": shown_tests}
+        passed, output = bool(condition.get("passed")), str(condition.get("output", ""))
+        tests = tuple([tuple(map(str, test)) for test in condition["tests"]])
+        key = name, passed, tests, output
+        number = self._verdicts.get(key)
+        if number is not None:
+            return number
+        found = {"name": shown(name), "passed": passed, "tests": list(map(self._test, tests))}
         if output:
             found["output"] = cut(output)
-        self.size += len(content)
-        return self._new("condition", content, self.conditions, found)
+        number = self._verdicts[key] = len(self.conditions)
+        self.conditions.append(found)
+        self.size += len(output) + sum(len(part) for test in tests for part in test)
+        return number
 
-    def _part(self, text: str) -> str:
-        """Return a test's name, status or detail for people; most of them come again and again."""
-        found = self._parts.get(text)
+    def _test(self, test: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a test's name, status and detail for people; most come again and again."""
+        found = self._tests.get(test)
         if found is None:
-            found = self._parts[text] = cut(text, _LONGEST_DETAIL)
+            found = self._tests[test] = tuple([cut(part, _LONGEST_DETAIL) for part in test])
         return found
 
     def _new(self, kind: str, key: str, items: list[Any], item: Any) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, InfrastructureError, StorageError, UsageError
+from recode_eval.leaderboard.garbage import no_collection
 from recode_eval.leaderboard.lines import LineIndex, changed, parse
 from recode_eval.leaderboard.text import digest, slug
 from recode_eval.records import CompletionRecord, ScoreRecord
@@ -26,6 +27,7 @@ from recode_eval.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_h
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+_BUFFER = 1 << 20
 _WORTH_A_POOL = 32_000_000
 """Bytes of runs from which on they are read by several processes."""
 _LARGEST = 2**53
@@ -219,7 +221,8 @@ def _size(found: tuple[Path, str]) -> int:
 def _load(found: tuple[Path, str]) -> RunEntry | BrokenRun:
     folder, where = found
     try:
-        return load_run(folder, where)
+        with no_collection():
+            return load_run(folder, where)
     except (DataError, StorageError) as error:
         return BrokenRun(where, str(error).replace(str(folder), where))
 
@@ -395,7 +398,7 @@ def _records(path: Path, kind: type[Any]) -> Iterator[tuple[int, int, Any]]:
     """Yield a file's records with start and end of their lines; a torn last line is left out."""
     start = 0
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=_BUFFER) as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from recode_eval.leaderboard.drilldown import problem_page
+from recode_eval.leaderboard.garbage import no_collection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,12 +52,11 @@ class ProblemWriter:
             OSError: a page cannot be written.
         """
         keys = list(self.problems)
+        batches = [keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)]
         runs = {run.key: run for members in self.problems.values() for run, _ in members}
         samples = sum(len(run.completion_lines.starts) for run in runs.values())
         if min(jobs, len(keys)) < 2 or samples < _WORTH_A_POOL:
-            for key in keys:
-                self._write_one(folder, key)
-            return len(keys)
+            return sum(self.write_batch(folder, batch) for batch in batches)
         for members in self.problems.values():
             self.sources.problems(members[0][0])  # loaded once, for all processes
         gc.collect()
@@ -65,10 +65,16 @@ class ProblemWriter:
             with ProcessPoolExecutor(
                 min(jobs, len(keys)), get_context("fork"), _start, (self, folder)
             ) as pool:
-                batches = [keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)]
                 return sum(pool.map(_write_batch, batches))
         finally:
             gc.unfreeze()
+
+    def write_batch(self, folder: Path, keys: Sequence[tuple[str, str, str]]) -> int:
+        """Write some of the pages and return their number; see `write`."""
+        with no_collection():
+            for key in keys:
+                self._write_one(folder, key)
+        return len(keys)
 
     def _write_one(self, folder: Path, key: tuple[str, str, str]) -> None:
         coloured = _COLOURED // len(self.problems)
@@ -92,6 +98,4 @@ def _start(writer: ProblemWriter, folder: Path) -> None:
 def _write_batch(keys: Sequence[tuple[str, str, str]]) -> int:
     assert _mine is not None
     writer, folder = _mine
-    for key in keys:
-        writer._write_one(folder, key)
-    return len(keys)
+    return writer.write_batch(folder, keys)
