@@ -49,6 +49,7 @@ class TrainingViews:
         """Yield path and content of the pages and their downloads."""
         if self.blocks or self.reported:
             yield METHODS, render("methods.html", root="", view=self)
+        if self.blocks:
             yield "data/methods.json", _json(methods.to_json(self.blocks))
         if self.groups:
             yield TRAINING, render("training.html", root="", view=self, sections=self._sections())

@@ -316,6 +316,9 @@ def test_choosing_base_and_task_is_in_the_url(browser: Browser, tmp_path: Path) 
     browser.open(page, f"{fragment}&task=arena-mini&sort.scores-2-x=1.desc")
     assert browser.texts(".card > h2") == ["Beta"]
     assert browser.run("return document.querySelector('#pick-block select').value") == "arena-mini"
+    assert browser.complaints() == []
+    assert serious(browser, axe_source()) == []
+    browser.complaints()  # The checker asks for style sheets, which the page's policy forbids.
     browser.open(page, "base=nothing&task=unknown")
     assert browser.texts(".card > h2") == []
 
