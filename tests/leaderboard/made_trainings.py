@@ -100,7 +100,7 @@ def humaneval_rows(path: Path, count: int = 30) -> Path:
 
 
 def make_comparison(folder: Path, *, seeds: int = 2, base: str = "Tiny-1B") -> Path:
-    """Write what `recode-train compare` leaves: runs, arms and facts about the models."""
+    """Write a comparison of trainings: runs, arms and facts about the models."""
     chances = {"sft": 0.6, "grpo": 0.75, "dapo": 0.9}
     entries = [{"match": f"{base}/base", "base": base, "method": "untrained"}]
     kept = {"base": 0.7, "sft": 0.4, "grpo": 0.65, "dapo": 0.7}
