@@ -1,8 +1,8 @@
 """Where runs, facts about their models and logs of trainings lie in the folders that are given.
 
 A folder with a whole comparison of trainings has all three: the arms' runs in `runs`, their
-trainings in `arms`, and the facts in `models.yaml`. There only `runs` is a source of runs: the evaluations
-during a training are points of its curve, not models of their own.
+trainings in `arms`, and the facts in `models.yaml`. There only `runs` is a source of runs:
+the evaluations during a training are points of its curve, not models of their own.
 """
 
 from __future__ import annotations
