@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.errors import DataError
 from recode_eval.leaderboard.dynamics import reward_words
 from recode_eval.leaderboard.methods import Role, role
-from recode_eval.leaderboard.pooling import Evidence, adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import digest
+from recode_eval.pooling import Evidence, adjusted, compared, evidence, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.boards import Board
     from recode_eval.leaderboard.dynamics import Group
     from recode_eval.leaderboard.loading import RunEntry
-    from recode_eval.leaderboard.pooling import Change
     from recode_eval.leaderboard.training import Training
     from recode_eval.leaderboard.yamls import FactBook
+    from recode_eval.pooling import Change
 
 _PAPER = {"format", "es_star"}
 
@@ -103,7 +103,7 @@ def _evidence(runs: Iterable[RunEntry], metric: str) -> list[Evidence]:
     found = []
     for run in runs:
         with contextlib.suppress(DataError):  # Named by `methods.blocks`, which reads them too.
-            found.append(evidence(run, (metric,)))
+            found.append(evidence(run.results, (metric,)))
     return found
 
 

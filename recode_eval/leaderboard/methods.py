@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
 from recode_eval.leaderboard.loading import BrokenRun
-from recode_eval.leaderboard.pooling import METRICS, adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import slug
+from recode_eval.pooling import METRICS, adjusted, compared, evidence, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.leaderboard.boards import Board, Standing
-    from recode_eval.leaderboard.pooling import Change, Evidence
     from recode_eval.leaderboard.yamls import FactBook, ReportedRow
+    from recode_eval.pooling import Change, Evidence
 
 RETENTION = "humaneval"
 """Tasks whose names begin so ask what a model could do before: a loss there is forgetting."""
@@ -221,7 +221,7 @@ def _row(
     runs, members = [], []
     for standing in sorted(standings, key=lambda s: (s.run.model_name, s.run.key)):
         try:
-            found = evidence(standing.run)
+            found = evidence(standing.run.results)
         except DataError as error:
             broken.append(BrokenRun(standing.run.where, f"not compared with others: {error}"))
             runs.append(MethodRun(standing, {}, "its problems cannot be read"))

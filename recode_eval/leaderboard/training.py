@@ -23,13 +23,13 @@ from recode_eval.leaderboard.loading import (
     find_runs,
     load_run,
 )
-from recode_eval.leaderboard.pooling import evidence
 from recode_eval.leaderboard.text import digest
+from recode_eval.pooling import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from recode_eval.leaderboard.pooling import Evidence
+    from recode_eval.pooling import Evidence
 
 REPORT, LOG, EVALUATIONS = "train.json", "train.jsonl", "evaluations"
 SCHEMA_VERSION = 1
@@ -358,7 +358,7 @@ def _evaluations(folder: Path, where: str, broken: list[BrokenRun]) -> dict[tupl
         name = f"{where}/{EVALUATIONS}/{below}"
         try:
             run = load_run(path, name)
-            proof = Proof(evidence(run, _FIGURES), digest(conditions(run)))
+            proof = Proof(evidence(run.results, _FIGURES), digest(conditions(run)))
         except (DataError, StorageError) as error:
             broken.append(BrokenRun(name, str(error).replace(str(path), name)))
             continue

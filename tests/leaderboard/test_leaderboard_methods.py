@@ -8,7 +8,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +24,10 @@ from recode_eval.errors import DataError, UsageError
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.methods import Role, blocks, reported_methods, role
-from recode_eval.leaderboard.pooling import (
+from recode_eval.leaderboard.retention import tradeoffs
+from recode_eval.leaderboard.site import build
+from recode_eval.leaderboard.yamls import FactBook, ModelFacts, ReportedRow, read_facts
+from recode_eval.pooling import (
     Change,
     Evidence,
     adjusted,
@@ -33,9 +35,6 @@ from recode_eval.leaderboard.pooling import (
     evidence,
     pooled,
 )
-from recode_eval.leaderboard.retention import tradeoffs
-from recode_eval.leaderboard.site import build
-from recode_eval.leaderboard.yamls import FactBook, ModelFacts, ReportedRow, read_facts
 from recode_eval.stored import read_run
 
 
@@ -97,7 +96,7 @@ def test_differences_are_those_of_the_library(tmp_path: Path) -> None:
     """A single seed each: the same numbers as `recode-eval compare` has."""
     folders = [make_run(tmp_path, name, chance) for name, chance in (("a", 0.3), ("b", 0.6))]
     runs, _ = load_runs([tmp_path])
-    old, new = (evidence(next(r for r in runs if r.folder == f)) for f in folders)
+    old, new = (evidence(next(r for r in runs if r.folder == f).results) for f in folders)
     first, second = (read_run(folder / "results.json") for folder in folders)
     for metric in ("pass@1", "upass@1", "es_star"):
         expected = metric_difference(first, second, metric, 0.95)
@@ -192,7 +191,7 @@ def test_values_that_no_run_has_are_refused() -> None:
     }  # fmt: skip
     for bad in (problem, {**problem, "passed": 2}, {"id": "p"}, {**problem, "es_star": "1"}):
         with pytest.raises(DataError, match="damaged"):
-            evidence(SimpleNamespace(results={"problems": [bad]}))  # type: ignore[arg-type]
+            evidence({"problems": [bad]})
 
 
 def test_reported_differences_are_computed_not_copied() -> None:

@@ -21,7 +21,6 @@ from recode_eval.store import RESULTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.statistics import Bounds
 
 METRICS = ("pass@1", "pass@5", "upass@1", "es_star")
@@ -76,10 +75,13 @@ class Change:
         return "up" if self.value > 0 else "down"
 
 
-def evidence(run: RunEntry, metrics: Sequence[str] = (*METRICS, "es")) -> Evidence:
-    """Return the values of a run; raises `DataError` where its problems hold what no run has."""
+def evidence(results: Mapping[str, Any], metrics: Sequence[str] = (*METRICS, "es")) -> Evidence:
+    """Return a run's values from its results.
+
+    Raises `DataError` where its problems hold what no run has.
+    """
     try:
-        scores = [stored_score(problem) for problem in run.results["problems"]]
+        scores = [stored_score(problem) for problem in results["problems"]]
         found = metric_values(scores, _KS)
         ids = [score.problem.id for score in scores]
         clusters = {score.problem.id: score.problem.cluster for score in scores}
