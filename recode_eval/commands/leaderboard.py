@@ -70,6 +70,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="folder with logs of recode-train, for the page on training; those below RUNS are "
         "found by themselves",
     )
+    build.add_argument(
+        "--jobs",
+        type=options.positive,
+        metavar="N",
+        help="processes for large sites (default: as many as CPUs); the site is the same",
+    )
     build.add_argument("--quiet", action="store_true", help="no notes")
     build.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
@@ -89,6 +95,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         models=arguments.models,
         reported=not arguments.no_reported,
         gates=arguments.gate,
+        jobs=arguments.jobs,
         trainings=arguments.training,
         note=monitor.note,
     )

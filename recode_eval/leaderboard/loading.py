@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, InfrastructureError, StorageError, UsageError
-from recode_eval.leaderboard.garbage import no_collection
 from recode_eval.leaderboard.lines import LineIndex, changed, parse
+from recode_eval.leaderboard.processes import forked, no_collection
 from recode_eval.leaderboard.text import digest, slug
 from recode_eval.records import CompletionRecord, ScoreRecord
 from recode_eval.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
@@ -209,7 +207,7 @@ def _loaded(found: Sequence[tuple[Path, str]], jobs: int) -> Iterator[RunEntry |
     if min(jobs, len(found)) < 2 or sum(map(_size, found)) < _WORTH_A_POOL:
         yield from map(_load, found)
         return
-    with ProcessPoolExecutor(min(jobs, len(found)), mp_context=get_context("fork")) as pool:
+    with forked(min(jobs, len(found))) as pool:
         yield from pool.map(_load, found)
 
 

@@ -21,10 +21,11 @@ from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
 from recode_eval.leaderboard.pages import Pages
 from recode_eval.leaderboard.places import places
+from recode_eval.leaderboard.processes import usable_cpus
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
-from recode_eval.leaderboard.writing import ProblemWriter, usable_cpus
+from recode_eval.leaderboard.writing import ProblemWriter
 from recode_eval.leaderboard.yamls import read_facts, read_reported
 from recode_eval.resources import resource_dir
 

@@ -6,14 +6,11 @@ Processes are forked, so that they share what was read; each writes its own file
 from __future__ import annotations
 
 import gc
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from recode_eval.leaderboard.drilldown import problem_page
-from recode_eval.leaderboard.garbage import no_collection
+from recode_eval.leaderboard.processes import forked, no_collection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +28,6 @@ _WORTH_A_POOL = 50_000
 _BATCH = 8
 
 
-def usable_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 @dataclass(frozen=True, slots=True)
 class ProblemWriter:
     """Everything that the pages of the problems are made of."""
@@ -49,6 +41,7 @@ class ProblemWriter:
 
         Raises:
             StorageError: a run's files changed.
+            InfrastructureError: a process died.
             OSError: a page cannot be written.
         """
         keys = list(self.problems)
@@ -62,9 +55,7 @@ class ProblemWriter:
         gc.collect()
         gc.freeze()  # a collection in a child would copy the pages that it shares
         try:
-            with ProcessPoolExecutor(
-                min(jobs, len(keys)), get_context("fork"), _start, (self, folder)
-            ) as pool:
+            with forked(min(jobs, len(keys)), _start, (self, folder)) as pool:
                 return sum(pool.map(_write_batch, batches))
         finally:
             gc.unfreeze()

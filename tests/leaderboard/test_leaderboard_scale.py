@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from made_runs import make_run
 
+from recode_eval.errors import InfrastructureError
 from recode_eval.leaderboard import answers, loading, writing
 from recode_eval.leaderboard.answers import answer_files
+from recode_eval.leaderboard.processes import forked
 from recode_eval.leaderboard.site import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +46,12 @@ def test_a_run_that_is_broken_is_left_out_by_several_processes_too(
     built = build([tmp_path / "runs"], tmp_path / "site", jobs=2)
     assert built.runs == 1
     assert "line 1 is damaged" in built.broken[0].reason
+
+
+def test_a_process_that_dies_is_an_error_that_names_a_way_out() -> None:
+    """The kernel kills the largest process when memory runs out."""
+    with pytest.raises(InfrastructureError, match="--jobs 1"), forked(2) as pool:
+        list(pool.map(os._exit, [1, 1]))
 
 
 def test_the_limit_of_coloured_code_changes_the_colours_alone(
