@@ -1,0 +1,22 @@
+"""Configurations for `accelerate launch`, shipped with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from recode_train.config import unknown
+
+FOLDER: Final = Path(__file__).resolve().parent
+
+
+def names() -> list[str]:
+    """Return the names of the configurations, sorted."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def path(name: str) -> Path:
+    """Return a configuration's file; raises `UsageError` with the nearest name if there is none."""
+    if name not in names():
+        raise unknown("configuration", name, names())
+    return FOLDER / f"{name}.yaml"
