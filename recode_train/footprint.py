@@ -59,6 +59,8 @@ class Footprint:
     """Cache of keys and values of one generation (0 with a vLLM server)."""
     trainable: int
     """Parameters that are trained: a number, not bytes."""
+    width: int
+    """Bytes of a weight in memory; when all are trained also of a gradient and of a moment."""
     checkpoints: int
     """Bytes on disk at most: the kept checkpoints, one being written, and the result."""
 
@@ -124,9 +126,9 @@ def read_shape(folder: Path) -> ModelShape:
 
 def footprint(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> Footprint:
     """Estimate what one process takes; `accelerator` says whether it has a GPU."""
-    dtype = config.dtype
-    width = _WIDTHS.get(dtype, shape.width if accelerator else 4)
     full = config.tuning == "full"
+    # As the model is loaded: `auto` trains whole models in float32, whatever the checkpoint has.
+    width = _WIDTHS.get(config.dtype, shape.width if accelerator and not full else 4)
     trainable = shape.parameters if full else _adapter_parameters(config, shape)
     trained_width = width if full else 4  # PEFT keeps adapters in float32
     sequence = config.max_prompt_length + config.max_completion_length
@@ -153,6 +155,7 @@ def footprint(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> F
         backward=activations + logits,
         generation=2 * sampled * sequence * shape.layers * shape.key_value_size * number,
         trainable=trainable,
+        width=width,
         checkpoints=saved * (config.save_total_limit + 1) + (weights if full else state),
     )
 

@@ -263,6 +263,7 @@ def _footprint(needed: Footprint) -> list[tuple[str, str]]:
     memory = ", ".join(f"{name} {size(value)}" for name, value in parts.items() if value)
     return [
         ("trained", f"{needed.trainable:,} parameters"),
+        ("weights in memory", f"{needed.width} bytes each"),
         ("memory, roughly", f"{size(needed.total)} a process without sharding: {memory}"),
         ("disk, at most", size(needed.checkpoints)),
     ]
