@@ -49,6 +49,13 @@ def create_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in ALGORITHMS.items():
         _add_training(commands.add_parser(name, help=text, description=f"{name.upper()}: {text}."))
+    from recode_train.comparing import command as comparing
+
+    comparing.add_parser(
+        commands.add_parser(
+            "compare", help=comparing.TEXT, description=f"{comparing.TEXT.capitalize()}."
+        )
+    )
     text = "make one model of an adapter and its base"
     merge = commands.add_parser("merge", help=text, description=f"{text.capitalize()}.")
     merge.add_argument("adapter", metavar="ADAPTER", help="folder of the LoRA or DoRA adapter")
@@ -137,6 +144,7 @@ def _execute(words: Sequence[str]) -> int:
         parser.print_help()
         return ExitCode.USAGE
     execute: Mapping[str, Callable[[argparse.Namespace], int]] = {
+        "compare": _compare,
         "merge": _merge,
         "presets": _presets,
     }
@@ -222,6 +230,14 @@ def _show_result(result: Any, config: TrainConfig, arguments: argparse.Namespace
         sys.stdout.write("\n")
     else:
         print(one_line(f"done: {config.output}/final"))
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from recode_train.comparing.command import execute
+
+    if not arguments.dry_run:
+        _require_libraries()
+    return execute(arguments)
 
 
 def _merge(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,155 @@
+"""From evaluated arms to paired differences: against the start, RL against SFT, and by category.
+
+Seeds of an arm are pooled by the mean per problem, so that intervals count problems (in clusters);
+how far the seeds lie apart is given beside. All tests of a comparison go through Holm's correction
+together, save those by category, which only describe.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.pooling import Change, Evidence, adjusted, compared, evidence, pooled
+from recode_train.comparing.settings import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+METRICS: Final = ("pass@1", "pass@5", "upass@1", "es_star", "stale_api")
+
+Evaluations = Mapping[tuple[str, str], Mapping[str, Sequence[Mapping[str, Any]]]]
+"""Task and sampling -> arm -> results of every seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One metric of one arm in one evaluation."""
+
+    task: str
+    sampling: str
+    metric: str
+    arm: str
+    estimate: Mapping[str, Any] | None
+    """`value`, `low`, `high`, `problems`; None where there is no value."""
+    seeds: tuple[float, ...]
+    """The value of every seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A paired difference: `arm` minus `reference`."""
+
+    task: str
+    sampling: str
+    metric: str
+    reference: str
+    arm: str
+    change: Change | None
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """What an arm gained or lost in one group of problems, against the untrained model."""
+
+    task: str
+    sampling: str
+    metric: str
+    tag: str
+    value: str
+    arm: str
+    before: float
+    after: float
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """All of a comparison."""
+
+    values: tuple[Value, ...]
+    differences: tuple[Difference, ...]
+    categories: tuple[Category, ...]
+
+
+def differences(evaluations: Evaluations) -> Differences:
+    """Compare what was evaluated: every arm on the same problems."""
+    values: list[Value] = []
+    found: list[Difference] = []
+    categories: list[Category] = []
+    for (task, sampling), arms in evaluations.items():
+        seeds = {
+            arm: [evidence(results, METRICS) for results in runs] for arm, runs in arms.items()
+        }
+        whole = {arm: pooled(members) for arm, members in seeds.items()}
+        for metric in METRICS:
+            if all(one.estimate(metric) is None for one in whole.values()):
+                continue
+            values += [
+                Value(task, sampling, metric, arm, whole[arm].estimate(metric), _each(one, metric))
+                for arm, one in seeds.items()
+            ]
+            found += [
+                Difference(task, sampling, metric, old, new,
+                           compared(whole[old], whole[new], metric))
+                for old, new in _contrasts(list(arms))
+            ]  # fmt: skip
+        problems = next(iter(arms.values()))[0]["problems"]
+        tags = {problem["id"]: problem["tags"] for problem in problems}
+        categories += _by_category(task, sampling, whole, tags)
+    changes = adjusted([item.change for item in found])
+    return Differences(
+        tuple(values),
+        tuple(replace(item, change=new) for item, new in zip(found, changes, strict=True)),
+        tuple(categories),
+    )
+
+
+def _contrasts(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """Every arm against the untrained model, and reinforcement learning against SFT."""
+    trained = [arm for arm in arms if arm != BASE]
+    return [(BASE, arm) for arm in trained] + [
+        ("sft", arm) for arm in trained if "sft" in trained and arm != "sft"
+    ]
+
+
+def _each(members: Sequence[Evidence], metric: str) -> tuple[float, ...]:
+    estimates = (member.estimate(metric) for member in members)
+    return tuple(estimate["value"] for estimate in estimates if estimate is not None)
+
+
+def _by_category(
+    task: str,
+    sampling: str,
+    whole: Mapping[str, Evidence],
+    tags: Mapping[str, Mapping[str, str]],
+) -> Iterator[Category]:
+    """Yield gains and losses by every tag that tells problems apart."""
+    start = whole[BASE]
+    metric = "pass@1" if start.estimate("pass@1") is not None else "es_star"
+    if metric not in start.values:
+        return
+    for tag in sorted({tag for found in tags.values() for tag in found}):
+        groups: dict[str, set[str]] = defaultdict(set)
+        for problem, found in tags.items():
+            groups[found.get(tag, "")].add(problem)
+        if len(groups) < 2:
+            continue
+        for value, problems in sorted(groups.items()):
+            before = _part(start, metric, problems)
+            old = before.estimate(metric)
+            for arm in whole:
+                if arm == BASE:
+                    continue
+                after = _part(whole[arm], metric, problems)
+                change, new = compared(before, after, metric), after.estimate(metric)
+                if change is not None and old is not None and new is not None:
+                    yield Category(task, sampling, metric, tag, value, arm, old["value"],
+                                   new["value"], change)  # fmt: skip
+
+
+def _part(found: Evidence, metric: str, problems: set[str]) -> Evidence:
+    values = {key: value for key, value in found.values[metric].items() if key in problems}
+    return Evidence({metric: values}, found.bounds, found.clusters)

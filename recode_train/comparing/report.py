@@ -1,0 +1,179 @@
+"""A comparison for programs and people: the content of `comparison.json`, Markdown, and tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.comparison_report import code, markdown_table, p_text, value_text
+from recode_eval.pooling import Change
+from recode_eval.report import format_estimate, label, scaling
+from recode_eval.terminal import one_line, stdout_console
+from recode_train.comparing.differences import differences
+from recode_train.comparing.settings import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from recode_eval.stored import StoredRun
+    from recode_train.comparing.settings import Comparing
+
+SCHEMA_VERSION: Final = 1
+_BUDGETS: Final = {
+    "steps": "updates",
+    "tokens_generated": "tokens generated",
+    "tokens_trained": "tokens trained on",
+    "seconds": "wall s",
+    "cpu_seconds": "CPU s",
+}
+_VERDICTS: Final = {"up": "more", "down": "less", "same": "not distinguishable", "none": "no test"}
+_NOTE: Final = (
+    "Means over problems with 95 % intervals, clustered. Seeds of an arm are pooled by problem; "
+    "their own values stand in brackets. p is adjusted by Holm's procedure for all differences of "
+    "this comparison. A few seeds say little about another training."
+)
+
+_Table = tuple[list[str], list[list[str]]]
+
+
+def make(
+    plan: Comparing,
+    runs: Mapping[str, Mapping[str, Sequence[StoredRun]]],
+    budgets: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """Return the content of comparison.json (docs/training.md).
+
+    `runs` has those of all seeds and tasks by sampling and arm; `budgets` what every training of
+    an arm cost, seed by seed.
+    """
+    evaluations: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    for sampling, arms in runs.items():
+        for arm, stored in arms.items():
+            for run in stored:
+                place = evaluations.setdefault((run.task, sampling), {})
+                place.setdefault(arm, []).append(run.results)
+    found = differences(evaluations)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "model": plan.model,
+        "arms": [BASE, *plan.trained],
+        "seeds": list(plan.seeds),
+        "match": plan.match,
+        "budgets": {arm: [dict(item) for item in items] for arm, items in budgets.items()},
+        **{
+            name: [dataclasses.asdict(item) for item in getattr(found, name)]
+            for name in ("values", "differences", "categories")
+        },
+    }
+    return json.loads(json.dumps(content))  # type: ignore[no-any-return]  # as it is read again
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """Return the content of comparison.md; names are hostile text."""
+    parts = [f"# {code(content['model'])}, trained in several ways\n\n{_NOTE}\n"]
+    for title, (heading, rows) in _tables(content):
+        cells = [[code(first), *rest] for first, *rest in rows]
+        parts.append(f"\n## {title}\n\n{markdown_table(heading, cells)}")
+    return "".join(parts)
+
+
+def show(content: Mapping[str, Any]) -> None:
+    """Print budgets, values and differences; categories are in the files."""
+    from rich.table import Table
+
+    console = stdout_console()
+    for title, (heading, rows) in _tables(content):
+        if ", by " in title:
+            continue
+        table = Table(title=title.replace("`", ""), title_justify="left")
+        for number, name in enumerate(heading):
+            table.add_column(name, justify="right" if number else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(one_line(cell) for cell in row))
+        console.print(table)
+    console.print(_NOTE, soft_wrap=True)
+
+
+def _tables(content: Mapping[str, Any]) -> Iterator[tuple[str, _Table]]:
+    yield "Budgets", _budgets(content)
+    keys = ("task", "sampling", "metric")
+    for task, sampling, metric in dict.fromkeys(
+        tuple(item[key] for key in keys) for item in content["values"]
+    ):
+        title = f"{code(task)}, {sampling}: {label(metric)}"
+        yield title, _values(content, task, sampling, metric)
+    for task, sampling, tag in dict.fromkeys(
+        (item["task"], item["sampling"], item["tag"]) for item in content["categories"]
+    ):
+        title = f"{code(task)}, {sampling}, by {code(tag.replace('_', ' '))}"
+        yield title, _categories(content, task, sampling, tag)
+
+
+def _budgets(content: Mapping[str, Any]) -> _Table:
+    rows = []
+    for arm, items in content["budgets"].items():
+        for seed, item in zip(content["seeds"], items, strict=True):
+            figures = [item.get(name) for name in _BUDGETS]
+            cells = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
+            rows.append([f"{arm}, seed {seed}", *cells])
+    return ["training", *_BUDGETS.values()], rows
+
+
+def _values(content: Mapping[str, Any], task: str, sampling: str, metric: str) -> _Table:
+    def here(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        wanted = (task, sampling, metric)
+        return [i for i in items if (i["task"], i["sampling"], i["metric"]) == wanted]
+
+    found = here(content["differences"])
+    references = list(dict.fromkeys(item["reference"] for item in found))
+    changes = {(item["reference"], item["arm"]): item["change"] for item in found}
+    rows = []
+    for item in here(content["values"]):
+        text = format_estimate(metric, item["estimate"])
+        if len(item["seeds"]) > 1:
+            text += f" ({', '.join(value_text(metric, value) for value in item['seeds'])})"
+        cells = [changes.get((reference, item["arm"])) for reference in references]
+        rows.append([item["arm"], text, *(_change(metric, cell) for cell in cells)])
+    return ["arm", label(metric), *(f"against {name}" for name in references)], rows
+
+
+def _change(metric: str, content: Mapping[str, Any] | None) -> str:
+    if content is None:
+        return "-"
+    change = Change(**content)
+    factor, digits = scaling(metric)
+
+    def signed(value: float) -> str:
+        return f"{factor * value:+.{digits}f}"
+
+    interval = ""
+    if change.low is not None and change.high is not None:
+        interval = f" [{signed(change.low)}, {signed(change.high)}]"
+    verdict = _VERDICTS[change.verdict]
+    return f"{signed(change.value)}{interval}, p {p_text(change.p_holm)}: {verdict}"
+
+
+def _categories(content: Mapping[str, Any], task: str, sampling: str, tag: str) -> _Table:
+    wanted = (task, sampling, tag)
+    here = [
+        item
+        for item in content["categories"]
+        if (item["task"], item["sampling"], item["tag"]) == wanted
+    ]
+    arms = list(dict.fromkeys(item["arm"] for item in here))
+    rows = []
+    for value in dict.fromkeys(item["value"] for item in here):
+        line = {item["arm"]: item for item in here if item["value"] == value}
+        first = next(iter(line.values()))
+        metric = first["metric"]
+        cells = [
+            f"{value_text(metric, line[arm]['after'])} "
+            f"({value_text(metric, line[arm]['change']['value'])})"
+            if arm in line
+            else "-"
+            for arm in arms
+        ]
+        problems = str(first["change"]["problems"])
+        rows.append([value or "(none)", problems, value_text(metric, first["before"]), *cells])
+    return [tag.replace("_", " "), "problems", "untrained", *arms], rows

@@ -1,0 +1,185 @@
+"""What a comparison of trainings is asked to do, and the configuration of each of its trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, UsageError
+from recode_train.config import ALGORITHMS, TrainConfig, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BASE: Final = "base"
+MATCHES: Final = ("steps", "none")
+_SHARED: Final = (
+    "model", "model_revision", "data", "limit", "skip_bad_rows", "prompt", "max_prompt_length",
+    "max_completion_length",
+)  # fmt: skip
+"""Settings that must not differ between the arms: the base, the pairs and the prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """How every model is evaluated: greedily, and with `samples` samples per problem."""
+
+    tasks: Sequence[str] = ("migration", "arena-mini")
+    """`TASK` or `TASK=FILE`."""
+    include_paths: Sequence[str] = ()
+    """Folders in which tasks are looked for too."""
+    samples: int = 10
+    """0: greedy evaluation only."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    """None: the task's own."""
+    limit: int | None = None
+    """Only the first so many problems of each task."""
+    sandbox: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """A comparison; raises `UsageError` for values that make none."""
+
+    model: str
+    out: Path
+    arms: Sequence[str] = ALGORITHMS
+    """Algorithms; the base is always evaluated and need not be named."""
+    seeds: Sequence[int] = (1, 2, 3)
+    data: str = "migration"
+    presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """By arm."""
+    overrides: Sequence[str] = ()
+    """`KEY=VALUE` for all arms, `ARM.KEY=VALUE` for one."""
+    match: str = "steps"
+    """`steps`: every arm gets as many as the one with the fewest; `none`: as its settings say."""
+    evaluated: Evaluated = Evaluated()
+
+    def __post_init__(self) -> None:
+        trained = self.trained
+        for arm in (*trained, *self.presets):
+            if arm not in ALGORITHMS:
+                raise unknown("arm", arm, (BASE, *ALGORITHMS))
+        if not trained:
+            raise UsageError("No arm is trained; name one of sft, grpo, dapo in --arms.")
+        if idle := set(self.presets) - set(trained):
+            raise UsageError(f"A preset is given for {min(idle)}, which is not among the arms.")
+        for what, values in (("arm", trained), ("seed", self.seeds), ("task", self.tasks)):
+            if len(set(values)) < len(values):
+                raise UsageError(f"One {what} is named twice.")
+        if not self.seeds:
+            raise UsageError("No seed is given.")
+        if not self.evaluated.tasks:
+            raise UsageError("No task is given to evaluate on.")
+        if self.evaluated.samples < 0:
+            raise UsageError(f"samples must be at least 0, not {self.evaluated.samples}.")
+        if self.match not in MATCHES:
+            raise unknown("way to match budgets", self.match, MATCHES)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The arms without the base."""
+        return tuple(arm for arm in self.arms if arm != BASE)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return tuple(text.partition("=")[0] for text in self.evaluated.tasks)
+
+
+def arm_configs(plan: Comparing, seed: int) -> dict[str, TrainConfig]:
+    """Return the configuration of every arm for one seed.
+
+    Raises:
+        UsageError: a setting is unknown or out of its range, or the arms would not have the same
+            base, pairs and prompts.
+    """
+    configs = {arm: _config(plan, arm, seed) for arm in plan.trained}
+    first, *others = configs.values()
+    for other in others:
+        for name in _SHARED:
+            if getattr(first, name) != getattr(other, name):
+                raise UsageError(
+                    f"{name} is {getattr(first, name)!r} for {first.algorithm} and "
+                    f"{getattr(other, name)!r} for {other.algorithm}: arms with different bases, "
+                    f"pairs or prompts are not comparable. Set it for all: --set {name}=VALUE"
+                )
+    if plan.match == "steps":
+        steps = min(config.max_steps for config in configs.values())
+        configs = {
+            arm: dataclasses.replace(config, max_steps=steps) for arm, config in configs.items()
+        }
+    return configs
+
+
+def _config(plan: Comparing, arm: str, seed: int) -> TrainConfig:
+    overrides = []
+    for text in plan.overrides:
+        owner, dot, _rest = text.partition(".")
+        if not (dot and owner in ALGORITHMS):
+            overrides.append(text)
+        elif owner not in plan.trained:
+            raise UsageError(f"--set {text}: {owner} is not among the arms.")
+    own = [text.partition(".")[2] for text in plan.overrides if text.startswith(f"{arm}.")]
+    return TrainConfig.from_sources(
+        arm,
+        preset=plan.presets.get(arm),
+        overrides=[*overrides, *own],
+        model=plan.model,
+        data=plan.data,
+        output=str(plan.out / "arms" / f"{arm}-seed{seed}"),
+        seed=seed,
+    )
+
+
+def identity(plan: Comparing, data_hash: str) -> dict[str, Any]:
+    """Return all that decides the results, as plain values: what a continued comparison must keep.
+
+    Raises `UsageError` if the model is missing, `DataError` if a task's file cannot be read.
+    """
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.options import ModelOptions
+
+    return {
+        "model": dict(resolve_checkpoint(plan.model, ModelOptions()).model.identity),
+        "data_hash": data_hash,
+        "seeds": list(plan.seeds),
+        "match": plan.match,
+        "arms": {
+            arm: {k: v for k, v in config.as_dict().items() if k not in {"output", "seed"}}
+            for arm, config in arm_configs(plan, plan.seeds[0]).items()
+        },
+        "evaluated": {
+            **{k: v for k, v in dataclasses.asdict(plan.evaluated).items() if k != "sandbox"},
+            "tasks": {text.partition("=")[0]: _file_hash(text) for text in plan.evaluated.tasks},
+            "include_paths": list(plan.evaluated.include_paths),
+        },
+    }
+
+
+def _file_hash(task: str) -> str | None:
+    """Return the hash of the file in `TASK=FILE`; None if the task has its own data."""
+    _, separator, file = task.partition("=")
+    if not separator:
+        return None
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"Cannot read {file}, the data of --eval {task}: {error}.") from error
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
+    """Return the names of all that differs, parts joined by dots."""
+    found = []
+    for key in sorted({*before, *now}):
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += changed(one, other, f"{above}{key}.")
+        elif one != other:
+            found.append(f"{above}{key}")
+    return found

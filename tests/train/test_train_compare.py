@@ -1,0 +1,260 @@
+"""Comparisons of trainings: whole ones with tiny models, what is refused, and how seeds count."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.pooling import Change
+from recode_train.comparing.differences import Differences, differences
+from recode_train.comparing.settings import Comparing, Evaluated, arm_configs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def plan(tmp_path: Path, **changes: Any) -> Comparing:
+    return Comparing(**{"model": "m", "out": tmp_path, **changes})
+
+
+def test_unknown_arms_have_a_hint(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean grpo"):
+        plan(tmp_path, arms=("base", "grppo"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": ("base",)}, "No arm is trained"),
+        ({"arms": ("sft", "sft")}, "One arm is named twice"),
+        ({"seeds": ()}, "No seed"),
+        ({"seeds": (1, 1)}, "One seed is named twice"),
+        ({"arms": ("sft",), "presets": {"grpo": "paper-grpo"}}, "not among the arms"),
+        ({"evaluated": Evaluated(tasks=())}, "No task"),
+        ({"evaluated": Evaluated(tasks=("a", "a=x.jsonl"))}, "One task is named twice"),
+        ({"evaluated": Evaluated(samples=-1)}, "at least 0"),
+    ],
+)
+def test_what_makes_no_comparison_is_refused(tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        plan(tmp_path, **changes)
+
+
+def test_settings_of_one_arm_and_of_all(tmp_path):
+    configs = arm_configs(
+        plan(tmp_path, overrides=("learning_rate=0.5", "grpo.learning_rate=0.25")), 7
+    )
+    assert {arm: c.learning_rate for arm, c in configs.items()} == {
+        "sft": 0.5,
+        "grpo": 0.25,
+        "dapo": 0.5,
+    }
+    assert {c.seed for c in configs.values()} == {7}
+    assert configs["dapo"].output.endswith("arms/dapo-seed7")
+
+
+def test_steps_are_matched_to_the_fewest(tmp_path):
+    overrides = ("sft.max_steps=40", "grpo.max_steps=20", "dapo.max_steps=30")
+    matched = arm_configs(plan(tmp_path, overrides=overrides), 1)
+    assert {c.max_steps for c in matched.values()} == {20}
+    free = arm_configs(plan(tmp_path, overrides=overrides, match="none"), 1)
+    assert [c.max_steps for c in free.values()] == [40, 20, 30]
+
+
+def test_arms_with_other_prompts_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"max_prompt_length is .* not comparable"):
+        arm_configs(plan(tmp_path, overrides=("sft.max_prompt_length=9",)), 1)
+
+
+def test_a_setting_of_an_absent_arm_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="sft is not among the arms"):
+        arm_configs(plan(tmp_path, arms=("grpo",), overrides=("sft.max_steps=9",)), 1)
+
+
+def results(values: list[float]) -> dict[str, Any]:
+    """Results with two samples of problems p0, p1, ...; each its own cluster, of two kinds."""
+    return {
+        "problems": [
+            {
+                "id": f"p{i}", "cluster": f"c{i}", "tags": {"kind": "odd" if i % 2 else "even"},
+                "n": 2, "passed": int(2 * value), "passed_groups": {}, "passed_without_update": 0,
+                "needed_update": int(2 * value), "test_rate": value, "no_code": 0, "es": value,
+                "em": value, "es_star": value, "em_star": value, "measures": {}, "faulty": None,
+            }
+            for i, value in enumerate(values)
+        ]
+    }  # fmt: skip
+
+
+def compared(**arms: list[list[float]]) -> Differences:
+    return differences(
+        {("t", "sampled"): {arm: [results(one) for one in runs] for arm, runs in arms.items()}}
+    )
+
+
+def change(found: Differences, arm: str, reference: str = "base") -> Change:
+    (item,) = [
+        item for item in found.differences
+        if (item.arm, item.reference, item.metric) == (arm, reference, "pass@1")
+    ]  # fmt: skip
+    assert item.change is not None
+    return item.change
+
+
+def test_seeds_are_averaged_before_pairing() -> None:
+    """Twice the seeds are not twice the problems: the same seed again changes no interval."""
+    base, arm = [0.0, 0, 1, 0], [1.0, 0, 1, 1]
+    once = change(compared(base=[base], grpo=[arm]), "grpo")
+    twice = change(compared(base=[base], grpo=[arm, arm]), "grpo")
+    assert once == twice
+    assert once.value == pytest.approx(0.5)
+    assert once.problems == 4
+
+
+def test_reinforcement_learning_is_held_against_sft_too() -> None:
+    found = compared(base=[[0, 0.5]], sft=[[0.5, 1]], grpo=[[1, 1]], dapo=[[0.5, 0.5]])
+    pairs = {(item.reference, item.arm) for item in found.differences}
+    assert pairs == {
+        ("base", "sft"), ("base", "grpo"), ("base", "dapo"), ("sft", "grpo"), ("sft", "dapo"),
+    }  # fmt: skip
+    assert change(found, "grpo", "sft").value == pytest.approx(0.25)
+    assert change(found, "dapo", "sft").value == pytest.approx(-0.25)
+
+
+def test_all_differences_are_adjusted_together() -> None:
+    spread = [[0.0, 0.5, 0, 0.5, 0, 1, 0, 0.5], [0.5, 1, 0, 1, 0.5, 1, 0.5, 1]]
+    alone = change(compared(base=[spread[0]], sft=[spread[1]]), "sft")
+    among = change(compared(base=[spread[0]], sft=[spread[1]], grpo=[spread[0]]), "sft")
+    assert alone.p == among.p
+    assert alone.p is not None
+    assert among.p_holm is not None
+    assert among.p_holm > (alone.p_holm or 0) >= alone.p
+
+
+def test_what_each_seed_came_to_is_kept() -> None:
+    found = compared(base=[[0, 0]], sft=[[1, 0], [1, 1]])
+    (value,) = [v for v in found.values if v.arm == "sft" and v.metric == "pass@1"]
+    assert value.seeds == (0.5, 1.0)
+    assert value.estimate is not None
+    assert value.estimate["value"] == pytest.approx(0.75)
+
+
+def test_gains_and_losses_by_category() -> None:
+    found = compared(base=[[0, 1, 1, 0]], dapo=[[1, 0, 1, 0], [1, 0, 0, 0]])
+    rows = {item.value: item for item in found.categories if item.metric == "pass@1"}
+    assert (rows["even"].before, rows["even"].after) == (0.5, 0.75)
+    assert rows["odd"].change.value == pytest.approx(-0.5)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The plan of a comparison with two arms and two seeds, on text pairs (nothing is executed)."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    from tiny_training import save_model
+
+    folder = tmp_path_factory.mktemp("compare")
+    rows = [
+        {
+            "dependency": f"lib{i}",
+            "new_version": "2",
+            "description": "f is g now",
+            "update_info": "f is g now",
+            "old_code": f"import lib{i}\nlib{i}.f()",
+            "new_code": f"import lib{i}\nlib{i}.g()",
+        }
+        for i in range(8)
+    ]
+    data = folder / "pairs.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Comparing(
+        model=str(save_model(folder / "model", context=4096)),
+        out=folder / "out",
+        arms=("base", "sft", "grpo"),
+        seeds=(1, 2),
+        data=f"recode-train-data={data}",
+        overrides=(
+            "tuning=full",
+            "max_steps=2",
+            "save_steps=2",
+            "warmup_steps=0",
+            "max_completion_length=400",
+            "max_prompt_length=4096",
+            "overlong_cache=2",
+            "per_device_train_batch_size=2",
+            "gradient_accumulation_steps=1",
+            "grpo.num_generations=2",
+            "grpo.steps_per_generation=1",
+        ),
+        evaluated=Evaluated(tasks=(f"recode-train-data={data}",), samples=2, max_tokens=8, limit=4),
+    )
+
+
+@pytest.mark.slow
+def test_a_whole_comparison_resumes_and_refuses_other_settings(whole, monkeypatch):
+    from recode_train.comparing import compare, running
+
+    trained: list[str] = []
+
+    def killed(text: str) -> None:
+        trained.append(text)
+        if text.startswith("training: grpo, seed 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(whole, killed)
+    assert (whole.out / "arms/sft-seed1/final").is_dir()
+    kept = {p: p.stat().st_mtime_ns for p in whole.out.glob("runs/*/*/*/*/results.json")}
+    assert len(kept) == 4  # the base and one arm, greedy and sampled
+    content = compare(whole)
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+
+    kinds = {"sft": 2, "grpo": 2}
+    assert {arm: len(items) for arm, items in content["budgets"].items()} == kinds
+    assert all(item["steps"] == 2 for items in content["budgets"].values() for item in items)
+    assert all(item["tokens_generated"] > 0 for item in content["budgets"]["grpo"])
+    assert {item["sampling"] for item in content["values"]} == {"greedy", "sampled"}
+    greedy = [item for item in content["differences"] if item["sampling"] == "greedy"]
+    assert {(item["arm"], item["reference"]) for item in greedy} == {
+        ("sft", "base"), ("grpo", "base"), ("grpo", "sft"),
+    }  # fmt: skip
+    assert all(item["change"]["problems"] == 4 for item in greedy)
+    values = [item for item in content["values"] if item["arm"] == "grpo"]
+    assert all(len(item["seeds"]) == 2 for item in values)
+    models = yaml.safe_load((whole.out / "models.yaml").read_text())["models"]
+    assert {item["method"] for item in models} == {"untrained", "SFT", "GRPO"}
+    assert json.loads((whole.out / "comparison.json").read_text()) == content
+    assert "## Budgets" in (whole.out / "comparison.md").read_text()
+
+    monkeypatch.setattr(running, "_evaluate_on", lambda *_: pytest.fail("changed, but begun"))
+    with pytest.raises(UsageError, match=r"arms\.sft\.learning_rate.* differ"):
+        compare(replace(whole, overrides=(*whole.overrides, "sft.learning_rate=0.1")))
+    with pytest.raises(UsageError, match=r"evaluated\.samples"):
+        compare(replace(whole, evaluated=replace(whole.evaluated, samples=3)))
+
+
+@pytest.mark.slow
+def test_a_missing_file_of_a_task_is_named_before_training(whole, tmp_path):
+    from recode_train.comparing import compare
+
+    evaluated = replace(whole.evaluated, tasks=("recode-train-data=absent.jsonl",))
+    with pytest.raises(DataError, match=r"absent\.jsonl"):
+        compare(replace(whole, out=tmp_path / "new", evaluated=evaluated))
+    assert not (tmp_path / "new").exists()
+
+
+def test_dry_run_prints_every_budget(whole, capsys):
+    from recode_train.cli import run
+
+    words = ["compare", "--model", whole.model, "--arms", "sft,grpo", "--data", whole.data]
+    for text in whole.overrides:
+        words += ["--set", text]
+    assert run([*words, "--seeds", "2", "--out", str(whole.out), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "\nsft\n" in shown
+    assert "\ngrpo\n" in shown
+    assert shown.splitlines()[0].split() == ["seeds", "2"]
