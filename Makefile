@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$p"; break; }; done)
 EXTRAS ?= dev
 PYTEST_ARGS ?=
+TORCH ?= 2.13.0
 VALIDATE_ARGS ?=
 
 VENV := .venv
@@ -15,9 +16,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 comma := ,
 DEV_STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 SITE_STAMP := $(VENV)/.installed-site
+TRAIN_STAMP := $(VENV)/.installed-train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all verify-migration lint format venv clean python
+.PHONY: help demo train-demo test test-all verify-migration lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -25,6 +27,9 @@ help: ## this list
 
 demo: $(SITE_STAMP) ## evaluate the built-in baselines on the bundled task, print the table, write the site
 	$(BIN)/recode-eval demo
+
+train-demo: $(TRAIN_STAMP) ## train a tiny model with SFT, GRPO and DAPO on this CPU, and compare
+	$(BIN)/python -m recode_train.demo demo-train
 
 test: lint ## lint, types and all tests that this machine can run
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -58,6 +63,16 @@ $(DEV_STAMP): pyproject.toml $(BIN)/python
 $(SITE_STAMP): pyproject.toml $(BIN)/python
 	@echo "installing recode-eval with [site] into $(VENV)"
 	@$(PIP_INSTALL) -e '.[site]'
+	@touch $@
+
+# Without a GPU the build of torch for CPUs is a tenth of the size; where it is not to be had, any.
+$(TRAIN_STAMP): pyproject.toml $(BIN)/python
+	@echo "installing recode-eval with [train,site] into $(VENV)"
+	@$(BIN)/python -c 'import torch' 2>/dev/null || command -v nvidia-smi >/dev/null \
+	  || $(PIP_INSTALL) 'torch==$(TORCH)+cpu' 2>/dev/null \
+	  || $(PIP_INSTALL) --index-url https://download.pytorch.org/whl/cpu 'torch==$(TORCH)' 2>/dev/null \
+	  || true
+	@$(PIP_INSTALL) -e '.[train,site]'
 	@touch $@
 
 # The link in an old .venv dangles after an upgrade of Python; make then sees no file and comes here.

@@ -1,73 +1,96 @@
-"""`python -m recode_train.demo FOLDER`: make a small model and data to try the trainer with."""
+"""`python -m recode_train.demo FOLDER`: SFT, GRPO and DAPO of a tiny model, on a CPU, compared."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.cli import guarded
 from recode_train.demo import making, rows
+from recode_train.demo.comparing import KINDS, READING, Demonstration, make_start, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SHOWN_EVERY = 10
-"""Steps."""
 
-
-def run(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
-    return guarded("recode_train.demo", words, _execute, resumable=False)
+    return guarded("recode_train.demo", words, _execute, resumable=True)
 
 
 def _execute(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m recode_train.demo", description=__doc__)
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to put it")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where everything is kept")
     parser.add_argument(
         "--kinds",
-        default="renamed,moved",
+        default=",".join(KINDS),
         help=f"kinds of change, of {', '.join(rows.KINDS)} (default: %(default)s)",
     )
     parser.add_argument("--pairs", type=int, default=400, help="pairs to train on (%(default)s)")
     parser.add_argument(
-        "--problems", type=int, default=100, help="problems with held-out names (%(default)s)"
+        "--problems", type=int, default=32, help="problems with held-out names (%(default)s)"
     )
     parser.add_argument(
-        "--steps", type=int, default=170, help="steps of the warm start (%(default)s)"
+        "--steps", type=int, default=170, help="steps in which the start is taught (%(default)s)"
+    )
+    parser.add_argument("--seeds", type=int, default=2, help="trainings per arm (%(default)s)")
+    parser.add_argument("--sandbox", default="auto", help="tier of the sandbox (%(default)s)")
+    parser.add_argument(
+        "--make-only", action="store_true", help="make data and start, and say how to use them"
     )
     arguments = parser.parse_args(words)
     kinds = arguments.kinds.split(",")
     if unknown := set(kinds) - set(rows.KINDS):
         parser.error(f"unknown kind {min(unknown)}; there are {', '.join(rows.KINDS)}")
-    if min(arguments.pairs, arguments.problems, arguments.steps) < 1:
-        parser.error("--pairs, --problems and --steps must be at least 1")
-    _make(arguments, kinds)
+    if min(arguments.pairs, arguments.problems, arguments.steps, arguments.seeds) < 1:
+        parser.error("--pairs, --problems, --steps and --seeds must be at least 1")
+    demo = Demonstration(
+        arguments.folder.resolve(),
+        kinds,
+        arguments.pairs,
+        arguments.problems,
+        steps=arguments.steps,
+        seeds=range(1, arguments.seeds + 1),
+        sandbox=arguments.sandbox,
+    )
+    if arguments.make_only:
+        _make_only(demo)
+    else:
+        _compare(demo)
     return 0
 
 
-def _make(arguments: argparse.Namespace, kinds: Sequence[str]) -> None:
-    from recode_train.demo.warm_start import Shape, WarmStart
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
-    folder: Path = arguments.folder
-    material = making.write_material(folder, arguments.pairs, arguments.problems, kinds)
 
-    def report(step: int, loss: float) -> None:
-        if step % _SHOWN_EVERY == 0:
-            print(f"warm start: step {step}, loss {loss:.2f}", file=sys.stderr)
+def _compare(demo: Demonstration) -> None:
+    """Run all arms, print the comparison and how to read it, and write the site."""
+    from recode_eval import cli
+    from recode_train.comparing.report import show
 
-    start = making.make_start(
-        folder / "start", material.taught, Shape(), WarmStart(steps=arguments.steps), report
-    )
-    model, out = shlex.quote(str(start)), shlex.quote(str(folder / "grpo"))
+    began = time.monotonic()
+    content = run(demo, _say)
+    show(content)
+    print(READING)
+    _say(f"{time.monotonic() - began:.0f} s. Everything: {demo.folder}/comparison/comparison.md")
+    site = demo.folder / "site"
+    cli.run(["leaderboard", "build", str(demo.folder / "comparison"), "--out", str(site)])
+
+
+def _make_only(demo: Demonstration) -> None:
+    material = making.write_material(demo.folder, demo.pairs, demo.problems, demo.kinds)
+    start = make_start(demo, material, _say)
+    model, out = shlex.quote(str(start)), shlex.quote(str(demo.folder / "grpo"))
     print(
         f"recode-train grpo --model {model} --preset cpu-demo --data "
         f"{shlex.quote(f'recode-train-data={material.pairs}')} "
         f"--set prompt={shlex.quote(str(making.PROMPT))} "
-        f"--set max_completion_length={making.LONGEST_ANSWER} --set learning_rate=3e-4 "
-        f"--set rewards.es_star=0 --set rewards.em_star=1 --out {out}\n"
+        f"--set max_completion_length={making.LONGEST_ANSWER} --out {out}\n"
         f"recode-eval --model {out}/final --tasks {making.TASK} "
         f"--include-path {shlex.quote(str(making.TASK_FOLDER))} "
         f"--data {shlex.quote(f'{making.TASK}={material.problems}')}"
@@ -75,4 +98,4 @@ def _make(arguments: argparse.Namespace, kinds: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

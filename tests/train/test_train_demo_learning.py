@@ -12,6 +12,7 @@ import pytest
 from recode_eval.cli import run
 from recode_eval.errors import InfrastructureError
 from recode_train.config import TrainConfig
+from recode_train.demo.comparing import KINDS, OVERRIDES
 from recode_train.demo.making import (
     LONGEST_ANSWER,
     PROMPT,
@@ -24,14 +25,6 @@ from recode_train.demo.making import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("libraries")]
 
-KINDS = ("renamed", "moved")
-OVERRIDES = (
-    "max_steps=24",
-    "save_steps=24",
-    "learning_rate=3e-4",
-    "rewards.es_star=0",
-    "rewards.em_star=1",
-)
 PROBLEMS, SAMPLES = 32, 4
 MARGIN = 0.1
 """What must be gained; the gains measured are several times as large."""
