@@ -305,6 +305,7 @@ class Run:
         self, store: RunStore, digests: dict[Key, str]
     ) -> Samples[CompletionRecord]:
         """Return the completions of this run's prompts and samples; fills in their digests."""
+
         def accept(record: CompletionRecord) -> bool:
             asked = self.hashes.get(record.problem_id) == record.prompt_hash
             if asked and 0 <= record.sample < self.selection.n:
