@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recode_eval.leaderboard.methods import Block, Delta
-    from recode_eval.leaderboard.pooling import Change
+    from recode_eval.pooling import Change
 
 
 @dataclass(frozen=True, slots=True)
