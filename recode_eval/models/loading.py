@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _SHOWN: Final = 300
 """Characters of a library's message that go into ours."""
+_PROBE: Final = "def f(value, number=10):\n    return value + 2  # The note says: no change.\n"
+"""Any text: what matters is how much of it comes back from the tokens."""
+_LOST: Final = 5.0
+"""Percent of likeness to the probe that make two tokenizers different ones."""
 _HEADROOM: Final = 1.2
 """Weights times this must fit into one GPU, else the layers are spread over all."""
 
@@ -35,7 +39,40 @@ def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
         )
     except Exception as error:  # what a damaged folder raises depends on the tokenizer's class
         raise UsageError(f"cannot load the tokenizer of {path}: {_short(error)}") from error
-    return tokenizer
+    return _own_tokenizer(path) if _swapped(tokenizer, path) else tokenizer
+
+
+def _swapped(tokenizer: Any, path: Path) -> bool:
+    """Whether the library took another class of tokenizer, which loses text that the own keeps.
+
+    Beside some configurations (Qwen2) transformers 5 builds that family's tokenizer from whatever
+    `tokenizer.json` says; words then vanish from every prompt, without an error.
+    """
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        return False
+    from tokenizers import Tokenizer
+
+    try:
+        own = Tokenizer.from_file(str(file))
+    except Exception:  # noqa: BLE001 - the library could read it, in its way
+        return False
+
+    from rapidfuzz.fuzz import ratio
+
+    ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
+    own_ids = own.encode(_PROBE, add_special_tokens=False).ids
+    if ids == own_ids:
+        return False
+    kept = ratio(_PROBE, tokenizer.decode(ids))
+    return bool(ratio(_PROBE, own.decode(own_ids, skip_special_tokens=False)) > kept + _LOST)
+
+
+def _own_tokenizer(path: Path) -> Any:
+    """Load `tokenizer.json` as it is."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(path, padding_side="left")
 
 
 def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict[str, Any]]:

@@ -359,3 +359,23 @@ def test_close_is_idempotent(tiny: Path) -> None:
     model = load(tiny)
     model.close()
     model.close()
+
+
+def test_a_tokenizer_of_its_own_beside_a_qwen2_is_not_replaced(tmp_path: Path) -> None:
+    """Transformers 5 took Qwen2's tokenizer there: words vanished, and every score was wrong."""
+    from transformers import Qwen2Config
+
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.loading import load_tokenizer
+    from recode_eval.models.options import ModelOptions
+    from recode_train.demo.tokenizer import make_tokenizer
+
+    own = make_tokenizer()
+    own.save_pretrained(tmp_path)
+    Qwen2Config(vocab_size=len(own)).save_pretrained(tmp_path)
+    text = "This program needs no change.\n"
+    options = ModelOptions()
+    loaded = load_tokenizer(resolve_checkpoint(str(tmp_path), options), options)
+    assert loaded(text)["input_ids"] == own(text)["input_ids"]
+    assert loaded.decode(loaded(text)["input_ids"]) == text
+    assert loaded.padding_side == "left"
