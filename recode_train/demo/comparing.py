@@ -35,6 +35,8 @@ What it does not show:
 - anything about the ReCode paper's claim: the model has half a million weights and no language
 - that reinforcement learning is better or worse than SFT: the targets of SFT are perfect here, and
   nothing has to be reasoned out, which favours SFT
+- that a new ability was learnt: greedily the start solves (nearly) all of it already; training
+  makes the right answer the likely one
 - how stable this is: two seeds, and settings that were picked because they work (with a learning
   rate of 1e-3 GRPO fell below its start in one of two trials)
 - other kinds of change: the start was taught two of the seven kinds"""
