@@ -28,6 +28,7 @@ COMMANDS = {
     "score": "judge the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
     "gate": "say whether a new checkpoint may replace the old one (for CI)",
+    "pack": "make one file of a run, to send or submit it",
     "export": "write stored runs in the format of another program",
     "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",

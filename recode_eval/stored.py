@@ -7,8 +7,10 @@ file may come from anybody, so every figure is checked and recomputed from the c
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, UsageError
@@ -17,7 +19,6 @@ from recode_eval.store import RESULTS, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from recode_eval.results import MetricValues, ProblemScore
 
@@ -79,16 +80,20 @@ class StoredRun:
 
 
 def load_runs(paths: Iterable[Path]) -> list[StoredRun]:
-    """Read the runs of some places: a results.json, a run's folder, or a folder above runs.
+    """Read the runs of some places.
+
+    A place is a results.json, a run's folder, a folder above runs, a pack, or a results.json or a
+    pack on the hub (see `hub_files.fetch`).
 
     Raises:
         DataError: there are no results, or they are damaged.
-        UsageError: one task twice, so that nobody could say which run is meant.
+        UsageError: one task twice, so that nobody could say which run is meant; or the hub does not
+            have the file.
+        InfrastructureError: the hub cannot be reached.
     """
     runs: dict[str, StoredRun] = {}
     for place in paths:
-        for file in _results_files(place):
-            run = read_run(file)
+        for run in _runs_at(place):
             if run.task in runs:
                 raise UsageError(
                     f"Two runs of the task {run.task}: {runs[run.task].source} and {run.source}. "
@@ -98,11 +103,38 @@ def load_runs(paths: Iterable[Path]) -> list[StoredRun]:
     return list(runs.values())
 
 
+def _runs_at(place: Path) -> list[StoredRun]:
+    from recode_eval import hub_files
+
+    name = str(place)
+    if not name.startswith(hub_files.PREFIX):
+        if place.is_file():
+            return [_read_file(place, name)]
+        return [read_run(file) for file in _results_files(place)]
+    return [_read_file(hub_files.fetch(name), name)]
+
+
+def _read_file(file: Path, name: str) -> StoredRun:
+    """Read a results.json or a pack, which people know as `name`."""
+    from recode_eval.packing import SUFFIX, unpack
+
+    with tempfile.TemporaryDirectory(prefix="recode-eval-") as temporary:
+        results = file
+        try:
+            if name.endswith(SUFFIX):
+                unpack(file, Path(temporary) / "run", names=(RESULTS,))
+                results = Path(temporary) / "run" / RESULTS
+            return replace(read_run(results), source=name)
+        except DataError as error:
+            text = str(error).replace(str(results), name).replace(str(file), name)
+            raise DataError(text) from error
+
+
 def _results_files(place: Path) -> Sequence[Path]:
     if not place.exists():
-        raise DataError(f"There is no run at {place}: neither a folder nor a results.json.")
-    if place.is_file():
-        return [place]
+        raise DataError(
+            f"There is no run at {place}: neither a folder nor a results.json nor a pack."
+        )
     if (place / RESULTS).exists():
         return [place / RESULTS]
     found = sorted(place.glob(f"*/{RESULTS}"))

@@ -26,8 +26,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         nargs="+",
         metavar="RUN",
-        help="a run's folder, its results.json, or a folder with a run per task; the first is the "
-        "baseline",
+        help="a run's folder, its results.json, a folder with a run per task, a pack, or "
+        "hub:OWNER/NAME/path/results.json; the first is the baseline",
     )
     parser.add_argument(
         "--metrics",

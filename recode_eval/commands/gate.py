@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from recode_eval.policy import Policy
     from recode_eval.selfcheck import SelfCheck
 
-_RUN_HELP = "a run's folder, its results.json, or a folder with a run per task"
+_RUN_HELP = (
+    "a run's folder, its results.json, a folder with a run per task, a pack, or "
+    "hub:OWNER/NAME/path/results.json"
+)
 _EPILOG = """exit codes: 0 pass; 1 regress; 2 wrong usage; 3 inconclusive; 4 the runs may not be
 compared; others: recode-eval --help"""
 
