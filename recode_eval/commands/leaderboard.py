@@ -1,4 +1,4 @@
-"""`recode-eval leaderboard build`: a static site from the runs of a folder."""
+"""`recode-eval leaderboard`: a static site from the runs of a folder, and a look at it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
-from recode_eval.errors import ExitCode
+from recode_eval.errors import ExitCode, RecodeError
 
 if TYPE_CHECKING:
     import argparse
+    from contextlib import AbstractContextManager
 
     from recode_eval.leaderboard.site import Built
+    from recode_eval.progress import Monitor
+
+_LOOK_EVERY_S = 2.0
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -23,25 +27,51 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         description="Write a site with every run below the given folders. It needs no server: open "
         "its index.html. A run whose files do not agree is named and left out (exit code 65).",
     )
-    build.add_argument(
+    _add_site_options(build)
+    serve = actions.add_parser(
+        "serve",
+        help="write the site, show it in a browser on this machine, and keep it new",
+        description="Write the site as build does and serve it over HTTP. When what it is made of "
+        "changes and is quiet again for some seconds, it is written again; where that fails, the "
+        "earlier site stays. Ctrl-C ends it (exit code 0).",
+    )
+    _add_site_options(serve)
+    serve.add_argument(
+        "--port",
+        type=options.natural,
+        default=8000,
+        metavar="N",
+        help="port (default: 8000); 0 takes a free one",
+    )
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen at (default: 127.0.0.1, this machine alone); there is no password",
+    )
+
+
+def _add_site_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a site is made of."""
+    parser.add_argument(
         "runs", nargs="+", type=options.path, metavar="RUNS", help="folder with runs (see --out)"
     )
-    build.add_argument(
+    parser.add_argument(
         "--out",
         type=options.path,
         default=Path("site"),
         metavar="SITE",
         help="where the site goes (default: site); an earlier site there is replaced",
     )
-    build.add_argument(
+    parser.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="TASK=FILE",
         help="a task's rows, to show prompts and references; bundled tasks need none",
     )
-    options.add_include_path(build)
-    build.add_argument(
+    options.add_include_path(parser)
+    parser.add_argument(
         "--models",
         action="append",
         type=options.path,
@@ -49,10 +79,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.yaml",
         help="facts about models: base, method, size, release date (docs/leaderboard.md)",
     )
-    build.add_argument(
+    parser.add_argument(
         "--no-reported", action="store_true", help="leave out the results that papers report"
     )
-    build.add_argument(
+    parser.add_argument(
         "--gate",
         action="append",
         type=options.path,
@@ -61,7 +91,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="verdict.json of the gate, or a folder with some: the newest is shown on the first "
         "page, all of them on a page of their own",
     )
-    build.add_argument(
+    parser.add_argument(
         "--training",
         action="append",
         type=options.path,
@@ -70,24 +100,38 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="folder with logs of recode-train, for the page on training; those below RUNS are "
         "found by themselves",
     )
-    build.add_argument(
+    parser.add_argument(
         "--jobs",
         type=options.positive,
         metavar="N",
         help="processes for large sites (default: as many as CPUs); the site is the same",
     )
-    build.add_argument("--quiet", action="store_true", help="no notes")
-    build.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    parser.add_argument("--quiet", action="store_true", help="no notes")
+    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
-    """Build, print the path of the first page; exit code 65 if a run was left out."""
-    from recode_eval.leaderboard.site import build
+    """Build, print the first page's path; exit code 65 if a run was left out. Or serve it."""
     from recode_eval.progress import create_monitor
     from recode_eval.terminal import printable
 
     monitor = create_monitor(quiet=arguments.quiet)
-    built = build(
+    if arguments.action == "serve":
+        return _serve(arguments, monitor)
+    built = _build(arguments, monitor)
+    name_left_out(built)
+    print(printable(built.index.absolute()))
+    return ExitCode.DATA if built.broken else ExitCode.OK
+
+
+def _build(
+    arguments: argparse.Namespace,
+    monitor: Monitor,
+    exchange: AbstractContextManager[object] | None = None,
+) -> Built:
+    from recode_eval.leaderboard.site import build
+
+    return build(
         arguments.runs,
         arguments.out,
         data=options.data_sources(arguments.data),
@@ -97,11 +141,57 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         gates=arguments.gate,
         jobs=arguments.jobs,
         trainings=arguments.training,
+        exchange=exchange,
         note=monitor.note,
     )
-    name_left_out(built)
-    print(printable(built.index.absolute()))
-    return ExitCode.DATA if built.broken else ExitCode.OK
+
+
+def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
+    """Serve the site until interrupted, which is how it ends."""
+    import threading
+    import time
+
+    from recode_eval.leaderboard.serving import Changes, Server
+    from recode_eval.terminal import one_line, printable, stderr_console
+
+    with Server(arguments.out, arguments.host, arguments.port) as server:
+        changes = Changes(_sources(arguments), arguments.out)
+        name_left_out(_build(arguments, monitor, server.exchange))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            print(printable(server.url), flush=True)
+            if not server.is_private:
+                monitor.note("Everybody who reaches this machine can read the site.")
+            while True:
+                time.sleep(_LOOK_EVERY_S)
+                if not changes.due():
+                    continue
+                try:
+                    name_left_out(_build(arguments, monitor, server.exchange))
+                except RecodeError as error:
+                    stderr_console().print(
+                        f"not written again: {one_line(str(error))}", style="yellow", soft_wrap=True
+                    )
+        except KeyboardInterrupt:
+            return ExitCode.OK
+        finally:
+            server.shutdown()
+
+
+def _sources(arguments: argparse.Namespace) -> list[Path]:
+    """Return the files and folders that the site is made of."""
+    from recode_eval.leaderboard.places import places
+
+    rows = [Path(source) for source in options.data_sources(arguments.data).values()]
+    return [
+        *arguments.runs,
+        *places(arguments.runs).trainings,
+        *rows,
+        *arguments.include_path,
+        *arguments.models,
+        *arguments.gate,
+        *arguments.training,
+    ]
 
 
 def name_left_out(built: Built) -> None:

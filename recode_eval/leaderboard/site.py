@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from recode_eval.resources import resource_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 MARKER = ".recode-eval-site"
@@ -58,6 +60,7 @@ def build(
     gates: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
     jobs: int | None = None,
+    exchange: AbstractContextManager[object] | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Built:
     """Write the site of all runs below `roots` to the folder `out`.
@@ -66,7 +69,8 @@ def build(
     `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
     `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken
     runs, verdicts and logs are left out and returned. Large sites are made by `jobs` processes
-    (None: as many as there are CPUs); the result does not depend on it.
+    (None: as many as there are CPUs); the result does not depend on it. `exchange` is held while
+    the new site takes the place of an earlier one: for a moment none is there.
 
     Raises:
         UsageError: no run is there, or `out` is in use for something else.
@@ -115,7 +119,7 @@ def build(
         note(f"{count} pages of models and tasks, {len(writer.problems)} of problems to come")
         return count + writer.write(folder, jobs)
 
-    count = _write(out, write, resources / "static")
+    count = _write(out, write, resources / "static", exchange or nullcontext())
     return Built(out / "index.html", len(runs), count, tuple(broken))
 
 
@@ -136,7 +140,12 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _write(out: Path, write: Callable[[Path], int], static: Path) -> int:
+def _write(
+    out: Path,
+    write: Callable[[Path], int],
+    static: Path,
+    exchange: AbstractContextManager[object],
+) -> int:
     place = out.resolve()
     fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
     try:
@@ -144,7 +153,7 @@ def _write(out: Path, write: Callable[[Path], int], static: Path) -> int:
         (fresh / MARKER).write_text("Made by recode-eval; replaced as a whole by the next build.\n")
         shutil.copytree(static, fresh / "static")
         count = write(fresh)
-        _swap(fresh, place)
+        _swap(fresh, place, exchange)
     except OSError as error:
         raise StorageError(f"Cannot write the site {out}: {error}.") from error
     finally:
@@ -162,16 +171,18 @@ def _write_files(folder: Path, files: Iterator[tuple[str, str]]) -> int:
     return count
 
 
-def _swap(fresh: Path, place: Path) -> None:
-    """Put `fresh` in its place; an earlier site stays if that fails."""
+def _swap(fresh: Path, place: Path, exchange: AbstractContextManager[object]) -> None:
+    """Put `fresh` in its place; an earlier site stays if that fails or is interrupted."""
     if not place.exists():
         fresh.rename(place)
         return
     stale = place.with_name(f".{place.name}.{os.getpid()}.old")
-    place.rename(stale)
-    try:
-        fresh.rename(place)
-    except OSError:
-        stale.rename(place)
-        raise
+    with exchange:
+        try:
+            place.rename(stale)
+            fresh.rename(place)
+        except BaseException:
+            if stale.exists() and not place.exists():
+                stale.rename(place)
+            raise
     shutil.rmtree(stale, ignore_errors=True)
