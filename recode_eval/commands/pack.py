@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
@@ -58,8 +59,6 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _warn(run: Path) -> None:
-    import sys
-
     from recode_eval.store import RESULTS
     from recode_eval.stored import read_run
 
