@@ -288,7 +288,7 @@ def test_sizes_that_are_too_much_are_refused_before_anything_is_written(
 
 
 def test_a_bomb_needs_neither_memory_nor_disk(tmp_path: Path) -> None:
-    """4 GiB of zeros in a hundred kilobytes, as a pack and in place of a member."""
+    """1 GiB of zeros in a hundred kilobytes, as a pack and in place of a member."""
     file = tmp_path / "x.tar.zst"
     with (
         file.open("wb") as target,
