@@ -168,7 +168,7 @@ def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
                     continue
                 try:
                     name_left_out(_build(arguments, monitor, server.exchange))
-                except RecodeError as error:
+                except (RecodeError, OSError) as error:  # A file may go while it is read.
                     stderr_console().print(
                         f"not written again: {one_line(str(error))}", style="yellow", soft_wrap=True
                     )

@@ -218,7 +218,7 @@ def test_an_exchange_is_never_seen_half_done(runs: Path, tmp_path: Path) -> None
         asking.start()
         try:
             fresh = tmp_path / "fresh"
-            for _ in range(100):
+            for _ in range(40):
                 shutil.copytree(out, fresh)
                 site._swap(fresh, out, server.exchange)
         finally:
