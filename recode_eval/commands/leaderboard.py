@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from contextlib import AbstractContextManager
 
+    from recode_eval.checking import Checked
     from recode_eval.leaderboard.site import Built
     from recode_eval.progress import Monitor
 
@@ -49,12 +50,52 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="address to listen at (default: 127.0.0.1, this machine alone); there is no password",
     )
+    check = actions.add_parser(
+        "check",
+        help="verify a run that somebody sent, and judge a part of it again",
+        description="Verify a pack (or a run's folder): its files and hashes, its figures, its "
+        "prompts; and judge a random part of its answers in a sandbox here. Exit code 0: sound; 1: "
+        "something differs; 65: damaged; 75: some samples could not be judged here. It does not "
+        "show who made the run, or that the model named in it wrote the answers.",
+    )
+    check.add_argument("file", type=options.path, metavar="PACK", help="a pack, or a run's folder")
+    check.add_argument(
+        "--share",
+        type=_share,
+        default=0.1,
+        metavar="SHARE",
+        help="part of the samples that is judged again, 0 to 1 (default: 0.1, but 20 at least)",
+    )
+    check.add_argument(
+        "--seed", type=int, metavar="N", help="of the drawing (default: another one every time)"
+    )
+    check.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="TASK=FILE",
+        help="the task's rows; bundled tasks need none",
+    )
+    options.add_include_path(check)
+    options.add_where_options(check)
+    options.add_output_options(check)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
 
 
 def _add_site_options(parser: argparse.ArgumentParser) -> None:
     """Add what a site is made of."""
     parser.add_argument(
-        "runs", nargs="+", type=options.path, metavar="RUNS", help="folder with runs (see --out)"
+        "runs",
+        nargs="+",
+        type=options.path,
+        metavar="RUNS",
+        help="folder with runs, or with packs; or a pack",
     )
     parser.add_argument(
         "--out",
@@ -118,6 +159,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     monitor = create_monitor(quiet=arguments.quiet)
     if arguments.action == "serve":
         return _serve(arguments, monitor)
+    if arguments.action == "check":
+        return _check(arguments, monitor)
     built = _build(arguments, monitor)
     name_left_out(built)
     print(printable(built.index.absolute()))
@@ -144,6 +187,67 @@ def _build(
         exchange=exchange,
         note=monitor.note,
     )
+
+
+def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
+    """Check one run, and print what was found."""
+    import json
+    import secrets
+    import sys
+    import tempfile
+
+    from recode_eval.checking import check, unpacked
+    from recode_eval.leaderboard.sources import Sources
+    from recode_eval.tasks.registry import create_task
+    from recode_eval.terminal import stdout_for_results
+
+    seed = secrets.randbelow(1 << 31) if arguments.seed is None else arguments.seed
+    monitor.note(f"--seed {seed} draws the same samples again.")
+    with (
+        stdout_for_results(),
+        tempfile.TemporaryDirectory() as folder,
+        options.Sandboxes(arguments, monitor.note) as sandboxes,
+    ):
+        found = check(
+            unpacked(arguments.file, Path(folder)),
+            arguments.file.name,
+            Sources(options.data_sources(arguments.data), arguments.include_path),
+            lambda name: create_task(name, arguments.include_path),
+            lambda task, isolation: sandboxes.opener(task, isolation)(),
+            share=arguments.share,
+            seed=seed,
+            note=monitor.note,
+        )
+    if arguments.json:
+        json.dump({"seed": seed, **found.as_json()}, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _show_check(found)
+    if not found.sound:
+        return ExitCode.CHECK_FAILED
+    return ExitCode.INCOMPLETE if found.unjudged else ExitCode.OK
+
+
+def _show_check(found: Checked) -> None:
+    from recode_eval.terminal import one_line, stdout_console
+
+    console = stdout_console()
+
+    def say(text: str) -> None:
+        console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
+
+    say(f"{found.model} on {found.task}: {found.drawn} of {found.samples} samples judged again")
+    for name in found.figures:
+        say(f"figure: {name} does not follow from the counts of the problems")
+    for name in found.wrong_prompts:
+        say(f"prompt: {name} was not asked with the prompt that the run names")
+    if found.prompts:
+        say(f"prompts not checked: {found.prompts}")
+    for item in found.deviations:
+        say(f"{item.what}: {item.problem_id}, sample {item.sample}: {item.detail}")
+    for text in found.unjudged:
+        say(f"not judged here: {text}")
+    say("sound" if found.sound else "NOT what it says")
 
 
 def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:

@@ -10,11 +10,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recode_eval.errors import DataError, UsageError
+from recode_eval.leaderboard.loading import BrokenRun
+from recode_eval.packing import SUFFIX, unpack
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 _RUNS, _ARMS, _MODELS = "runs", "arms", "models.yaml"
+
+
+def open_packs(roots: Sequence[Path], folder: Path) -> tuple[list[Path], list[BrokenRun]]:
+    """Unpack the packs among `roots`, and in them, into `folder`; returns folders with runs.
+
+    A pack that is not sound is named in the second list.
+    """
+    opened: list[Path] = []
+    broken: list[BrokenRun] = []
+    for root in roots:
+        packs = [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
+        if root.is_file() and not root.name.endswith(SUFFIX):
+            raise UsageError(f"{root} is neither a folder nor a pack (*{SUFFIX}).")
+        if not root.is_file():
+            opened.append(root)
+        for pack in packs:
+            place = folder / str(len(opened) + len(broken)) / pack.name.removesuffix(SUFFIX)
+            place.parent.mkdir()
+            try:
+                unpack(pack, place)
+            except DataError as error:
+                broken.append(BrokenRun(pack.name, str(error)))
+            else:
+                opened.append(place)
+    return opened, broken
 
 
 @dataclass(frozen=True, slots=True)

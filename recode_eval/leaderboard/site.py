@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, StorageError, UsageError
@@ -21,7 +23,7 @@ from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
 from recode_eval.leaderboard.pages import Pages
-from recode_eval.leaderboard.places import places
+from recode_eval.leaderboard.places import open_packs, places
 from recode_eval.leaderboard.processes import usable_cpus
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
@@ -33,7 +35,6 @@ from recode_eval.resources import resource_dir
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 MARKER = ".recode-eval-site"
 """A file that says that a folder is a site of this program, and may be replaced."""
@@ -65,6 +66,7 @@ def build(
 ) -> Built:
     """Write the site of all runs below `roots` to the folder `out`.
 
+    A root is a folder with runs, a pack, or a folder with packs (`recode_eval.packing`).
     `data` maps tasks to files with their rows, `models` are files with facts about models,
     `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
     `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken
@@ -79,12 +81,38 @@ def build(
         InfrastructureError: the extra `site` is not installed.
     """
     _check_place(roots, out)
-    jobs = jobs or usable_cpus()
+    with tempfile.TemporaryDirectory(prefix="recode-eval-packs-") as folder:
+        opened, refused = open_packs(roots, Path(folder))
+        if refused and not opened:
+            raise DataError(f"No pack is sound. {refused[0].where}: {refused[0].reason}")
+        return _build(
+            opened, refused, out, data or {}, include_paths, models, gates, trainings,
+            reported=reported, jobs=jobs or usable_cpus(), exchange=exchange, note=note,
+        )  # fmt: skip
+
+
+def _build(
+    roots: Sequence[Path],
+    refused: Sequence[BrokenRun],
+    out: Path,
+    data: Mapping[str, str],
+    include_paths: Sequence[Path],
+    models: Sequence[Path],
+    gates: Sequence[Path],
+    trainings: Sequence[Path],
+    *,
+    reported: bool,
+    jobs: int,
+    exchange: AbstractContextManager[object] | None,
+    note: Callable[[str], None],
+) -> Built:
+    """Write the site of the runs in folders; `refused` are those that never got so far."""
     resources = resource_dir("leaderboard")
     found_in = places(roots)
     facts = read_facts([*models, *found_in.models, resources / "models.yaml"])
     published = read_reported(resources / "reported") if reported else []
     runs, broken = load_runs(found_in.runs, jobs)
+    broken += refused
     if not runs:
         first = broken[0]
         raise DataError(f"None of the {len(broken)} runs is sound. {first.where}: {first.reason}")

@@ -76,6 +76,10 @@ class Sources:
             return None
         return prompt if prompt_hash(prompt) == expected else None
 
+    def knows_template(self, run: RunEntry) -> bool:
+        """Whether the run used one of the task's own templates."""
+        return self._template(run) is not None
+
     def _template(self, run: RunEntry) -> PromptTemplate | None:
         """Return the task's own variant that the run used.
 
