@@ -117,7 +117,7 @@ class Run:
             scoring = self.scoring_hash
             digests: dict[Key, str] = {}
             completions = self._stored_completions(store, digests)
-            scores = self._stored_scores(store, scoring, {} if rejudge else digests)
+            scores = store.no_scores() if rejudge else self._stored_scores(store, scoring, digests)
             del digests
             missing = [key for key in self.keys if key not in completions] if model else []
             unjudged = [key for key in self.keys if key in completions and key not in scores]

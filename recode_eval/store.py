@@ -165,7 +165,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically; raises `StorageError` and leaves the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -262,8 +262,12 @@ class RunStore:
             if accept(record):
                 stored.note(record.key, begin)
             else:
-                stored.pop(record.key, None)
+                stored.forget(record.key)
         return stored
+
+    def no_scores(self) -> Samples[ScoreRecord]:
+        """Return an empty mapping, for scores that will be written; what is stored is not read."""
+        return Samples(self.folder / SCORES, ScoreRecord)
 
     def add_completion(self, record: CompletionRecord) -> int:
         """Append, and return where the line begins; raises `StorageError`."""

@@ -78,6 +78,17 @@ class Samples(MutableMapping[Key, R], Generic[R]):
             self._offsets[problem_id][sample] = _ABSENT
             self._count -= 1
 
+    def forget(self, key: Key) -> None:
+        """Drop a sample if it is there; reads nothing."""
+        if key in self:
+            del self[key]
+
+    def clear(self) -> None:
+        """Forget all samples; reads nothing."""
+        with self._lock:
+            self._offsets.clear()
+            self._count = 0
+
     def __contains__(self, key: object) -> bool:
         """Whether a sample is there; reads nothing."""
         return self._offset(key) != _ABSENT  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ from recode_eval.errors import DataError, RecodeError, StorageError, UsageError
 from recode_eval.store import RESULTS, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 LEDGER = ".sweep"
 """Beside the runs: a file per finished model and job."""
+_COMMENT = re.compile(r"(^|\s)#.*")
 _CHECKPOINT_FILES = ("config.json", "adapter_config.json")
 
 
@@ -38,7 +40,7 @@ class Outcome:
     """Everything was there already; nothing was loaded."""
 
 
-def find_models(patterns: Iterable[str]) -> list[str]:
+def find_models(patterns: Sequence[str]) -> list[str]:
     """Return the models that names, folders, patterns (`runs/*/checkpoint-*`) and `@FILE`s mean.
 
     A pattern means the checkpoint folders it matches, in the order of their numbers; what is no
@@ -50,11 +52,14 @@ def find_models(patterns: Iterable[str]) -> list[str]:
     found: list[str] = []
     for pattern in patterns:
         if pattern.startswith("@"):
-            found += find_models(_lines(Path(pattern[1:]).expanduser()))
+            lines = _lines(Path(pattern[1:]).expanduser())
+            found += find_models(lines) if lines else []
         elif glob.has_magic(pattern):
             found += _matching(pattern)
         else:
             found.append(pattern)
+    if not found:
+        raise UsageError(f"--models {', '.join(patterns)}: names no model.")
     return list(dict.fromkeys(found))
 
 
@@ -63,7 +68,7 @@ def _lines(file: Path) -> list[str]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--models @{file}: cannot be read ({error}).") from error
-    stripped = (line.partition("#")[0].strip() for line in lines)
+    stripped = (_COMMENT.sub("", line).strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("@")]
 
 
@@ -109,20 +114,28 @@ class Ledger:
         """Return the results of a model, or None if any is missing or has unscored samples."""
         try:
             runs = read_json(self._path(identity))["runs"]
+            if any(_digest(run) != digest for run, digest in runs.items()):
+                return None
             results = [{**read_json(Path(run) / RESULTS), "folder": run} for run in runs]
             complete = all(not result["counts"]["unscored"] for result in results)
-        except (DataError, StorageError, KeyError, TypeError):
+        except (DataError, StorageError, KeyError, TypeError, AttributeError, OSError):
             return None
         return results if results and complete else None
 
     def add(self, identity: Any, results: Sequence[dict[str, Any]]) -> None:
         """Remember a model's results; raises `StorageError`."""
         make_folder(self._folder)
-        write_json(self._path(identity), {"runs": [result["folder"] for result in results]})
+        runs = {result["folder"]: _digest(result["folder"]) for result in results}
+        write_json(self._path(identity), {"runs": runs})
 
     def _path(self, identity: Any) -> Path:
         content = json.dumps([self._job, identity], sort_keys=True, default=str)
         return self._folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.json"
+
+
+def _digest(run: str) -> str:
+    """Hash a run's results: other jobs (another n, other limits) write into the same folder."""
+    return hashlib.sha256((Path(run) / RESULTS).read_bytes()).hexdigest()
 
 
 def work_through(
@@ -155,11 +168,12 @@ def work_through(
 
     if at_once == 1:  # In this thread: an interruption reaches what runs.
         return [outcome for model in models if (outcome := one(model)) is not None]
-    with ThreadPoolExecutor(at_once, thread_name_prefix="sweep") as pool:
-        futures = [pool.submit(one, model) for model in models]
-        try:
-            return [outcome for future in futures if (outcome := future.result()) is not None]
-        except BaseException:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # No `with`: its end would wait for models that are being evaluated. The caller closes what they
+    # work with, and that ends them.
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="sweep")
+    futures = [pool.submit(one, model) for model in models]
+    try:
+        return [outcome for future in futures if (outcome := future.result()) is not None]
+    finally:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)

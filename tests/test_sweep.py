@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,18 @@ def test_a_file_that_names_itself_ends(tmp_path: Path) -> None:
     assert find_models([f"@{file}"]) == ["baseline:stale"]
 
 
+def test_a_list_without_models_is_refused(tmp_path: Path) -> None:
+    """A job whose list was not filled must not pass as done."""
+    (tmp_path / "list.txt").write_text("# later\n")
+    with pytest.raises(UsageError, match="names no model"):
+        find_models([f"@{tmp_path}/list.txt"])
+
+
+def test_a_path_may_have_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("runs/a#1\nruns/b # the better one\n")
+    assert find_models([f"@{tmp_path}/list.txt"]) == ["runs/a#1", "runs/b"]
+
+
 @pytest.mark.parametrize("pattern", ["nothing/checkpoint-*", "@no-such-file"])
 def test_what_means_nothing_is_refused(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(UsageError, match="--models"):
@@ -69,12 +82,14 @@ def test_a_ledger_remembers_what_is_complete(tmp_path: Path) -> None:
     assert ledger.finished("b") is None
 
 
-@pytest.mark.parametrize("damage", ["unscored", "results", "ledger"])
+@pytest.mark.parametrize("damage", ["unscored", "results", "ledger", "other job"])
 def test_a_ledger_does_not_believe_what_is_not_there(tmp_path: Path, damage: str) -> None:
     ledger = Ledger(tmp_path, {})
     ledger.add("a", [result(tmp_path / "one")])
     if damage == "unscored":
         result(tmp_path / "one", unscored=1)
+    elif damage == "other job":  # A run with another n keeps its results in the same folder.
+        (tmp_path / "one" / "results.json").write_text('{"counts": {"unscored": 0}, "n": 1}')
     elif damage == "results":
         (tmp_path / "one" / "results.json").unlink()
     else:
@@ -96,6 +111,23 @@ def test_every_model_has_one_outcome_in_its_place(kinds: list[str], at_once: int
     assert [outcome.model for outcome in found] == models
     assert sorted(outcome.model for outcome in told) == sorted(models)
     assert [outcome.error is not None for outcome in found] == [m[0] == "b" for m in models]
+
+
+def test_an_interruption_does_not_wait_for_what_runs() -> None:
+    """Ctrl-C came through only when the models that were being evaluated had ended: hours."""
+    release = threading.Event()
+
+    def evaluate(model: str) -> Outcome:
+        if model == "stop":
+            raise KeyboardInterrupt
+        release.wait(60)
+        return Outcome(model)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        work_through(["stop", "slow"], evaluate, at_once=2, done=lambda _: None)
+    assert time.monotonic() - began < 30
+    release.set()
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

@@ -134,6 +134,7 @@ class _Sweep:
         # Bars of several models at once would overwrite each other.
         monitor = self._monitor if self._at_once == 1 else SilentMonitor()
         results: list[dict[str, Any]] = []
+        identity = self._identity(model)
         for group in run.answered_together(self._loaded, backend):
             answers = {p.id: p.answers for _, data in group for p in data.problems}
             loaded: Model = executor.create_model(
@@ -144,7 +145,8 @@ class _Sweep:
                     run.evaluate(named, task, data, loaded, sandboxes, monitor)
                     for task, data in group
                 ]
-        if (identity := self._identity(model)) is not None:
+        # Files that changed meanwhile are another model than the one that answered.
+        if identity is not None and identity == self._identity(model):
             self._ledger.add(identity, results)
         return Outcome(model, results)
 

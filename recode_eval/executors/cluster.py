@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -62,6 +63,7 @@ class Cluster:
             )
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._replicas: dict[Any, tuple[str, int]] = {}
+        self._lock = threading.Lock()
         self._owner = not ray.is_initialized()
         if not self._owner:
             return
@@ -95,7 +97,8 @@ class Cluster:
 
     def free_cpus(self, machine: Machine) -> int:
         """Return the CPUs that no replica of ours has."""
-        taken = sum(cpus for there, cpus in self._replicas.values() if there == machine.id)
+        with self._lock:
+            taken = sum(cpus for there, cpus in self._replicas.values() if there == machine.id)
         return max(0, machine.cpus - taken)
 
     def start_replica(self, *, cpus: float, gpus: float, wait_s: float = _RESERVE_S) -> Any:
@@ -117,7 +120,8 @@ class Cluster:
                 f"none had them free for {wait_s:g} s (the cluster has {has.get('CPU', 0):g} CPUs "
                 f"and {has.get('GPU', 0):g} GPUs). Fewer --replicas, or more machines."
             ) from error
-        self._replicas[actor] = place.node, math.ceil(cpus)
+        with self._lock:
+            self._replicas[actor] = place.node, math.ceil(cpus)
         return actor
 
     def start_sandbox(self, machine: Machine, workers: int) -> Any:
@@ -145,6 +149,8 @@ class Cluster:
         try:
             with translated(f"an actor could not start (is recode-eval {__version__} there?)"):
                 found: Place = ray.get(actor.place.remote(), timeout=wait_s)
+        except ray.exceptions.GetTimeoutError:
+            raise
         except lost() as error:  # Ray lists a dead machine for some seconds still.
             raise InfrastructureError(
                 f"the machine was lost while an actor started on it: {_first_line(error)}"
@@ -161,7 +167,8 @@ class Cluster:
         """End an actor; what it had reserved is free again."""
         import ray
 
-        self._replicas.pop(actor, None)
+        with self._lock:
+            self._replicas.pop(actor, None)
         with suppress(Exception):  # It may be gone already, with its machine.
             ray.kill(actor)
 
@@ -216,19 +223,14 @@ class translated:  # noqa: N801 - used like a function
 
 
 def lost() -> tuple[type[BaseException], ...]:
-    """Return the errors that say that an actor or its machine is gone."""
+    """Return the errors that say that an actor or its machine is gone, or of no use any more.
+
+    They are all of Ray's own: what an actor raised has been `translated` before, and who waits for
+    a limited time handles `GetTimeoutError` first.
+    """
     from ray import exceptions
 
-    return (
-        exceptions.RayActorError,
-        exceptions.ActorUnschedulableError,
-        exceptions.ObjectLostError,
-        exceptions.NodeDiedError,
-        exceptions.OwnerDiedError,
-        exceptions.WorkerCrashedError,
-        exceptions.LocalRayletDiedError,
-        exceptions.RaySystemError,
-    )
+    return (exceptions.RayError,)
 
 
 def troubles() -> tuple[type[BaseException], ...]:

@@ -87,9 +87,10 @@ class RayExecutor:
         copies = self.count(options) if copies is None else copies
         with self._lock:
             actors = [self._reserved.pop() for _ in range(min(copies, len(self._reserved)))]
-        actors += [self._start(share) for _ in range(copies - len(actors))]
         model = RayModel(self._cluster, actors, share, self._notify)
         try:
+            for _ in range(copies - len(actors)):
+                model.add(self._start(share))
             model.load(spec, backend, options)
         except BaseException:
             model.close()

@@ -51,13 +51,18 @@ class RayModel:
     ) -> None:
         """Take actors of `Replica` that have loaded nothing yet; call `load` next."""
         self._cluster = cluster
-        self._replicas = list(replicas)
+        self._replicas: list[Any | None] = list(replicas)
+        """None: lost, and not replaced."""
         self._share = share
         self._notify = notify
         self._restarts = _RESTARTS * len(self._replicas)
         self._loading: tuple[str, str, ModelOptions] | None = None
         self._info: ModelInfo | None = None
         self._runs = 0
+
+    def add(self, actor: Any) -> None:
+        """Take one more actor that has loaded nothing."""
+        self._replicas.append(actor)
 
     def load(self, spec: str, backend: str, options: ModelOptions) -> None:
         """Load the same weights into every replica.
@@ -69,11 +74,12 @@ class RayModel:
         import ray
 
         self._loading = spec, backend, options
-        with translated(f"{spec} could not be loaded"):
-            try:
-                infos = ray.get([actor.load.remote(*self._loading) for actor in self._replicas])
-            except lost() as error:
-                raise InfrastructureError(f"A machine was lost while {spec} was loaded.") from error
+        actors = filter(None, self._replicas)
+        try:
+            with translated(f"{spec} could not be loaded"):
+                infos = ray.get([actor.load.remote(*self._loading) for actor in actors])
+        except lost() as error:
+            raise InfrastructureError(f"A machine was lost while {spec} was loaded.") from error
         if any(info.identity != infos[0].identity for info in infos):
             raise UsageError(f"{spec} is not the same model on all machines of the cluster.")
         self._info = replace(infos[0], details={**infos[0].details, "replicas": len(infos)})
@@ -92,30 +98,33 @@ class RayModel:
         Raises `InfrastructureError` when an engine fails, or the last replica is lost.
         """
         self._runs += 1
-        work = _Work(self._runs, requests, len(self._replicas))
+        slots = [slot for slot, actor in enumerate(self._replicas) if actor is not None]
+        if not slots:
+            raise InfrastructureError("All replicas of the model are lost.")
+        work = _Work(self._runs, requests, len(slots))
         threads = [
             threading.Thread(
                 target=self._serve, args=(slot, work, parameters), name="ray-model", daemon=True
             )
-            for slot in range(len(self._replicas))
+            for slot in slots
         ]
         for thread in threads:
             thread.start()
         done = False
         try:
-            yield from work.results(len(threads))
+            yield from work.results()
             done = True
         finally:
             work.stop()
             if not done:
-                for actor in self._replicas:
+                for actor in filter(None, self._replicas):
                     actor.stop.remote(work.run)
             for thread in threads:
                 thread.join(_JOIN_S)
 
     def close(self) -> None:
         """End the replicas. Idempotent."""
-        for actor in self._replicas:
+        for actor in filter(None, self._replicas):
             self._cluster.release(actor)
         self._replicas.clear()
 
@@ -124,7 +133,9 @@ class RayModel:
         error: BaseException | None = None
         try:
             while (portion := work.take()) is not None:
-                self._portion(slot, portion, work, parameters)
+                loss = self._portion(slot, portion, work, parameters)
+                if loss is not None and not self._recovered(slot, work, loss):
+                    return
         except BaseException as failure:  # noqa: BLE001 - raised by whoever reads the results
             error = failure
         work.ended(error)
@@ -135,10 +146,12 @@ class RayModel:
         portion: dict[str, Request],
         work: _Work,
         parameters: SamplingParameters,
-    ) -> None:
+    ) -> BaseException | None:
+        """Generate a portion; returns why the replica is lost, if it is."""
         import ray
 
         actor = self._replicas[slot]
+        assert actor is not None
         generate = actor.generate.options(
             num_returns="streaming", _generator_backpressure_num_objects=_GROUPS_AHEAD
         )
@@ -148,23 +161,41 @@ class RayModel:
                     for completion in (group := ray.get(reference)):
                         _strike(portion, completion)
                     if not work.put(group):
-                        return
+                        return None
         except lost() as error:
+            self._cluster.release(actor)
+            self._replicas[slot] = None
             work.give_back(portion)
-            if not work.stopped:
-                self._replace(slot, error)
-        else:
-            work.finished()
+            return error
+        work.finished()
+        return None
+
+    def _recovered(self, slot: int, work: _Work, error: BaseException) -> bool:
+        """Start another replica in the place of a lost one; False if this thread is to end.
+
+        Where other replicas work, they need not wait for that: it comes back if there is something
+        left to do, and where there is no room for it, they go on without.
+        """
+        if work.stopped:
+            return False
+        away = work.leave()
+        try:
+            self._replace(slot, error)
+        except troubles() as failure:
+            if not away:
+                raise
+            self._notify(f"WARNING: the others go on without it: {failure}")
+            return False
+        return not away or work.rejoin()
 
     def _replace(self, slot: int, error: BaseException) -> None:
-        """Start another replica, wherever there is room; raises `InfrastructureError`."""
+        """Start and load another replica, wherever there is room; raises `InfrastructureError`."""
         import ray
 
         assert self._loading is not None
         self._restarts -= 1
         reason = next(iter(str(error).splitlines()), "")[:200]
         self._notify(f"WARNING: a replica of the model is lost ({reason}); starting another one.")
-        self._cluster.release(self._replicas[slot])
         if self._restarts < 0:
             raise InfrastructureError(f"Replicas of the model were lost too often: {reason}")
         actor = self._cluster.start_replica(cpus=self._share.cpus, gpus=self._share.gpus)
@@ -177,7 +208,10 @@ class RayModel:
         if info.identity != self.info.identity:
             self._cluster.release(actor)
             raise UsageError("The model's files have changed since the run began.")
-        self._replicas[slot] = actor
+        if slot < len(self._replicas):
+            self._replicas[slot] = actor
+        else:  # Closed in the meantime.
+            self._cluster.release(actor)
 
 
 class _Work:
@@ -187,6 +221,8 @@ class _Work:
         self.run = run
         self._requests = deque(requests)
         self._replicas = replicas
+        self._active = replicas
+        """Replicas whose threads have not ended and are not away."""
         self._busy = 0
         self._lock = threading.Condition()
         self._results: queue.Queue[list[Completion] | BaseException | None] = queue.Queue(
@@ -234,30 +270,53 @@ class _Work:
             self._busy -= 1
             self._lock.notify_all()
 
+    def leave(self) -> bool:
+        """A replica is lost: the others may end without it. False if there is no other."""
+        with self._lock:
+            if self._active == 1:
+                return False
+            self._active -= 1
+        self._hand_on(None)
+        return True
+
+    def rejoin(self) -> bool:
+        """A replica is back; False if the others have done everything."""
+        with self._lock:
+            if self._active == 0 or self.stopped:
+                return False
+            self._active += 1
+            return True
+
     def ended(self, error: BaseException | None) -> None:
         """A replica has no more to do, or failed."""
-        if error is not None:
-            with self._lock:
+        with self._lock:
+            self._active -= 1
+            if error is not None:
                 self._busy = 0
-        item: list[Completion] | BaseException | None = error
-        while True:
+        self._hand_on(error)
+
+    def _hand_on(self, item: BaseException | None) -> None:
+        """Wake the reader."""
+        while not self.stopped:
             try:
                 self._results.put(item, timeout=0.5)
             except queue.Full:
-                if not self.stopped:
-                    continue
+                continue
             return
 
-    def results(self, replicas: int) -> Iterator[Completion]:
+    def results(self) -> Iterator[Completion]:
         """Yield samples until every replica has ended; raises the first error."""
-        while replicas:
+        while True:
             item = self._results.get()
             if isinstance(item, BaseException):
                 raise item
-            if item is None:
-                replicas -= 1
-            else:
+            if item is not None:
                 yield from item
+                continue
+            with self._lock:
+                # Behind the last replica's own mark nothing can come any more.
+                if self._active == 0 and self._results.empty():
+                    return
 
     def stop(self) -> None:
         """Nobody reads any more."""

@@ -299,12 +299,20 @@ class RaySandbox:
                 (given_up if job.losses >= MAX_LOSSES else self._waiting).append(job)
             node.jobs.clear()
             self._lock.notify_all()
-            if self._closed:
-                return False
+            closed = self._closed
+            if closed:
+                given_up += self._waiting
+                self._waiting.clear()
         _fail(
             given_up,
-            SandboxCrashError(f"{MAX_LOSSES} machines were lost while the program was on them"),
+            SandboxClosedError("the sandbox was closed before the program ran")
+            if closed
+            else SandboxCrashError(
+                f"{MAX_LOSSES} machines were lost while the program was on them"
+            ),
         )
+        if closed:
+            return False
         self._notify(f"WARNING: the sandbox on {node.machine.label} is lost: {_short(error)}")
         if self._restarted(node):
             self._notify(f"The sandbox on {node.machine.label} works again.")
@@ -318,13 +326,20 @@ class RaySandbox:
             node.restarts += 1
             if node.machine.id not in {machine.id for machine in self._cluster.machines()}:
                 return False
+            actor = None
             try:
                 actor, opening = self._start(node.machine)
                 info = self._opened(node.machine, opening)
-            except troubles():
+            except Exception as error:  # noqa: BLE001 - whatever it is, others wait for its programs
+                self._notify(f"WARNING: {node.machine.label}: {_short(error)}")
+                if actor is not None:  # It must give back its CPUs for the next try.
+                    self._end(actor)
                 continue
-            if _kind(info) == _kind(node.info):
-                node.actor, node.info, node.environments = actor, info, 0
+            with self._lock:
+                fits = _kind(info) == _kind(node.info) and not self._closed
+                if fits:
+                    node.actor, node.info, node.environments = actor, info, 0
+            if fits:
                 return True
             self._end(actor)
         return False

@@ -35,6 +35,8 @@ class AdapterConfig:
     rank: int
     """The largest rank of any layer; 0 where the method has none."""
     use_dora: bool
+    revision: str | None = None
+    """Branch, tag or commit of the base, where that is on the hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig | None:
     if not isinstance(content, dict):
         raise DataError(f"the adapter config {path} is not a JSON object")
     base = content.get("base_model_name_or_path")
+    revision = content.get("revision")
     patterns = content.get("rank_pattern")
     ranks = [content.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
     return AdapterConfig(
@@ -123,6 +126,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig | None:
         kind=str(content.get("peft_type", "")),
         rank=max((rank for rank in ranks if isinstance(rank, int)), default=0),
         use_dora=content.get("use_dora") is True,
+        revision=revision if isinstance(revision, str) and revision else None,
     )
 
 
@@ -133,7 +137,9 @@ def _find_base(adapter: Source, config: AdapterConfig) -> Source:
         raise UsageError(f"the adapter {adapter.name} does not name its base; {advice}")
     beside = adapter.path / config.base
     try:
-        base = _find(str(beside) if beside.is_dir() else config.base, "model", None)
+        place = str(beside) if beside.is_dir() else config.base
+        is_folder = Path(place).expanduser().is_dir()
+        base = _find(place, "model", None if is_folder else config.revision)
         _require_model(base)
     except UsageError as error:
         raise UsageError(

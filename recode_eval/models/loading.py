@@ -28,8 +28,12 @@ _HEADROOM: Final = 1.2
 """Weights times this must fit into one GPU, else the layers are spread over all."""
 
 
-def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
-    """Load the tokenizer, padding on the left. Raises `UsageError` when it cannot be loaded."""
+def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions, *, mend: bool = True) -> Any:
+    """Load the tokenizer, padding on the left. Raises `UsageError` when it cannot be loaded.
+
+    One that the library takes for another family's is loaded as its file says; without `mend` it is
+    an error, for an engine that reads its answers with a tokenizer of its own loading.
+    """
     from transformers import AutoTokenizer
 
     path = checkpoint.tokenizer_path
@@ -39,7 +43,14 @@ def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions) -> Any:
         )
     except Exception as error:  # what a damaged folder raises depends on the tokenizer's class
         raise UsageError(f"cannot load the tokenizer of {path}: {_short(error)}") from error
-    return _own_tokenizer(path) if _swapped(tokenizer, path) else tokenizer
+    if not _swapped(tokenizer, path):
+        return tokenizer
+    if not mend:
+        raise UsageError(
+            f"the tokenizer of {path} is not what the engine would make of it: words would be lost;"
+            " use --backend transformers"
+        )
+    return _own_tokenizer(path)
 
 
 def _swapped(tokenizer: Any, path: Path) -> bool:

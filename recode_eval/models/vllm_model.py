@@ -67,7 +67,7 @@ class VllmModel:
 
         checkpoint = resolve_checkpoint(spec, options)
         arguments = _engine_arguments(checkpoint, options)
-        self._encoder = PromptEncoder(load_tokenizer(checkpoint, options))
+        self._encoder = PromptEncoder(load_tokenizer(checkpoint, options, mend=False))
         self._lora = _lora_request(checkpoint)
         self._serial = 0
         self._closed = False

@@ -129,10 +129,9 @@ def read_plan(arguments: argparse.Namespace) -> Comparing:
     from recode_train.comparing.settings import BASE, Comparing, Evaluated
 
     trained = [arm for arm in arguments.arms if arm != BASE]
-    presets: dict[str, str] = {}
-    for text in arguments.preset:
-        arm, equals, name = text.partition("=")
-        presets |= {arm: name} if equals else dict.fromkeys(trained, text)
+    general = [text for text in arguments.preset if "=" not in text]
+    own = dict(text.split("=", 1) for text in arguments.preset if "=" in text)
+    presets = {**(dict.fromkeys(trained, general[-1]) if general else {}), **own}
     tasks = []
     for text in arguments.eval or Evaluated().tasks:
         name, equals, rows = text.partition("=")

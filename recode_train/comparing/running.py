@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_eval.store import RESULTS
 from recode_eval.stored import StoredRun, read_run
-from recode_train.comparing.settings import BASE, Comparing, arm_configs, changed, identity
+from recode_train.comparing.settings import (
+    BASE,
+    Comparing,
+    arm_configs,
+    changed,
+    identity,
+    revision,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,6 +125,8 @@ def _evaluate_on(plan: Comparing, task: str, model: Path, out: Path, sampling: l
     words = ["run", "--model", str(model), "--tasks", name, *sampling, "--quiet"]
     words += ["--sandbox", evaluated.sandbox, "--out", str(out)]
     words += ["--data", task] if separator else []
+    if str(model) == plan.model and (wanted := revision(plan)) is not None:
+        words += ["--revision", wanted]
     for path in evaluated.include_paths:
         words += ["--include-path", path]
     if evaluated.max_tokens is not None:

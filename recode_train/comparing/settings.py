@@ -117,6 +117,11 @@ def arm_configs(plan: Comparing, seed: int) -> dict[str, TrainConfig]:
     return configs
 
 
+def revision(plan: Comparing) -> str | None:
+    """Return the revision of the base on the hub, which all arms share."""
+    return next(iter(arm_configs(plan, plan.seeds[0]).values())).model_revision
+
+
 def _config(plan: Comparing, arm: str, seed: int) -> TrainConfig:
     overrides = []
     for text in plan.overrides:
@@ -146,7 +151,9 @@ def identity(plan: Comparing, data_hash: str) -> dict[str, Any]:
     from recode_eval.models.options import ModelOptions
 
     return {
-        "model": dict(resolve_checkpoint(plan.model, ModelOptions()).model.identity),
+        "model": dict(
+            resolve_checkpoint(plan.model, ModelOptions(revision=revision(plan))).model.identity
+        ),
         "data_hash": data_hash,
         "seeds": list(plan.seeds),
         "match": plan.match,

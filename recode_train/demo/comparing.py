@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.errors import UsageError
 from recode_train.demo import making
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ def make_start(demo: Demonstration, material: making.Material, say: Callable[[st
     from recode_train.demo.warm_start import Shape, WarmStart
 
     folder = demo.folder / "start"
-    if (folder / _START_MARK).exists():
+    mark, taught = folder / _START_MARK, f"{','.join(demo.kinds)}, {demo.steps} steps\n"
+    if mark.exists():
+        if mark.read_text(encoding="utf-8") != taught:
+            raise UsageError(f"{folder} was taught otherwise; choose another folder, or remove it.")
         return folder
     settings = WarmStart(steps=demo.steps)
 
@@ -106,5 +110,5 @@ def make_start(demo: Demonstration, material: making.Material, say: Callable[[st
             say(f"teaching the start: step {step} of {settings.steps}, loss {loss:.2f}")
 
     making.make_start(folder, material.taught, Shape(), settings, report)
-    (folder / _START_MARK).touch()
+    mark.write_text(taught, encoding="utf-8")
     return folder

@@ -113,6 +113,27 @@ def test_replicas_that_are_lost_again_and_again(make: Any, tmp_path: Path) -> No
     assert len(killed) == 4
 
 
+def test_the_others_go_on_where_there_is_no_room_for_another_replica(
+    make: Any, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One machine lost for good once ended the whole run, although the other replicas worked."""
+    model, wanted = make(f"{tmp_path}:0.03"), requests(60)
+    stream = model.generate(wanted, SamplingParameters())
+    found = [next(stream) for _ in range(5)]
+
+    def no_room(**_: Any) -> Any:
+        raise InfrastructureError("no machine has 1 CPUs free")
+
+    monkeypatch.setattr(cluster, "start_replica", no_room)
+    pid = int((tmp_path / "loaded").read_text().splitlines()[0].split()[1])
+    os.kill(pid, signal.SIGKILL)
+    found += stream
+    assert answers(found) == expected(wanted)
+    assert any("go on without it: no machine" in note for note in model.notes)
+    again = requests(5)
+    assert answers(list(model.generate(again, SamplingParameters()))) == expected(again)
+
+
 def test_closing_the_stream_stops_the_replicas(make: Any, tmp_path: Path) -> None:
     """An engine must not go on for nobody: it would hold the GPU against the next task."""
     model = make(f"{tmp_path}:0.05", replicas=1)
