@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 LEAST: Final = 20
 """Samples that are judged again at least, where there are so many."""
 _TOLERANCE: Final = 1e-9
+_PASS_AT: Final = re.compile(r"(?:u|\w+_)?pass@([1-9][0-9]{0,8})", re.ASCII)
 _MOST: Final = Limits(cpu_s=120, wall_s=1200, memory_bytes=16 << 30, output_bytes=1 << 20,
                       file_bytes=1 << 30, processes=256)  # fmt: skip
 """A stranger's limits are followed up to these."""
@@ -49,8 +51,8 @@ class Deviation:
     problem_id: str
     sample: int
     what: str
-    """`verdict`, `code`, `similarity`; `timeout`: only time limits differ, which depend on the
-    machine; `flaky`: a second try here agrees with the run."""
+    """`verdict`, `code`, `similarity`; `timeout`: tests ran out of time in the run and not here, as
+    limits depend on the machine; `flaky`: a second try here agrees with the run."""
     detail: str
 
 
@@ -132,38 +134,39 @@ def check(
 
 
 def _settings(run: RunEntry) -> ScoringSettings:
-    """Return the run's rules of judging, its limits within reason."""
+    """Return rules to judge by: the run's limits, but within reason, and our own calibration.
+
+    A limit too low would make time-outs of failures that a sender calls passes.
+    """
     try:
         settings = ScoringSettings.from_json(run.results["scoring"])
-        capped = {
-            name: min(type(most)(getattr(settings.limits, name)), most)
-            for name, most in asdict(_MOST).items()
+        least, most, own = asdict(Limits()), asdict(_MOST), asdict(settings.limits)
+        limits = {
+            name: type(low)(max(low, min(float(own[name]), most[name])))
+            for name, low in least.items()
         }
-        if settings.isolation not in {"program", "test"} or min(capped.values()) <= 0:
-            raise ValueError("limits or isolation")
-        calibration = settings.calibration and Calibration(
-            **{name: float(value) for name, value in asdict(settings.calibration).items()}
-        )
+        if settings.isolation not in {"program", "test"}:
+            raise ValueError("isolation")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{run.where}: its rules of judging are damaged ({error}).") from error
-    return ScoringSettings(Limits(**capped), settings.isolation, calibration)
+    calibration = None if settings.calibration is None else Calibration()
+    return ScoringSettings(Limits(**limits), settings.isolation, calibration)
 
 
 def _wrong_figures(run: RunEntry) -> list[str]:
     """Return the metrics whose value or interval does not follow from the problems' counts."""
     stated: Mapping[str, Any] = run.results["metrics"]
-    ks = [int(name[5:]) for name in stated if name[:5] == "pass@" and name[5:].isdigit()]
     scores = [stored_score(problem) for problem in run.results["problems"]]
-    computed = metrics(scores, [k for k in ks if 0 < k <= run.results["sampling"]["n"]] or [1])
+    ks = {int(found[1]) for name in stated if (found := _PASS_AT.fullmatch(name))}
+    computed = metrics(scores, ks | {1})
     wrong = []
-    for name, estimate in computed.items():
-        other = stated.get(name)
-        if (estimate is None) != (other is None):
-            wrong.append(name)
-        elif estimate is not None and other is not None:
-            pairs = [(estimate[part], other.get(part)) for part in ("value", "low", "high")]
-            if not all(_same(one, two) for one, two in pairs):
+    for name, other in stated.items():
+        estimate = computed.get(name)
+        if estimate is None or not isinstance(other, dict):
+            if other is not None or estimate is not None:
                 wrong.append(name)
+        elif not all(_same(estimate[part], other.get(part)) for part in ("value", "low", "high")):
+            wrong.append(name)
     return wrong
 
 
@@ -279,26 +282,27 @@ def _deviation(sample: Sample, here: ScoreRecord | None) -> Deviation | None:
         if not _same(value, stored.similarity.get(name)):
             there = stored.similarity.get(name)
             return Deviation(*key, "similarity", f"{name}: {there} in the run, {value} here")
-    for name in here.conditions.keys() | stored.conditions.keys():
-        one = _statuses(stored, name)
-        two = _statuses(here, name)
+    for name in sorted(here.conditions.keys() | stored.conditions.keys()):
+        one, two = _tests(stored, name), _tests(here, name)
+        sides = [f"{_passing(side).count(True)} of {len(side)} tests pass" for side in (one, two)]
+        detail = f"{name}: {sides[0]} in the run, {sides[1]} here"
+        if [test[0] for test in one] != [test[0] for test in two]:
+            return Deviation(*key, "verdict", f"{detail}; not the same tests")
         if stored.passed(name) == here.passed(name) and _passing(one) == _passing(two):
             continue
-        what = "verdict"
-        slow = {str(Status.TIMEOUT)}
-        if all(a == b or slow & {a, b} for a, b in zip(one, two, strict=False)) and one and two:
-            what = "timeout"
-        sides = [f"{_passing(side).count(True)} of {len(side)} tests pass" for side in (one, two)]
-        return Deviation(*key, what, f"{name}: {sides[0]} in the run, {sides[1]} here")
+        # Only where the run itself ran out of time: a pass that times out here is not confirmed.
+        slow = all(a[1] == b[1] or a[1] == Status.TIMEOUT for a, b in zip(one, two, strict=True))
+        return Deviation(*key, "timeout" if slow and one else "verdict", detail)
     return None
 
 
-def _statuses(record: ScoreRecord, condition: str) -> list[str]:
-    return [test[1] for test in record.conditions.get(condition, {}).get("tests", [])]
+def _tests(record: ScoreRecord, condition: str) -> list[list[str]]:
+    found: list[list[str]] = record.conditions.get(condition, {}).get("tests", [])
+    return found
 
 
-def _passing(statuses: Sequence[str]) -> list[bool]:
-    return [status == str(Status.PASSED) for status in statuses]
+def _passing(tests: Sequence[Sequence[str]]) -> list[bool]:
+    return [test[1] == Status.PASSED for test in tests]
 
 
 def unpacked(file: Path, folder: Path) -> Path:

@@ -110,6 +110,65 @@ def test_a_forged_verdict_is_found(run: Path, original: Path) -> None:
     assert (deviation["what"], deviation["problem_id"]) == ("verdict", problem)
 
 
+def test_limits_that_nothing_meets_hide_no_forgery(run: Path, original: Path) -> None:
+    """Attack: with a limit of a millisecond every answer times out here, right or wrong."""
+    edit(run / SCORES, _pass, _failing(run))
+    done = bare("score", str(run), "--data", f"arena={original.parents[2]}/rows.jsonl")
+    assert done.returncode == 0, done.stderr
+
+    def hurry(content: dict[str, Any]) -> None:
+        content["scoring"]["limits"]["cpu_s"] = 0.001
+        content["scoring"]["limits"]["wall_s"] = 0.001
+        content["scoring"]["calibration"] = {
+            "factor": 1e-9, "minimum_s": 1e-9, "maximum_s": 1e-9, "fallback_s": 1e-9,
+            "wall_factor": 1e-9,
+        }  # fmt: skip
+
+    edit(run / RESULTS, hurry)
+    edit(run / "manifest.json", hurry)
+    result = check(run, original, "--json", "--quiet")
+    assert result.returncode == ExitCode.CHECK_FAILED, result.stderr
+    (deviation,) = json.loads(result.stdout)["deviations"]
+    assert deviation["what"] == "verdict"
+
+
+def test_a_pass_that_times_out_here_is_not_confirmed() -> None:
+    """Attack: an answer that runs for ever, called a pass: time-outs were no fault."""
+    from types import SimpleNamespace
+
+    from recode_eval.checking import _deviation
+    from recode_eval.records import ScoreRecord
+
+    def score(*statuses: str) -> ScoreRecord:
+        tests = [[f"t{i}", status, ""] for i, status in enumerate(statuses)]
+        passed = all(status == "passed" for status in statuses)
+        return ScoreRecord("p", 0, "h", "c", "s", "tier", "fence", "", "x", {"es": 1.0},
+                           {"with_update": {"passed": passed, "tests": tests}})  # fmt: skip
+
+    def what(there: ScoreRecord, here: ScoreRecord) -> str | None:
+        sample: Any = SimpleNamespace(score=there, completion=SimpleNamespace(key=("p", 0)))
+        found = _deviation(sample, here)
+        return found.what if found else None
+
+    assert what(score("passed"), score("timeout")) == "verdict"
+    assert what(score("timeout"), score("passed")) == "timeout"
+    assert what(score("passed", "passed"), score("passed")) == "verdict"
+    assert what(score("passed"), score("passed")) is None
+
+
+def test_a_figure_without_counts_is_found(run: Path, original: Path) -> None:
+    """Attack: pass@100 of three samples."""
+
+    def forge(results: dict[str, Any]) -> None:
+        results["metrics"]["pass@100"] = {**results["metrics"]["pass@1"]}
+        results["metrics"]["pass@\u00b2"] = {**results["metrics"]["pass@1"]}
+
+    edit(run / RESULTS, forge)
+    result = check(run, original, "--quiet")
+    assert result.returncode in {ExitCode.CHECK_FAILED, ExitCode.DATA}, result.stderr
+    assert "pass@100" in result.stdout + result.stderr or "pass@" in result.stderr
+
+
 def test_a_forged_figure_is_found(run: Path, original: Path) -> None:
     """Attack: the headline is changed, the counts below it are not."""
 
@@ -134,8 +193,8 @@ def test_other_prompts_under_the_same_name_are_found(run: Path, original: Path) 
                 record["prompt_hash"] = "0" * len(record["prompt_hash"])
         (run / name).write_text("".join(json.dumps(record) + "\n" for record in records))
     result = check(run, original, "--quiet")
-    assert result.returncode != 0
-    assert "prompt" in result.stdout + result.stderr
+    assert result.returncode == ExitCode.CHECK_FAILED, result.stderr
+    assert f"prompt: {problem} was not asked" in result.stdout
 
 
 def test_swapped_answers_are_found(run: Path, original: Path) -> None:
@@ -201,7 +260,8 @@ def test_paths_of_the_pack_are_not_followed(run: Path, original: Path, tmp_path:
         manifest["settings"] = {"include_path": [str(tmp_path / "evil")], "data": "/etc/passwd"}
 
     edit(run / "manifest.json", point)
-    check(run, original, "--quiet")
+    result = check(run, original, "--quiet")
+    assert result.returncode == 0, result.stderr
     assert not (tmp_path / "ran").exists()
 
 
