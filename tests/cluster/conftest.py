@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,12 @@ import pytest
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """The cluster; its `address` is for `--ray-address`.
+
+    It ends with the module: its processes are children of the tests' own, and other tests look
+    whether any child is left.
 
     Its machines cannot reach a Docker daemon: the tests of the sandbox want a tier that starts
     fast, and one that a single node can be made to lack.
@@ -22,6 +28,7 @@ def nodes() -> Iterator[Any]:
     pytest.importorskip("ray", reason="needs pip install 'recode-eval[ray]'")
     from ray.cluster_utils import Cluster
 
+    before = _children()
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("RAY_DEDUP_LOGS", "0")
@@ -37,6 +44,28 @@ def nodes() -> Iterator[Any]:
     finally:
         patch.undo()
         cluster.shutdown()
+        _collect_children(before)
+
+
+def _collect_children(before: set[str], seconds: float = 30) -> None:
+    """Wait until what the cluster started is gone; Ray does not collect what it has killed."""
+    gc.collect()
+    deadline = time.monotonic() + seconds
+    while _children() - before:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+        assert time.monotonic() < deadline, "Ray has left processes behind"
+        time.sleep(0.1)
+
+
+def _children() -> set[str]:
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    found: set[str] = set()
+    for task in tasks.iterdir():
+        with contextlib.suppress(OSError):
+            found.update((task / "children").read_text().split())
+    return found
 
 
 @pytest.fixture
