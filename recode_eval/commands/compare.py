@@ -127,7 +127,7 @@ def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any
                 "baseline": run_json(item.baseline),
                 "candidate": run_json(item.candidate),
                 "cautions": list(item.cautions),
-                "metrics": [{**difference_json(x), "p_holm": x.p_holm} for x in item.differences],
+                "metrics": [difference_json(x) for x in item.differences],
                 "fixed": list(item.changes.fixed),
                 "broken": list(item.changes.broken),
                 "p_mcnemar": item.changes.p_mcnemar,

@@ -75,11 +75,13 @@ class _Sweep:
         self._arguments, self._loaded, self._monitor = arguments, loaded, monitor
         self._options = options.model_options(arguments)
         self._ledger: Ledger = Ledger(arguments.out, self._job())
+        self._identities: dict[str, Any] = {}
 
     def run(self, models: Sequence[str]) -> list[Outcome]:
         """Skip what is finished, and evaluate the rest."""
         from recode_eval.sweeping import Outcome, work_through
 
+        self._identities = {model: self._identity(model) for model in models}
         known = {model: self._finished(model) for model in models}
         left = [model for model in models if known[model] is None]
         if len(left) < len(models):
@@ -96,7 +98,7 @@ class _Sweep:
         ]
 
     def _finished(self, model: str) -> list[dict[str, Any]] | None:
-        identity = self._identity(model)
+        identity = self._identities[model]
         return None if identity is None else self._ledger.finished(identity)
 
     def _evaluator(
@@ -134,7 +136,6 @@ class _Sweep:
         # Bars of several models at once would overwrite each other.
         monitor = self._monitor if self._at_once == 1 else SilentMonitor()
         results: list[dict[str, Any]] = []
-        identity = self._identity(model)
         for group in run.answered_together(self._loaded, backend):
             answers = {p.id: p.answers for _, data in group for p in data.problems}
             loaded: Model = executor.create_model(
@@ -146,6 +147,7 @@ class _Sweep:
                     for task, data in group
                 ]
         # Files that changed meanwhile are another model than the one that answered.
+        identity = self._identities[model]
         if identity is not None and identity == self._identity(model):
             self._ledger.add(identity, results)
         return Outcome(model, results)

@@ -45,7 +45,7 @@ def compare(plan: Comparing, say: Callable[[str], None] = lambda _: None) -> dic
         DataError: training pairs or a task's data are malformed.
         InfrastructureError: training or evaluation could not be done.
     """
-    from recode_eval.store import write_json
+    from recode_eval.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
     from recode_train.planning import make_plan
     from recode_train.trainers import train
@@ -69,7 +69,7 @@ def compare(plan: Comparing, say: Callable[[str], None] = lambda _: None) -> dic
     }  # fmt: skip
     content = make(plan, evaluated, budgets)
     write_json(plan.out / "comparison.json", content)
-    (plan.out / "comparison.md").write_text(markdown(content), encoding="utf-8")
+    write_text(plan.out / "comparison.md", markdown(content))
     return content
 
 

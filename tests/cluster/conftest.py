@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sandbox.daemons import children
 
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
@@ -28,7 +29,7 @@ def nodes() -> Iterator[Any]:
     pytest.importorskip("ray", reason="needs pip install 'recode-eval[ray]'")
     from ray.cluster_utils import Cluster
 
-    before = _children()
+    before = set(children(os.getpid()))
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("RAY_DEDUP_LOGS", "0")
@@ -47,25 +48,16 @@ def nodes() -> Iterator[Any]:
         _collect_children(before)
 
 
-def _collect_children(before: set[str], seconds: float = 30) -> None:
+def _collect_children(before: set[int], seconds: float = 30) -> None:
     """Wait until what the cluster started is gone; Ray does not collect what it has killed."""
     gc.collect()
     deadline = time.monotonic() + seconds
-    while _children() - before:
+    while set(children(os.getpid())) - before:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
         assert time.monotonic() < deadline, "Ray has left processes behind"
         time.sleep(0.1)
-
-
-def _children() -> set[str]:
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    found: set[str] = set()
-    for task in tasks.iterdir():
-        with contextlib.suppress(OSError):
-            found.update((task / "children").read_text().split())
-    return found
 
 
 @pytest.fixture
