@@ -148,7 +148,23 @@ def _execute(words: Sequence[str]) -> int:
         "merge": _merge,
         "presets": _presets,
     }
-    return execute.get(arguments.command, _train)(arguments)
+    code = execute.get(arguments.command, _train)(arguments)
+    _leave_the_group()
+    return code
+
+
+def _leave_the_group() -> None:
+    """End the process group, if there is one, after success.
+
+    An interpreter that ends with a group's threads still running can abort ("terminate called
+    without an active exception", exit code -6), which the launcher reports as a failed training.
+    After a failure nothing is ended: the others may be in the middle of a collective operation.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available():
+        return
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def read_config(arguments: argparse.Namespace) -> TrainConfig:

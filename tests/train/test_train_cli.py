@@ -234,6 +234,29 @@ def test_help_is_light() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(("words", "code", "left"), [(["presets"], 0, True), (["x"], 2, False)])
+def test_the_process_group_ends_with_the_command(
+    tmp_path: Path, words: list[str], code: int, left: bool
+) -> None:
+    """A process that ended inside its group aborted now and then: a finished training "failed".
+
+    After a failure the group stays: others may wait in it, and the launcher ends them.
+    """
+    script = f"""
+import os
+import torch.distributed as group
+from recode_train import cli
+group.init_process_group("gloo", init_method="file://{tmp_path}/store", rank=0, world_size=1)
+code = cli.run({words!r})
+print("\\n", code, group.is_initialized(), flush=True)
+os._exit(0)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert found.stdout.split()[-2:] == [str(code), str(not left)]
+
+
 def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([]) == ExitCode.USAGE
     assert cli.run(["grop"]) == ExitCode.USAGE

@@ -55,6 +55,9 @@ def main(model: Path, output: Path) -> None:
         }
     if state.is_main_process:
         (output / "found.json").write_text(json.dumps(found))
+    # As the command line does: a process that ends in a group can abort.
+    state.wait_for_everyone()
+    state.destroy_process_group()
 
 
 if __name__ == "__main__":
