@@ -19,7 +19,7 @@ SITE_STAMP := $(VENV)/.installed-site
 TRAIN_STAMP := $(VENV)/.installed-train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test test-all verify-migration lint format venv clean python
+.PHONY: help demo train-demo test test-all fuzz verify-migration lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -36,6 +36,9 @@ test: lint ## lint, types and all tests that this machine can run
 
 test-all: lint ## `make test`, and the long tests under every condition
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+
+fuzz: $(DEV_STAMP) ## the property tests alone, with many more and new examples
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_ARGS)
 
 verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both releases
 	$(BIN)/recode-eval validate --tasks migration,migration-train $(VALIDATE_ARGS)

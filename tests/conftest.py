@@ -13,8 +13,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+# `make fuzz`. Continuous integration uses hypothesis's own profile `ci`: the same examples each
+# time and no deadline, so that a run fails for a change in the code and for nothing else.
+settings.register_profile("fuzz", max_examples=2000, deadline=None, print_blob=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -91,7 +91,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="remove what is out of date",
         description="Remove what is out of date: virtual environments in this cache, and Docker "
         "images of the whole machine, also those that another checkout or another user of its "
-        "Docker daemon built; `sandbox list` shows them. What is needed is built again. Not while "
+        "Docker daemon built; `--dry-run` shows them. What is needed is built again. Not while "
         "an evaluation runs.",
     )
     what = prune.add_mutually_exclusive_group()
@@ -101,6 +101,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also remove the environments of single releases (pandas-2.2.3, ...), which are built "
         "again when needed",
+    )
+    prune.add_argument(
+        "--dry-run", action="store_true", help="show what would be removed, remove nothing"
     )
     for action in (build, test, lock, disk, prune):
         action.add_argument("--json", action="store_true", help="print JSON")
@@ -120,8 +123,11 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     elif arguments.action == "list":
         _show(environments.environment_disk_use(), arguments, "built")
     else:
-        removed = environments.prune(everything=arguments.all, releases=arguments.releases)
-        _show(removed, arguments, "removed")
+        choice = {"everything": arguments.all, "releases": arguments.releases}
+        if arguments.dry_run:
+            _show(environments.prunable(**choice), arguments, "to be removed")
+        else:
+            _show(environments.prune(**choice), arguments, "removed")
     return ExitCode.OK
 
 

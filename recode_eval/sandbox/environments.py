@@ -50,6 +50,7 @@ __all__ = [
     "environment_names",
     "get_environment",
     "has_environment",
+    "prunable",
     "prune",
     "release_name",
 ]
@@ -82,8 +83,18 @@ def environment_disk_use() -> list[DiskUse]:
     return uses
 
 
+def prunable(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
+    """What `prune` would remove, in its order: what is out of date, besides it single releases.
+
+    With `everything`, all that was built.
+    """
+    # Images with a supervisor before those with the libraries they are made of.
+    uses = sorted(environment_disk_use(), key=lambda use: LIBRARIES_REPOSITORY in use.name)
+    return [use for use in uses if not use.current or everything or (releases and use.release)]
+
+
 def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
-    """Remove what is out of date, besides it single releases, or everything; returns what it was.
+    """Remove what `prunable` names and return what was removed.
 
     Must not be called while an evaluation runs. An image that a container still uses stays.
     """
@@ -91,10 +102,7 @@ def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
     client = None
     with contextlib.suppress(SandboxUnavailableError):
         client = docker_client()
-    # Images with a supervisor before those with the libraries they are made of.
-    for use in sorted(environment_disk_use(), key=lambda use: LIBRARIES_REPOSITORY in use.name):
-        if use.current and not everything and not (releases and use.release):
-            continue
+    for use in prunable(everything=everything, releases=releases):
         if use.kind == "image":
             if client is None or not _remove_image(client, use.name):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from tiny_wheels import make_wheel
 
+from recode_eval import cli
+from recode_eval.errors import ExitCode
 from recode_eval.sandbox import environments
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.environments import (
@@ -171,7 +174,7 @@ def test_a_killed_build_is_done_again_and_its_leftovers_are_pruned(
 
 
 def test_prune_removes_what_no_environment_asks_for_any_more(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(environments, "_image_uses", list)
     current, outdated = ensure_venv(tiny()), ensure_venv(tiny(key="1" * 64))
@@ -180,6 +183,9 @@ def test_prune_removes_what_no_environment_asks_for_any_more(
     uses = {use.name: use for use in environment_disk_use()}
     assert uses[str(current.root)].current
     assert uses[str(current.root)].size_bytes > 4096
+    assert cli.run(["sandbox", "prune", "--dry-run", "--json"]) == ExitCode.OK
+    assert [use["name"] for use in json.loads(capsys.readouterr().out)] == [str(outdated.root)]
+    assert outdated.root.exists()
     assert [use.name for use in prune()] == [str(outdated.root)]
     assert current.root.exists()
     assert [use.name for use in prune(everything=True)] == [str(current.root)]
