@@ -6,7 +6,6 @@ Only light modules are imported here, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import select
@@ -16,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from recode_eval import __version__
-from recode_eval.errors import ExitCode, RecodeError
+from recode_eval.errors import ExitCode, RecodeError, is_disk_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +37,6 @@ COMMANDS = {
     "sandbox": "build, test and prune the sandbox",
     "leaderboard": "make a static site of runs",
 }
-_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 3 `gate` cannot tell, 4 its
 runs may not be compared; 65 bad data; 69 something needed is not available; 70 a bug of
 this program; 74 disk trouble; 75 done, but some samples are unscored (the same command
@@ -113,7 +111,7 @@ def guarded(
     except Exception as error:  # noqa: BLE001 - the last boundary
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return ExitCode.OK
-        if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
+        if isinstance(error, OSError) and is_disk_trouble(error):
             where = error.filename or "the output"
             message = f"Cannot write {where}: {error.strerror}. Free some space."
             return _complain(program, message, ExitCode.IO)

@@ -7,6 +7,7 @@ the answer). What is raised is the user's (`UsageError`), the data's (`DataError
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -59,3 +60,13 @@ class StorageError(InfrastructureError):
     """The disk is full or a results file cannot be written or read."""
 
     exit_code = ExitCode.IO
+
+
+def is_disk_trouble(error: BaseException) -> bool:
+    """Tell whether an error of the system is a disk that takes no more: full, over quota, sealed.
+
+    Whoever catches everything (a library's own errors have no common class) lets these through;
+    the command line's last boundary names the file and the fix.
+    """
+    full = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+    return isinstance(error, OSError) and error.errno in full

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.errors import InfrastructureError, UsageError, is_disk_trouble
 
 PREFIX: Final = "hub:"
 _PLACE: Final = re.compile(
@@ -61,6 +61,8 @@ def fetch(place: str) -> Path:
     except errors.HFValidationError as error:
         raise UsageError(f"{place}: {error}") from error
     except Exception as error:  # the HTTP client's errors vary with the version of the library
+        if is_disk_trouble(error):
+            raise
         raise _unreachable(place, error) from error
     return Path(path)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from command_line import failed, recode_eval
 from stored_runs import store_run
 
-from recode_eval import cli
-from recode_eval.errors import ExitCode
+from recode_eval import cli, hub_files
+from recode_eval.errors import ExitCode, is_disk_trouble
+from recode_eval.models.hub import fetch_snapshot
 from recode_eval.packing import pack
 from recode_eval.store import RESULTS
 
@@ -184,6 +186,28 @@ def test_no_hub(hub: dict[str, str], offline: str) -> None:
     place = "hub:me/model/evals/results.json"
     result = recode_eval("compare", place, place, env=env)
     failed(result, ExitCode.UNAVAILABLE, "cannot be reached", "Download it elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("library_call", "ask"),
+    [
+        ("hf_hub_download", lambda: hub_files.fetch("hub:me/model/results.json")),
+        ("snapshot_download", lambda: fetch_snapshot("me/model", None, "model")),
+    ],
+)
+def test_a_full_disk_is_not_a_hub_out_of_reach(
+    library_call: str, ask: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told as one, and people looked at their network."""
+    hub_client = pytest.importorskip("huggingface_hub")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/blob")
+
+    monkeypatch.setattr(hub_client, library_call, full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        ask()
+    assert is_disk_trouble(caught.value)
 
 
 def test_the_baseline_of_watch_may_be_a_pack(packs: tuple[Path, Path], tmp_path: Path) -> None:

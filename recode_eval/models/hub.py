@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.errors import InfrastructureError, UsageError, is_disk_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,8 @@ def _download(name: str, revision: str | None, role: str, patterns: Sequence[str
     except errors.HFValidationError as error:
         raise UsageError(f"there is no {role} folder {name}, and it is no hub id") from error
     except Exception as error:  # the HTTP client's errors vary with the version of the library
+        if is_disk_trouble(error):
+            raise
         raise InfrastructureError(
             f"there is no folder {name}, and the hub cannot be reached to look for a {role} of"
             f" that name ({type(error).__name__}); check the name, or download it elsewhere and"
