@@ -65,6 +65,10 @@ class Pages:
         self._environment = _environment(resources, views.links)
         self._environment.globals.update(exposures=exposures)
         self._labels = {s.run.key: b for b in boards for s in b.standings}
+        self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
+        for board in boards:
+            for standing in board.standings:
+                self._by_model.setdefault(standing.run.model_slug, []).append((board, standing))
 
     def overview(self) -> str:
         """The first page: what was measured, all rows, what was left out."""
@@ -97,25 +101,23 @@ class Pages:
             "gate.html", root="", verdicts=self._verdicts, most=_MOST_VERDICTS, labels=self._labels
         )
 
-    def models(self) -> Iterator[tuple[str, str]]:
-        """Yield path and page of every model."""
-        groups: dict[str, list[tuple[Board, Standing]]] = {}
-        for board in self._boards:
-            for standing in board.standings:
-                groups.setdefault(standing.run.model_slug, []).append((board, standing))
-        for name, members in sorted(groups.items()):
-            first = members[0][1].run
-            yield (
-                f"models/{name}.html",
-                self._render(
-                    "model.html",
-                    root="../",
-                    model=first,
-                    facts=self._facts.find(first.model_name),
-                    members=members,
-                    versions=_versions([standing.run for _, standing in members]),
-                ),
-            )
+    @property
+    def models(self) -> list[str]:
+        """The models' names in paths, sorted."""
+        return sorted(self._by_model)
+
+    def model(self, name: str) -> str:
+        """The page of a model; `name` is one of `models`."""
+        members = self._by_model[name]
+        first = members[0][1].run
+        return self._render(
+            "model.html",
+            root="../",
+            model=first,
+            facts=self._facts.find(first.model_name),
+            members=members,
+            versions=_versions([standing.run for _, standing in members]),
+        )
 
     def tasks(self) -> Iterator[tuple[str, str]]:
         """Yield path and page of every task."""

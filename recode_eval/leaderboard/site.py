@@ -28,7 +28,7 @@ from recode_eval.leaderboard.processes import usable_cpus
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
-from recode_eval.leaderboard.writing import ProblemWriter
+from recode_eval.leaderboard.writing import PageWriter, write_text
 from recode_eval.leaderboard.yamls import read_facts, read_reported
 from recode_eval.resources import resource_dir
 
@@ -128,7 +128,7 @@ def _build(
     exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
     listed = table.rows(found, published, facts, exposed)
     pages = Pages(resources, found, listed, published, facts, broken, views, verdicts, exposed)
-    writer = ProblemWriter(pages, grouped(runs), sources)
+    writer = PageWriter(pages, grouped(runs), sources)
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()
@@ -139,12 +139,11 @@ def _build(
         yield from pages.training()
         yield "data/leaderboard.json", table.to_json(listed, broken)
         yield "data/leaderboard.csv", table.to_csv(listed)
-        yield from pages.models()
         yield from pages.tasks()
 
     def write(folder: Path) -> int:
         count = _write_files(folder, files())
-        note(f"{count} pages of models and tasks, {len(writer.problems)} of problems to come")
+        note(f"{count} pages of tasks and views, {writer.count} of models and problems to come")
         return count + writer.write(folder, jobs)
 
     count = _write(out, write, resources / "static", exchange or nullcontext())
@@ -192,9 +191,7 @@ def _write(
 def _write_files(folder: Path, files: Iterator[tuple[str, str]]) -> int:
     count = 0
     for name, content in files:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8", newline="")
+        write_text(folder / name, content)
         count += name.endswith(".html")
     return count
 

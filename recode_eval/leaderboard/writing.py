@@ -1,4 +1,4 @@
-"""Writing the pages of the problems, which are most of a site, by several processes at once.
+"""Writing the pages of models and problems, most of a site, by several processes at once.
 
 Processes are forked, so that they share what was read; each writes its own files.
 """
@@ -20,21 +20,28 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.pages import Pages
     from recode_eval.leaderboard.sources import Sources
 
-_COLOURED = 10_000
+_COLOURED = 5_000
 """Samples of a site whose code is coloured, at about a millisecond each; the problems share them
 alike."""
 _WORTH_A_POOL = 50_000
 """Samples from which on several processes are worth their start."""
 _BATCH = 8
 
+_Problem = tuple[str, str, str]
+
 
 @dataclass(frozen=True, slots=True)
-class ProblemWriter:
-    """Everything that the pages of the problems are made of."""
+class PageWriter:
+    """Everything that the pages of the models and the problems are made of."""
 
     pages: Pages
-    problems: Mapping[tuple[str, str, str], Members]
+    problems: Mapping[_Problem, Members]
     sources: Sources
+
+    @property
+    def count(self) -> int:
+        """The number of pages there will be."""
+        return len(self.pages.models) + len(self.problems)
 
     def write(self, folder: Path, jobs: int) -> int:
         """Write all pages below `folder` and return their number.
@@ -44,7 +51,7 @@ class ProblemWriter:
             InfrastructureError: a process died.
             OSError: a page cannot be written.
         """
-        keys = list(self.problems)
+        keys: list[str | _Problem] = [*self.pages.models, *self.problems]
         batches = [keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)]
         runs = {run.key: run for members in self.problems.values() for run, _ in members}
         samples = sum(len(run.completion_lines.starts) for run in runs.values())
@@ -60,33 +67,41 @@ class ProblemWriter:
         finally:
             gc.unfreeze()
 
-    def write_batch(self, folder: Path, keys: Sequence[tuple[str, str, str]]) -> int:
+    def write_batch(self, folder: Path, keys: Sequence[str | _Problem]) -> int:
         """Write some of the pages and return their number; see `write`."""
         with no_collection():
             for key in keys:
-                self._write_one(folder, key)
+                if isinstance(key, str):
+                    write_text(folder / f"models/{key}.html", self.pages.model(key))
+                else:
+                    self._write_problem(folder, key)
         return len(keys)
 
-    def _write_one(self, folder: Path, key: tuple[str, str, str]) -> None:
+    def _write_problem(self, folder: Path, key: _Problem) -> None:
         coloured = _COLOURED // len(self.problems)
         page = problem_page(key[2], self.problems[key], self.sources, coloured)
         path = folder / page.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.pages.problem(page), encoding="utf-8", newline="")
+        write_text(path, self.pages.problem(page))
         for name, content in page.files.items():
             path.with_name(name).write_bytes(content)
 
 
-_mine: tuple[ProblemWriter, Path] | None = None
+def write_text(path: Path, content: str) -> None:
+    """Write a file, the same bytes on every machine; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8", newline="")
+
+
+_mine: tuple[PageWriter, Path] | None = None
 """What a process of the pool works on; inherited by the fork, never pickled."""
 
 
-def _start(writer: ProblemWriter, folder: Path) -> None:
+def _start(writer: PageWriter, folder: Path) -> None:
     global _mine
     _mine = writer, folder
 
 
-def _write_batch(keys: Sequence[tuple[str, str, str]]) -> int:
+def _write_batch(keys: Sequence[str | _Problem]) -> int:
     assert _mine is not None
     writer, folder = _mine
     return writer.write_batch(folder, keys)
