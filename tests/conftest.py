@@ -17,8 +17,12 @@ from hypothesis import settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# `make fuzz`. Continuous integration uses hypothesis's own profile `ci`: the same examples each
-# time and no deadline, so that a run fails for a change in the code and for nothing else.
+# A deadline per example fails where an example imports a library, or the machine is busy.
+# Continuous integration uses hypothesis's own profile `ci`: no deadline, and the same examples each
+# time, so that a run fails for a change in the code and nothing else. `fuzz` is for `make fuzz`.
+settings.register_profile("local", deadline=None)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("local")
 settings.register_profile("fuzz", max_examples=2000, deadline=None, print_blob=True)
 
 
