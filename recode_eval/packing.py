@@ -1,8 +1,9 @@
 """A run as one file that people can send: a canonical tar in one frame of Zstandard.
 
-The same run gives the same bytes. Only that canonical form is read back: every header must be, byte
+The same run gives the same bytes. Only that canonical tar is read back: every header must be, byte
 for byte, the one that `pack` writes for its name and size, so links, devices, sparse files, paths
-and foreign members do not need to be recognised, they are simply not it.
+and foreign members do not need to be recognised, they are simply not it. How it was compressed does
+not matter: the same tar can be compressed in many ways, and all of them are the same run.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def unpack(file: Path, folder: Path, names: Collection[str] = MEMBERS) -> None:
 
     Raises:
         UsageError: the folder exists and is not empty.
-        DataError: the pack is not, to the byte, what `pack` writes; the message says why.
+        DataError: the tar in it is not, to the byte, what `pack` writes; the message says why.
         StorageError: it cannot be read, or the folder not be written.
     """
     import zstandard
