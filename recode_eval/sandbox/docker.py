@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Limits, SandboxUnavailableError
+from recode_eval.sandbox.doorway import INSIDE, Doorway
 from recode_eval.sandbox.local import (
     WORK_BYTES,
     WORK_FILES,
     clean_environment,
     supervisor_command,
+    sweep_work_folders,
 )
 from recode_eval.sandbox.users import UserIds
 from recode_eval.sandbox.worker import HopelessError, LinkLostError
@@ -74,6 +76,7 @@ class DockerLauncher:
         self._image = image
         self._run = secrets.token_hex(8)
         self._users = UserIds()
+        sweep_work_folders()
         client = _client()
         try:
             sweep(client)
@@ -88,6 +91,7 @@ class DockerLauncher:
             "work": _WORK,
             "uid": self._users.of(slot),
             "uid_required": True,
+            "channel": link.channel,
         }
 
     def prepare(self, limits: Limits, link: Link) -> None:
@@ -112,7 +116,7 @@ class DockerLauncher:
 
 
 class ContainerLink:
-    """A container and the stream attached to it."""
+    """A container, the stream attached to it and, where there is one, a socket past the daemon."""
 
     def __init__(self, image: ImageInfo, slot: int, run: str) -> None:
         """Create, attach, start. Raises `SandboxUnavailableError`."""
@@ -126,15 +130,19 @@ class ContainerLink:
         self._frames = _Frames()
         self._container: str | None = None
         self._memory = Limits().memory_bytes
+        self._caller: socket.socket | None = None
+        self._doorway = _doorway(self._client)
         try:
-            self._container = self._create(image, slot, run)
-            # The object must stay: closing it would close the connection.
-            self._stream = self._client.api.attach_socket(
-                self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            )
-            self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
-            self._socket.setblocking(False)
-            self._client.api.start(self._container)
+            try:
+                self._start(image, slot, run)
+            except DockerException as error:
+                if self._doorway is None or isinstance(error, ImageNotFound):
+                    raise
+                # A daemon that does not see this machine's folders (it runs elsewhere, or this
+                # process in a container of its own): the attached stream does.
+                self._close_doorway()
+                self._remove_container()
+                self._start(image, slot, run)
         except ImageNotFound:
             self.stop()
             raise HopelessError(
@@ -145,8 +153,32 @@ class ContainerLink:
             self.stop()
             raise SandboxUnavailableError(f"the container did not start: {error}") from None
 
+    @property
+    def channel(self) -> str:
+        """Where the supervisor should call, in the container; empty: it answers where it is."""
+        return "" if self._doorway is None else self._doorway.inside
+
+    def _start(self, image: ImageInfo, slot: int, run: str) -> None:
+        self._container = self._create(image, slot, run)
+        # The object must stay: closing it would close the connection.
+        self._stream = self._client.api.attach_socket(
+            self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        )
+        self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
+        self._socket.setblocking(False)
+        self._client.api.start(self._container)
+
+    def _remove_container(self) -> None:
+        if self._container is not None:
+            _remove(self._client, self._container)
+
+    def _close_doorway(self) -> None:
+        if self._doorway is not None:
+            self._doorway.close()
+            self._doorway = None
+
     def _create(self, image: ImageInfo, slot: int, run: str) -> str:
-        from docker.types import LogConfig
+        from docker.types import LogConfig, Mount
 
         api = self._client.api
         memory = self._memory + _OWN_MEMORY
@@ -166,6 +198,9 @@ class ContainerLink:
                 "/dev/shm": "ro,nosuid,nodev,noexec,size=4k",  # noqa: S108
                 "/dev/mqueue": "ro,nosuid,nodev,noexec,size=4k",
             },
+            mounts=[]
+            if self._doorway is None
+            else [Mount(INSIDE, str(self._doorway.shared), type="bind", read_only=True)],
             log_config=LogConfig(type="none"),
             oom_score_adj=200,
         )
@@ -202,25 +237,24 @@ class ContainerLink:
         """Send everything."""
         view = memoryview(data)
         deadline = time.monotonic() + timeout_s
+        target = self._caller or self._socket
         while view:
             if self._stopped:
                 raise LinkLostError("the container was stopped")
             try:
-                view = view[self._socket.send(view) :]
+                view = view[target.send(view) :]
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise LinkLostError("the supervisor does not listen") from None
-                select.select([], [self._socket], [], 1.0)
+                select.select([], [target], [], 1.0)
             except (OSError, ValueError):
                 raise LinkLostError("the connection to the container broke") from None
 
     def read(self, timeout_s: float) -> bytes:
-        """Return the next bytes of the supervisor's standard output."""
+        """Return the next bytes that the supervisor said."""
         deadline = time.monotonic() + timeout_s
         while True:
-            data, said = self._frames.take()
-            self._log = (self._log + said)[-2000:]
-            if data:
+            if self._caller is None and (data := self._heard()):
                 return data
             if self._stopped:
                 raise LinkLostError("the container was stopped")
@@ -228,20 +262,47 @@ class ContainerLink:
             if remaining <= 0:
                 raise LinkLostError(f"the supervisor said nothing for {timeout_s:g} s")
             try:
-                poll = select.poll()
-                poll.register(self._socket, select.POLLIN)
-                if not poll.poll(remaining * 1000):
-                    continue
-                received = self._socket.recv(1 << 20)
+                received = self._receive(remaining)
             except BlockingIOError:
                 continue
             except (OSError, ValueError):
                 received = b""
             if not received:
                 raise LinkLostError(f"the container ended{self._why()}")
+            if self._caller is not None:
+                return received
             self._frames.feed(received)
 
+    def _receive(self, timeout_s: float) -> bytes:
+        """The next bytes, or a caller's arrival. Raises `BlockingIOError` if there are none yet."""
+        source, doorway = self._caller or self._socket, self._doorway
+        poll = select.poll()
+        poll.register(source, select.POLLIN)
+        if doorway is not None:
+            poll.register(doorway, select.POLLIN)
+        ready = {handle for handle, _ in poll.poll(timeout_s * 1000)}
+        if doorway is not None and doorway.fileno() in ready:
+            with self._lock:  # `stop` must not miss the caller
+                if not self._stopped:
+                    self._caller = doorway.accept()
+            self._doorway = None
+        elif source.fileno() in ready:
+            return source.recv(1 << 20)
+        raise BlockingIOError
+
+    def _heard(self) -> bytes:
+        """What came over the attached stream."""
+        data, said = self._frames.take()
+        self._log = (self._log + said)[-2000:]
+        if data:
+            self._close_doorway()  # it could not call
+        return data
+
     def _why(self) -> str:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            while self._caller is not None and (received := self._socket.recv(1 << 16)):
+                self._frames.feed(received)
+        self._heard()
         text = " ".join(self._log.decode("utf-8", "replace").split())
         return f" ({text})" if text else ""
 
@@ -251,15 +312,27 @@ class ContainerLink:
             if self._stopped:
                 return self._why()
             self._stopped = True
-        with contextlib.suppress(Exception):
-            # The supervisor ends with its input; whoever reads wakes up.
-            self._socket.shutdown(socket.SHUT_RDWR)
-        if self._container is not None:
-            self._client.api.timeout = _REMOVE_S
-            _remove(self._client, self._container)
+        for one in (self._caller, getattr(self, "_socket", None)):
+            if one is not None:
+                with contextlib.suppress(OSError):
+                    # The supervisor ends with its input; whoever reads wakes up.
+                    one.shutdown(socket.SHUT_RDWR)
+        self._client.api.timeout = _REMOVE_S
+        self._remove_container()
+        self._close_doorway()
         with contextlib.suppress(Exception):
             self._client.close()
         return self._why()
+
+
+def _doorway(client: DockerClient) -> Doorway | None:
+    """A socket past a daemon of this machine; `None` if it is elsewhere, or none can be made."""
+    if client.api.base_url != "http+docker://localhost":  # the client's name for a Unix socket
+        return None
+    try:
+        return Doorway()
+    except OSError:
+        return None
 
 
 class _Frames:

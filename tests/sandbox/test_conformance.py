@@ -154,6 +154,47 @@ def test_no_tests_is_no_pass(sandbox: Sandbox) -> None:
     assert not result.passed
 
 
+def test_threads_and_forks_work_as_in_any_process(sandbox: Sandbox) -> None:
+    """Programs are forked past Python's own hooks: nothing of what these set right may be wrong."""
+    result = run(
+        sandbox,
+        "import concurrent.futures, logging, os, random, subprocess, sys, threading\n"
+        "hooks = []\n"
+        "os.register_at_fork(before=lambda: hooks.append('before'),\n"
+        "                    after_in_child=lambda: hooks.append('child'))\n"
+        "def child(work):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        os._exit(0 if work() else 1)\n"
+        "    return os.waitpid(pid, 0)[1] == 0\n",
+        "main = threading.main_thread()\n"
+        "assert threading.current_thread() is main and main.is_alive()\n"
+        "assert main.native_id == threading.get_native_id() == os.getpid()\n"
+        "assert threading.enumerate() == [main] and list(sys._current_frames()) == [main.ident]",
+        "seen = []\n"
+        "def work():\n"
+        "    import json.tool, this\n"
+        "    logging.getLogger('x').warning('logged in a thread')\n"
+        "    seen.append(threading.get_native_id())\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+        "assert len(seen) == 4 and os.getpid() not in seen\n"
+        "assert threading.active_count() == 1",
+        "with concurrent.futures.ThreadPoolExecutor(3) as pool:\n"
+        "    assert sum(pool.map(abs, range(-9, 1))) == 45",
+        "assert child(lambda: hooks == ['before', 'child'] and random.random())\n"
+        "assert child(lambda: threading.main_thread().native_id and child(lambda: True))",
+        "import signal\n"
+        "signal.signal(signal.SIGALRM, lambda *_: hooks.append('alarm'))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.01)\n"
+        "while 'alarm' not in hooks: pass",
+        "done = subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True)\n"
+        "assert done.stdout.strip() == b'42', done",
+        limits=Limits(cpu_s=5, wall_s=20),
+    )
+    assert statuses(result) == [Status.PASSED] * 6, result
+
+
 def test_random_numbers_start_the_same_for_every_test(sandbox: Sandbox) -> None:
     code = "import random, numpy\nprint(random.random(), numpy.random.rand())"
     result = run(sandbox, "import numpy", code, code)

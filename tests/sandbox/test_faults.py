@@ -77,6 +77,12 @@ def daemon(second: SecondDaemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
         second.start()
 
 
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is said goes through the daemon, as with one that runs on another machine."""
+    monkeypatch.setattr(docker, "_doorway", lambda _: None)
+
+
 def open_pool(image: ImageInfo, workers: int = 2, restart_for_s: float = 60) -> Pool:
     launcher = docker.DockerLauncher(image)
     return pool.Pool(
@@ -104,6 +110,12 @@ def outcomes(futures: list[Future[Execution]], seconds: float) -> list[object]:
 def running(daemon: SecondDaemon, count: int) -> Callable[[], bool]:
     """True when `count` workers have a program: supervisor, nursery, zygote, program, and shim."""
     return lambda: len(daemon.processes()) >= 5 * count
+
+
+def arguments(pid: int) -> list[bytes]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def busy(daemon: SecondDaemon) -> set[str]:
@@ -144,6 +156,7 @@ def test_daemon_restarted_in_the_middle(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.usefixtures("attached")
 @pytest.mark.docker
 @pytest.mark.slow
 def test_daemon_gone_for_good(
@@ -165,6 +178,39 @@ def test_daemon_gone_for_good(
     assert time.monotonic() - closing < 30
 
 
+@pytest.mark.docker
+@pytest.mark.slow
+def test_running_workers_need_no_daemon(daemon: SecondDaemon, image: ImageInfo) -> None:
+    """Whatever becomes of the daemon, containers that live go on, and end with the evaluator.
+
+    Only what needs a new container is given up.
+    """
+    with open_pool(image, restart_for_s=2) as sandbox:
+        futures = [sandbox.submit(SLEEP, LIMITS) for _ in range(6)]
+        wait_for(running(daemon, 2))
+        daemon.end(signal.SIGKILL)
+        assert outcomes(futures, 60) == [Status.PASSED] * 6
+        assert len(daemon.inside()) >= 2
+        for supervisor in {pid for pid in daemon.inside() if b"-P" in arguments(pid)}:
+            os.kill(supervisor, signal.SIGKILL)
+        (late,) = outcomes([sandbox.submit(OK, LIMITS)], 30)
+        assert isinstance(late, SandboxUnavailableError)
+        assert "no Docker daemon answers" in str(late)
+    wait_for(lambda: not daemon.inside())
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_containers_end_with_the_evaluator(daemon: SecondDaemon, image: ImageInfo) -> None:
+    """Also where no daemon is left that could remove them; no need to wait for the lease."""
+    with open_pool(image) as sandbox:
+        assert outcomes([sandbox.submit(OK, LIMITS)], 60) == [Status.PASSED]
+        daemon.end(signal.SIGKILL)
+        assert daemon.inside()
+    wait_for(lambda: not daemon.inside())
+
+
+@pytest.mark.usefixtures("attached")
 @pytest.mark.docker
 @pytest.mark.slow
 def test_containers_end_without_evaluator_and_daemon(
@@ -375,6 +421,32 @@ def test_a_daemon_that_never_answers_is_no_daemon(
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.docker
+@pytest.mark.slow
+def test_a_daemon_that_hangs_holds_nothing_up(
+    daemon: SecondDaemon, image: ImageInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs waited for it, and were run twice, although their containers were well."""
+    monkeypatch.setattr(docker, "_REMOVE_S", 2)
+    proxy = Proxy(daemon.folder, f"{daemon.folder}/docker.sock")
+    monkeypatch.setenv("DOCKER_HOST", proxy.url)
+    try:
+        with open_pool(image) as sandbox:
+            futures = [sandbox.submit(SLEEP, LIMITS) for _ in range(4)]
+            wait_for(running(daemon, 2))
+            before = daemon.containers()
+            proxy.frozen.set()
+            assert outcomes(futures, 60) == [Status.PASSED] * 4
+            assert daemon.containers() == before
+            closing = time.monotonic()
+        assert time.monotonic() - closing < 30
+        proxy.frozen.clear()
+        wait_for(lambda: not daemon.containers(), 30)
+    finally:
+        proxy.close()
+
+
+@pytest.mark.usefixtures("attached")
 @pytest.mark.docker
 @pytest.mark.slow
 def test_daemon_hangs_in_the_middle(

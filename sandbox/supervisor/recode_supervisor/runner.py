@@ -107,6 +107,7 @@ def _namespace() -> dict[str, Any]:
     for name in ("__doc__", "__loader__", "__package__", "__spec__"):
         module.__dict__[name] = None
     sys.modules["__main__"] = module
+    threading.main_thread()._set_native_id()  # `linux.plain_fork` leaves the zygote's
     for name in OWN_MODULES:
         sys.modules.pop(name, None)
     return module.__dict__

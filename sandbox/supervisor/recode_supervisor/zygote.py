@@ -16,9 +16,12 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from recode_supervisor import linux, runner, seccomp, warmup, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WALL = 0x40000000
 """`__WALL`: also wait for children made by clone(2) with an unusual exit signal."""
@@ -65,6 +68,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
         pages = [int(part) for part in statm.read().split()]
     settings.address_space = pages[0] * os.sysconf("SC_PAGE_SIZE")
     control.send(f"{os.getpid()} {(pages[1] - pages[2]) * 4096} {huge} {','.join(loaded)}".encode())
+    fork = _forker()
     child = 0
     while True:
         request, handles, _, _ = socket.recv_fds(control, 256, 2)
@@ -73,7 +77,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
                 _end(child, settings)
             os._exit(0)
         if request[:1] == b"F":
-            child = _fork(control, request, handles, settings)
+            child = fork() or _become_program(control, request, handles, settings)
             for handle in handles:
                 os.close(handle)
             control.send(struct.pack("=i", child))
@@ -85,10 +89,15 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
             control.send(report)
 
 
-def _fork(control: socket.socket, request: bytes, handles: list[int], settings: Settings) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
+def _forker() -> Callable[[], int]:
+    """How to fork programs: the cheap way where it was tried, and where there is but one thread."""
+    tried = sys.version_info[:2] == (3, 11) and sys.implementation.name == "cpython"
+    return linux.plain_fork if tried and len(sys._current_frames()) == 1 else os.fork
+
+
+def _become_program(
+    control: socket.socket, request: bytes, handles: list[int], settings: Settings
+) -> NoReturn:
     channel_handle, output = handles
     try:
         _, cpu_s, memory, file_bytes, processes = wire.FORK.unpack(request)
