@@ -173,9 +173,9 @@ class ContainerLink:
             _remove(self._client, self._container)
 
     def _close_doorway(self) -> None:
-        if self._doorway is not None:
-            self._doorway.close()
-            self._doorway = None
+        doorway, self._doorway = self._doorway, None
+        if doorway is not None:
+            doorway.close()
 
     def _create(self, image: ImageInfo, slot: int, run: str) -> str:
         from docker.types import LogConfig, Mount
@@ -285,7 +285,7 @@ class ContainerLink:
             with self._lock:  # `stop` must not miss the caller
                 if not self._stopped:
                     self._caller = doorway.accept()
-            self._doorway = None
+            self._close_doorway()
         elif source.fileno() in ready:
             return source.recv(1 << 20)
         raise BlockingIOError
