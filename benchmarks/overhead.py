@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recode_eval.evaluation import Run
 from recode_eval.models import create_model
 from recode_eval.models.base import Completion, ModelInfo, SamplingParameters
-from recode_eval.progress import SilentMonitor
-from recode_eval.prompts import PromptTemplate
-from recode_eval.results import compute_results
+from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
+from recode_eval.run.evaluation import Run
+from recode_eval.run.progress import SilentMonitor
+from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.results import compute_results
+from recode_eval.run.store import RESULTS, write_json
 from recode_eval.sandbox import open_sandbox
-from recode_eval.settings import PromptSettings, ScoringSettings, Selection
-from recode_eval.store import RESULTS, write_json
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import statistics
 import time
 from pathlib import Path
 
-from recode_eval.executors.ray_executor import RayExecutor
+from recode_eval.distributed.ray_executor import RayExecutor
 from recode_eval.sandbox import Limits, Program, Sandbox, Test, open_fleet
 
 LIMITS = Limits()

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from rapidfuzz.distance import Levenshtein
 
+from recode_eval.languages.python.syntax import parses
 from recode_eval.scoring import normalise, similarity_scores
-from recode_eval.syntax import parses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.store import read_json, write_json
+from recode_eval.run.store import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_train.checkpoints import EVALUATIONS
-from recode_train.trainers.material import sandbox_opener
+from recode_train.trainers.training_data import sandbox_opener
 
 if TYPE_CHECKING:
     import contextlib
@@ -96,14 +96,14 @@ class Evaluation:
     def _one(
         self, task: Task, data: TaskData, opener: Callable[[], Sandbox], model: Model
     ) -> dict[str, Any]:
-        from recode_eval.calibration import Calibration
-        from recode_eval.evaluation import Run
         from recode_eval.models.base import SamplingParameters
-        from recode_eval.progress import SilentMonitor
-        from recode_eval.prompts import PromptTemplate
-        from recode_eval.results import compute_results
-        from recode_eval.settings import PromptSettings, ScoringSettings, Selection
-        from recode_eval.store import RESULTS, write_json
+        from recode_eval.run.calibration import Calibration
+        from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
+        from recode_eval.run.evaluation import Run
+        from recode_eval.run.progress import SilentMonitor
+        from recode_eval.run.prompts import PromptTemplate
+        from recode_eval.run.results import compute_results
+        from recode_eval.run.store import RESULTS, write_json
 
         config = self._config
         variant = task.spec.prompts[task.spec.default_prompt]

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import StorageError, UsageError
-from recode_train import arithmetic
+from recode_train import batch_math
 
 if TYPE_CHECKING:
-    from recode_train.arithmetic import Arithmetic
+    from recode_train.batch_math import Arithmetic
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
-    from recode_train.footprint import Footprint
+    from recode_train.memory_estimate import Footprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ def make_plan(config: TrainConfig) -> Plan:
     """
     from recode_eval.models.checkpoint import check_name
     from recode_train.data import load_pairs
-    from recode_train.footprint import footprint, read_shape
+    from recode_train.memory_estimate import footprint, read_shape
     from recode_train.prompts import sft_completion
     from recode_train.rewards import build_rewards
 
-    arithmetic.validate(config)
+    batch_math.validate(config)
     check_name(config.model)
     folder = Path(config.model).expanduser()
     shape = read_shape(folder) if folder.is_dir() else None
@@ -102,7 +102,7 @@ def make_plan(config: TrainConfig) -> Plan:
             cache=config.overlong_cache,
         )
     usable = lengths.used if lengths else len(pairs.pairs)
-    arithmetic.validate(config, usable)
+    batch_math.validate(config, usable)
     needed = footprint(config, shape, accelerator=_has_gpu()) if shape else None
     if needed is None:
         notes.append("Memory not estimated: the model is not a local folder.")
@@ -112,9 +112,9 @@ def make_plan(config: TrainConfig) -> Plan:
         config=config,
         pairs=pairs,
         prompts=lengths,
-        sizes=arithmetic.arithmetic(config, usable),
+        sizes=batch_math.arithmetic(config, usable),
         footprint=needed,
-        warnings=tuple(arithmetic.warnings(config)),
+        warnings=tuple(batch_math.warnings(config)),
         notes=tuple(notes),
     )
 

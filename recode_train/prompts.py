@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 from recode_eval.scoring import is_well_formed, normalise
+from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
 if TYPE_CHECKING:
-    from recode_eval.prompts import PromptTemplate
+    from recode_eval.run.prompts import PromptTemplate
     from recode_train.data import Pair, PairSet
 
 _MOST_LINES: Final = 8
@@ -42,7 +42,7 @@ def prompt_template(pairs: PairSet, name: str | None = None) -> PromptTemplate:
 
     Raises `UsageError` if there is no such variant and no such file.
     """
-    from recode_eval.prompts import PromptTemplate
+    from recode_eval.run.prompts import PromptTemplate
 
     spec = pairs.task_object.spec
     variant = spec.prompts.get(name or spec.default_prompt)

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from recode_eval.errors import UsageError
-from recode_eval.extraction import extract
+from recode_eval.languages.python.syntax import defined_names, parse
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
-from recode_eval.syntax import defined_names, parse
+from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
 from recode_train.config import REWARDS, unknown
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Problem, Task
     from recode_train.data import PairSet
-    from recode_train.execution import Execution
+    from recode_train.test_runner import Execution
 
 RewardFunction = Callable[..., list[float | None]]
 """TRL's form: keyword arguments `prompts`, `completions`, `completion_ids`, the columns of the data
@@ -150,7 +150,7 @@ def build_rewards(
 
 
 def _execution(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairSet) -> Execution:
-    from recode_train.execution import Execution
+    from recode_train.test_runner import Execution
 
     if not task.conditions:
         raise UsageError(

@@ -11,8 +11,8 @@ import difflib
 import itertools
 from typing import TYPE_CHECKING
 
-from recode_eval.scoring.api_use import Pattern, uses
-from recode_eval.syntax import parses
+from recode_eval.languages.python.api_usage import Pattern, uses
+from recode_eval.languages.python.syntax import parses
 from validity.source import Edit, Function, Source, is_docstring
 
 if TYPE_CHECKING:

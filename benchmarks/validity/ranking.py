@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
-from recode_eval.statistics import Estimate, IntervalMethod, cluster_mean
+from recode_eval.stats.estimates import Estimate, IntervalMethod, cluster_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

@@ -13,7 +13,7 @@ import symtable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from recode_eval.syntax import parse
+from recode_eval.languages.python.syntax import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

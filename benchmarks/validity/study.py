@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.statistics import cluster_mean
+from recode_eval.stats.estimates import cluster_mean
 from validity import answers as kinds
 from validity.ranking import (
     Scored,

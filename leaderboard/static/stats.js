@@ -1,5 +1,5 @@
-// Statistics of a paired comparison; the same numbers as recode_eval/comparison.py and
-// recode_eval/statistics.py, which say why each is as it is. Shares (0 to 1), not percent.
+// Statistics of a paired comparison; the same numbers as recode_eval/compare/comparison.py and
+// recode_eval/stats/estimates.py, which say why each is as it is. Shares (0 to 1), not percent.
 //
 // Student's t: the regularised incomplete beta function by its continued fraction, evaluated with
 // the modified Lentz method (NIST DLMF 8.17.22 and 3.10; Lentz 1976; Thompson and Barnett 1986).

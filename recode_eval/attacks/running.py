@@ -17,9 +17,9 @@ from recode_eval.attacks.bait import Bait
 from recode_eval.attacks.catalog import Expect, honest_program
 from recode_eval.attacks.traces import descendants
 from recode_eval.errors import UsageError
+from recode_eval.languages.python.tampering import suspicions
 from recode_eval.sandbox.base import Execution, Limits, Program, SandboxError, Status, Test
 from recode_eval.sandbox.routing import libraries_of
-from recode_eval.suspicion import suspicions
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:

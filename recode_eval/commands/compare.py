@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from recode_eval.comparison import Comparison
-    from recode_eval.stored import StoredRun
+    from recode_eval.compare.comparison import Comparison
+    from recode_eval.run.results_file import StoredRun
 
 SCHEMA_VERSION = 1
 
@@ -49,7 +49,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Compare every run with the first one, task by task."""
-    from recode_eval.comparison import compare
+    from recode_eval.compare.comparison import compare
 
     if len(arguments.runs) < 2:
         raise UsageError("Two runs are needed: recode-eval compare BASELINE CANDIDATE")
@@ -68,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 def _pairs(arguments: argparse.Namespace) -> list[tuple[StoredRun, StoredRun]]:
     """Pair the baseline's tasks with those of every other run; raises if nothing fits."""
-    from recode_eval.stored import load_runs
+    from recode_eval.run.results_file import load_runs
 
     first, *others = [load_runs([place]) for place in arguments.runs]
     pairs = []
@@ -93,7 +93,7 @@ def _pairs(arguments: argparse.Namespace) -> list[tuple[StoredRun, StoredRun]]:
 
 
 def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> None:
-    from recode_eval import comparison_report
+    from recode_eval.compare import report
     from recode_eval.terminal import stdout_console
 
     title = (
@@ -105,18 +105,18 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
         json.dump(_json(comparisons, arguments.confidence), sys.stdout, indent=2)
         sys.stdout.write("\n")
     elif arguments.markdown:
-        parts = [comparison_report.comparison_markdown(item) for item in comparisons]
+        parts = [report.comparison_markdown(item) for item in comparisons]
         print(f"{title}.\n\n{''.join(parts)}", end="")
     else:
         console = stdout_console()
         console.print(title, soft_wrap=True)
         for item in comparisons:
-            comparison_report.print_comparison(console, item)
+            report.print_comparison(console, item)
 
 
 def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
-    from recode_eval.comparison import difference_json
-    from recode_eval.gate import run_json
+    from recode_eval.compare.comparison import difference_json
+    from recode_eval.gate.decision import run_json
 
     return {
         "schema_version": SCHEMA_VERSION,

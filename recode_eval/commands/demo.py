@@ -38,10 +38,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     """Evaluate each baseline, print one table, and write the site."""
     import argparse
 
-    from recode_eval import report
     from recode_eval.commands import run
     from recode_eval.models import create_model
-    from recode_eval.progress import create_monitor
+    from recode_eval.run import report
+    from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import stdout_for_results
 
     parser = argparse.ArgumentParser()

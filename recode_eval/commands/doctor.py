@@ -21,7 +21,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Print the findings; exit code 1 if an evaluation cannot work at all."""
-    from recode_eval.diagnosis import Level, diagnose
+    from recode_eval.doctor import Level, diagnose
     from recode_eval.terminal import one_line, stdout_console
 
     marks = {

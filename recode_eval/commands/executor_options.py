@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from recode_eval.executors.base import Executor
+    from recode_eval.distributed.base import Executor
 
 
 def add_executor_options(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +47,14 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
 def open_executor(arguments: argparse.Namespace, note: Callable[[str], None]) -> Executor:
     """Return the executor that the command line names; raises `UsageError`."""
     if getattr(arguments, "executor", "local") == "local":
-        from recode_eval.executors.base import LocalExecutor
+        from recode_eval.distributed.base import LocalExecutor
 
         named = {"--ray-address": None, "--replicas": None}
         for option, default in named.items():
             if getattr(arguments, option[2:].replace("-", "_"), default) != default:
                 raise UsageError(f"{option} needs --executor ray.")
         return LocalExecutor()
-    from recode_eval.executors.ray_executor import RayExecutor
+    from recode_eval.distributed.ray_executor import RayExecutor
 
     return RayExecutor(
         arguments.ray_address,

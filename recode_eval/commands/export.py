@@ -88,7 +88,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     """Read the runs, write the files or print the only one."""
     from recode_eval.exports import documents
     from recode_eval.exports.common import About
-    from recode_eval.stored import load_runs
+    from recode_eval.run.results_file import load_runs
     from recode_eval.terminal import one_line
 
     about = About(
@@ -115,7 +115,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _write(found: Sequence[Document], out: Path) -> None:
-    from recode_eval.store import make_folder, write_text
+    from recode_eval.run.store import make_folder, write_text
     from recode_eval.terminal import printable
 
     for document in found:

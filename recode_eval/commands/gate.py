@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from recode_eval.gate import Decision
-    from recode_eval.policy import Policy
-    from recode_eval.selfcheck import SelfCheck
+    from recode_eval.gate.aa_test import SelfCheck
+    from recode_eval.gate.decision import Decision
+    from recode_eval.gate.policy import Policy
 
 _RUN_HELP = (
     "a run's folder, its results.json, a folder with a run per task, a pack, or "
@@ -82,7 +82,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Compare, write the reports, print the verdict."""
-    from recode_eval.policy import DEFAULT_FILE, load_policy
+    from recode_eval.gate.policy import DEFAULT_FILE, load_policy
 
     if arguments.print_policy:
         sys.stdout.write(DEFAULT_FILE.read_text(encoding="utf-8"))
@@ -116,9 +116,9 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
 
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
-    from recode_eval.gate import decide, decide_again, verdict_json
-    from recode_eval.gate_report import print_decision
-    from recode_eval.stored import load_runs
+    from recode_eval.gate.decision import decide, decide_again, verdict_json
+    from recode_eval.gate.report import print_decision
+    from recode_eval.run.results_file import load_runs
     from recode_eval.terminal import stdout_console
 
     baselines = load_runs(arguments.baseline)
@@ -144,8 +144,8 @@ def write_reports(decision: Decision, content: dict[str, Any], folder: Path) -> 
 
     Raises `StorageError`.
     """
-    from recode_eval.gate_report import badge, junit_xml, summary_markdown
-    from recode_eval.store import make_folder, write_json, write_text
+    from recode_eval.gate.report import badge, junit_xml, summary_markdown
+    from recode_eval.run.store import make_folder, write_json, write_text
 
     make_folder(folder)
     write_text(folder / "summary.md", summary_markdown(decision))
@@ -159,7 +159,7 @@ def write_reports(decision: Decision, content: dict[str, Any], folder: Path) -> 
 
 def _append_summary(decision: Decision, file: Path) -> None:
     """Append to what earlier commands of the step wrote; all of it must stay below the limit."""
-    from recode_eval.gate_report import SUMMARY_LIMIT, summary_markdown
+    from recode_eval.gate.report import SUMMARY_LIMIT, summary_markdown
 
     try:
         used = file.stat().st_size if file.exists() else 0
@@ -172,8 +172,8 @@ def _append_summary(decision: Decision, file: Path) -> None:
 
 
 def _self_check(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
-    from recode_eval.selfcheck import self_check
-    from recode_eval.stored import load_runs
+    from recode_eval.gate.aa_test import self_check
+    from recode_eval.run.results_file import load_runs
 
     checks = [
         self_check(run, policy, splits=arguments.splits) for run in load_runs(arguments.self_check)

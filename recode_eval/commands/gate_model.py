@@ -15,13 +15,13 @@ from recode_eval.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from recode_eval.evaluation import Run
-    from recode_eval.gate import Decision
-    from recode_eval.gating import Draw, Side
+    from recode_eval.gate.decision import Decision
+    from recode_eval.gate.policy import Policy
+    from recode_eval.gate.sampling import Draw, Side
     from recode_eval.models.base import Model
-    from recode_eval.policy import Policy
-    from recode_eval.progress import Monitor
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.progress import Monitor
+    from recode_eval.run.results_file import StoredRun
     from recode_eval.tasks.base import Task, TaskData
 
 SETTLED = (
@@ -94,9 +94,9 @@ def sample_and_decide(
 ) -> Decision:
     """Sample the candidate until the verdict is certain, and rerun if the policy has a rerun."""
     from recode_eval.commands.run import load_tasks
-    from recode_eval.gate import Decision, Verdict
-    from recode_eval.progress import create_monitor
-    from recode_eval.stored import load_runs
+    from recode_eval.gate.decision import Decision, Verdict
+    from recode_eval.run.progress import create_monitor
+    from recode_eval.run.results_file import load_runs
     from recode_eval.terminal import stdout_for_results
 
     stored = {run.task: run for run in baselines}
@@ -146,8 +146,8 @@ class _Sampling:
 
     def decide(self, policy: Policy, reruns: Mapping[str, StoredRun]) -> Decision:
         """Return the verdict; `reruns` are the baseline's, by task, if they are stored already."""
-        from recode_eval.gate import decide_again
-        from recode_eval.gating import draw_whole, gate_in_looks
+        from recode_eval.gate.decision import decide_again
+        from recode_eval.gate.sampling import draw_whole, gate_in_looks
 
         seeds = {
             task: reruns[task].results["sampling"]["seed"] if reruns else _next_seed(run)
@@ -174,8 +174,8 @@ class _Sampling:
     def _opened(self, spec: str) -> Iterator[tuple[Mapping[str, Model], Draw]]:
         """Open a model; yield it by task, and what draws a run's missing samples."""
         from recode_eval.commands.run import describe, open_models, work_off
-        from recode_eval.store import RESULTS
-        from recode_eval.stored import read_run
+        from recode_eval.run.results_file import read_run
+        from recode_eval.run.store import RESULTS
 
         arguments = argparse.Namespace(**{**vars(self._arguments), "model": spec})
         tier = options.named_tier(arguments)
@@ -195,7 +195,7 @@ class _Sampling:
     def _sides(
         self, models: Mapping[str, Model], seeds: Mapping[str, int] | None = None
     ) -> list[Side]:
-        from recode_eval.gating import Side, run_like
+        from recode_eval.gate.sampling import Side, run_like
 
         arguments = self._arguments
         sources = options.data_sources(arguments.data)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import argparse
     from contextlib import AbstractContextManager
 
-    from recode_eval.checking import Checked
     from recode_eval.leaderboard.site import Built
-    from recode_eval.progress import Monitor
+    from recode_eval.run.progress import Monitor
+    from recode_eval.run.verify import Checked
 
 _LOOK_EVERY_S = 2.0
 
@@ -153,7 +153,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Build, print the first page's path; exit code 65 if a run was left out. Or serve it."""
-    from recode_eval.progress import create_monitor
+    from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import printable
 
     monitor = create_monitor(quiet=arguments.quiet)
@@ -196,8 +196,8 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     import sys
     import tempfile
 
-    from recode_eval.checking import check, unpacked
     from recode_eval.leaderboard.sources import Sources
+    from recode_eval.run.verify import check, unpacked
     from recode_eval.tasks.registry import create_task
     from recode_eval.terminal import stdout_for_results
 

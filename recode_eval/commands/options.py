@@ -15,7 +15,7 @@ from recode_eval.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from recode_eval.executors.base import Executor
+    from recode_eval.distributed.base import Executor
     from recode_eval.models.options import ModelOptions
     from recode_eval.sandbox.base import Limits, Sandbox
     from recode_eval.tasks.base import Task
@@ -390,7 +390,7 @@ class Sandboxes:
         executor: Executor | None = None,
     ) -> None:
         """Open them with an executor, that of this machine by default."""
-        from recode_eval.executors.base import LocalExecutor
+        from recode_eval.distributed.base import LocalExecutor
 
         self._arguments = arguments
         self._note = note

@@ -33,7 +33,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Pack or unpack, and say where."""
-    from recode_eval.packing import SUFFIX, pack, unpack
+    from recode_eval.run.archive import SUFFIX, pack, unpack
     from recode_eval.terminal import printable
 
     if (arguments.run is None) == (arguments.extract is None):
@@ -59,8 +59,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _warn(run: Path) -> None:
-    from recode_eval.store import RESULTS
-    from recode_eval.stored import read_run
+    from recode_eval.run.results_file import read_run
+    from recode_eval.run.store import RESULTS
 
     counts = read_run(run / RESULTS).results["counts"]
     if counts["unscored"]:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
-    from recode_eval.evaluation import Run
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.models.options import ModelOptions
-    from recode_eval.progress import Monitor
-    from recode_eval.settings import PromptSettings, ScoringSettings
+    from recode_eval.run.config import PromptSettings, ScoringSettings
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.progress import Monitor
     from recode_eval.tasks.base import BadRow, Defaults, Task, TaskData
 
 DETERMINISTIC_BACKENDS = {"baseline"}
@@ -45,8 +45,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Evaluate one model on all given tasks."""
-    from recode_eval import report
-    from recode_eval.progress import create_monitor
+    from recode_eval.run import report
+    from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import stdout_for_results
 
     monitor = create_monitor(quiet=arguments.quiet)
@@ -184,8 +184,8 @@ def work_off(
     tier: str | None,
 ) -> dict[str, Any]:
     """Do what is missing of a run, write results.json, and return its content."""
-    from recode_eval.results import compute_results
-    from recode_eval.store import RESULTS, write_json
+    from recode_eval.run.results import compute_results
+    from recode_eval.run.store import RESULTS, write_json
 
     opener = sandboxes.opener(run.task, run.scoring.isolation)
     results = compute_results(run.execute(model, opener, tier=tier), ks)
@@ -197,8 +197,8 @@ def create_run(
     arguments: argparse.Namespace, task: Task, data: TaskData, model: Model, monitor: Monitor
 ) -> Run:
     """Combine the command line, the prompt variant's defaults and the model into a `Run`."""
-    from recode_eval.evaluation import Run
-    from recode_eval.settings import Selection
+    from recode_eval.run.config import Selection
+    from recode_eval.run.evaluation import Run
 
     prompt, defaults = prompt_settings(arguments, task)
     sampling, n = _sampling(arguments, defaults, model, monitor.note)
@@ -223,8 +223,8 @@ def create_run(
 
 def scoring_settings(arguments: argparse.Namespace) -> ScoringSettings:
     """Return how to judge: limits from the references, or those that the command line names."""
-    from recode_eval.calibration import Calibration
-    from recode_eval.settings import ScoringSettings
+    from recode_eval.run.calibration import Calibration
+    from recode_eval.run.config import ScoringSettings
 
     calibration = Calibration() if arguments.timeout is None else None
     return ScoringSettings(options.limits(arguments), arguments.isolation, calibration)
@@ -232,8 +232,8 @@ def scoring_settings(arguments: argparse.Namespace) -> ScoringSettings:
 
 def prompt_settings(arguments: argparse.Namespace, task: Task) -> tuple[PromptSettings, Defaults]:
     """Return the prompt and the sampling defaults that go with it."""
-    from recode_eval.prompts import PromptTemplate
-    from recode_eval.settings import PromptSettings
+    from recode_eval.run.config import PromptSettings
+    from recode_eval.run.prompts import PromptTemplate
 
     name = arguments.prompt or task.spec.default_prompt
     variant = task.spec.prompts.get(name)

@@ -132,7 +132,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from recode_eval.progress import create_monitor
+    from recode_eval.run.progress import create_monitor
     from recode_eval.sandbox import environments
     from recode_eval.terminal import stdout_console
 
@@ -182,7 +182,7 @@ def _test(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
     from recode_eval.attacks.report import as_json, print_outcomes
     from recode_eval.errors import InfrastructureError
-    from recode_eval.progress import counting, create_monitor
+    from recode_eval.run.progress import counting, create_monitor
     from recode_eval.sandbox.opening import TIERS
     from recode_eval.terminal import stdout_console
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from recode_eval.evaluation import Run
-    from recode_eval.progress import Monitor
-    from recode_eval.settings import ScoringSettings
+    from recode_eval.run.config import ScoringSettings
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.progress import Monitor
     from recode_eval.tasks.base import Task, TaskData
 
 
@@ -46,10 +46,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Judge each run and print its table."""
-    from recode_eval import report
     from recode_eval.commands.run import exit_code
-    from recode_eval.progress import create_monitor
-    from recode_eval.store import MANIFEST, read_json
+    from recode_eval.run import report
+    from recode_eval.run.progress import create_monitor
+    from recode_eval.run.store import MANIFEST, read_json
     from recode_eval.terminal import stdout_for_results
 
     monitor = create_monitor(quiet=arguments.quiet)
@@ -76,8 +76,8 @@ def _score(
     sandboxes: options.Sandboxes,
     monitor: Monitor,
 ) -> dict[str, Any]:
-    from recode_eval.results import DEFAULT_KS, compute_results
-    from recode_eval.store import RESULTS, identity_hash, write_json
+    from recode_eval.run.results import DEFAULT_KS, compute_results
+    from recode_eval.run.store import RESULTS, identity_hash, write_json
 
     try:
         task, data = _load(manifest, arguments)
@@ -129,11 +129,11 @@ def _reopen(
     monitor: Monitor,
 ) -> Run:
     """Build the run that a manifest describes; only how it is judged may differ."""
-    from recode_eval.evaluation import Run
     from recode_eval.models.base import ModelInfo, SamplingParameters
-    from recode_eval.prompts import PromptTemplate
-    from recode_eval.settings import PromptSettings, Selection
-    from recode_eval.store import PROMPT
+    from recode_eval.run.config import PromptSettings, Selection
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.run.store import PROMPT
 
     prompt, selection = manifest["prompt"], manifest["selection"]
     sampling = {key: value for key, value in manifest["sampling"].items() if key != "n"}
@@ -168,7 +168,7 @@ def _scoring(stored: Mapping[str, Any], arguments: argparse.Namespace) -> Scorin
     """Return the run's own limits and isolation, save for what the command line names."""
     from dataclasses import replace
 
-    from recode_eval.settings import ScoringSettings
+    from recode_eval.run.config import ScoringSettings
 
     own = ScoringSettings.from_json(stored)
     return replace(

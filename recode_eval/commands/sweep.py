@@ -14,10 +14,10 @@ from recode_eval.errors import ExitCode, StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from recode_eval.executors.base import Executor
+    from recode_eval.distributed.base import Executor
     from recode_eval.models.base import Model
-    from recode_eval.progress import Monitor
-    from recode_eval.sweeping import Ledger, Outcome
+    from recode_eval.run.progress import Monitor
+    from recode_eval.run.sweep import Ledger, Outcome
     from recode_eval.tasks.base import Task, TaskData
 
 _NO_INFLUENCE = frozenset(
@@ -46,8 +46,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Evaluate every model on every task, and print one table."""
     from recode_eval.errors import UsageError
-    from recode_eval.progress import create_monitor
-    from recode_eval.sweeping import find_models
+    from recode_eval.run.progress import create_monitor
+    from recode_eval.run.sweep import find_models
     from recode_eval.terminal import stdout_for_results
 
     if arguments.model:
@@ -70,7 +70,7 @@ class _Sweep:
         loaded: Sequence[tuple[Task, TaskData]],
         monitor: Monitor,
     ) -> None:
-        from recode_eval.sweeping import Ledger
+        from recode_eval.run.sweep import Ledger
 
         self._arguments, self._loaded, self._monitor = arguments, loaded, monitor
         self._options = options.model_options(arguments)
@@ -79,7 +79,7 @@ class _Sweep:
 
     def run(self, models: Sequence[str]) -> list[Outcome]:
         """Skip what is finished, and evaluate the rest."""
-        from recode_eval.sweeping import Outcome, work_through
+        from recode_eval.run.sweep import Outcome, work_through
 
         self._identities = {model: self._identity(model) for model in models}
         known = {model: self._finished(model) for model in models}
@@ -129,8 +129,8 @@ class _Sweep:
         copies: int,
         sandboxes: options.Sandboxes,
     ) -> Outcome:
-        from recode_eval.progress import SilentMonitor
-        from recode_eval.sweeping import Outcome
+        from recode_eval.run.progress import SilentMonitor
+        from recode_eval.run.sweep import Outcome
 
         named = argparse.Namespace(**{**vars(self._arguments), "model": model})
         # Bars of several models at once would overwrite each other.
@@ -208,7 +208,7 @@ class _Sweep:
 
 def _figure(result: dict[str, Any]) -> str:
     """Return the value that a table of many models shows of a run."""
-    from recode_eval.report import format_estimate, label
+    from recode_eval.run.report import format_estimate, label
 
     name = "pass@1" if result["metrics"].get("pass@1") else "es"
     unscored = result["counts"]["unscored"]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from recode_eval.run.validate import Finding
     from recode_eval.tasks.base import Task
-    from recode_eval.validation import Finding
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +34,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be judged."""
     from recode_eval.commands.run import load_tasks
-    from recode_eval.progress import counting, create_monitor
-    from recode_eval.settings import Selection
+    from recode_eval.run.config import Selection
+    from recode_eval.run.progress import counting, create_monitor
+    from recode_eval.run.validate import validate
     from recode_eval.terminal import stdout_for_results
-    from recode_eval.validation import validate
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []

@@ -16,8 +16,8 @@ from recode_eval.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recode_eval.gate import Verdict
-    from recode_eval.watching import Reference, Watch
+    from recode_eval.gate.decision import Verdict
+    from recode_eval.gate.watcher import Reference, Watch
 
 _EPILOG = """A checkpoint counts when it is whole. --model names what adapters were trained on, if
 their adapter_config.json does not. With --baseline RUN all settings are the run's; with first, best
@@ -116,7 +116,7 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
 
 
 def _verdicts(text: str) -> frozenset[Verdict]:
-    from recode_eval.gate import Verdict
+    from recode_eval.gate.decision import Verdict
 
     for name in options.names(text):
         if name not in _STOPPING:
@@ -126,8 +126,8 @@ def _verdicts(text: str) -> frozenset[Verdict]:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Watch until told otherwise; see `_EPILOG` for the exit codes."""
-    from recode_eval.progress import create_monitor
-    from recode_eval.watching import Watcher, call_command
+    from recode_eval.gate.watcher import Watcher, call_command
+    from recode_eval.run.progress import create_monitor
 
     watch = _watch(arguments)
     monitor = create_monitor(quiet=arguments.quiet)
@@ -160,9 +160,9 @@ def _pause(arguments: argparse.Namespace) -> bool:
 
 def _watch(arguments: argparse.Namespace) -> Watch:
     """Check what can be checked before the first checkpoint is there."""
-    from recode_eval.policy import load_policy
+    from recode_eval.gate.policy import load_policy
+    from recode_eval.gate.watcher import Watch
     from recode_eval.tasks.registry import create_task
-    from recode_eval.watching import Watch
 
     if arguments.adapter is not None:
         raise UsageError("--adapter: the checkpoints are the adapters; name their base as --model.")
@@ -206,8 +206,8 @@ def _watch(arguments: argparse.Namespace) -> Watch:
 
 
 def _reference(arguments: argparse.Namespace) -> Reference | tuple[Path, ...]:
-    from recode_eval.stored import load_runs
-    from recode_eval.watching import Reference
+    from recode_eval.gate.watcher import Reference
+    from recode_eval.run.results_file import load_runs
 
     named: list[str] = arguments.baseline
     if len(named) == 1 and named[0] in _RULES:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Document
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
 
 FORMATS = {
     "csv": "recode_eval.exports.tables",

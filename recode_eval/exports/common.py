@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.comparison import LOWER_IS_BETTER
+from recode_eval.compare.comparison import LOWER_IS_BETTER
 from recode_eval.errors import DataError, UsageError
-from recode_eval.results import metrics
+from recode_eval.run.results import metrics
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recode_eval.statistics import Bounds
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
+    from recode_eval.stats.estimates import Bounds
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

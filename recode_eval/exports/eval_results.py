@@ -11,14 +11,14 @@ import yaml
 
 from recode_eval.errors import UsageError
 from recode_eval.exports.common import Document, all_facts, one_model, primary, settings_text
-from recode_eval.report import format_estimate
-from recode_eval.results import CONFIDENCE
+from recode_eval.run.report import format_estimate
+from recode_eval.run.results import CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Facts, Metric
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
 
 _DECIMALS = 6
 

@@ -11,14 +11,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.exports.common import Document, all_facts, piece
-from recode_eval.report import label
-from recode_eval.results import CONFIDENCE
+from recode_eval.run.report import label
+from recode_eval.run.results import CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Facts, Metric
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
 
 SCHEMA = "0.2.2"
 _PLATFORMS = frozenset({"openai"})

@@ -11,15 +11,15 @@ from xml.etree import ElementTree as ET
 
 from recode_eval.errors import UsageError
 from recode_eval.exports.common import Document, all_facts
-from recode_eval.report import format_estimate, label
+from recode_eval.run.report import format_estimate, label
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Facts
-    from recode_eval.results import ProblemScore
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results import ProblemScore
+    from recode_eval.run.results_file import StoredRun
 
 
 def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from recode_eval.exports.common import About, Facts
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
 
 _FILTER = "none"
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from recode_eval.exports.common import Document, all_facts, one_model
-from recode_eval.report import label
+from recode_eval.run.report import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Facts, Metric
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
 
 
 def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:

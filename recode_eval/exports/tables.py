@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_eval.exports.common import Document, all_facts
-from recode_eval.results import CONFIDENCE, SIMILARITIES
-from recode_eval.store import RESULTS
+from recode_eval.run.results import CONFIDENCE, SIMILARITIES
+from recode_eval.run.store import RESULTS
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from recode_eval.exports.common import About, Facts
     from recode_eval.leaderboard.loading import Sample
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
 
 TABLES = ("metrics", "problems", "samples")
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")

@@ -12,22 +12,22 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.compare.pooling import Evidence, adjusted, compared, evidence, pooled
 from recode_eval.errors import DataError
 from recode_eval.leaderboard.dynamics import reward_words
 from recode_eval.leaderboard.methods import Role, role
 from recode_eval.leaderboard.text import digest
-from recode_eval.pooling import Evidence, adjusted, compared, evidence, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from recode_eval.compare.pooling import Change
     from recode_eval.leaderboard.boards import Board
     from recode_eval.leaderboard.dynamics import Group
     from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.leaderboard.model_facts import FactBook
     from recode_eval.leaderboard.training import Training
-    from recode_eval.leaderboard.yamls import FactBook
-    from recode_eval.pooling import Change
 
 _PAPER = {"format", "es_star"}
 

@@ -14,15 +14,15 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
-from recode_eval.leaderboard.yamls import read_entries
+from recode_eval.leaderboard.model_facts import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.leaderboard.model_facts import FactBook
     from recode_eval.leaderboard.sources import Sources
-    from recode_eval.leaderboard.yamls import FactBook
 
 UNKNOWN, BEFORE, AFTER = "unknown", "before the data", "after the data"
 

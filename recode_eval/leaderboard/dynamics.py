@@ -11,9 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.compare.pooling import pooled
 from recode_eval.leaderboard.plots import MOST_POINTS, STYLES, Curve, Span, panel
 from recode_eval.leaderboard.text import digest, shown
-from recode_eval.pooling import pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -19,8 +19,8 @@ from recode_eval.errors import DataError, InfrastructureError, StorageError, Usa
 from recode_eval.leaderboard.lines import LineIndex, changed, parse
 from recode_eval.leaderboard.processes import forked, no_collection
 from recode_eval.leaderboard.text import digest, slug
-from recode_eval.records import CompletionRecord, ScoreRecord
-from recode_eval.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
+from recode_eval.run.records import CompletionRecord, ScoreRecord
+from recode_eval.run.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

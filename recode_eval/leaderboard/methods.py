@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.compare.pooling import METRICS, adjusted, compared, evidence, pooled
 from recode_eval.errors import DataError
 from recode_eval.leaderboard.loading import BrokenRun
 from recode_eval.leaderboard.text import slug
-from recode_eval.pooling import METRICS, adjusted, compared, evidence, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from recode_eval.compare.pooling import Change, Evidence
     from recode_eval.leaderboard.boards import Board, Standing
-    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
-    from recode_eval.pooling import Change, Evidence
+    from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
 
 RETENTION = "humaneval"
 """Tasks whose names begin so ask what a model could do before: a loss there is forgetting."""

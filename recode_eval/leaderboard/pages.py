@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.drilldown import ProblemPage
     from recode_eval.leaderboard.gates import GateVerdict
     from recode_eval.leaderboard.loading import BrokenRun, RunEntry
+    from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
     from recode_eval.leaderboard.rows import Row
     from recode_eval.leaderboard.views import TrainingViews
-    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
 
 LABELS = {
     "pass@1": "pass@1", "pass@5": "pass@5", "pass@10": "pass@10", "upass@1": "UPass@1",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.leaderboard.loading import BrokenRun
-from recode_eval.packing import SUFFIX, unpack
+from recode_eval.run.archive import SUFFIX, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recode_eval.comparison import holm
-from recode_eval.pairwise import pairwise
+from recode_eval.compare.comparison import holm
+from recode_eval.stats.pairwise import pairwise
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -12,8 +12,8 @@ from recode_eval.leaderboard.plots import Cross, Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from recode_eval.compare.pooling import Change
     from recode_eval.leaderboard.methods import Block, Delta
-    from recode_eval.pooling import Change
 
 
 @dataclass(frozen=True, slots=True)

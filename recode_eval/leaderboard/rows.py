@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.contamination import Exposure
-    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
+    from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
 
 METRICS = ("pass@1", "pass@5", "upass@1", "es")
 """Columns of the overview; the pages of models have every metric."""

@@ -22,6 +22,7 @@ from recode_eval.leaderboard.contamination import PublicDates, exposures
 from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
+from recode_eval.leaderboard.model_facts import read_facts, read_reported
 from recode_eval.leaderboard.pages import Pages
 from recode_eval.leaderboard.places import open_packs, places
 from recode_eval.leaderboard.processes import usable_cpus
@@ -29,7 +30,6 @@ from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
 from recode_eval.leaderboard.writing import PageWriter, write_text
-from recode_eval.leaderboard.yamls import read_facts, read_reported
 from recode_eval.resources import resource_dir
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def build(
 ) -> Built:
     """Write the site of all runs below `roots` to the folder `out`.
 
-    A root is a folder with runs, a pack, or a folder with packs (`recode_eval.packing`).
+    A root is a folder with runs, a pack, or a folder with packs (`recode_eval.run.archive`).
     `data` maps tasks to files with their rows, `models` are files with facts about models,
     `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
     `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken

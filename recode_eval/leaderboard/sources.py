@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, InfrastructureError, UsageError
-from recode_eval.prompts import PromptTemplate, prompt_hash
+from recode_eval.run.prompts import PromptTemplate, prompt_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.compare.pooling import evidence
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.boards import conditions
 from recode_eval.leaderboard.loading import (
@@ -24,12 +25,11 @@ from recode_eval.leaderboard.loading import (
     load_run,
 )
 from recode_eval.leaderboard.text import digest
-from recode_eval.pooling import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from recode_eval.pooling import Evidence
+    from recode_eval.compare.pooling import Evidence
 
 REPORT, LOG, EVALUATIONS = "train.json", "train.jsonl", "evaluations"
 SCHEMA_VERSION = 1

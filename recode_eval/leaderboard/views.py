@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.boards import Board
     from recode_eval.leaderboard.loading import BrokenRun
     from recode_eval.leaderboard.methods import Block, ReportedMethod
+    from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
     from recode_eval.leaderboard.training import Training
-    from recode_eval.leaderboard.yamls import FactBook, ReportedRow
 
 METHODS, TRAINING = "methods.html", "training.html"
 _MOST_SUMMED = 40

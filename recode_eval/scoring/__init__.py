@@ -1,7 +1,7 @@
 """Scores of single samples and problems: pure functions of a completion, a reference and counts."""
 
-from recode_eval.scoring.form import is_well_formed
-from recode_eval.scoring.passk import pass_at_k
+from recode_eval.scoring.pass_at_k import pass_at_k
+from recode_eval.scoring.response_format import is_well_formed
 from recode_eval.scoring.similarity import (
     Similarity,
     edit_similarity,

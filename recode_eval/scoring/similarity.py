@@ -13,7 +13,7 @@ import tokenize
 from dataclasses import dataclass
 from functools import lru_cache
 
-from recode_eval.syntax import MAX_CODE_CHARS, parses
+from recode_eval.languages.python.syntax import MAX_CODE_CHARS, parses
 
 NO_PROGRAM = -2.0
 """ES* and EM* where there is no code or it does not parse."""

@@ -14,8 +14,8 @@ import textwrap
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.languages.python.syntax import defined_names, parse
 from recode_eval.sandbox.base import Program, Test
-from recode_eval.syntax import defined_names, parse
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 

@@ -15,8 +15,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.languages.python.syntax import parse
 from recode_eval.sandbox.base import Program, Test
-from recode_eval.syntax import parse
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.humaneval import (
     FunctionRow,

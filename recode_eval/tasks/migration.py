@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
+from recode_eval.languages.python.api_usage import Pattern, uses
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.sandbox.requirements import has_environment, release_name
-from recode_eval.scoring.api_use import Pattern, uses
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.clusters import connected

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.syntax import parses
+from recode_eval.languages.python.syntax import parses
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, text
 

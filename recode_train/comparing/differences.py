@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.pooling import Change, Evidence, adjusted, compared, evidence, pooled
+from recode_eval.compare.pooling import Change, Evidence, adjusted, compared, evidence, pooled
 from recode_train.comparing.settings import BASE
 
 if TYPE_CHECKING:

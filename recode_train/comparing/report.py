@@ -6,9 +6,9 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.comparison_report import code, markdown_table, p_text, value_text
-from recode_eval.pooling import Change
-from recode_eval.report import format_estimate, label, scaling
+from recode_eval.compare.pooling import Change
+from recode_eval.compare.report import code, markdown_table, p_text, value_text
+from recode_eval.run.report import format_estimate, label, scaling
 from recode_eval.terminal import one_line, stdout_console
 from recode_train.comparing.differences import differences
 from recode_train.comparing.settings import BASE
@@ -16,7 +16,7 @@ from recode_train.comparing.settings import BASE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from recode_eval.stored import StoredRun
+    from recode_eval.run.results_file import StoredRun
     from recode_train.comparing.settings import Comparing
 
 SCHEMA_VERSION: Final = 1

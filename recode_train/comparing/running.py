@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, UsageError
-from recode_eval.store import RESULTS
-from recode_eval.stored import StoredRun, read_run
+from recode_eval.run.results_file import StoredRun, read_run
+from recode_eval.run.store import RESULTS
 from recode_train.comparing.settings import (
     BASE,
     Comparing,
@@ -45,7 +45,7 @@ def compare(plan: Comparing, say: Callable[[str], None] = lambda _: None) -> dic
         DataError: training pairs or a task's data are malformed.
         InfrastructureError: training or evaluation could not be done.
     """
-    from recode_eval.store import write_json, write_text
+    from recode_eval.run.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
     from recode_train.planning import make_plan
     from recode_train.trainers import train
@@ -75,7 +75,7 @@ def compare(plan: Comparing, say: Callable[[str], None] = lambda _: None) -> dic
 
 def _begin(plan: Comparing, data_hash: str) -> None:
     """Note what is asked; refuse to mix it with something else."""
-    from recode_eval.store import read_json, write_json
+    from recode_eval.run.store import read_json, write_json
 
     asked = json.loads(json.dumps(identity(plan, data_hash)))
     file = plan.out / PLAN

@@ -92,7 +92,7 @@ def make_start(
 def _examples(
     pairs_file: Path, tokenizer: Any, settings: WarmStart
 ) -> Callable[[random.Random], list[list[int]]]:
-    from recode_eval.prompts import PromptTemplate
+    from recode_eval.run.prompts import PromptTemplate
     from recode_train.data import load_pairs
     from recode_train.demo.warm_start import answer
     from recode_train.prompts import render, sft_completion

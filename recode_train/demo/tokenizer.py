@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.extraction import ANSWER, END_ANSWER, END_THINK, THINK
+from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK
 from recode_train.demo import rows
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.extraction import END_ANSWER, END_THINK
+from recode_eval.scoring.extraction import END_ANSWER, END_THINK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

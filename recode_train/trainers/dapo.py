@@ -12,7 +12,7 @@ from recode_train.trainers.ordering import PromptStream
 if TYPE_CHECKING:
     from recode_train.config import TrainConfig
     from recode_train.progress import Progress
-    from recode_train.trainers.material import Material
+    from recode_train.trainers.training_data import Material
 
 
 def build(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
-from recode_train.arithmetic import arithmetic
+from recode_train.batch_math import arithmetic
 from recode_train.trainers import arguments, loading
 from recode_train.trainers.ordering import long_order
 from recode_train.trainers.recording import TRL_VERSION, Recording
@@ -13,7 +13,7 @@ from recode_train.trainers.recording import TRL_VERSION, Recording
 if TYPE_CHECKING:
     from recode_train.config import TrainConfig
     from recode_train.progress import Progress
-    from recode_train.trainers.material import Material
+    from recode_train.trainers.training_data import Material
 
 
 def rows_of(material: Material) -> list[dict[str, str]]:

@@ -133,7 +133,7 @@ def _check_space(source: Source, config: TrainConfig) -> None:
 
     import torch
 
-    from recode_train.footprint import footprint, read_shape
+    from recode_train.memory_estimate import footprint, read_shape
 
     kept = kept_checkpoints(config)
     shape = read_shape(source.checkpoint.model.path)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from recode_train.config import TrainConfig
     from recode_train.trainers.loading import Source
-    from recode_train.trainers.material import Material
+    from recode_train.trainers.training_data import Material
 
 SCHEMA_VERSION: Final = 1
 _NOT_THE_MODEL: Final = (
@@ -64,15 +64,15 @@ def train(config: TrainConfig, *, resume: bool = True, on_log: OnLog | None = No
         DataError: a training pair is malformed.
         InfrastructureError: the sandbox, the hub, the memory or the disk (`StorageError`) fails.
     """
-    from recode_train.arithmetic import validate
-    from recode_train.trainers import loading, material
+    from recode_train.batch_math import validate
+    from recode_train.trainers import loading, training_data
 
     config = with_processes(config)
     validate(config)
     _check_start(config)
     source = loading.find(config)
-    pairs = material.load_pairs_of(config)
-    prepared = material.prepare(config, pairs, loading.tokenizer(source))
+    pairs = training_data.load_pairs_of(config)
+    prepared = training_data.prepare(config, pairs, loading.tokenizer(source))
     return run(config, source, prepared, resume=resume, on_log=on_log)
 
 
@@ -213,8 +213,8 @@ def _silence(trainer: Any) -> None:
 
 
 def _report(config: TrainConfig, source: Source, material: Material) -> dict[str, Any]:
-    from recode_eval import provenance
-    from recode_train.arithmetic import arithmetic, warnings
+    from recode_eval.run import provenance
+    from recode_train.batch_math import arithmetic, warnings
 
     return {
         "schema_version": SCHEMA_VERSION,

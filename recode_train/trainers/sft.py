@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_train.config import TrainConfig
-    from recode_train.trainers.material import Material
+    from recode_train.trainers.training_data import Material
 
 IGNORED: Final = -100
 """Label of a token without a loss."""

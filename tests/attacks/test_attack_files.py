@@ -12,7 +12,7 @@ import pytest
 from recode_eval.attacks import Attack, Expect, load_attacks
 from recode_eval.attacks.catalog import attacks_folder, honest_program, read_attack
 from recode_eval.errors import DataError, UsageError
-from recode_eval.suspicion import suspicions
+from recode_eval.languages.python.tampering import suspicions
 
 ATTACKS = load_attacks()
 CLASSES = {

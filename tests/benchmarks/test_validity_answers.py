@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recode_eval.languages.python.api_usage import Pattern, uses
+from recode_eval.languages.python.syntax import parses
 from recode_eval.sandbox import Limits, open_fleet
-from recode_eval.scoring.api_use import Pattern, uses
 from recode_eval.scoring.similarity import normalise
-from recode_eval.syntax import parses
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:

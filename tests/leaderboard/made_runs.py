@@ -11,16 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recode_eval.evaluation import Run, RunData, _sandbox_json
 from recode_eval.models.base import ModelInfo, SamplingParameters
-from recode_eval.progress import create_monitor
-from recode_eval.prompts import PromptTemplate
-from recode_eval.records import CompletionRecord, ScoreRecord
-from recode_eval.results import compute_results
+from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
+from recode_eval.run.evaluation import Run, RunData, _sandbox_json
+from recode_eval.run.progress import create_monitor
+from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.records import CompletionRecord, ScoreRecord
+from recode_eval.run.results import compute_results
+from recode_eval.run.store import RESULTS, RunStore, write_json
 from recode_eval.sandbox.base import SandboxInfo
 from recode_eval.scoring.similarity import similarity_scores
-from recode_eval.settings import PromptSettings, ScoringSettings, Selection
-from recode_eval.store import RESULTS, RunStore, write_json
 from recode_eval.tasks.registry import create_task
 
 CREATED = "2026-03-04T05:06:07+00:00"

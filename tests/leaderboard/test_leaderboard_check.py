@@ -12,8 +12,8 @@ from arena_rows import REFERENCE, STALE, arena_row, write_rows
 from command_line import bare, failed, recode_eval
 
 from recode_eval.errors import ExitCode
-from recode_eval.records import CompletionRecord
-from recode_eval.store import COMPLETIONS, RESULTS, SCORES
+from recode_eval.run.records import CompletionRecord
+from recode_eval.run.store import COMPLETIONS, RESULTS, SCORES
 
 BARE = ["--sandbox", "none", "--i-know-this-is-unsafe", "--workers", "1"]
 
@@ -136,8 +136,8 @@ def test_a_pass_that_times_out_here_is_not_confirmed() -> None:
     """Attack: an answer that runs for ever, called a pass: time-outs were no fault."""
     from types import SimpleNamespace
 
-    from recode_eval.checking import _deviation
-    from recode_eval.records import ScoreRecord
+    from recode_eval.run.records import ScoreRecord
+    from recode_eval.run.verify import _deviation
 
     def score(*statuses: str) -> ScoreRecord:
         tests = [[f"t{i}", status, ""] for i, status in enumerate(statuses)]
@@ -220,8 +220,8 @@ def test_hostile_limits_are_capped_or_refused(
     run: Path, original: Path, forged: dict[str, Any]
 ) -> None:
     """Attack: limits that would let a program take the checking machine for days."""
-    from recode_eval.checking import _MOST, _settings
     from recode_eval.errors import DataError
+    from recode_eval.run.verify import _MOST, _settings
 
     class Entry:
         where = "sent"

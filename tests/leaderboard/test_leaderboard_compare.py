@@ -18,7 +18,8 @@ from stored_runs import store_run
 
 from recode_eval import cli
 from recode_eval.errors import ExitCode, UsageError
-from recode_eval.gate import decide, verdict_json
+from recode_eval.gate.decision import decide, verdict_json
+from recode_eval.gate.policy import Policy
 from recode_eval.leaderboard.boards import Board, Standing, boards
 from recode_eval.leaderboard.comparing import (
     DIGITS,
@@ -31,8 +32,7 @@ from recode_eval.leaderboard.comparing import (
 from recode_eval.leaderboard.gates import read_verdicts
 from recode_eval.leaderboard.loading import ProblemCounts, load_runs
 from recode_eval.leaderboard.site import build
-from recode_eval.policy import Policy
-from recode_eval.stored import read_run
+from recode_eval.run.results_file import read_run
 
 
 def counts(n: int, passed: int | None, faulty: str | None = None) -> ProblemCounts:

@@ -19,15 +19,15 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import binomtest
 from stored_runs import store_run
 
-from recode_eval.comparison import Difference, compare, difference, paired
-from recode_eval.gate import decide, verdict_json
+from recode_eval.compare.comparison import Difference, compare, difference, paired
+from recode_eval.gate.decision import decide, verdict_json
+from recode_eval.gate.policy import Policy
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.comparing import data_files
 from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
-from recode_eval.policy import Policy
-from recode_eval.scoring.passk import pass_at_k
-from recode_eval.stored import StoredRun, read_run
+from recode_eval.run.results_file import StoredRun, read_run
+from recode_eval.scoring.pass_at_k import pass_at_k
 
 pytestmark = pytest.mark.browser
 

@@ -19,15 +19,8 @@ from hypothesis import strategies as st
 from made_runs import make_run
 from made_trainings import PAPER, config, make_comparison, make_training
 
-from recode_eval.comparison import metric_difference
-from recode_eval.errors import DataError, UsageError
-from recode_eval.leaderboard.boards import boards
-from recode_eval.leaderboard.loading import load_runs
-from recode_eval.leaderboard.methods import Role, blocks, reported_methods, role
-from recode_eval.leaderboard.retention import tradeoffs
-from recode_eval.leaderboard.site import build
-from recode_eval.leaderboard.yamls import FactBook, ModelFacts, ReportedRow, read_facts
-from recode_eval.pooling import (
+from recode_eval.compare.comparison import metric_difference
+from recode_eval.compare.pooling import (
     Change,
     Evidence,
     adjusted,
@@ -35,7 +28,14 @@ from recode_eval.pooling import (
     evidence,
     pooled,
 )
-from recode_eval.stored import read_run
+from recode_eval.errors import DataError, UsageError
+from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.loading import load_runs
+from recode_eval.leaderboard.methods import Role, blocks, reported_methods, role
+from recode_eval.leaderboard.model_facts import FactBook, ModelFacts, ReportedRow, read_facts
+from recode_eval.leaderboard.retention import tradeoffs
+from recode_eval.leaderboard.site import build
+from recode_eval.run.results_file import read_run
 
 
 @pytest.fixture(scope="module")

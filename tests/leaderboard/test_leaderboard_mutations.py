@@ -9,7 +9,7 @@ from pathlib import Path
 from made_runs import make_run
 
 from recode_eval.leaderboard.site import build
-from recode_eval.store import identity_hash
+from recode_eval.run.store import identity_hash
 
 VALUES = [None, True, -1, 1.5, "<b>", [], {}, ["x"], {"a": 1}, 10**15, "", -1e300]
 MUTATIONS = 40

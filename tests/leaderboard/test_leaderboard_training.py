@@ -20,10 +20,10 @@ from made_trainings import PAPER, config, lines, make_training, report, write_lo
 from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.leaderboard.ablation import ablations
 from recode_eval.leaderboard.dynamics import groups, panels, reward_words, smoothed
+from recode_eval.leaderboard.model_facts import read_facts
 from recode_eval.leaderboard.plots import Cross, Curve, Span, crosses, panel, ticks
 from recode_eval.leaderboard.site import build
 from recode_eval.leaderboard.training import FREE_SETTINGS, SERIES, read_trainings
-from recode_eval.leaderboard.yamls import read_facts
 
 GRPO = config("grpo")
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recode_eval.comparison import change, two_sided_p
+from recode_eval.compare.comparison import change, two_sided_p
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.ranking import ranks
 from recode_eval.leaderboard.text import script_json, shown, slug
-from recode_eval.pairwise import pairwise
+from recode_eval.stats.pairwise import pairwise
 
 SCORE = st.sampled_from([0.0, 0.25, 0.5, 1.0, None]) | st.floats(0, 1)
 TABLE = st.integers(1, 9).flatmap(

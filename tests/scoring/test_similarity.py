@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from recode_eval.languages.python.syntax import MAX_CODE_CHARS, parses
 from recode_eval.scoring import (
     Similarity,
     edit_similarity,
@@ -19,7 +20,6 @@ from recode_eval.scoring import (
     similarity,
     similarity_scores,
 )
-from recode_eval.syntax import MAX_CODE_CHARS, parses
 
 
 def plain_levenshtein(a: str, b: str) -> int:

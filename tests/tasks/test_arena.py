@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, InfrastructureError, UsageError
-from recode_eval.syntax import parse
+from recode_eval.languages.python.syntax import parse
 from recode_eval.tasks.arena import (
     WITH_UPDATE,
     WITHOUT_UPDATE,

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.prompts import PromptTemplate
+from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.validate import validate
 from recode_eval.sandbox import Limits, landlock, open_sandbox
 from recode_eval.tasks.arena import WITH_UPDATE, WITHOUT_UPDATE, parse_row
 from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.data import read_yaml_folder
 from recode_eval.tasks.registry import create_task
 from recode_eval.tasks.rows import RowError
-from recode_eval.validation import validate
 
 if TYPE_CHECKING:
     from recode_eval.tasks.base import Problem

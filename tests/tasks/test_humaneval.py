@@ -24,9 +24,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, ExitCode
-from recode_eval.extraction import extract
-from recode_eval.prompts import PromptTemplate
-from recode_eval.syntax import parses
+from recode_eval.languages.python.syntax import parses
+from recode_eval.run.prompts import PromptTemplate
+from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Problem
 from recode_eval.tasks.humaneval import completed, continuation, parse_row
 from recode_eval.tasks.registry import create_task

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from recode_eval.errors import DataError, ExitCode
 from recode_eval.sandbox.base import Execution, Limits
 from recode_eval.tasks.base import Grouped, Problem
-from recode_eval.tasks.humaneval_judge import agrees, examine
 from recode_eval.tasks.humaneval_plus import HumanEvalPlusTask, parse_row
+from recode_eval.tasks.humaneval_plus_oracle import agrees, examine
 from recode_eval.tasks.registry import create_task
 from recode_eval.tasks.rows import RowError
 

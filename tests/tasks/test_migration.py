@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from migration_rows import NEW, OLD, migration_row, write_pairs
 
 from recode_eval.errors import DataError
+from recode_eval.run.validate import OwnChecks, OwnPrograms, expectations
 from recode_eval.tasks.base import Measuring
 from recode_eval.tasks.migration import MigrationTask, parse_row
 from recode_eval.tasks.registry import create_task
 from recode_eval.tasks.rows import RowError
-from recode_eval.validation import OwnChecks, OwnPrograms, expectations
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,12 @@ import pytest
 from command_line import failed, recode_eval
 
 from recode_eval.errors import DataError, ExitCode
-from recode_eval.prompts import PromptTemplate
+from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.validate import expectations
 from recode_eval.sandbox.absent import AbsentSandbox
 from recode_eval.sandbox.base import Limits, Program, SandboxUnavailableError
 from recode_eval.tasks.base import TaskData
 from recode_eval.tasks.registry import create_task
-from recode_eval.validation import expectations
 
 SCHEMA = Path(__file__).parents[2] / "recode_eval" / "schemas" / "results.schema.json"
 OLD = "import numpy as np\n\n\ndef common(a, b):\n    return a[np.in1d(a, b)]\n"

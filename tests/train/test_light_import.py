@@ -16,7 +16,7 @@ import pytest
         "recode_train.trainers.grpo",
         "recode_train.trainers.dapo",
         "recode_train.trainers.loading",
-        "recode_train.trainers.material",
+        "recode_train.trainers.training_data",
     ],
 )
 def test_no_heavy_library_at_import(module: str) -> None:

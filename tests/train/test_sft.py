@@ -27,8 +27,8 @@ def test_prompt_is_the_one_that_is_evaluated(libraries: None) -> None:
     """A tokenizer that puts a BOS before every text must not put one before the answer."""
     from tiny_training import prompts
 
-    from recode_train.trainers.material import Material
     from recode_train.trainers.sft import examples
+    from recode_train.trainers.training_data import Material
 
     tokenizer = make_tokenizer(bos=True)
     stuff = Material(tokenizer, prompts(tokenizer, ["p0"]), {"p0": "yes"}, None, "0")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from recode_eval.compare.pooling import Change
 from recode_eval.errors import DataError, UsageError
-from recode_eval.pooling import Change
 from recode_train.comparing.differences import Differences, differences
 from recode_train.comparing.settings import Comparing, Evaluated, arm_configs
 

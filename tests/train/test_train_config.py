@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from recode_eval.errors import UsageError
-from recode_train import arithmetic
+from recode_train import batch_math
 from recode_train.config import ALGORITHMS, TrainConfig
 from recode_train.presets import PRESETS
 
@@ -115,8 +115,8 @@ def test_algorithms_differ_where_their_papers_say() -> None:
 def test_presets_are_sound(name: str) -> None:
     for algorithm in PRESETS[name].algorithms:
         made = config(algorithm, preset=name)
-        arithmetic.validate(made, pairs=100)
-        assert arithmetic.arithmetic(made).steps == made.max_steps
+        batch_math.validate(made, pairs=100)
+        assert batch_math.arithmetic(made).steps == made.max_steps
 
 
 def test_the_paper_s_figures() -> None:
@@ -135,11 +135,11 @@ def test_the_paper_s_figures() -> None:
 
 
 def test_a_batch_of_eight_is_completions_here_and_prompts_there() -> None:
-    grpo = arithmetic.arithmetic(config("grpo", preset="paper-grpo"), pairs=1000)
+    grpo = batch_math.arithmetic(config("grpo", preset="paper-grpo"), pairs=1000)
     assert (grpo.completions_per_step, grpo.prompts_per_step) == (8, 1.0)
     assert (grpo.completions_per_generation, grpo.updates_per_generation) == (8, 1.0)
     assert (grpo.generations, grpo.completions, grpo.epochs) == (5000, 40_000, 5.0)
-    dapo = arithmetic.arithmetic(config("dapo", preset="paper-dapo"), pairs=1000)
+    dapo = batch_math.arithmetic(config("dapo", preset="paper-dapo"), pairs=1000)
     assert (dapo.completions_per_step, dapo.prompts_per_step) == (32, 4.0)
     assert (dapo.completions_per_generation, dapo.prompts_per_generation) == (64, 8)
     assert (dapo.updates_per_generation, dapo.resume_unit) == (2.0, 2)
@@ -153,7 +153,7 @@ def test_arithmetic_of_several_processes_and_iterations() -> None:
         config("grpo"), per_device_train_batch_size=4, num_processes=2, num_generations=8,
         gradient_accumulation_steps=3, steps_per_generation=4, num_iterations=2, max_steps=10,
     )  # fmt: skip
-    sizes = arithmetic.arithmetic(made)
+    sizes = batch_math.arithmetic(made)
     assert (sizes.completions_per_step, sizes.completions_per_generation) == (24, 32)
     assert sizes.updates_per_generation == pytest.approx(8 / 3)
     assert sizes.generations == 4  # 30 backward passes, 8 from each generation
@@ -174,16 +174,16 @@ def test_what_cannot_work_is_refused(
     overrides: list[str], pairs: int | None, parts: list[str]
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        arithmetic.validate(config("grpo", *overrides), pairs)
+        batch_math.validate(config("grpo", *overrides), pairs)
     for part in parts:
         assert part in str(caught.value)
 
 
 def test_the_advice_on_a_batch_helps() -> None:
-    arithmetic.validate(
+    batch_math.validate(
         config("grpo", "num_generations=6", "steps_per_generation=3", "save_steps=99")
     )
-    arithmetic.validate(config("grpo", "steps_per_generation=4", "save_steps=8"))
+    batch_math.validate(config("grpo", "steps_per_generation=4", "save_steps=8"))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_the_advice_on_a_batch_helps() -> None:
     ],
 )
 def test_settings_without_effect_are_named(algorithm: str, overrides: list[str], part: str) -> None:
-    assert any(part in text for text in arithmetic.warnings(config(algorithm, *overrides)))
+    assert any(part in text for text in batch_math.warnings(config(algorithm, *overrides)))
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,4 @@ def test_settings_without_effect_are_named(algorithm: str, overrides: list[str],
     ],
 )
 def test_settings_with_an_effect_are_not(algorithm: str, overrides: list[str]) -> None:
-    assert arithmetic.warnings(config(algorithm, *overrides)) == []
+    assert batch_math.warnings(config(algorithm, *overrides)) == []

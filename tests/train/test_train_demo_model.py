@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from recode_eval.extraction import extract
+from recode_eval.scoring.extraction import extract
 from recode_train.data import load_pairs
 from recode_train.demo import rows
 from recode_train.demo.making import LONGEST_ANSWER, PROMPT, write_pairs
@@ -29,7 +29,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def prompts(pairs, tokenizer):
-    from recode_eval.prompts import PromptTemplate
+    from recode_eval.run.prompts import PromptTemplate
 
     found, overlong = render(
         pairs, tokenizer, template=PromptTemplate.from_file(PROMPT), max_tokens=128

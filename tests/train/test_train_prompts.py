@@ -10,10 +10,10 @@ from migration_rows import write_pairs
 from training_pairs import NEW, PREFILL, pair_set, training_row
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.extraction import extract
 from recode_eval.models.base import Prompt
-from recode_eval.prompts import PromptTemplate
+from recode_eval.run.prompts import PromptTemplate
 from recode_eval.scoring import exact_match, is_well_formed
+from recode_eval.scoring.extraction import extract
 from recode_train.data import load_pairs
 from recode_train.prompts import prompt_template, render, sft_completion
 

@@ -80,7 +80,7 @@ def test_same_weights_log_and_budgets(
 
 def test_accumulated_gradients_and_reused_generations(tiny_model: Path, tmp_path: Path) -> None:
     """Two passes a step, and each generation used twice: exact at every fourth step."""
-    from recode_train.arithmetic import arithmetic, validate
+    from recode_train.batch_math import arithmetic, validate
 
     more: dict[str, Any] = {
         "gradient_accumulation_steps": 2,

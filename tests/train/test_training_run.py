@@ -328,7 +328,7 @@ def test_long_answers_are_left_out_and_counted(
     libraries: None, long_model: Path, tmp_path: Path
 ) -> None:
     from recode_train.trainers import loading
-    from recode_train.trainers.material import load_pairs_of, prepare
+    from recode_train.trainers.training_data import load_pairs_of, prepare
 
     long_code = "def shout(text):\n    return str.upper(text)\n" + "# more\n" * 200
     path = write_pairs(

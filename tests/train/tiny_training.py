@@ -143,7 +143,7 @@ def material(
     completion: str = "yes",
 ) -> Any:
     """The material of a run: `names` are the pairs."""
-    from recode_train.trainers.material import Material
+    from recode_train.trainers.training_data import Material
 
     tokenizer = make_tokenizer()
     functions = [] if reward is None else [reward, *([lengths] if extra else [])]

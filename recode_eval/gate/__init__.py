@@ -1,0 +1,1 @@
+"""The gate: decides whether a new checkpoint may replace the old one."""

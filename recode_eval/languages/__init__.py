@@ -1,0 +1,1 @@
+"""What differs between programming languages: text, environments, execution."""

@@ -1,0 +1,1 @@
+"""Python: syntax, names in scope, use of APIs, signs of tampering."""

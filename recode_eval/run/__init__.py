@@ -1,0 +1,1 @@
+"""Run a task: configuration, generation, grading, records and results."""

@@ -1,0 +1,392 @@
+"""The pipeline of one run: one model on one task, resumable, generation and scoring overlapping.
+
+Prompts are rendered, the store says which samples are missing, the model generates them, each one
+is stored and handed to the judge at once; when all are judged, the results are computed from the
+store alone. Interrupt it anywhere: the same call goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.models.base import FinishReason, Request
+from recode_eval.run import provenance
+from recode_eval.run.calibration import LimitBook, machine
+from recode_eval.run.config import sample_seed
+from recode_eval.run.grading import Judge, Unscored
+from recode_eval.run.prompts import prompt_hash
+from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
+from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder
+from recode_eval.sandbox.absent import AbsentSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.models.base import Completion, Model, ModelInfo, SamplingParameters
+    from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
+    from recode_eval.run.progress import Monitor
+    from recode_eval.run.record_index import Samples
+    from recode_eval.sandbox.base import Sandbox, SandboxInfo
+    from recode_eval.tasks.base import Problem, Task, TaskData
+
+LIMITS_FOLDER = ".limits"
+"""Beside the runs, which share what was measured."""
+_NO_MODEL = "not generated yet"
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Everything the results are computed from."""
+
+    folder: Path
+    task: Task
+    data: TaskData
+    problems: tuple[Problem, ...]
+    n: int
+    completions: Mapping[Key, CompletionRecord]
+    scores: Mapping[Key, ScoreRecord]
+    """Both are read from the disk when they are asked for."""
+    unscored: tuple[Unscored, ...]
+    manifest: Mapping[str, Any]
+
+
+class Run:
+    """One model on one task; `execute` does everything that is not stored yet."""
+
+    def __init__(
+        self,
+        task: Task,
+        data: TaskData,
+        model_info: ModelInfo,
+        prompt: PromptSettings,
+        sampling: SamplingParameters,
+        selection: Selection,
+        scoring: ScoringSettings,
+        *,
+        out: Path,
+        monitor: Monitor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Render the prompts and name the folder; `settings` is what `score` needs to come back."""
+        self.task, self.data, self.model_info = task, data, model_info
+        self.prompt, self.sampling, self.selection = prompt, sampling, selection
+        self.scoring, self.monitor = scoring, monitor
+        self.scoring_hash = scoring.hash(task, data)
+        self.settings = dict(settings or {})
+        self.problems = selection.problems(data)
+        self.prompts = {p.id: prompt.render(p) for p in self.problems}
+        self.hashes = {key: prompt_hash(value) for key, value in self.prompts.items()}
+        self.identity = {
+            "task": task.spec.name,
+            "task_version": task.spec.version,
+            "data": data.content_hash,
+            "prompt": prompt.template.content_hash,
+            "update_note": prompt.update_note,
+            "sampling": asdict(sampling),
+            "model": {"backend": model_info.backend, **model_info.identity},
+        }
+        self.out = out
+        self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The samples that make up this run."""
+        return [(p.id, i) for p in self.problems for i in range(self.selection.n)]
+
+    def execute(
+        self,
+        model: Model | None,
+        open_sandbox: Callable[[], Sandbox],
+        *,
+        rejudge: bool = False,
+        tier: str | None = None,
+    ) -> RunData:
+        """Generate, judge, and return what the results are computed from.
+
+        The sandbox is opened first and only if something must be judged: without one, the run
+        stops before the model costs anything. It stays open; it is the caller's. Without a
+        `model`, stored completions are judged and missing ones left out; `rejudge` ignores stored
+        scores, and a `tier` those of other sandboxes. A task without conditions has no sandbox.
+        """
+        if not self.task.conditions:
+            open_sandbox, tier = AbsentSandbox, None
+        with RunStore(self.folder) as store:
+            scoring = self.scoring_hash
+            digests: dict[Key, str] = {}
+            completions = self._stored_completions(store, digests)
+            scores = store.no_scores() if rejudge else self._stored_scores(store, scoring, digests)
+            del digests
+            missing = [key for key in self.keys if key not in completions] if model else []
+            unjudged = [key for key in self.keys if key in completions and key not in scores]
+            if scores and not store.manifest().get("sandbox"):
+                self.monitor.note("The manifest is lost: everything is judged again.")
+                unjudged += scores
+                scores.clear()
+            if tier is not None:
+                unjudged += self._drop_other_tiers(scores, tier)
+            unscored: list[Unscored] = []
+            if model is None:
+                unscored = [
+                    Unscored(*key, _NO_MODEL) for key in self.keys if key not in completions
+                ]
+            manifest = self._manifest(store, working=bool(missing or unjudged))
+            store.write_prompt(self.prompt.template.source)
+            store.write_manifest(manifest)
+            if missing or unjudged:
+                sandbox = open_sandbox()
+                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
+                store.write_manifest(manifest)
+                unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
+                limits = self._limit_book(sandbox, {key[0] for key in (*missing, *unjudged)})
+                self.monitor.begin(
+                    samples=len(self.keys) - len(unscored),
+                    generated=len(completions),
+                    judged=len(scores),
+                )
+                try:
+                    self._work(
+                        store,
+                        sandbox,
+                        limits,
+                        scoring,
+                        model,
+                        missing,
+                        unjudged,
+                        completions,
+                        scores,
+                        unscored,
+                    )
+                finally:
+                    self.monitor.end()
+                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
+                manifest["invocations"][-1]["finished"] = provenance.now()
+            else:
+                self.monitor.note(f"All {len(scores)} samples were generated and judged before.")
+            if model is not None:
+                # A server's abilities are known only when it has answered.
+                manifest["model"]["details"] = dict(model.info.details)
+            store.write_manifest(manifest)
+        return RunData(
+            self.folder,
+            self.task,
+            self.data,
+            self.problems,
+            self.selection.n,
+            completions,
+            scores,
+            tuple(unscored),
+            manifest,
+        )
+
+    def _limit_book(self, sandbox: Sandbox, needed: Container[str]) -> LimitBook:
+        """Return the limits of the problems that will be judged; measures what is not known."""
+        info = sandbox.info
+        book = LimitBook(
+            self.out / LIMITS_FOLDER,
+            self.scoring.calibration if self.task.conditions else None,
+            self.scoring.limits,
+            [self.scoring_hash, info.tier, info.python,
+             dict(info.libraries), *machine()],
+        )  # fmt: skip
+        unknown = book.missing(p for p in self.problems if p.id in needed)
+        if unknown:
+            self.monitor.note(
+                f"Running the references of {len(unknown)} problems once, for the time limits."
+            )
+            book.measure(self.task, unknown, sandbox)
+        return book
+
+    def _work(
+        self,
+        store: RunStore,
+        sandbox: Sandbox,
+        limits: LimitBook,
+        scoring: str,
+        model: Model | None,
+        missing: Sequence[Key],
+        unjudged: Sequence[Key],
+        completions: Samples[CompletionRecord],
+        scores: Samples[ScoreRecord],
+        unscored: list[Unscored],
+    ) -> None:
+        def on_score(record: ScoreRecord) -> None:
+            scores.note(record.key, store.add_score(record))
+            self.monitor.judged(record)
+
+        def on_unscored(item: Unscored) -> None:
+            unscored.append(item)
+            self.monitor.judged(item)
+
+        problems = {p.id: p for p in self.problems}
+        judge = Judge(
+            self.task,
+            sandbox,
+            limits.limits,
+            scoring,
+            on_score=on_score,
+            on_unscored=on_unscored,
+        )
+        try:
+            for key in unjudged:
+                judge.submit(problems[key[0]], completions[key])
+            with contextlib.closing(self._generate(model, missing, on_unscored)) as stream:
+                for completion in stream:
+                    record = self._record(completion)
+                    completions.note(record.key, store.add_completion(record))
+                    self.monitor.generated(completion)
+                    judge.submit(problems[record.problem_id], record)
+            judge.finish()
+        except BaseException:
+            judge.abandon()
+            raise
+
+    def _generate(
+        self,
+        model: Model | None,
+        missing: Sequence[Key],
+        on_unscored: Callable[[Unscored], None],
+    ) -> Generator[Completion]:
+        """Yield each missing sample once, whatever the model yields; say which it did not give."""
+        if model is None or not missing:
+            return
+        pending = dict.fromkeys(missing)
+        stream = model.generate(self.requests(missing), self.sampling)
+        try:
+            for completion in stream:
+                key = completion.problem_id, completion.sample
+                if key not in pending:
+                    continue
+                del pending[key]
+                if completion.finish_reason is FinishReason.MISSING:
+                    on_unscored(Unscored(*key, "no completion in the replayed file"))
+                else:
+                    yield completion
+        finally:  # An engine must not go on for nobody when a full disk ends the run.
+            if hasattr(stream, "close"):
+                stream.close()
+        for key in pending:
+            on_unscored(Unscored(*key, "the model gave no answer"))
+
+    def requests(self, missing: Iterable[Key]) -> list[Request]:
+        """Return what the model is asked for these samples."""
+        samples: dict[str, list[int]] = {}
+        for problem_id, sample in missing:
+            samples.setdefault(problem_id, []).append(sample)
+        return [
+            Request(
+                problem_id,
+                self.prompts[problem_id],
+                tuple(indices),
+                tuple(sample_seed(self.sampling.seed, problem_id, i) for i in indices),
+            )
+            for problem_id, indices in samples.items()
+        ]
+
+    def _record(self, completion: Completion) -> CompletionRecord:
+        prompt = self.prompts[completion.problem_id]
+        return CompletionRecord(
+            problem_id=completion.problem_id,
+            sample=completion.sample,
+            seed=sample_seed(self.sampling.seed, completion.problem_id, completion.sample),
+            prompt_hash=self.hashes[completion.problem_id],
+            text=completion.text,
+            finish_reason=str(completion.finish_reason),
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            seconds=None if completion.seconds is None else round(completion.seconds, 4),
+            prefill=prompt.prefill if completion.prefill is None else completion.prefill,
+            is_code=completion.is_code,
+        )
+
+    def _stored_completions(
+        self, store: RunStore, digests: dict[Key, str]
+    ) -> Samples[CompletionRecord]:
+        """Return the completions of this run's prompts and samples; fills in their digests."""
+
+        def accept(record: CompletionRecord) -> bool:
+            asked = self.hashes.get(record.problem_id) == record.prompt_hash
+            if asked and 0 <= record.sample < self.selection.n:
+                digests[record.key] = record.digest
+                return True
+            return False
+
+        return store.completions(accept)
+
+    def _stored_scores(
+        self, store: RunStore, scoring: str, digests: Mapping[Key, str]
+    ) -> Samples[ScoreRecord]:
+        """Return the scores, under the present rules, of the completions with these digests."""
+        return store.scores(
+            lambda record: (
+                record.scoring == scoring
+                and record.completion == digests.get(record.key)
+                and record.prompt_hash == self.hashes[record.problem_id]
+            )
+        )
+
+    def _drop_other_tiers(self, scores: Samples[ScoreRecord], tier: str) -> list[Key]:
+        """Drop scores that another sandbox gave: one run, one tier."""
+        others = {key: record.tier for key, record in scores.items() if record.tier != tier}
+        if others:
+            tiers = ", ".join(sorted(set(others.values())))
+            self.monitor.note(
+                f"{len(others)} samples were judged in another sandbox ({tiers}); "
+                f"they are judged again in {tier}."
+            )
+        for key in others:
+            del scores[key]
+        return list(others)
+
+    def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
+        before = store.manifest()
+        invocations = list(before.get("invocations", []))
+        if working or not invocations:
+            invocations.append(provenance.invocation())
+        return {
+            "schema_version": MANIFEST_VERSION,
+            "identity": self.identity,
+            "model": {
+                "name": self.model_info.name,
+                "backend": self.model_info.backend,
+                "details": dict(self.model_info.details),
+            },
+            "task": {
+                "name": self.task.spec.name,
+                "version": self.task.spec.version,
+                "source": self.data.source,
+                "data_hash": self.data.content_hash,
+                "bad_rows": [str(row) for row in self.data.bad_rows],
+                "skipped": [str(row) for row in self.data.skipped],
+            },
+            "prompt": {
+                "name": self.prompt.name,
+                "source": self.prompt.source,
+                "hash": self.prompt.template.content_hash,
+                "update_note": self.prompt.update_note,
+            },
+            "sampling": {"n": self.selection.n, **asdict(self.sampling)},
+            "selection": {"problems": len(self.problems), **asdict(self.selection)},
+            "scoring": {
+                "hash": self.scoring_hash,
+                **asdict(self.scoring),
+            },
+            "sandbox": before.get("sandbox"),
+            "settings": self.settings or before.get("settings", {}),
+            "created": before.get("created", provenance.now()),
+            "invocations": invocations,
+        }
+
+
+def _sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Describe a sandbox; what an earlier part of the run knew of other environments is kept."""
+    known, nodes = ({**(before or {}).get(key, {})} for key in ("environments", "nodes"))
+    return {
+        **asdict(info),
+        "libraries": dict(info.libraries),
+        "guarantees": list(info.guarantees),
+        "environments": {**known, **info.environments},
+        "nodes": {**nodes, **info.nodes},
+    }

@@ -1,0 +1,1 @@
+"""Estimates, paired and sequential tests: pure functions of numbers."""

@@ -1,0 +1,148 @@
+"""What a run is made of, besides the model: prompts, perfect answers, rewards, provenance."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from recode_eval.sandbox.base import Sandbox
+    from recode_train.config import TrainConfig
+    from recode_train.data import PairSet
+    from recode_train.prompts import TrainingPrompt
+    from recode_train.rewards import Rewards
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything that the training pairs come to for one tokenizer."""
+
+    tokenizer: Any
+    prompts: Sequence[TrainingPrompt]
+    completions: Mapping[str, str]
+    """Pair -> what follows its prompt in a perfect turn (SFT only)."""
+    rewards: Rewards | None
+    """Reward functions (GRPO and DAPO only)."""
+    data_hash: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """Ends the sandbox, if one was opened."""
+
+
+def load_pairs_of(config: TrainConfig) -> PairSet:
+    """Load the training pairs; raises what `recode_train.data.load_pairs` raises."""
+    from recode_train.data import load_pairs
+
+    return load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
+
+
+def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> Material:
+    """Render the prompts and build what the algorithm needs.
+
+    Raises:
+        UsageError: a prompt cannot be rendered, none is short enough, or too few are left.
+        DataError: a reference cannot be an answer (SFT).
+    """
+    from recode_train.batch_math import validate
+    from recode_train.prompts import prompt_template, render
+
+    template = prompt_template(pairs, config.prompt)
+    prompts, overlong = render(
+        pairs, tokenizer, template=template, max_tokens=config.max_prompt_length
+    )
+    completions: dict[str, str] = {}
+    cut: list[str] = []
+    if config.algorithm == "sft":
+        completions, cut = _perfect_answers(config, pairs, prompts, tokenizer)
+        prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
+    validate(config, len(prompts))
+    closing = contextlib.ExitStack()
+    rewards = None
+    if config.algorithm != "sft":
+        rewards = _rewards(config, pairs, prompts, closing)
+    return Material(
+        tokenizer=tokenizer,
+        prompts=prompts,
+        completions=completions,
+        rewards=rewards,
+        data_hash=pairs.content_hash,
+        provenance={
+            "source": pairs.source,
+            "data_hash": pairs.content_hash,
+            "pairs": len(pairs.pairs),
+            "prompts": len(prompts),
+            "prompt_hash": template.content_hash,
+            "overlong_prompts": overlong,
+            "overlong_completions": cut,
+        },
+        closing=closing,
+    )
+
+
+def _perfect_answers(
+    config: TrainConfig, pairs: PairSet, prompts: Sequence[TrainingPrompt], tokenizer: Any
+) -> tuple[dict[str, str], list[str]]:
+    """Return the answers, and the ids of the pairs whose answer is too long."""
+    from recode_train.prompts import sft_completion
+
+    by_id = {pair.id: pair for pair in pairs.pairs}
+    answers: dict[str, str] = {}
+    cut = []
+    for prompt in prompts:
+        text = sft_completion(by_id[prompt.pair_id], prompt.prefill)
+        # One more for the EOS token.
+        length = len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
+        if length > config.max_completion_length:
+            cut.append(prompt.pair_id)
+        else:
+            answers[prompt.pair_id] = text
+    if not answers:
+        raise UsageError(
+            f"None of the {len(cut)} answers has {config.max_completion_length} tokens or fewer; "
+            "raise max_completion_length."
+        )
+    return answers, cut
+
+
+def _rewards(
+    config: TrainConfig,
+    pairs: PairSet,
+    prompts: Sequence[TrainingPrompt],
+    closing: contextlib.ExitStack,
+) -> Rewards:
+    from recode_train.rewards import build_rewards
+
+    rewards = build_rewards(
+        config.rewards,
+        pairs,
+        prefills={prompt.pair_id: prompt.prefill for prompt in prompts},
+        sandbox=sandbox_opener(config, pairs.task_object.spec.environment, closing),
+        completion_limit=config.max_completion_length,
+        cache=config.overlong_cache,
+    )
+    closing.callback(rewards.close)
+    return rewards
+
+
+def sandbox_opener(
+    config: TrainConfig, environment: str, closing: contextlib.ExitStack
+) -> Callable[[], Sandbox]:
+    """Return the function that gives the sandbox of an environment, opened when first needed."""
+    opened: list[Sandbox] = []
+
+    def opener() -> Sandbox:
+        from recode_eval.sandbox import open_fleet
+
+        if not opened:
+            opened.append(
+                open_fleet(config.sandbox, environment=environment, workers=config.sandbox_workers)
+            )
+            closing.callback(opened[0].close)
+        return opened[0]
+
+    return opener

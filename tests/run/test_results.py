@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+from arena_rows import write_rows
+from fake_sandbox import FakeSandbox
+from test_resume import PROBLEMS, SlowModel, create_run
+
+from recode_eval.run import report
+from recode_eval.run.results import compute_results
+from recode_eval.run.store import RESULTS, write_json
+
+SCHEMA = Path(__file__).parents[2] / "recode_eval" / "schemas" / "results.schema.json"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> dict[str, object]:
+    write_rows(tmp_path / "rows.jsonl", PROBLEMS)
+    outcome = create_run(tmp_path).execute(SlowModel(tmp_path / "log"), FakeSandbox)
+    return compute_results(outcome)
+
+
+def test_results_follow_the_published_schema(results: dict[str, object], tmp_path: Path) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    write_json(tmp_path / RESULTS, results)
+    jsonschema.validate(json.loads((tmp_path / RESULTS).read_text()), schema)
+
+
+def test_the_schema_notices_a_missing_field(results: dict[str, object]) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    for key in schema["required"]:
+        broken = {k: v for k, v in results.items() if k != key}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, schema)
+
+
+def test_every_number_is_finite(results: dict[str, object]) -> None:
+    """JSON has no NaN; a reader in another language would stop at one."""
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, float):
+            assert math.isfinite(value)
+
+    walk(results)
+
+
+def outcome_of(
+    folder: Path, passes: dict[tuple[int, int], tuple[bool, bool] | None], n: int = 2
+) -> dict:
+    """Results where sample (problem, index) passes with and without the update; None: unscored.
+
+    An index that is missing has no code.
+    """
+    write_rows(folder / "rows.jsonl", 4)
+    run = create_run(folder, n=n)
+    outcome = run.execute(SlowModel(folder / "log"), FakeSandbox)
+    ids = [problem.id for problem in outcome.problems]
+    scores = {}
+    for (problem_id, sample), record in outcome.scores.items():
+        key = ids.index(problem_id), sample
+        if key in passes and passes[key] is None:
+            continue
+        tests = {
+            name: {"passed": passed, "tests": [["t", "passed" if passed else "failed", ""]]}
+            for name, passed in zip(
+                ("with_update", "without_update"), passes.get(key) or (), strict=False
+            )
+        }
+        code = "x = 1" if key in passes else None
+        scores[problem_id, sample] = replace(record, conditions=tests, code=code)
+    return compute_results(replace(outcome, scores=scores), [1, 2])
+
+
+def test_every_metric_has_its_own_denominator(tmp_path: Path) -> None:
+    """Unscored samples are in no denominator, those without code in every one."""
+    results = outcome_of(
+        tmp_path,
+        {
+            (0, 0): (True, False), (0, 1): (True, True),
+            (1, 0): (False, False),  # and (1, 1) has no code
+            (2, 0): (True, False), (2, 1): None,
+            (3, 0): None, (3, 1): None,
+        },
+    )  # fmt: skip
+    values = {name: m and (m["value"], m["problems"]) for name, m in results["metrics"].items()}
+    assert values["pass@1"] == (pytest.approx((1 + 0 + 1) / 3), 3)
+    assert values["upass@1"] == (pytest.approx((0.5 + 0 + 1) / 3), 3)
+    assert values["pass@2"] == (pytest.approx((1 + 0) / 2), 2)  # problem 2 has one sample judged
+    assert values["upass@2"] == (pytest.approx((1 + 0) / 2), 2)
+    assert values["pass_without_update"] == (pytest.approx((0.5 + 0 + 0) / 3), 3)
+    assert values["test_rate"] == (pytest.approx((1 + 0 + 1) / 3), 3)
+    assert values["no_code"] == (pytest.approx((0 + 0.5 + 0) / 3), 3)
+    counts = results["counts"]
+    assert (counts["samples"], counts["scored"], counts["unscored"]) == (8, 5, 3)
+    assert [p["n"] for p in results["problems"]] == [2, 2, 1, 0]
+    assert results["problems"][3]["test_rate"] is None
+    groups = results["breakdown"]["update_type"].values()
+    assert sum(group["problems"] for group in groups) == 4
+
+
+def test_nothing_scored_is_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = outcome_of(tmp_path, {(p, s): None for p in range(4) for s in range(2)})
+    assert set(results["metrics"].values()) == {None}
+    assert results["counts"]["unscored"] == 8
+    report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
+    assert "8 samples could not be judged" in capsys.readouterr().out
+
+
+def test_a_lack_of_judged_samples_is_not_blamed_on_n(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "n = 2 is less than k" of pass@2."""
+    results = outcome_of(tmp_path, {(p, 1): None for p in range(4)})
+    report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
+    expected = "no value for pass@2, UPass@2 (fewer than k samples were judged)"
+    assert expected in capsys.readouterr().out
+
+
+def test_the_breakdown_adds_up(results: dict) -> None:
+    for groups in results["breakdown"].values():
+        assert sum(group["problems"] for group in groups.values()) == PROBLEMS
+
+
+def test_the_table_shows_value_and_interval(
+    results: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
+    output = capsys.readouterr().out
+    assert "50.0" in output
+    assert "no value for pass@5, pass@10, UPass@5, UPass@10 (n = 4 is less than k)" in output
+    assert "\x1b" not in output
+
+
+def test_estimates_are_shown_in_percent_with_their_interval() -> None:
+    estimate = {"value": 0.625, "low": 0.5, "high": 0.75}
+    assert report.format_estimate("pass@1", estimate) == "62.5 [50.0, 75.0]"
+    assert report.format_estimate("es_star", estimate) == "0.62 [0.50, 0.75]"
+    assert report.format_estimate("pass@1", {**estimate, "low": None}) == "62.5"
+    assert report.format_estimate("pass@5", None) == "-"
+
+
+def test_hostile_names_are_spelt_out(results: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model's name or a package in a data file could move the cursor or recolour the screen."""
+    evil = "\x1b[2J\u202e\x07evil"
+    hostile = json.loads(json.dumps(results).replace("textwrap", json.dumps(evil)[1:-1]))
+    hostile["breakdown"]["package"]["other"] = hostile["breakdown"]["package"][evil]
+    hostile["model"]["name"] = evil
+    report.show([{**hostile, "folder": "here"}], as_json=False, quiet=False)
+    output = capsys.readouterr().out
+    assert "\\x1b[2J" in output
+    assert not set(output) & {"\x1b", "\u202e", "\x07"}

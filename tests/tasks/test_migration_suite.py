@@ -1,0 +1,133 @@
+"""The bundled pairs: how they are composed, and, by execution, that they are what they claim.
+
+Every run proves the pairs of a few libraries, other ones every day; `make verify-migration` proves
+all of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import io
+import os
+import tokenize
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from recode_eval.run.validate import validate
+from recode_eval.sandbox import Limits, open_fleet
+from recode_eval.tasks.migration import KINDS, MigrationRow, composition
+from recode_eval.tasks.registry import create_task
+
+TASKS = ("migration", "migration-train")
+A_DAY = 3
+"""Libraries whose pairs are executed in one run."""
+LIBRARIES_VARIABLE = "RECODE_EVAL_MIGRATION_LIBRARIES"
+
+
+@cache
+def rows() -> tuple[MigrationRow, ...]:
+    return tuple(
+        problem.payload
+        for task in TASKS
+        for problem in create_task(task).load(None, skip_bad_rows=False).problems
+    )
+
+
+def test_there_are_enough_pairs_of_enough_libraries() -> None:
+    libraries = composition(rows())["dependency"]
+    assert len(rows()) >= 300
+    assert len(libraries) >= 15
+    assert max(libraries.values()) <= 0.15 * len(rows())
+
+
+def test_the_pages_give_the_right_numbers() -> None:
+    counts = composition(rows())
+    checkout = Path(__file__).parents[2]
+    page = (checkout / "tasks" / "migration" / "README.md").read_text(encoding="utf-8")
+    numbers = len(rows()), counts["split"]["test"], counts["split"]["train"]
+    assert "{} programs ({} to test with, {} to train with)".format(*numbers) in page
+    assert f"{counts['updates']['several']} of them meet two or more changes" in page
+    front = (checkout / "README.md").read_text(encoding="utf-8")
+    libraries = len(counts["dependency"])
+    assert f"{numbers[0]} pairs ({numbers[1]} to test with) of {libraries} libraries" in front
+
+
+def test_every_kind_of_change_occurs() -> None:
+    assert set(composition(rows())["update_type"]) == set(KINDS)
+
+
+def test_some_libraries_occur_in_the_test_split_only() -> None:
+    trained = {row.dependency for row in rows() if row.split == "train"}
+    assert trained
+    assert len({row.dependency for row in rows()} - trained) >= 5
+
+
+def test_enough_pairs_meet_several_changes_at_once() -> None:
+    assert composition(rows())["updates"]["several"] >= 40
+
+
+def _tokens(code: str) -> list[str]:
+    skipped = {tokenize.COMMENT, tokenize.NL}
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    return [token.string for token in tokens if token.type not in skipped]
+
+
+def _is_one_token_edit(row: MigrationRow) -> bool:
+    """Whether replacing one word by another, however often, makes the new code of the old."""
+    old, new = _tokens(row.old_code), _tokens(row.new_code)
+    changes = set()
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        if b - a != 1 or d - c != 1:
+            return False
+        changes.add((old[a], new[c]))
+    return len(changes) == 1
+
+
+def test_many_pairs_need_more_than_another_word() -> None:
+    more = sum(not _is_one_token_edit(row) for row in rows())
+    assert more >= len(rows()) / 4
+
+
+def test_the_note_does_not_hold_the_answer() -> None:
+    for row in rows():
+        lines = [line.strip() for line in row.new_code.splitlines()]
+        changed = {line for line in lines if len(line) > 60} - {
+            line.strip() for line in row.old_code.splitlines()
+        }
+        assert not [line for line in changed if line in row.update_info], row.id
+
+
+def _libraries_of_the_day() -> list[str]:
+    named = os.environ.get(LIBRARIES_VARIABLE)
+    if named:
+        return named.split(",")
+    everything = sorted({row.dependency for row in rows()})
+    first = dt.datetime.now(tz=dt.UTC).toordinal() * A_DAY
+    return [everything[(first + i) % len(everything)] for i in range(A_DAY)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("place", range(A_DAY))
+def test_pairs_are_what_they_claim(place: int) -> None:
+    """Old code passes with the old release only, new code with the new one."""
+    libraries = _libraries_of_the_day()
+    if place >= len(libraries):
+        pytest.skip("fewer libraries were named")
+    with open_fleet("landlock") as sandbox:
+        for name in TASKS:
+            task = create_task(name)
+            chosen = [
+                problem
+                for problem in task.load(None, skip_bad_rows=False).problems
+                if problem.payload.dependency == libraries[place]
+            ]
+            findings = validate(task, chosen, sandbox, Limits())
+            assert all(finding.checks == 3 for finding in findings)
+            wrong = {f.problem_id: f.faults + f.unjudged for f in findings}
+            assert not {key: value for key, value in wrong.items() if value}, libraries[place]
