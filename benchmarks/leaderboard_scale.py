@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from recode_eval.models.base import ModelInfo, SamplingParameters
-from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.evaluation import Run, RunData
 from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.results import compute_results
+from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, write_json
 from recode_eval.sandbox.base import SandboxInfo
 from recode_eval.tasks.registry import create_task

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.models.base import Completion, FinishReason, ModelInfo, SamplingParameters
-from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.evaluation import Run
 from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.results import compute_results
+from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
 from recode_eval.sandbox.base import Execution, SandboxInfo, Status, TestVerdict
 from recode_eval.tasks.registry import create_task
 

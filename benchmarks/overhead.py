@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 
 from recode_eval.models import create_model
 from recode_eval.models.base import Completion, ModelInfo, SamplingParameters
-from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.evaluation import Run
 from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.results import compute_results
+from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.store import RESULTS, write_json
 from recode_eval.sandbox import open_sandbox
 from recode_eval.tasks.registry import create_task

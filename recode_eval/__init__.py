@@ -1,7 +1,88 @@
 """Measure how well a language model writes code against changed APIs.
 
-The package is a library first; `recode_eval.cli` is a thin layer over it. Importing it does no
-work and loads nothing heavy: models, the hub client and the statistics load where they are used.
+The names below are the public interface; `docs/api.md` shows each in use. Importing the package
+does no work and loads nothing heavy: every name is loaded when it is first used.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recode_eval.api import Evaluation, TaskResult, compare, evaluate, gate, rescore
+    from recode_eval.errors import DataError, InfrastructureError, RecodeError, UsageError
+    from recode_eval.gate.candidate import Candidate
+    from recode_eval.models.options import ModelOptions
+    from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
+    from recode_eval.run.progress import ProgressEvent
+    from recode_eval.run.rescore import RescoreConfig
+    from recode_eval.run.reward import RewardGrader, reward
+    from recode_eval.sandbox import open_sandbox
+    from recode_eval.tasks.loading import LoadedTask, load_task
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Evaluation": "api",
+    "TaskResult": "api",
+    "compare": "api",
+    "evaluate": "api",
+    "gate": "api",
+    "rescore": "api",
+    "DataError": "errors",
+    "InfrastructureError": "errors",
+    "RecodeError": "errors",
+    "UsageError": "errors",
+    "Candidate": "gate.candidate",
+    "ModelOptions": "models.options",
+    "ExecutorOptions": "run.config",
+    "RunConfig": "run.config",
+    "SandboxOptions": "run.config",
+    "ProgressEvent": "run.progress",
+    "RescoreConfig": "run.rescore",
+    "RewardGrader": "run.reward",
+    "reward": "run.reward",
+    "open_sandbox": "sandbox",
+    "LoadedTask": "tasks.loading",
+    "load_task": "tasks.loading",
+}
+__all__ = [
+    "Candidate",
+    "DataError",
+    "Evaluation",
+    "ExecutorOptions",
+    "InfrastructureError",
+    "LoadedTask",
+    "ModelOptions",
+    "ProgressEvent",
+    "RecodeError",
+    "RescoreConfig",
+    "RewardGrader",
+    "RunConfig",
+    "SandboxOptions",
+    "TaskResult",
+    "UsageError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "gate",
+    "load_task",
+    "open_sandbox",
+    "rescore",
+    "reward",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from recode_eval import __version__
-from recode_eval.cli import guarded
+from recode_eval.boundary import guarded
 from recode_eval.commands import options
 from recode_eval.errors import ExitCode, UsageError
 

@@ -98,11 +98,11 @@ class Evaluation:
     ) -> dict[str, Any]:
         from recode_eval.models.base import SamplingParameters
         from recode_eval.run.calibration import Calibration
-        from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
         from recode_eval.run.evaluation import Run
         from recode_eval.run.progress import SilentMonitor
         from recode_eval.run.prompts import PromptTemplate
         from recode_eval.run.results import compute_results
+        from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
         from recode_eval.run.store import RESULTS, write_json
 
         config = self._config

@@ -7,14 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
-from recode_eval.errors import DataError, ExitCode, UsageError
+from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from recode_eval.compare.comparison import Comparison
-    from recode_eval.run.results_file import StoredRun
 
 SCHEMA_VERSION = 1
 
@@ -49,47 +48,13 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Compare every run with the first one, task by task."""
-    from recode_eval.compare.comparison import compare
+    from recode_eval.api import compare
 
-    if len(arguments.runs) < 2:
-        raise UsageError("Two runs are needed: recode-eval compare BASELINE CANDIDATE")
     if arguments.markdown and arguments.json:
         raise UsageError("Choose one of --json and --markdown.")
-    comparisons = compare(_pairs(arguments), arguments.metrics, arguments.confidence)
-    for item in comparisons:
-        if not item.differences:
-            raise UsageError(
-                f"{item.baseline.source} and {item.candidate.source} have none of these metrics in "
-                f"common. The baseline's: {', '.join(item.baseline.metrics)}."
-            )
-    _show(comparisons, arguments)
+    found = compare(*arguments.runs, metrics=arguments.metrics, confidence=arguments.confidence)
+    _show(found, arguments)
     return ExitCode.OK
-
-
-def _pairs(arguments: argparse.Namespace) -> list[tuple[StoredRun, StoredRun]]:
-    """Pair the baseline's tasks with those of every other run; raises if nothing fits."""
-    from recode_eval.run.results_file import load_runs
-
-    first, *others = [load_runs([place]) for place in arguments.runs]
-    pairs = []
-    for place, runs in zip(arguments.runs[1:], others, strict=True):
-        by_task = {run.task: run for run in runs}
-        found = [(a, by_task[a.task]) for a in first if a.task in by_task]
-        if not found:
-            raise UsageError(
-                f"{place} and {arguments.runs[0]} have no task in common: "
-                f"{', '.join(by_task)} and {', '.join(run.task for run in first)}."
-            )
-        for a, b in found:
-            if a.results["task"]["data_hash"] != b.results["task"]["data_hash"]:
-                raise DataError(
-                    f"{a.source} and {b.source} were measured on different data (hashes "
-                    f"{a.results['task']['data_hash'][:12]} and "
-                    f"{b.results['task']['data_hash'][:12]}): their problems cannot be paired. "
-                    "Run one of them again on the other's rows."
-                )
-        pairs += found
-    return pairs
 
 
 def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
+from recode_eval.commands.run import exit_code
 from recode_eval.errors import ExitCode, RecodeError
 
 if TYPE_CHECKING:
@@ -36,26 +37,27 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Evaluate each baseline, print one table, and write the site."""
-    import argparse
-
-    from recode_eval.commands import run
-    from recode_eval.models import create_model
+    from recode_eval.api import evaluate
     from recode_eval.run import report
+    from recode_eval.run.config import RunConfig
     from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import stdout_for_results
 
-    parser = argparse.ArgumentParser()
-    run.add_parser(parser)
-    defaults = parser.parse_args(["--model", "baseline", "--tasks", "arena-mini", "--k", "1"])
-    merged = argparse.Namespace(**{**vars(defaults), **vars(arguments)})
     monitor = create_monitor(quiet=arguments.quiet)
-    [(task, data)] = run.load_tasks(merged, monitor.note)
-    answers = {problem.id: problem.answers for problem in data.problems}
-    results = []
-    with stdout_for_results(), options.Sandboxes(merged, monitor.note) as sandboxes:
+    results: list[dict[str, Any]] = []
+    with stdout_for_results():
         for kind in BASELINES:
-            model = create_model(f"baseline:{kind}", answers=answers)
-            results.append(run.evaluate(merged, task, data, model, sandboxes, monitor))
+            config = RunConfig(
+                model=f"baseline:{kind}",
+                tasks=["arena-mini"],
+                k=[1],
+                isolation=arguments.isolation,
+                timeout_s=arguments.timeout,
+                memory_mib=arguments.memory,
+                sandbox=options.sandbox_options(arguments),
+                out=arguments.out,
+            )
+            results += evaluate(config, progress=monitor).contents()
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
     if not (arguments.json or arguments.quiet):
         print(
@@ -65,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             file=sys.stderr,
         )
     write_site(arguments.out, as_json=arguments.json)
-    code = run.exit_code(results)
+    code = exit_code(results)
     return verdict(results) if code is ExitCode.OK else code
 
 

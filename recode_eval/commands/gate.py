@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.gate.aa_test import SelfCheck
-    from recode_eval.gate.decision import Decision
     from recode_eval.gate.policy import Policy
 
 _RUN_HELP = (
@@ -116,59 +114,30 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
 
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
-    from recode_eval.gate.decision import decide, decide_again, verdict_json
+    from recode_eval.api import gate
+    from recode_eval.gate.decision import verdict_json
     from recode_eval.gate.report import print_decision
-    from recode_eval.run.results_file import load_runs
-    from recode_eval.terminal import stdout_console
+    from recode_eval.gate.report_files import write_reports
+    from recode_eval.run.progress import create_monitor
+    from recode_eval.terminal import stdout_console, stdout_for_results
 
-    baselines = load_runs(arguments.baseline)
-    if arguments.model is not None:
-        decision = gate_model.sample_and_decide(arguments, baselines, policy)
-    else:
-        decision = decide(baselines, load_runs(arguments.candidate), policy)
-    if arguments.rerun_candidate:
-        reruns = load_runs(arguments.rerun_baseline), load_runs(arguments.rerun_candidate)
-        decision = decide_again(decision, reruns)
-    content = verdict_json(decision)
-    write_reports(decision, content, arguments.out)
+    sampled = arguments.model is not None
+    with stdout_for_results():
+        decision = gate(
+            arguments.baseline,
+            gate_model.candidate(arguments) if sampled else arguments.candidate,
+            policy=policy,
+            rerun_baseline=arguments.rerun_baseline or (),
+            rerun_candidate=arguments.rerun_candidate or (),
+            progress=create_monitor(quiet=arguments.quiet),
+        )
+    write_reports(decision, arguments.out)
     if arguments.json:
-        json.dump(content, sys.stdout, indent=2)
+        json.dump(verdict_json(decision), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         print_decision(stdout_console(), decision)
     return decision.verdict.exit_code
-
-
-def write_reports(decision: Decision, content: dict[str, Any], folder: Path) -> None:
-    """Write verdict.json, summary.md, junit.xml and badge.json; in a GitHub job also its summary.
-
-    Raises `StorageError`.
-    """
-    from recode_eval.gate.report import badge, junit_xml, summary_markdown
-    from recode_eval.run.store import make_folder, write_json, write_text
-
-    make_folder(folder)
-    write_text(folder / "summary.md", summary_markdown(decision))
-    write_text(folder / "junit.xml", junit_xml(decision))
-    write_json(folder / "badge.json", badge(decision))
-    write_json(folder / "verdict.json", content)
-    step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if step_summary:
-        _append_summary(decision, Path(step_summary))
-
-
-def _append_summary(decision: Decision, file: Path) -> None:
-    """Append to what earlier commands of the step wrote; all of it must stay below the limit."""
-    from recode_eval.gate.report import SUMMARY_LIMIT, summary_markdown
-
-    try:
-        used = file.stat().st_size if file.exists() else 0
-        with file.open("a", encoding="utf-8") as summary:
-            summary.write(summary_markdown(decision, max(0, SUMMARY_LIMIT - used - 1)) + "\n")
-    except OSError as error:
-        # The verdict stands without it.
-        reason = error.strerror or error
-        print(f"recode-eval: cannot write GITHUB_STEP_SUMMARY: {reason}", file=sys.stderr)
 
 
 def _self_check(arguments: argparse.Namespace, policy: Policy) -> ExitCode:

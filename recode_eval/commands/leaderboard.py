@@ -197,6 +197,7 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     import tempfile
 
     from recode_eval.leaderboard.sources import Sources
+    from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.verify import check, unpacked
     from recode_eval.tasks.registry import create_task
     from recode_eval.terminal import stdout_for_results
@@ -206,7 +207,7 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     with (
         stdout_for_results(),
         tempfile.TemporaryDirectory() as folder,
-        options.Sandboxes(arguments, monitor.note) as sandboxes,
+        Sandboxes(options.sandbox_options(arguments), monitor.note) as sandboxes,
     ):
         found = check(
             unpacked(arguments.file, Path(folder)),

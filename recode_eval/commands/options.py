@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +12,8 @@ from recode_eval.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from recode_eval.distributed.base import Executor
     from recode_eval.models.options import ModelOptions
-    from recode_eval.sandbox.base import Limits, Sandbox
-    from recode_eval.tasks.base import Task
+    from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
 
 SANDBOX_TIERS = ("auto", "docker", "bubblewrap", "landlock", "none")
 BACKENDS = ("auto", "transformers", "vllm", "openai", "replay", "baseline")
@@ -213,15 +208,19 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Add what selects a model and how it is loaded or reached."""
+def add_model_options(
+    parser: argparse.ArgumentParser, *, required: bool = True, hidden: bool = False
+) -> None:
+    """Add what selects a model and how it is loaded or reached; `hidden` keeps --model a secret."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
         required=required,
         metavar="MODEL",
-        help="a checkpoint's folder or hub id, the name a server knows, replay:FILE.jsonl, or "
-        "baseline:reference, baseline:stale, baseline:empty",
+        help=argparse.SUPPRESS
+        if hidden
+        else "a checkpoint's folder, a GGUF file, a hub id, the name a server knows, "
+        "replay:FILE.jsonl, or baseline:reference, baseline:stale, baseline:empty",
     )
     group.add_argument(
         "--backend",
@@ -362,76 +361,51 @@ def data_sources(items: Sequence[str], tasks: Sequence[str] | None = None) -> di
     return sources
 
 
-def named_tier(arguments: argparse.Namespace) -> str | None:
-    """Return the sandbox tier that the command line insists on."""
-    tier: str = arguments.sandbox
-    return None if tier == "auto" else tier
+def run_config(
+    arguments: argparse.Namespace, *, model: str, out: Path, tasks: Sequence[str] | None = None
+) -> RunConfig:
+    """Return the configuration that the options of a run describe; raises `UsageError`."""
+    from recode_eval.run.config import RunConfig
+
+    names = arguments.tasks if tasks is None else tasks
+    return RunConfig(
+        model=model,
+        tasks=names,
+        backend=arguments.backend,
+        model_options=model_options(arguments),
+        data=data_sources(arguments.data, names or None),
+        include_path=arguments.include_path,
+        skip_bad_rows=arguments.skip_bad_rows,
+        limit=arguments.limit,
+        problems=arguments.problems,
+        prompt=arguments.prompt,
+        update_note=not arguments.no_update_note,
+        n=arguments.n,
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        max_tokens=arguments.max_tokens,
+        seed=arguments.seed,
+        stop=arguments.stop,
+        k=arguments.k,
+        isolation=arguments.isolation,
+        timeout_s=arguments.timeout,
+        memory_mib=arguments.memory,
+        sandbox=sandbox_options(arguments),
+        executor=executor_options(arguments),
+        out=out,
+    )
 
 
-def limits(arguments: argparse.Namespace, base: Limits | None = None) -> Limits:
-    """Return the limits of a program: `base`, save for what the command line names."""
-    from recode_eval.sandbox.base import Limits
+def sandbox_options(arguments: argparse.Namespace) -> SandboxOptions:
+    """Return where programs run."""
+    from recode_eval.run.config import SandboxOptions
 
-    chosen = base or Limits()
-    if arguments.timeout is not None:
-        chosen = replace(chosen, cpu_s=arguments.timeout, wall_s=4 * arguments.timeout)
-    if arguments.memory is not None:
-        chosen = replace(chosen, memory_bytes=int(arguments.memory) << 20)
-    return chosen
-
-
-class Sandboxes:
-    """The sandboxes of a command: one per environment and isolation, opened when first needed."""
-
-    def __init__(
-        self,
-        arguments: argparse.Namespace,
-        note: Callable[[str], None],
-        executor: Executor | None = None,
-    ) -> None:
-        """Open them with an executor, that of this machine by default."""
-        from recode_eval.distributed.base import LocalExecutor
-
-        self._arguments = arguments
-        self._note = note
-        self._executor = executor or LocalExecutor()
-        self._lock = threading.Lock()
-        self._open: dict[tuple[str, str], Sandbox] = {}
-        self._closing = contextlib.ExitStack()
-
-    def opener(self, task: Task, isolation: str) -> Callable[[], Sandbox]:
-        """Return the function that gives a task's sandbox."""
-        from recode_eval.sandbox.absent import AbsentSandbox
-
-        if not task.conditions:
-            return AbsentSandbox
-        return lambda: self._get(task.spec.environment, isolation)
-
-    def _get(self, environment: str, isolation: str) -> Sandbox:
-        key = environment, isolation
-        with self._lock:
-            if key not in self._open:
-                arguments = self._arguments
-                self._open[key] = self._executor.open_sandbox(
-                    tier=arguments.sandbox,
-                    environment=environment,
-                    workers=arguments.workers,
-                    isolation=isolation,
-                    allow_unsafe=arguments.i_know_this_is_unsafe,
-                    base_image=arguments.base_image,
-                    notify=self._note,
-                )
-                self._closing.callback(self._open[key].close)
-            return self._open[key]
-
-    def __enter__(self) -> Sandboxes:
-        """Return this."""
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Close what was opened, whatever closing one of them raises."""
-        self._open.clear()
-        self._closing.close()
+    return SandboxOptions(
+        tier=arguments.sandbox,
+        allow_unsafe=arguments.i_know_this_is_unsafe,
+        workers=arguments.workers,
+        base_image=arguments.base_image,
+    )
 
 
 def model_options(arguments: argparse.Namespace) -> ModelOptions:
@@ -456,6 +430,54 @@ def model_options(arguments: argparse.Namespace) -> ModelOptions:
         request_timeout=arguments.request_timeout,
         max_retries=arguments.max_retries,
         server_prefill=arguments.server_prefill,
+    )
+
+
+def add_executor_options(parser: argparse.ArgumentParser) -> None:
+    """Add where the work is done."""
+    group = parser.add_argument_group("executor")
+    group.add_argument(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="this machine, or a Ray cluster (default: local)",
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="the cluster's HOST:PORT, or `auto` on one of its machines (default: RAY_ADDRESS, "
+        "else a cluster of this machine alone)",
+    )
+    group.add_argument(
+        "--replicas",
+        type=positive,
+        metavar="N",
+        help="Ray: copies of a model (default: one per GPU, or per group of GPUs a copy needs)",
+    )
+    group.add_argument(
+        "--replica-cpus",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="Ray: CPUs that a copy reserves beside its GPUs (default: 1)",
+    )
+
+
+def executor_options(arguments: argparse.Namespace) -> ExecutorOptions:
+    """Return whose machines do the work; those of commands without such options are this one."""
+    from recode_eval.run.config import ExecutorOptions
+
+    if getattr(arguments, "executor", None) is None:
+        return ExecutorOptions()
+    if arguments.executor == "local":
+        for option in ("--ray-address", "--replicas"):
+            if getattr(arguments, option[2:].replace("-", "_")) is not None:
+                raise UsageError(f"{option} needs --executor ray.")
+    return ExecutorOptions(
+        name=arguments.executor,
+        ray_address=arguments.ray_address,
+        replicas=arguments.replicas,
+        replica_cpus=arguments.replica_cpus,
     )
 
 

@@ -33,16 +33,25 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be judged."""
-    from recode_eval.commands.run import load_tasks
-    from recode_eval.run.config import Selection
     from recode_eval.run.progress import counting, create_monitor
+    from recode_eval.run.sandboxes import Sandboxes
+    from recode_eval.run.settings import Selection, changed_limits
     from recode_eval.run.validate import validate
+    from recode_eval.sandbox.base import Limits
+    from recode_eval.tasks.loading import load_tasks
     from recode_eval.terminal import stdout_for_results
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
-    with stdout_for_results(), options.Sandboxes(arguments, monitor.note) as sandboxes:
-        for task, data in load_tasks(arguments, monitor.note):
+    where = options.sandbox_options(arguments)
+    with stdout_for_results(), Sandboxes(where, monitor.note) as sandboxes:
+        for task, data in load_tasks(
+            arguments.tasks,
+            options.data_sources(arguments.data, arguments.tasks),
+            include_path=arguments.include_path,
+            skip_bad_rows=arguments.skip_bad_rows,
+            log=monitor.note,
+        ):
             problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
             sandbox = sandboxes.opener(task, arguments.isolation)()
             label = f"validating {task.spec.name}"
@@ -51,7 +60,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                     task,
                     problems,
                     sandbox,
-                    options.limits(arguments),
+                    changed_limits(Limits(), arguments.timeout, arguments.memory),
                     repeats=arguments.repeats,
                     on_done=advance,
                 )

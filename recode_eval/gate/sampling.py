@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from recode_eval.gate.policy import Policy
     from recode_eval.models.base import ModelInfo
-    from recode_eval.run.config import PromptSettings
     from recode_eval.run.evaluation import Run
     from recode_eval.run.progress import Monitor
+    from recode_eval.run.settings import PromptSettings
     from recode_eval.tasks.base import Task, TaskData
 
 Draw = Callable[["Run"], StoredRun]
@@ -73,8 +73,8 @@ def run_like(
     `DataError` for settings that no run writes.
     """
     from recode_eval.models.base import SamplingParameters
-    from recode_eval.run.config import ScoringSettings, Selection
     from recode_eval.run.evaluation import Run
+    from recode_eval.run.settings import ScoringSettings, Selection
 
     results = baseline.results
     try:
@@ -103,8 +103,8 @@ def run_like(
 
 def _prompt(baseline: StoredRun, task: Task, file: Path | None) -> PromptSettings:
     """Find the baseline's prompt. Templates that lie in a run's folder are not executed."""
-    from recode_eval.run.config import PromptSettings
     from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.run.settings import PromptSettings
 
     stored = baseline.results["prompt"]
     variant = task.spec.prompts.get(stored["name"])

@@ -1,117 +1,273 @@
-"""What a run is asked to do: which prompt, which problems, how to judge, which seeds."""
+"""What a user asks of a run: one frozen, checked value that commands and programs build alike.
+
+`RunConfig` names things (a model, tasks, a prompt); `run.session` turns the names into a model,
+data and sandboxes. A value that cannot be right is refused here, before anything is loaded.
+"""
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from recode_eval.errors import UsageError
-from recode_eval.run.grading import SCORING_VERSION
-from recode_eval.sandbox.base import Limits
-from recode_eval.sandbox.requirements import get_environment, has_environment
-from recode_eval.tasks.base import OwnEnvironments
+from recode_eval.models.options import ModelOptions
+from recode_eval.plugins import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from recode_eval.models.base import Model
 
-    from recode_eval.models.base import Prompt
-    from recode_eval.run.calibration import Calibration
-    from recode_eval.run.prompts import PromptTemplate
-    from recode_eval.tasks.base import Problem, Task, TaskData
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class PromptSettings:
-    """Which prompt: a variant's name or a file, and whether the model is told of the update."""
-
-    name: str
-    template: PromptTemplate
-    source: str
-    update_note: bool = True
-
-    def render(self, problem: Problem) -> Prompt:
-        """Return the prompt of a problem."""
-        return self.template.render({**problem.context, "update_note": self.update_note})
+DEFAULT_KS: Final = (1, 5, 10)
+"""The k of pass@k and UPass@k."""
+ISOLATIONS: Final = ("program", "test")
+EXECUTORS: Final = ("local", "ray")
+MOST_SAMPLES: Final = 10_000
+"""Per problem; a slip of the finger must not fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoringSettings:
-    """How answers are judged. `isolation` is `program` or `test` (a fresh process per test)."""
+def named_fields_only(cls: type[T]) -> type[T]:
+    """Let a dataclass answer an unknown keyword with `UsageError` and the nearest known one."""
+    plain = cls.__init__
+    known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
 
-    limits: Limits = field(default_factory=Limits)
-    isolation: str = "program"
-    calibration: Calibration | None = None
-    """How CPU limits follow from the references; None: `limits` as they are, for every problem."""
+    @functools.wraps(plain)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in known:
+                raise UsageError(unknown(f"option of {cls.__name__}", name, known))
+        plain(self, *args, **kwargs)
 
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> ScoringSettings:
-        """Return what a manifest or results.json says; raises `KeyError` or `TypeError`."""
-        from recode_eval.run.calibration import Calibration
-
-        calibration = stored.get("calibration")
-        return cls(
-            Limits(**stored["limits"]),
-            stored["isolation"],
-            None if calibration is None else Calibration(**calibration),
-        )
-
-    def hash(self, task: Task, data: TaskData) -> str:
-        """Hash everything that decides a verdict, save the sandbox's tier.
-
-        That includes the pins of all libraries: what was judged with others is judged again.
-        """
-        content = [
-            SCORING_VERSION,
-            asdict(self),
-            task.spec.version,
-            task.spec.environment,
-            data.content_hash,
-            _pins(task, data),
-        ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    cls.__init__ = checked  # type: ignore[method-assign]
+    return cls
 
 
-def _pins(task: Task, data: TaskData) -> dict[str, str]:
-    """Return the hash of every environment's pins by its name; empty if nothing is executed."""
-    if not task.conditions:
-        return {}
-    names = {task.spec.environment}
-    if isinstance(task, OwnEnvironments):
-        names.update(name for problem in data.problems for name in task.environments(problem))
-    return {name: get_environment(name).key for name in sorted(names) if has_environment(name)}
+@named_fields_only
+@dataclass(frozen=True, kw_only=True)
+class SandboxOptions:
+    """Where programs run.
+
+    >>> SandboxOptions(tier="docker").workers is None
+    True
+    """
+
+    tier: str = "auto"
+    """`auto` (the strongest this machine has), `docker`, `bubblewrap`, `landlock`, `none`, or the
+    name of a tier that another package brings."""
+    allow_unsafe: bool = False
+    """Needed with the tier `none`, which runs untrusted code bare, with the caller's rights."""
+    workers: int | None = None
+    """Programs at once, at least 1; None: one per usable CPU."""
+    base_image: str | None = None
+    """Base of the Docker image, if it must be built."""
+
+    def __post_init__(self) -> None:
+        _at_least_one("workers", self.workers)
+
+    @property
+    def named_tier(self) -> str | None:
+        """The tier that the user insists on; None for `auto`."""
+        return None if self.tier == "auto" else self.tier
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which problems and how many samples of each."""
+@named_fields_only
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """Whose machines do the work: this one, or those of a Ray cluster."""
 
-    n: int
+    name: str = "local"
+    ray_address: str | None = None
+    """HOST:PORT, or `auto` on a machine of the cluster; None: RAY_ADDRESS, else this machine."""
+    replicas: int | None = None
+    """Copies of a model; None: one per GPU, or per group of GPUs that a copy needs."""
+    replica_cpus: int = 1
+    """CPUs that a copy reserves beside its GPUs."""
+
+    def __post_init__(self) -> None:
+        _one_of("executor", self.name, EXECUTORS)
+        _at_least_one("replicas", self.replicas)
+        _at_least_one("replica_cpus", self.replica_cpus)
+        if self.name == "local" and (self.ray_address or self.replicas):
+            raise UsageError("ray_address and replicas need the executor ray.")
+
+
+@named_fields_only
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One model on one or several tasks.
+
+    None means: the default of the task's prompt variant. Two equal configurations find the same
+    stored runs, so the same call continues what an interruption left.
+
+    Raises:
+        UsageError: an option does not exist (the message has the nearest one), or a value is out
+            of its range.
+
+    >>> config = RunConfig(model="baseline:reference", tasks=["arena-mini"], n=1, limit=4)
+    >>> config.tasks
+    ('arena-mini',)
+    >>> RunConfig(model="baseline:reference", tasks=["arena-mini"], temprature=0.2)
+    Traceback (most recent call last):
+    ...
+    recode_eval.errors.UsageError: Unknown option of RunConfig 'temprature'. Did you mean \
+temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
+limit, problems, prompt, update_note, n, temperature, top_p, max_tokens, seed, stop, k, \
+isolation, timeout_s, memory_mib, sandbox, executor, out.
+    """
+
+    model: str | Model
+    """A checkpoint's folder, a GGUF file, a hub id, a served model's name (with
+    `model_options.base_url`), `replay:FILE`, `baseline:KIND`, or an object that follows
+    `recode_eval.models.base.Model`; such an object stays the caller's to close."""
+    tasks: Sequence[str]
+    """Names; `recode-eval tasks` lists them."""
+    backend: str = "auto"
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    data: Mapping[str, str | Path] = field(default_factory=dict)
+    """Task name to a .jsonl, .jsonl.gz or .parquet file with its rows."""
+    include_path: Sequence[Path | str] = ()
+    """Folders in which tasks are looked for too."""
+    skip_bad_rows: bool = False
+    """Leave malformed rows out instead of raising `DataError` at the first."""
     limit: int | None = None
-    patterns: tuple[str, ...] = ()
+    """Only the first so many problems, at least 1."""
+    problems: Sequence[str] = ()
+    """Only problems whose id contains one of these patterns (`*` and `?` as in file names)."""
+    prompt: str | None = None
+    """A variant of the task, or a .jinja2 file."""
+    update_note: bool = True
+    """Whether the model is told of the update."""
+    n: int | None = None
+    """Samples per problem, 1 to 10,000."""
+    temperature: float | None = None
+    """0 (greedy) to 100."""
+    top_p: float | None = None
+    """Above 0, at most 1."""
+    max_tokens: int | None = None
+    """New tokens per sample, at least 1."""
+    seed: int = 0
+    """Base of every sample's own seed."""
+    stop: Sequence[str] | None = None
+    """A sample ends at the first of these texts."""
+    k: Sequence[int] = DEFAULT_KS
+    """The k of pass@k and UPass@k, each at least 1."""
+    isolation: str = "program"
+    """`program` (one process for all tests of a program) or `test` (a process per test)."""
+    timeout_s: float | None = None
+    """CPU seconds of one test, above 0; None: 4 times what the reference takes, at least 4 s."""
+    memory_mib: float | None = None
+    """Memory of one program in MiB, at least 64; None: 4096."""
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
+    executor: ExecutorOptions = field(default_factory=ExecutorOptions)
+    out: Path | str = Path("runs")
+    """Where runs are stored, each in a folder of its own."""
 
-    def problems(self, data: TaskData) -> tuple[Problem, ...]:
-        """Return the selected problems, in the data's order; raises `UsageError` if none is."""
-        chosen = data.problems
-        if self.patterns:
-            chosen = tuple(p for p in chosen if any(_matches(p.id, x) for x in self.patterns))
-        chosen = chosen[: self.limit]
-        if not chosen:
-            raise UsageError(
-                f"No problem of {data.source} matches {', '.join(self.patterns) or '--limit 0'}."
-            )
-        return chosen
+    def __post_init__(self) -> None:
+        for name in ("tasks", "include_path", "problems", "k", "stop"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise UsageError(f"{name} must be a list, not the text {value!r}.")
+            if value is not None:
+                object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "tasks", tuple(dict.fromkeys(self.tasks)))
+        object.__setattr__(self, "include_path", tuple(Path(path) for path in self.include_path))
+        object.__setattr__(self, "out", Path(self.out))
+        absolute = {task: str(Path(file).absolute()) for task, file in self.data.items()}
+        object.__setattr__(self, "data", absolute)
+        _one_of("isolation", self.isolation, ISOLATIONS)
+        for name in ("limit", "n", "max_tokens"):
+            _at_least_one(name, getattr(self, name))
+        for k in self.k:
+            _at_least_one("k", k)
+        if self.n is not None and self.n > MOST_SAMPLES:
+            raise UsageError(f"n must be at most {MOST_SAMPLES} samples per problem, not {self.n}.")
+        _within("temperature", self.temperature, 0, 100)
+        _within("top_p", self.top_p, 0, 1, above=True)
+        _within("timeout_s", self.timeout_s, 0, 3600, above=True)
+        _within("memory_mib", self.memory_mib, 64, 1 << 20)
+        for task in self.data:
+            if self.tasks and task not in self.tasks:
+                raise UsageError(f"data: the task {task} is not among the tasks.")
+
+    @property
+    def folder(self) -> Path:
+        """`out` as a path."""
+        return Path(self.out)
+
+    @property
+    def model_name(self) -> str:
+        """The model as text: what was asked for, or the name that the object has."""
+        return self.model if isinstance(self.model, str) else self.model.info.name
+
+    def with_model(self, model: str | Model) -> RunConfig:
+        """Return the same for another model."""
+        return replace(self, model=model)
 
 
-def _matches(identifier: str, pattern: str) -> bool:
-    # Ids are full of square brackets, which are text here and not a set of characters.
-    return fnmatch.fnmatchcase(identifier, f"*{pattern.replace('[', '[[]')}*")
+def from_mapping(cls: type[T], raw: Mapping[str, Any]) -> T:
+    """Build a configuration from JSON or YAML content; nested options are mappings themselves.
+
+    Raises `UsageError` for unknown keys and for values out of their range.
+
+    >>> raw = {"model": "m", "tasks": ["arena"], "sandbox": {"workers": 2}}
+    >>> from_mapping(RunConfig, raw).sandbox
+    SandboxOptions(tier='auto', allow_unsafe=False, workers=2, base_image=None)
+    """
+    nested = {"model_options": ModelOptions, "sandbox": SandboxOptions, "executor": ExecutorOptions}
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        kind = nested.get(name)
+        values[name] = kind(**value) if kind and isinstance(value, Mapping) else value
+    return cls(**values)
 
 
-def sample_seed(base: int, problem_id: str, sample: int) -> int:
-    """Return the seed of one sample, below 2**31, whatever else is drawn."""
-    content = f"{base}\0{problem_id}\0{sample}".encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(content).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Return the JSON content from which `from_mapping` builds an equal configuration.
+
+    Raises `UsageError` for a model that is an object: it has no name by which it could be loaded.
+    """
+    content: dict[str, Any] = {}
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.name == "model" and value is not None and not isinstance(value, str):
+            raise UsageError("A model object cannot be written down; name a model instead.")
+        content[item.name] = _plain(value)
+    return content
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_mapping(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _at_least_one(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}.")
+
+
+def _within(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
+    if value is None:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    inside = number and math.isfinite(value) and low <= value <= high
+    if not inside or (above and value == low):
+        start = f"above {low:g}" if above else f"at least {low:g}"
+        raise UsageError(f"{name} must be {start} and at most {high:g}, not {value!r}.")
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(unknown(name, value, known))

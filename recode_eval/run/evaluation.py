@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.models.base import FinishReason, Request
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
-from recode_eval.run.config import sample_seed
 from recode_eval.run.grading import Judge, Unscored
 from recode_eval.run.prompts import prompt_hash
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
+from recode_eval.run.settings import sample_seed
 from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder
 from recode_eval.sandbox.absent import AbsentSandbox
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recode_eval.models.base import Completion, Model, ModelInfo, SamplingParameters
-    from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
     from recode_eval.run.progress import Monitor
     from recode_eval.run.record_index import Samples
+    from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
     from recode_eval.sandbox.base import Sandbox, SandboxInfo
     from recode_eval.tasks.base import Problem, Task, TaskData
 

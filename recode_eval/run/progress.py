@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from recode_eval.terminal import one_line, stderr_console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
     from recode_eval.models.base import Completion
     from recode_eval.run.grading import Unscored
@@ -22,6 +25,22 @@ if TYPE_CHECKING:
 _LOG_EVERY_S = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """What a progress callback is told; the counts are those of the task that is running."""
+
+    kind: Literal["begin", "generated", "graded", "log", "end"]
+    samples: int = 0
+    """Samples that the run is to have."""
+    generated: int = 0
+    """Samples that are stored, those of earlier calls included."""
+    graded: int = 0
+    """Samples that are graded or could not be, those of earlier calls included."""
+    message: str = ""
+    """Of a `log` event: something the user should know."""
+
+
+@runtime_checkable
 class Monitor(Protocol):
     """What wants to know how a run goes (a progress bar); called from several threads."""
 
@@ -69,12 +88,120 @@ class SilentMonitor:
         """Ignore."""
 
 
+class CallbackMonitor:
+    """Tells a function of every event; calls it from one thread at a time."""
+
+    def __init__(self, callback: Callable[[ProgressEvent], None]) -> None:
+        self._callback = callback
+        self._lock = threading.Lock()
+        self._samples = self._generated = self._graded = 0
+
+    def _tell(self, kind: Any, message: str = "") -> None:
+        self._callback(ProgressEvent(kind, self._samples, self._generated, self._graded, message))
+
+    def begin(self, *, samples: int, generated: int, judged: int) -> None:
+        """Announce the total."""
+        with self._lock:
+            self._samples, self._generated, self._graded = samples, generated, judged
+            self._tell("begin")
+
+    def generated(self, completion: Completion) -> None:
+        """Count."""
+        del completion
+        with self._lock:
+            self._generated += 1
+            self._tell("generated")
+
+    def judged(self, record: ScoreRecord | Unscored) -> None:
+        """Count."""
+        del record
+        with self._lock:
+            self._graded += 1
+            self._tell("graded")
+
+    def note(self, text: str) -> None:
+        """Hand the message on."""
+        with self._lock:
+            self._tell("log", text)
+
+    def end(self) -> None:
+        """Announce the end."""
+        with self._lock:
+            self._tell("end")
+
+
+class NotebookProgress:
+    """A progress callback for notebooks: one output cell with a bar, replaced as the run goes."""
+
+    def __init__(self, every_s: float = 0.5) -> None:
+        """Redraw at most once per `every_s` seconds."""
+        from IPython.display import display  # type: ignore[import-not-found,unused-ignore]
+
+        self._every_s = every_s
+        self._shown = 0.0
+        self._messages: list[str] = []
+        self._handle = display(self, display_id=True)
+        self._event = ProgressEvent("begin")
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Take an event."""
+        if event.kind == "log":
+            self._messages = [*self._messages, one_line(event.message)][-5:]
+        self._event = event
+        now = time.monotonic()
+        if event.kind in {"generated", "graded"} and now - self._shown < self._every_s:
+            return
+        self._shown = now
+        if self._handle is not None:
+            self._handle.update(self)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        event = self._event
+        rows = "".join(
+            f'<tr><td>{name}</td><td><progress max="{max(event.samples, 1)}" value="{done}">'
+            f"</progress></td><td>{done} of {event.samples}</td></tr>"
+            for name, done in (("generated", event.generated), ("graded", event.graded))
+        )
+        said = "".join(f"<div>{escape(message)}</div>" for message in self._messages)
+        return f"<table>{rows}</table>{said}"
+
+    def __repr__(self) -> str:
+        """The same as text."""
+        event = self._event
+        return f"generated {event.generated}, graded {event.graded} of {event.samples}"
+
+
+Progress = Callable[[ProgressEvent], None] | Monitor | bool | None
+"""What the library's functions take as `progress`: a callback, a `Monitor`, True (a bar on a
+terminal or in a notebook, lines elsewhere) or None (nothing is printed)."""
+
+
+def resolve_monitor(progress: Progress) -> Monitor:
+    """Return the monitor that `progress` asks for."""
+    if progress is None or progress is False:
+        return SilentMonitor()
+    if progress is True:
+        if _in_notebook():
+            return CallbackMonitor(NotebookProgress())
+        return create_monitor(quiet=False)
+    return progress if isinstance(progress, Monitor) else CallbackMonitor(progress)
+
+
+def _in_notebook() -> bool:
+    """Whether this is a kernel of Jupyter; IPython is asked only if it is loaded already."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 class BarMonitor:
     """Two progress bars on standard error: generated and judged, with rate and time left."""
 
     def __init__(self) -> None:
         self._console = stderr_console()
-        self._progress: Progress | None = None
+        self._progress: RichProgress | None = None
         self._bars: dict[str, TaskID] = {}
 
     def begin(self, *, samples: int, generated: int, judged: int) -> None:

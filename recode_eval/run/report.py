@@ -41,7 +41,22 @@ def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> No
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    console = stdout_console()
+    _print(stdout_console(), results, quiet=quiet)
+
+
+def as_text(results: Sequence[dict[str, Any]], width: int = 120) -> str:
+    """Return the table as text of at most `width` columns, without colour."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    text = StringIO()
+    console = Console(file=text, width=width, highlight=False, emoji=False, markup=False)
+    _print(console, results, quiet=False)
+    return text.getvalue()
+
+
+def _print(console: Console, results: Sequence[dict[str, Any]], *, quiet: bool) -> None:
     console.print(
         "Scores in percent (ES* and EM*: -2 to 2), with 95 % intervals clustered by update",
         soft_wrap=True,
@@ -177,3 +192,11 @@ def label(name: str) -> str:
 def _tokens(result: dict[str, Any]) -> str:
     tokens = result["usage"]["completion_tokens"]
     return "-" if tokens is None else f"{tokens:,.0f}"
+
+
+def main_figure(result: dict[str, Any]) -> str:
+    """Return the value that a table of many models shows of a run."""
+    name = "pass@1" if result["metrics"].get("pass@1") else "es"
+    unscored = result["counts"]["unscored"]
+    text = f"{label(name)} {format_estimate(name, result['metrics'].get(name))}"
+    return f"{text}, {unscored} unscored" if unscored else text

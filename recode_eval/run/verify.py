@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.run.calibration import Calibration, measure
-from recode_eval.run.config import ScoringSettings
 from recode_eval.run.grading import Judge, Unscored
 from recode_eval.run.results import metrics, stored_score
+from recode_eval.run.settings import ScoringSettings
 from recode_eval.sandbox.absent import AbsentSandbox
 from recode_eval.sandbox.base import Limits, Status
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from recode_eval.cli import guarded
+from recode_eval.boundary import guarded
 from recode_eval.errors import ExitCode
 from recode_train.accelerate import names, path
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recode_eval.cli import guarded
+from recode_eval.boundary import guarded
 from recode_train.demo import making, rows
 from recode_train.demo.comparing import KINDS, READING, Demonstration, make_start, run
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from recode_eval.models.base import ModelInfo, SamplingParameters
-from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.evaluation import Run, RunData, _sandbox_json
 from recode_eval.run.progress import create_monitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.results import compute_results
+from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.store import RESULTS, RunStore, write_json
 from recode_eval.sandbox.base import SandboxInfo
 from recode_eval.scoring.similarity import similarity_scores

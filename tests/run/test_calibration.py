@@ -10,8 +10,8 @@ from fake_sandbox import FakeSandbox
 from test_resume import PROBLEMS, SlowModel, create_run
 
 from recode_eval.run.calibration import Calibration, LimitBook, measure, slowest_test
-from recode_eval.run.config import ScoringSettings
 from recode_eval.run.evaluation import LIMITS_FOLDER
+from recode_eval.run.settings import ScoringSettings
 from recode_eval.sandbox.base import (
     Execution,
     Limits,

@@ -20,11 +20,11 @@ from fake_sandbox import FakeSandbox
 
 from recode_eval.errors import StorageError
 from recode_eval.models.base import Completion, FinishReason, ModelInfo, SamplingParameters
-from recode_eval.run.config import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.evaluation import Run
 from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.results import compute_results
+from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
 from recode_eval.run.store import COMPLETIONS, SCORES, RunStore
 from recode_eval.sandbox.base import SandboxCrashError
 from recode_eval.tasks.registry import create_task

@@ -1,0 +1,254 @@
+"""The library's functions: each opens what it needs, works, and closes it again.
+
+Nothing here prints, exits or changes a global state. An error is one of `recode_eval.errors`. An
+interruption (Ctrl-C) leaves stored runs that the same call continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import UsageError
+from recode_eval.plugins import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from recode_eval.compare.comparison import Comparison
+    from recode_eval.gate.candidate import Candidate
+    from recode_eval.gate.decision import Decision
+    from recode_eval.gate.policy import Policy
+    from recode_eval.run.config import RunConfig
+    from recode_eval.run.progress import Progress
+    from recode_eval.run.rescore import RescoreConfig
+
+Places = str | Path | Sequence[str | Path]
+"""One or several stored runs: a run's folder, its results.json, a folder with a run per task, a
+pack, or `hub:OWNER/NAME/path`."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a run of one task measured."""
+
+    content: Mapping[str, Any]
+    """The content of results.json (docs/results.md)."""
+    folder: Path
+    """The stored run."""
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self.content["task"]["name"])
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """Metric to its estimate (`value`, `low`, `high`, ...); None where it has no value."""
+        found: Mapping[str, Mapping[str, Any] | None] = self.content["metrics"]
+        return found
+
+    def value(self, metric: str) -> float | None:
+        """Return a metric's value as a share (0 to 1) or in its own unit; None if it has none.
+
+        Raises `UsageError` for a metric that the task does not have.
+        """
+        if metric not in self.metrics:
+            raise UsageError(unknown(f"metric of {self.task}", metric, self.metrics))
+        estimate = self.metrics[metric]
+        return None if estimate is None else float(estimate["value"])
+
+    @property
+    def unscored(self) -> int:
+        """Samples that could not be graded; the same call tries them again."""
+        return int(self.content["counts"]["unscored"])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of a model, task by task, in the order in which they were asked for."""
+
+    results: tuple[TaskResult, ...]
+
+    def __getitem__(self, task: str) -> TaskResult:
+        """Return a task's result; raises `UsageError` for one that was not evaluated."""
+        for result in self.results:
+            if result.task == task:
+                return result
+        raise UsageError(unknown("task", task, [result.task for result in self.results]))
+
+    def __iter__(self) -> Iterator[TaskResult]:
+        """Go through the results."""
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        """Count the tasks."""
+        return len(self.results)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample of every task is graded."""
+        return not any(result.unscored for result in self.results)
+
+    def contents(self) -> list[dict[str, Any]]:
+        """Return what `--json` prints: the content of each results.json, and the run's `folder`."""
+        return [dict(result.content) for result in self.results]
+
+    def table(self) -> str:
+        """Return the table that the command line prints, as text."""
+        from recode_eval.run.report import as_text
+
+        return as_text(self.contents())
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.table())}</pre>"
+
+
+def evaluate(config: RunConfig, *, progress: Progress = None) -> Evaluation:
+    """Evaluate a model on its tasks; does only what is not stored yet.
+
+    `progress` is a callback for `ProgressEvent`s, or True for a bar (a terminal, a notebook) or
+    lines (elsewhere). By default nothing is printed.
+
+    Raises:
+        UsageError: a task, prompt, back-end or option does not exist or does not fit.
+        DataError: a task's rows are malformed.
+        InfrastructureError: a sandbox, a model, a server or the hub cannot be had.
+
+    >>> from recode_eval import RunConfig, evaluate
+    >>> config = RunConfig(
+    ...     model="baseline:reference", tasks=["arena-mini"], limit=4, k=[1], out=runs
+    ... )
+    >>> result = evaluate(config)
+    >>> result["arena-mini"].value("pass@1"), result.complete
+    (1.0, True)
+    """
+    from recode_eval.run.progress import resolve_monitor
+    from recode_eval.run.session import Session
+
+    with Session(config, resolve_monitor(progress)) as session:
+        return _evaluation(session.run())
+
+
+def rescore(
+    runs: Places, config: RescoreConfig | None = None, *, progress: Progress = None
+) -> Evaluation:
+    """Grade stored completions again, without their model.
+
+    Raises:
+        UsageError: a folder is no run.
+        DataError: a manifest, the completions or the task's rows are not those of the run.
+        InfrastructureError: there is no sandbox.
+
+    >>> from recode_eval import RescoreConfig, RunConfig, evaluate, rescore
+    >>> config = RunConfig(model="baseline:stale", tasks=["arena-mini"], limit=4, k=[1], out=runs)
+    >>> [stored] = evaluate(config)
+    >>> [again] = rescore(stored.folder, RescoreConfig(everything=True))
+    >>> again.value("pass@1")
+    0.0
+    """
+    from recode_eval.run.progress import resolve_monitor
+    from recode_eval.run.rescore import RescoreConfig, rescore_runs
+
+    found = rescore_runs(_paths(runs), config or RescoreConfig(), resolve_monitor(progress))
+    return _evaluation(found)
+
+
+def compare(
+    *runs: str | Path, metrics: Sequence[str] | None = None, confidence: float = 0.95
+) -> list[Comparison]:
+    """Compare stored runs with the first one: paired by problem, clustered, corrected by Holm.
+
+    `metrics` are all by default; the fewer, the milder the correction. `confidence` is that of the
+    intervals, between 0 and 1.
+
+    Raises:
+        UsageError: there are fewer than two runs, or nothing that they have in common.
+        DataError: results are damaged, or measured on different data.
+
+    >>> from recode_eval import RunConfig, compare, evaluate
+    >>> folders = [
+    ...     evaluate(
+    ...         RunConfig(model=f"baseline:{kind}", tasks=["arena-mini"], limit=8, k=[1], out=runs)
+    ...     )["arena-mini"].folder
+    ...     for kind in ("reference", "stale")
+    ... ]
+    >>> [found] = compare(*folders, metrics=["pass@1"])
+    >>> found.differences[0].estimate.mean
+    -1.0
+    """
+    from recode_eval.compare.comparison import compare as compare_pairs
+    from recode_eval.compare.pairing import pair_runs
+
+    comparisons = compare_pairs(pair_runs(_paths(runs)), metrics, confidence)
+    for item in comparisons:
+        if not item.differences:
+            raise UsageError(
+                f"{item.baseline.source} and {item.candidate.source} have none of these metrics in "
+                f"common. The baseline's: {', '.join(item.baseline.metrics)}."
+            )
+    return comparisons
+
+
+def gate(
+    baseline: Places,
+    candidate: Places | Candidate,
+    *,
+    policy: Policy | Path | str | None = None,
+    rerun_baseline: Places = (),
+    rerun_candidate: Places = (),
+    progress: Progress = None,
+) -> Decision:
+    """Say whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
+
+    `candidate` is a stored run like the baseline, or a `Candidate`: a model that is asked as the
+    baseline was, in looks, until the verdict is certain. `policy` is a file or a `Policy`; None is
+    the default one. The reruns (both sides once more with another seed) are looked at if the
+    policy declares a rerun and the first verdict is inconclusive.
+
+    Raises:
+        UsageError: policy, runs and reruns do not fit together.
+        DataError: results are damaged.
+        InfrastructureError: a candidate cannot be sampled here.
+
+    >>> from recode_eval import RunConfig, evaluate, gate
+    >>> folders = [
+    ...     evaluate(
+    ...         RunConfig(model=f"baseline:{kind}", tasks=["arena-mini"], k=[1], out=runs)
+    ...     )["arena-mini"].folder
+    ...     for kind in ("reference", "stale")
+    ... ]
+    >>> decision = gate(*folders)
+    >>> str(decision.verdict), decision.invalid
+    ('invalid', ('arena-mini: the baseline has 1 sample per problem, the policy asks for 2',))
+    """
+    from recode_eval.gate.candidate import Candidate, sample_and_decide
+    from recode_eval.gate.decision import decide, decide_again
+    from recode_eval.gate.policy import Policy, load_policy
+    from recode_eval.run.progress import resolve_monitor
+    from recode_eval.run.results_file import load_runs
+
+    rule = policy if isinstance(policy, Policy) else load_policy(Path(policy) if policy else None)
+    baselines = load_runs(_paths(baseline))
+    first_rerun = load_runs(_paths(rerun_baseline)) if rerun_baseline else []
+    if isinstance(candidate, Candidate):
+        monitor = resolve_monitor(progress)
+        return sample_and_decide(candidate, baselines, rule, monitor, first_rerun)
+    decision = decide(baselines, load_runs(_paths(candidate)), rule)
+    if rerun_candidate:
+        decision = decide_again(decision, (first_rerun, load_runs(_paths(rerun_candidate))))
+    return decision
+
+
+def _evaluation(results: Sequence[Mapping[str, Any]]) -> Evaluation:
+    return Evaluation(tuple(TaskResult(found, Path(found["folder"])) for found in results))
+
+
+def _paths(places: Places) -> list[Path]:
+    if isinstance(places, str | Path):
+        places = [places]
+    return [Path(place) for place in places]

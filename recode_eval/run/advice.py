@@ -1,0 +1,58 @@
+"""What to change when a run says little about the model: most of its samples held no code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+TOO_MANY: Final = 1 / 3
+"""Share of samples without code above which a run says so at its end."""
+_MOSTLY: Final = 0.5
+_PLAIN: Final = "plain"
+_WITHOUT_ADVICE: Final = frozenset({"baseline", "replay"})
+
+
+def no_code_advice(results: Mapping[str, Any], prompts: Container[str]) -> str | None:
+    """Return what to say of a run in which too many samples held no code, else None.
+
+    `results` is the content of results.json, `prompts` are the names of the task's variants. The
+    likely reason is, in this order: prompts longer than the context, answers cut off at the token
+    limit, a prompt that opens the model's turn or asks for a form it was not trained on, a model
+    without a chat template.
+    """
+    counts = results["counts"]
+    graded = counts["samples"] - counts["unscored"]
+    empty = counts["no_code"]
+    if not graded or empty / graded <= TOO_MANY:
+        return None
+    if results["model"]["backend"] in _WITHOUT_ADVICE:
+        return None
+    name = results["task"]["name"]
+    said = f"{name}: {empty} of {graded} samples ({100 * empty / graded:.0f} %) held no code."
+    return f"{said} {_reason(results, empty, prompts)}"
+
+
+def _reason(results: Mapping[str, Any], empty: int, prompts: Container[str]) -> str:
+    counts, prompt = results["counts"], results["prompt"]["name"]
+    if counts["prompt_too_long"] >= _MOSTLY * empty:
+        return (
+            "Most of these prompts were longer than the model's context: give --max-context if the "
+            "model can take more."
+        )
+    other_form = prompt != _PLAIN and _PLAIN in prompts
+    if counts["cut_off"] >= _MOSTLY * empty:
+        limit = results["sampling"]["max_tokens"]
+        hint = f"Most were cut off at the token limit: give more than --max-tokens {limit}"
+        return hint + (", or try --prompt plain." if other_form else ".")
+    if other_form:
+        return (
+            f"The likely reason is the form that the prompt {prompt} asks for: try --prompt plain, "
+            "which any chat model can follow."
+        )
+    return (
+        "The likely reason is that the model does not follow chat instructions, or was loaded "
+        "without its chat template: check what it wrote in completions.jsonl, and give a template "
+        "of your own with --prompt FILE.jinja2."
+    )

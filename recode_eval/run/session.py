@@ -1,0 +1,272 @@
+"""From a `RunConfig` to results: opens what the names mean, runs, and closes everything again."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from recode_eval.errors import UsageError
+from recode_eval.run.sandboxes import Sandboxes
+from recode_eval.tasks.loading import LoadedTask, load_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from recode_eval.distributed.base import Executor
+    from recode_eval.models.base import Model, SamplingParameters
+    from recode_eval.run.config import RunConfig
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.progress import Monitor
+    from recode_eval.run.settings import PromptSettings, ScoringSettings
+    from recode_eval.tasks.base import Defaults, Task
+
+DETERMINISTIC_BACKENDS = frozenset({"baseline"})
+LOADING_BACKENDS = frozenset({"transformers", "vllm"})
+"""Back-ends that load a checkpoint, which takes minutes."""
+TEMPLATE_SUFFIXES = frozenset({".jinja2", ".jinja", ".j2"})
+
+
+class Session:
+    """The tasks, models and sandboxes of one configuration; a context manager.
+
+    Tasks are loaded first and models last: a misspelt task or a missing sandbox must not cost the
+    minutes that an engine takes to start.
+    """
+
+    def __init__(
+        self, config: RunConfig, monitor: Monitor, loaded: Sequence[LoadedTask] | None = None
+    ) -> None:
+        """Nothing is opened yet, save that the rows are loaded unless they are given."""
+        self.config = config
+        self.monitor = monitor
+        self.loaded = load_configured(config, monitor.note) if loaded is None else list(loaded)
+        self._closing = contextlib.ExitStack()
+
+    def run(self) -> list[dict[str, Any]]:
+        """Evaluate the model on every task; returns the results (results.json and `folder`)."""
+        return [
+            self.evaluate(loaded, model)
+            for loaded, model in self.open_models(self.config.model, self.config.backend)
+        ]
+
+    def open_models(self, model: str | Model, backend: str) -> list[tuple[LoadedTask, Model]]:
+        """Return every task with the model that answers it; the session closes what it opens."""
+        config, log = self.config, self.monitor.note
+        if not isinstance(model, str):
+            self.sandboxes = self._enter(Sandboxes(config.sandbox, log))
+            return [(loaded, model) for loaded in self.loaded]
+        backend = chosen_backend(model, backend, config, log)
+        executor = self._enter(open_executor(config, log))
+        executor.prepare(backend, config.model_options)
+        self.sandboxes = self._enter(Sandboxes(config.sandbox, log, executor))
+        if backend in LOADING_BACKENDS:
+            open_first(self.sandboxes, self.loaded, config.isolation)
+        opened: list[tuple[LoadedTask, Model]] = []
+        for group in answered_together(self.loaded, backend):
+            made = executor.create_model(
+                model, backend, config.model_options, known_solutions(group)
+            )
+            self._closing.callback(made.close)
+            opened += [(loaded, made) for loaded in group]
+        return opened
+
+    def evaluate(self, loaded: LoadedTask, model: Model) -> dict[str, Any]:
+        """Evaluate a model on a task; returns its results."""
+        return evaluate_task(self.config, loaded, model, self.sandboxes, self.monitor)
+
+    def _enter(self, thing: Any) -> Any:
+        return self._closing.enter_context(thing)
+
+    def close(self) -> None:
+        """Close models, sandboxes and the executor. Idempotent."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        """Return this."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+
+def load_configured(config: RunConfig, log: Callable[[str], None]) -> list[LoadedTask]:
+    """Load the tasks of a configuration; raises `UsageError` if it names none."""
+    if not config.tasks:
+        raise UsageError("Name at least one task; `recode-eval tasks` lists them.")
+    return load_tasks(
+        config.tasks,
+        config.data,
+        include_path=map(Path, config.include_path),
+        skip_bad_rows=config.skip_bad_rows,
+        log=log,
+    )
+
+
+def open_executor(config: RunConfig, log: Callable[[str], None]) -> Executor:
+    """Return the executor of a configuration."""
+    from recode_eval.distributed.factory import open_executor as open_named
+
+    return open_named(config.executor, log)
+
+
+def chosen_backend(model: str, backend: str, config: RunConfig, log: Callable[[str], None]) -> str:
+    """Return the back-end that is named, or the one that fits; says why."""
+    from recode_eval.models import choose_backend
+
+    if backend == "auto":
+        backend, reason = choose_backend(model, config.model_options)
+        log(f"Back-end: {backend} ({reason}).")
+    return backend
+
+
+def open_first(sandboxes: Sandboxes, loaded: Sequence[LoadedTask], isolation: str) -> None:
+    """Open a sandbox before a model is loaded: minutes of loading must not end in "no sandbox"."""
+    first = next((task for task, _ in loaded if task.conditions), loaded[0].task)
+    sandboxes.opener(first, isolation)()
+
+
+def answered_together(loaded: Sequence[LoadedTask], backend: str) -> list[Sequence[LoadedTask]]:
+    """Return the groups of tasks that one model object answers.
+
+    A baseline is made per task: two tasks may use the same ids for different problems.
+    """
+    return [[one] for one in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
+
+
+def known_solutions(group: Iterable[LoadedTask]) -> dict[str, Any]:
+    """Return problem id -> kind -> code, which baselines answer with."""
+    return {p.id: p.answers for _, data in group for p in data.problems}
+
+
+def evaluate_task(
+    config: RunConfig, loaded: LoadedTask, model: Model, sandboxes: Sandboxes, monitor: Monitor
+) -> dict[str, Any]:
+    """Evaluate a model on a task, write results.json, and return its content and the folder."""
+    run = create_run(config, loaded, model, monitor)
+    monitor.note(f"{loaded.name}: {describe(run)}; stored in {run.folder}")
+    return complete(run, model, sandboxes, config.k, config.sandbox.named_tier)
+
+
+def complete(
+    run: Run,
+    model: Model | None,
+    sandboxes: Sandboxes,
+    ks: Iterable[int],
+    tier: str | None,
+    *,
+    regrade: bool = False,
+) -> dict[str, Any]:
+    """Do what is missing of a run, write results.json, and return its content and the folder."""
+    from recode_eval.run.advice import no_code_advice
+    from recode_eval.run.results import compute_results
+    from recode_eval.run.store import RESULTS, write_json
+
+    opener = sandboxes.opener(run.task, run.scoring.isolation)
+    results = compute_results(run.execute(model, opener, rejudge=regrade, tier=tier), ks)
+    write_json(run.folder / RESULTS, results)
+    advice = no_code_advice(results, run.task.spec.prompts)
+    if advice is not None:
+        run.monitor.note(advice)
+    return {**results, "folder": str(run.folder)}
+
+
+def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Monitor) -> Run:
+    """Combine the configuration, the prompt variant's defaults and the model into a `Run`."""
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.settings import Selection
+
+    task, data = loaded
+    prompt, defaults = prompt_settings(config, task)
+    sampling, n = _sampling(config, defaults, model, monitor.note)
+    return Run(
+        task,
+        data,
+        model.info,
+        prompt,
+        sampling,
+        Selection(n, config.limit, tuple(config.problems)),
+        scoring_settings(config),
+        out=config.folder,
+        monitor=monitor,
+        settings={
+            "tasks": [loaded.name],
+            "data": config.data.get(loaded.name),
+            "include_path": [str(Path(path).resolve()) for path in config.include_path],
+            "k": list(config.k),
+        },
+    )
+
+
+def scoring_settings(config: RunConfig) -> ScoringSettings:
+    """Return how to grade: limits from the references, or those that the configuration names."""
+    from recode_eval.run.calibration import Calibration
+    from recode_eval.run.settings import ScoringSettings, changed_limits
+    from recode_eval.sandbox.base import Limits
+
+    return ScoringSettings(
+        changed_limits(Limits(), config.timeout_s, config.memory_mib),
+        config.isolation,
+        Calibration() if config.timeout_s is None else None,
+    )
+
+
+def prompt_settings(config: RunConfig, task: Task) -> tuple[PromptSettings, Defaults]:
+    """Return the prompt and the sampling defaults that go with it; raises `UsageError`."""
+    from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.run.settings import PromptSettings
+
+    name = config.prompt or task.spec.default_prompt
+    variant = task.spec.prompts.get(name)
+    path = variant.path if variant else Path(name)
+    if variant is None and path.suffix not in TEMPLATE_SUFFIXES:
+        known = ", ".join(task.spec.prompts)
+        raise UsageError(
+            f"--prompt {name}: not a prompt of {task.spec.name} ({known}) and not a .jinja2 file."
+        )
+    settings = PromptSettings(
+        name=name if variant else path.name,
+        template=PromptTemplate.from_file(path),
+        source=str(path) if variant is None else f"{task.spec.name}/{path.name}",
+        update_note=config.update_note,
+    )
+    return settings, (variant or task.spec.prompts[task.spec.default_prompt]).defaults
+
+
+def _sampling(
+    config: RunConfig, defaults: Defaults, model: Model, log: Callable[[str], None]
+) -> tuple[SamplingParameters, int]:
+    from recode_eval.models.base import SamplingParameters
+
+    given: dict[str, Any] = {
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "max_tokens": config.max_tokens,
+        "stop": tuple(config.stop) if config.stop else None,
+    }
+    base = SamplingParameters(
+        defaults.temperature, defaults.top_p, defaults.max_tokens, defaults.stop, config.seed
+    )
+    sampling = replace(base, **{k: v for k, v in given.items() if v is not None})
+    n = config.n or getattr(model, "samples_per_problem", None) or defaults.n
+    if model.info.backend in DETERMINISTIC_BACKENDS:
+        n = 1
+    elif sampling.temperature == 0 and n > 1 and model.info.backend != "replay":
+        log(f"Greedy decoding gives the same answer every time: one sample instead of {n}.")
+        n = 1
+    return sampling, n
+
+
+def describe(run: Run) -> str:
+    """Say what will be asked, and how."""
+    sampling, n = run.sampling, run.selection.n
+    how = (
+        "greedy"
+        if sampling.temperature == 0
+        else (f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}")
+    )
+    if run.model_info.backend in {"baseline", "replay"}:
+        how = run.model_info.backend
+    return f"{len(run.problems)} problems x {n} ({how}, prompt {run.prompt.name})"

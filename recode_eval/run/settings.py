@@ -1,0 +1,126 @@
+"""What a run does, resolved from a configuration and a task: prompt, problems, grading, seeds."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import UsageError
+from recode_eval.run.grading import SCORING_VERSION
+from recode_eval.sandbox.base import Limits
+from recode_eval.sandbox.requirements import get_environment, has_environment
+from recode_eval.tasks.base import OwnEnvironments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_eval.models.base import Prompt
+    from recode_eval.run.calibration import Calibration
+    from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.tasks.base import Problem, Task, TaskData
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """Which prompt: a variant's name or a file, and whether the model is told of the update."""
+
+    name: str
+    template: PromptTemplate
+    source: str
+    update_note: bool = True
+
+    def render(self, problem: Problem) -> Prompt:
+        """Return the prompt of a problem."""
+        return self.template.render({**problem.context, "update_note": self.update_note})
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringSettings:
+    """How answers are judged. `isolation` is `program` or `test` (a fresh process per test)."""
+
+    limits: Limits = field(default_factory=Limits)
+    isolation: str = "program"
+    calibration: Calibration | None = None
+    """How CPU limits follow from the references; None: `limits` as they are, for every problem."""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> ScoringSettings:
+        """Return what a manifest or results.json says; raises `KeyError` or `TypeError`."""
+        from recode_eval.run.calibration import Calibration
+
+        calibration = stored.get("calibration")
+        return cls(
+            Limits(**stored["limits"]),
+            stored["isolation"],
+            None if calibration is None else Calibration(**calibration),
+        )
+
+    def hash(self, task: Task, data: TaskData) -> str:
+        """Hash everything that decides a verdict, save the sandbox's tier.
+
+        That includes the pins of all libraries: what was judged with others is judged again.
+        """
+        content = [
+            SCORING_VERSION,
+            asdict(self),
+            task.spec.version,
+            task.spec.environment,
+            data.content_hash,
+            _pins(task, data),
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _pins(task: Task, data: TaskData) -> dict[str, str]:
+    """Return the hash of every environment's pins by its name; empty if nothing is executed."""
+    if not task.conditions:
+        return {}
+    names = {task.spec.environment}
+    if isinstance(task, OwnEnvironments):
+        names.update(name for problem in data.problems for name in task.environments(problem))
+    return {name: get_environment(name).key for name in sorted(names) if has_environment(name)}
+
+
+def changed_limits(base: Limits, timeout_s: float | None, memory_mib: float | None) -> Limits:
+    """Return `base` with other CPU seconds per test and memory (MiB), where they are given."""
+    if timeout_s is not None:
+        base = replace(base, cpu_s=timeout_s, wall_s=4 * timeout_s)
+    if memory_mib is not None:
+        base = replace(base, memory_bytes=int(memory_mib) << 20)
+    return base
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which problems and how many samples of each."""
+
+    n: int
+    limit: int | None = None
+    patterns: tuple[str, ...] = ()
+
+    def problems(self, data: TaskData) -> tuple[Problem, ...]:
+        """Return the selected problems, in the data's order; raises `UsageError` if none is."""
+        chosen = data.problems
+        if self.patterns:
+            chosen = tuple(p for p in chosen if any(_matches(p.id, x) for x in self.patterns))
+        chosen = chosen[: self.limit]
+        if not chosen:
+            raise UsageError(
+                f"No problem of {data.source} matches {', '.join(self.patterns) or '--limit 0'}."
+            )
+        return chosen
+
+
+def _matches(identifier: str, pattern: str) -> bool:
+    # Ids are full of square brackets, which are text here and not a set of characters.
+    return fnmatch.fnmatchcase(identifier, f"*{pattern.replace('[', '[[]')}*")
+
+
+def sample_seed(base: int, problem_id: str, sample: int) -> int:
+    """Return the seed of one sample, below 2**31, whatever else is drawn."""
+    content = f"{base}\0{problem_id}\0{sample}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(content).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

@@ -1,0 +1,176 @@
+"""Evaluating many models on many tasks: what they share is opened once."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.errors import RecodeError, StorageError
+from recode_eval.models.options import ModelOptions
+from recode_eval.run import session
+from recode_eval.run.config import to_mapping
+from recode_eval.run.sandboxes import Sandboxes
+from recode_eval.run.sweep import Ledger, Outcome, work_through
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from recode_eval.distributed.base import Executor
+    from recode_eval.models.base import Model
+    from recode_eval.run.config import RunConfig
+    from recode_eval.run.progress import Monitor
+
+_CHANGES_NO_RESULT = ("model", "out", "executor", "include_path")
+_CHANGES_NO_RESULT_OF_MODEL = ("api_key_env", "concurrency", "request_timeout", "max_retries")
+
+
+def sweep(models: Sequence[str], config: RunConfig, monitor: Monitor) -> list[Outcome]:
+    """Evaluate every model as `config` says, in the order given; what is finished is skipped.
+
+    `config.model` is ignored. A model that cannot be evaluated is an outcome with its error and
+    stops no other one. Raises what stops all: `UsageError` for the tasks, `StorageError` for the
+    disk, `InfrastructureError` for a missing sandbox.
+    """
+    return SweepJob(config, monitor).run(models)
+
+
+class SweepJob:
+    """What all models of a job share."""
+
+    def __init__(self, config: RunConfig, monitor: Monitor) -> None:
+        """Load the tasks; raises what loading them raises."""
+        self._config, self._monitor = config, monitor
+        self._loaded = session.load_configured(config, monitor.note)
+        self._ledger = Ledger(config.folder, self._job())
+        self._identities: dict[str, Any] = {}
+        self._at_once = 1
+
+    def run(self, models: Sequence[str]) -> list[Outcome]:
+        """Skip what is finished, and evaluate the rest."""
+        self._identities = {model: self._identity(model) for model in models}
+        known = {model: self._finished(model) for model in models}
+        left = [model for model in models if known[model] is None]
+        if len(left) < len(models):
+            self._monitor.note(f"{len(models) - len(left)} of {len(models)} models were complete.")
+        fresh = {}
+        if left:
+            with contextlib.ExitStack() as closing:
+                one = self._evaluator(closing, left)
+                for outcome in work_through(left, one, at_once=self._at_once, done=self._tell):
+                    fresh[outcome.model] = outcome
+        return [
+            fresh.get(model) or Outcome(model, known[model] or [], remembered=True)
+            for model in models
+        ]
+
+    def _finished(self, model: str) -> list[dict[str, Any]] | None:
+        identity = self._identities[model]
+        return None if identity is None else self._ledger.finished(identity)
+
+    def _evaluator(
+        self, closing: contextlib.ExitStack, models: Sequence[str]
+    ) -> Callable[[str], Outcome]:
+        """Open what all models share, and return the function that evaluates one."""
+        config, log = self._config, self._monitor.note
+        executor = closing.enter_context(session.open_executor(config, log))
+        backends = {model: self._backend(model) for model in models}
+        loading = [b for b in backends.values() if b in session.LOADING_BACKENDS]
+        if loading:
+            executor.prepare(loading[0], config.model_options)
+        sandboxes = closing.enter_context(Sandboxes(config.sandbox, log, executor))
+        if loading:
+            session.open_first(sandboxes, self._loaded, config.isolation)
+        self._at_once, copies = executor.models_at_once(config.model_options, len(models))
+
+        def evaluate(model: str) -> Outcome:
+            return self._evaluate(model, backends[model], executor, copies, sandboxes)
+
+        return evaluate
+
+    def _evaluate(
+        self, model: str, backend: str, executor: Executor, copies: int, sandboxes: Sandboxes
+    ) -> Outcome:
+        from recode_eval.run.progress import SilentMonitor
+
+        config = self._config.with_model(model)
+        # Bars of several models at once would overwrite each other.
+        monitor = self._monitor if self._at_once == 1 else SilentMonitor()
+        results: list[dict[str, Any]] = []
+        for group in session.answered_together(self._loaded, backend):
+            opened: Model = executor.create_model(
+                model,
+                backend,
+                config.model_options,
+                session.known_solutions(group),
+                copies=copies,
+            )
+            with contextlib.closing(opened):
+                results += [
+                    session.evaluate_task(config, loaded, opened, sandboxes, monitor)
+                    for loaded in group
+                ]
+        # Files that changed meanwhile are another model than the one that answered.
+        identity = self._identities[model]
+        if identity is not None and identity == self._identity(model):
+            self._ledger.add(identity, results)
+        return Outcome(model, results)
+
+    def _backend(self, model: str) -> str:
+        config = self._config
+        return session.chosen_backend(model, config.backend, config, lambda _: None)
+
+    def _identity(self, model: str) -> Any:
+        """Return what tells two models apart without loading them, or None.
+
+        None: loading costs nothing, or the files are not to be had here, as only a later attempt
+        can say.
+        """
+        from recode_eval.models.checkpoint import resolve_checkpoint
+
+        backend = self._backend(model)
+        if backend not in session.LOADING_BACKENDS:
+            return None
+        try:
+            checkpoint = resolve_checkpoint(model, self._config.model_options)
+        except StorageError:
+            raise
+        except RecodeError:  # Told with the model's name when it is its turn.
+            return None
+        return [model, backend, checkpoint.identity]
+
+    def _job(self) -> Any:
+        """Everything but the model that decides the results."""
+        scoring = session.scoring_settings(self._config)
+        tasks = [
+            [task.spec.name, task.spec.version, data.content_hash, scoring.hash(task, data)]
+            for task, data in self._loaded
+        ]
+        prompts = [
+            session.prompt_settings(self._config, task)[0].template.content_hash
+            for task, _ in self._loaded
+        ]
+        return [_decisive(self._config), tasks, prompts]
+
+    def _tell(self, outcome: Outcome) -> None:
+        from recode_eval.run.report import main_figure
+        from recode_eval.terminal import one_line
+
+        name = one_line(outcome.model, 80)
+        if outcome.error is not None:
+            self._monitor.note(f"{name}: FAILED: {one_line(str(outcome.error), 300)}")
+            return
+        figures = ", ".join(
+            f"{result['task']['name']} {main_figure(result)}" for result in outcome.results
+        )
+        self._monitor.note(f"{name}: {figures}")
+
+
+def _decisive(config: RunConfig) -> dict[str, Any]:
+    """Return the settings with which a finished model is another one's result."""
+    defaults = ModelOptions()
+    same = {name: getattr(defaults, name) for name in _CHANGES_NO_RESULT_OF_MODEL}
+    model_options = replace(config.model_options, **same)
+    content = to_mapping(replace(config, model="", model_options=model_options))
+    content["sandbox"] = {"tier": config.sandbox.tier}
+    return {key: value for key, value in content.items() if key not in _CHANGES_NO_RESULT}
