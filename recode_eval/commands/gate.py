@@ -115,7 +115,6 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
     from recode_eval.api import gate
-    from recode_eval.gate.decision import verdict_json
     from recode_eval.gate.report import print_decision
     from recode_eval.gate.report_files import write_reports
     from recode_eval.run.progress import create_monitor
@@ -131,9 +130,9 @@ def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
             rerun_candidate=arguments.rerun_candidate or (),
             progress=create_monitor(quiet=arguments.quiet),
         )
-    write_reports(decision, arguments.out)
+    content = write_reports(decision, arguments.out)
     if arguments.json:
-        json.dump(verdict_json(decision), sys.stdout, indent=2)
+        json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         print_decision(stdout_console(), decision)

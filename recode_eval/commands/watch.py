@@ -8,14 +8,12 @@ import select
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from recode_eval.gate.decision import Verdict
     from recode_eval.gate.watcher import Reference, Watch
 
@@ -92,7 +90,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     _add_evaluation(parser)
     options.add_sampling_options(parser)
-    _add_judging(parser)
+    _add_grading(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--quiet", action="store_true", help="no notes")
     group.add_argument("--debug", action="store_true", help="show a traceback on errors")
@@ -109,7 +107,7 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     options.add_where_options(parser)
 
 
-def _add_judging(parser: argparse.ArgumentParser) -> None:
+def _add_grading(parser: argparse.ArgumentParser) -> None:
     """Add what else a run has: which problems, and how they are judged."""
     options.add_selection_options(parser.add_argument_group("problems"))
     options.add_limit_options(parser.add_argument_group("limits"))
@@ -126,12 +124,12 @@ def _verdicts(text: str) -> frozenset[Verdict]:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Watch until told otherwise; see `_EPILOG` for the exit codes."""
-    from recode_eval.gate.watcher import Watcher, call_command
+    from recode_eval.gate.watcher import Watcher, call_process
     from recode_eval.run.progress import create_monitor
 
     watch = _watch(arguments)
     monitor = create_monitor(quiet=arguments.quiet)
-    watcher = Watcher(watch, monitor.note, call_command)
+    watcher = Watcher(watch, monitor.note, call_process)
     with watcher.opened():
         last = arguments.once
         while True:
@@ -160,6 +158,7 @@ def _pause(arguments: argparse.Namespace) -> bool:
 
 def _watch(arguments: argparse.Namespace) -> Watch:
     """Check what can be checked before the first checkpoint is there."""
+    from recode_eval.gate.candidate import Candidate
     from recode_eval.gate.policy import load_policy
     from recode_eval.gate.watcher import Watch
     from recode_eval.tasks.registry import create_task
@@ -171,38 +170,60 @@ def _watch(arguments: argparse.Namespace) -> Watch:
     for name in arguments.tasks or ():
         create_task(name, arguments.include_path)
     reference = _reference(arguments)
-    common = _words(arguments, [_add_evaluation], leave_out=("model",))
-    own = _words(arguments, [options.add_sampling_options, _add_judging])
-    gate = [*common]
-    if arguments.policy is not None:
-        gate.append(f"--policy={arguments.policy}")
+    template = None
     if isinstance(reference, tuple):
-        if own:
+        for option in _given_sampling(arguments):
             raise UsageError(
-                f"{own[0].partition('=')[0]}: with --baseline RUN the candidates are asked as the "
-                "baseline was; leave it out."
+                f"{option}: with --baseline RUN the candidates are asked as the baseline was; "
+                "leave it out."
             )
     elif not arguments.tasks:
         raise UsageError(f"--baseline {reference}: name the --tasks.")
     elif arguments.prompt and Path(arguments.prompt).is_file():
-        gate.append(f"--prompt={arguments.prompt}")
+        template = Path(arguments.prompt)
     site = None
     if arguments.site is not None:
-        data = [f"--data={item}" for item in arguments.data]
-        include = [f"--include-path={path}" for path in arguments.include_path]
-        site = (f"--out={arguments.site}", *data, *include, "--quiet")
+        site = {
+            "out": str(arguments.site),
+            "data": options.data_sources(arguments.data),
+            "include_paths": [str(path) for path in arguments.include_path],
+        }
+    config = options.run_config(arguments, model="", out=arguments.out, tasks=arguments.tasks or ())
     return Watch(
         place=arguments.folder,
         out=arguments.out,
         reference=reference,
-        gate_words=tuple(gate),
-        run_words=(*common, *own),
+        candidate=Candidate(
+            model="",
+            backend=config.backend,
+            model_options=config.model_options,
+            tasks=config.tasks,
+            data=config.data,
+            include_path=config.include_path,
+            skip_bad_rows=config.skip_bad_rows,
+            prompt_file=template,
+            sandbox=config.sandbox,
+        ),
+        run=config,
+        policy=arguments.policy,
         base=arguments.model,
         pattern=arguments.pattern,
         settle_s=arguments.settle,
         stop_on=arguments.stop_on,
-        site_words=site,
+        site=site,
     )
+
+
+def _given_sampling(arguments: argparse.Namespace) -> list[str]:
+    """Return the options about sampling, problems and limits that differ from their default."""
+    plain = argparse.ArgumentParser(add_help=False)
+    options.add_sampling_options(plain)
+    _add_grading(plain)
+    return [
+        f"--{name.replace('_', '-')}"
+        for name, default in vars(plain.parse_args([])).items()
+        if getattr(arguments, name) != default
+    ]
 
 
 def _reference(arguments: argparse.Namespace) -> Reference | tuple[Path, ...]:
@@ -218,27 +239,3 @@ def _reference(arguments: argparse.Namespace) -> Reference | tuple[Path, ...]:
     if missing:
         raise UsageError(f"--tasks {min(missing)}: the baseline has no run of it.")
     return runs
-
-
-def _words(
-    arguments: argparse.Namespace, adders: Iterable[Any], leave_out: Iterable[str] = ()
-) -> list[str]:
-    """Return the words that give the options of `adders` the values that they have here."""
-    parser = argparse.ArgumentParser(add_help=False)
-    for add in adders:
-        add(parser)
-    words = []
-    for action in parser._actions:
-        value = getattr(arguments, action.dest)
-        if action.dest in leave_out or value == action.default:
-            continue
-        name = action.option_strings[-1]
-        if action.nargs == 0:
-            words.append(name)
-        elif isinstance(action, argparse._AppendAction):
-            words += [f"{name}={item}" for item in value]
-        elif isinstance(value, list):
-            words.append(f"{name}={','.join(map(str, value))}")
-        else:
-            words.append(f"{name}={value}")
-    return words

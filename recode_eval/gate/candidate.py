@@ -54,6 +54,17 @@ class Candidate:
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
 
+    def __post_init__(self) -> None:
+        for name in ("tasks", "include_path"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        include = tuple(Path(path) for path in self.include_path)
+        object.__setattr__(self, "include_path", include)
+        object.__setattr__(self, "out", Path(self.out))
+        absolute = {task: str(Path(file).absolute()) for task, file in self.data.items()}
+        object.__setattr__(self, "data", absolute)
+        if self.prompt_file is not None:
+            object.__setattr__(self, "prompt_file", Path(self.prompt_file))
+
     def run_config(self, tasks: Sequence[str], isolation: str) -> RunConfig:
         """Return how tasks are loaded and models opened; sampling comes from the baseline."""
         return RunConfig(

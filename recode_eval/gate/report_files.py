@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recode_eval.gate.decision import Decision
 
 
-def write_reports(decision: Decision, folder: Path) -> None:
-    """Write the four files; in a GitHub job append to its summary, too.
+def write_reports(decision: Decision, folder: Path) -> dict[str, Any]:
+    """Write the four files, and return the content of verdict.json.
+
+    In a GitHub job the summary is appended to the job's own, too.
 
     Raises `StorageError`.
     """
@@ -24,10 +26,12 @@ def write_reports(decision: Decision, folder: Path) -> None:
     write_text(folder / "summary.md", summary_markdown(decision))
     write_text(folder / "junit.xml", junit_xml(decision))
     write_json(folder / "badge.json", badge(decision))
-    write_json(folder / "verdict.json", verdict_json(decision))
+    content = verdict_json(decision)
+    write_json(folder / "verdict.json", content)
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
         _append_summary(decision, Path(step_summary))
+    return content
 
 
 def _append_summary(decision: Decision, file: Path) -> None:

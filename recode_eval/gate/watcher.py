@@ -1,7 +1,7 @@
 """Gating every checkpoint that a training run writes, once each, whatever is killed when.
 
-Each checkpoint is evaluated by a command of its own (`recode-eval gate --model ...`), in a process
-of its own: an engine that crashes takes nobody along. What happened is in `history.jsonl`; beside
+Each checkpoint is evaluated by a job of its own (`gate.job`), in a process of its own: an engine
+that crashes takes nobody along. What happened is in `history.jsonl`; beside
 it lie `runs/` and a report per checkpoint in `gate/`. An evaluation inherits the lock of the
 folder: after a kill of the watcher alone, the next one waits for it and takes its verdict.
 """
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +30,7 @@ from recode_eval.gate.checkpoints import (
     step_of,
 )
 from recode_eval.gate.decision import IMPROVED, Verdict
+from recode_eval.gate.job import Job, evaluation_job, gate_job, site_job
 from recode_eval.models.fingerprint import fingerprint
 from recode_eval.run import provenance
 from recode_eval.run.store import AppendOnlyFile, make_folder, read_json, write_json
@@ -37,7 +38,12 @@ from recode_eval.run.store import AppendOnlyFile, make_folder, read_json, write_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from recode_eval.gate.candidate import Candidate
+    from recode_eval.models.options import ModelOptions
+    from recode_eval.run.config import RunConfig
+
 HISTORY: Final = "history.jsonl"
+JOB: Final = "job.json"
 _ABOUT: Final = "checkpoint.json"
 _ATTEMPTS: Final = 3
 _TRANSIENT: Final = frozenset({
@@ -72,27 +78,28 @@ class Watch:
     out: Path
     reference: Reference | tuple[Path, ...]
     """A rule, or stored runs."""
-    gate_words: tuple[str, ...]
-    """Options of `recode-eval gate --model`: tasks, data, policy, engine, sandbox."""
-    run_words: tuple[str, ...] = ()
-    """Options of a run; used where a checkpoint is the reference."""
+    candidate: Candidate
+    """How a checkpoint is gated; its model and folders are filled in."""
+    run: RunConfig | None = None
+    """How a checkpoint that is the reference is evaluated; its model and folder are filled in."""
+    policy: Path | None = None
     base: str | None = None
     """The model below adapters, if not the one that they name."""
     pattern: str = "checkpoint-*"
     settle_s: float = 30.0
     stop_on: frozenset[Verdict] = frozenset()
-    site_words: tuple[str, ...] | None = None
-    """Options of `recode-eval leaderboard build`; None: no site."""
+    site: Mapping[str, Any] | None = None
+    """Options of `gate.job.site_job`; None: no site."""
 
 
 @dataclass(slots=True)
 class Watcher:
-    """Goes through the checkpoints; `call` runs a command line and returns its exit code."""
+    """Goes through the checkpoints; `call` does a job and returns its exit code."""
 
     watch: Watch
     note: Callable[[str], None]
-    call: Callable[[Sequence[str], Path, int], int]
-    """Words, a file for the output, and the descriptor of the lock that the process inherits."""
+    call: Callable[[Job, Path, int], int]
+    """A job, a file for its output, and the descriptor of the lock that the process inherits."""
     _lines: list[dict[str, Any]] = field(default_factory=list)
     _attempts: dict[str, int] = field(default_factory=dict)
     _codes: dict[str, int] = field(default_factory=dict)
@@ -178,22 +185,25 @@ class Watcher:
         """Evaluate a checkpoint; returns its line, or None if it is to be tried again."""
         reference = self._reference()
         report = self.watch.out / "gate" / folder.name
-        model = ["--model", str(folder)]
+        model, own = str(folder), self.watch.candidate.model_options
         if adapter and self.watch.base:
-            model = ["--model", self.watch.base, "--adapter", str(folder)]
+            model, own = self.watch.base, replace(own, adapter=str(folder))
         if reference is None:
-            return self._evaluate(folder, content, report, model)
-        return self._gate(folder, content, report, model, reference)
+            return self._evaluate(folder, content, report, model, own)
+        return self._gate(folder, content, report, model, own, reference)
 
     def _evaluate(
-        self, folder: Path, content: str, report: Path, model: Sequence[str]
+        self, folder: Path, content: str, report: Path, model: str, own: ModelOptions
     ) -> dict[str, Any] | None:
         """Evaluate what others will be compared with."""
         self.note(f"{folder.name}: evaluated as the reference.")
         make_folder(report)
         out = report / "results.out"
-        words = [*model, *self.watch.run_words, "--json", "--out", str(self.watch.out / "runs")]
-        code = self._called(words, report, out)
+        assert self.watch.run is not None
+        config = replace(
+            self.watch.run, model=model, model_options=own, out=self.watch.out / "runs"
+        )
+        code = self._called(evaluation_job(config), report, out)
         if code not in {ExitCode.OK, ExitCode.INCOMPLETE}:
             return self._failed(folder, content, code, report)
         runs = [str(Path(results["folder"])) for results in _printed_results(out)]
@@ -204,7 +214,8 @@ class Watcher:
         folder: Path,
         content: str,
         report: Path,
-        model: Sequence[str],
+        model: str,
+        own: ModelOptions,
         reference: Sequence[str],
     ) -> dict[str, Any] | None:
         about = {"checkpoint": folder.name, "fingerprint": content, "reference": list(reference)}
@@ -215,10 +226,15 @@ class Watcher:
             make_folder(report)
             write_json(report / _ABOUT, about)
             # A checkpoint that others will be compared with needs all samples.
-            full = [] if self._reference_is_fixed() else ["--full"]
-            words = ["gate", *model, "--baseline", *reference, *self.watch.gate_words, *full,
-                     "--out", str(report), "--runs", str(self.watch.out / "runs")]  # fmt: skip
-            code = self._called(words, report, report / "gate.out")
+            candidate = replace(
+                self.watch.candidate,
+                model=model,
+                model_options=own,
+                full=not self._reference_is_fixed(),
+                out=self.watch.out / "runs",
+            )
+            job = gate_job(candidate, reference, self.watch.policy, report)
+            code = self._called(job, report, report / "gate.out")
         if not _has_verdict(report, about):
             return self._failed(folder, content, code, report)
         verdict = read_json(report / "verdict.json")
@@ -231,9 +247,9 @@ class Watcher:
         self._build_site()
         return line
 
-    def _called(self, words: Sequence[str], report: Path, out: Path) -> int:
-        write_json(report / "command.json", {"words": ["recode-eval", *words]})
-        return self.call(words, out, self._lock)
+    def _called(self, job: Job, report: Path, out: Path) -> int:
+        write_json(report / JOB, job)
+        return self.call(job, out, self._lock)
 
     def _failed(self, folder: Path, content: str, code: int, report: Path) -> dict[str, Any] | None:
         if not folder.is_dir():
@@ -252,13 +268,14 @@ class Watcher:
         return self._record(folder, content, Status.FAILED, code, reason=reason, again=transient)
 
     def _build_site(self) -> None:
-        if self.watch.site_words is None:
+        if self.watch.site is None:
             return
-        words = ["leaderboard", "build", str(self.watch.out / "runs"), *self.watch.site_words]
         verdicts = self.watch.out / "gate"
-        if verdicts.is_dir():
-            words.append(f"--gate={verdicts}")
-        code = self.call(words, self.watch.out / "site.out", self._lock)
+        job = site_job(
+            self.watch.site, self.watch.out / "runs", verdicts if verdicts.is_dir() else None
+        )
+        write_json(self.watch.out / JOB, job)
+        code = self.call(job, self.watch.out / "site.out", self._lock)
         if code:
             self.note(f"The leaderboard could not be built whole (exit code {code}).")
 
@@ -346,15 +363,16 @@ class Watcher:
             self.note(text)
 
 
-def call_command(words: Sequence[str], out: Path, lock: int) -> int:
-    """Run `recode-eval` in a process; its messages go to `log.txt` beside `out`.
+def call_process(job: Job, out: Path, lock: int) -> int:
+    """Do the job that is written beside `out` in a process; its messages go to `log.txt` there.
 
     A watcher that is stopped stops it too; what it had drawn stays.
     """
+    del job
     try:
         with out.open("wb") as stdout, out.with_name("log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "recode_eval", *words],
+                [sys.executable, "-m", "recode_eval.gate.job", str(out.with_name(JOB))],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, pass_fds=[lock],
             )  # fmt: skip
             try:

@@ -23,14 +23,18 @@ from stored_runs import KnownSandbox
 from test_gate_model import MODELS, PROBLEMS, saved_model
 
 from recode_eval import cli
+from recode_eval.boundary import guarded
 from recode_eval.commands import watch as command
 from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.gate import checkpoints, watcher
+from recode_eval.gate.candidate import Candidate
 from recode_eval.gate.checkpoints import State, examine, find_checkpoints
+from recode_eval.gate.job import Job, run_job
 from recode_eval.gate.watcher import Reference, Watch, Watcher, read_history
+from recode_eval.run.config import RunConfig, SandboxOptions, from_mapping, to_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 
 def safetensors(values: int = 8, content: int = 0) -> bytes:
@@ -164,30 +168,39 @@ class Training:
         self.models = {name: saved_model(folder, name) for name in MODELS}
         rows = write_rows(folder / "rows.jsonl", PROBLEMS)
         self.words = ("--tasks=arena", f"--data=arena={rows}", "--sandbox=landlock", "--quiet")
-        self.calls: list[list[str]] = []
+        shared = {
+            "tasks": ["arena"],
+            "data": {"arena": rows},
+            "sandbox": SandboxOptions(tier="landlock"),
+        }
+        self.settings = {
+            "candidate": Candidate(model="", **shared),
+            "run": RunConfig(model="", **shared),
+        }
+        self.calls: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.codes: list[int] = []
         """Exit codes of the next evaluations, which then do nothing."""
 
-    def call(self, words: Sequence[str], out: Path, lock: int) -> int:
+    def call(self, job: Job, out: Path, lock: int) -> int:
         del lock
-        self.calls.append(list(words))
+        self.calls.append(job)
         if self.codes:
             return self.codes.pop(0)
-        words = list(words)
-        if "--model" in words:
-            at = words.index("--model") + 1
-            folder = Path(words[at])
+        job = json.loads(json.dumps(job))
+        asked = job.get("evaluate") or job.get("gate", {}).get("candidate")
+        if asked:
+            folder = Path(asked["model"])
             how_good = json.loads((folder / "config.json").read_text())["how_good"]
             own = self.folder / f"{folder.name}-{how_good}.jsonl"
             shutil.copy(self.folder / f"{how_good}.jsonl", own)
-            words[at] = f"replay:{own}"
+            asked["model"] = f"replay:{own}"
         with out.open("w") as file, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", file)
-            return cli.run(words)
+            return guarded("job", [], lambda _: run_job(job), resumable=True)
 
     def watch(self, reference: Any = Reference.FIRST, **more: Any) -> Watcher:
-        settings = {"gate_words": self.words, "run_words": self.words, "settle_s": 100.0, **more}
+        settings = {**self.settings, "settle_s": 100.0, **more}
         watch = Watch(self.place, self.out, reference, **settings)
         return Watcher(watch, self.notes.append, self.call)
 
@@ -236,10 +249,11 @@ def test_what_a_checkpoint_is_compared_with(
         checkpoint(training.place, step, model=model)
     training.go(rule)
     _, *gates = training.calls
-    used = [call[call.index("--baseline") + 1] for call in gates]
+    used = [call["gate"]["baseline"][0] for call in gates]
     assert [int(path.split("checkpoint-")[1].split("-")[0]) for path in used] == references
     # What others will be compared with has all samples.
-    assert all(("--full" in call) == (rule is not Reference.FIRST) for call in gates)
+    full = [call["gate"]["candidate"]["full"] for call in gates]
+    assert full == [rule is not Reference.FIRST] * len(gates)
 
 
 def test_a_stored_run_as_the_baseline(training: Training) -> None:
@@ -286,7 +300,7 @@ def test_a_checkpoint_that_vanishes_is_named(
     )
     call = training.call
 
-    def removed(words: Sequence[str], out: Path, lock: int) -> int:
+    def removed(words: Job, out: Path, lock: int) -> int:
         shutil.rmtree(loading)
         return call(words, out, lock)
 
@@ -396,7 +410,7 @@ def test_the_leaderboard_is_rebuilt(training: Training) -> None:
     site = training.folder / "site"
     checkpoint(training.place, 1)
     checkpoint(training.place, 2, model="better")
-    training.go(site_words=(f"--out={site}", "--quiet"))
+    training.go(site={"out": str(site)})
     assert (site / "index.html").is_file()
     assert "checkpoint-2" in (site / "index.html").read_text()
     assert "checkpoint-2/verdict.json" in (site / "gate.html").read_text()
@@ -407,6 +421,7 @@ def test_the_leaderboard_is_rebuilt(training: Training) -> None:
 ORPHAN = textwrap.dedent(
     """
     import pathlib, subprocess, sys
+    from recode_eval.gate.candidate import Candidate
     from recode_eval.gate.watcher import Watch, Watcher
 
     place, out, go = map(pathlib.Path, sys.argv[1:])
@@ -424,7 +439,7 @@ ORPHAN = textwrap.dedent(
         command = [sys.executable, "-c", CHILD, str(file.parent), str(go)]
         return subprocess.call(command, pass_fds=[lock])
 
-    watcher = Watcher(Watch(place, out, (place,), ()), print, call)
+    watcher = Watcher(Watch(place, out, (place,), Candidate(model="")), print, call)
     with watcher.opened(wait_s=0.02):
         watcher.go_through()
     """
@@ -446,14 +461,14 @@ def test_kill_9_of_the_watcher_does_not_evaluate_twice(tmp_path: Path) -> None:
     """The evaluation lives on and holds the lock; the next watcher takes its verdict."""
     place, out, go = tmp_path / "training", tmp_path / "watch", tmp_path / "go"
     checkpoint(place, 1)
-    watcher = started(place, out, go)
+    first = started(place, out, go)
     mark = out / "gate" / "checkpoint-1" / "started"
     wait_for(mark)
-    other = Watcher(Watch(place, out, (place,), ()), print, lambda *_: 0)
+    other = Watcher(Watch(place, out, (place,), Candidate(model="")), print, lambda *_: 0)
     with pytest.raises(UsageError, match="watches into"), other.opened():
         pass
-    watcher.send_signal(signal.SIGKILL)
-    watcher.wait()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
     mark.unlink()
     second = started(place, out, go)
     go.touch()
@@ -472,8 +487,10 @@ def test_an_evaluation_is_a_process_with_a_log(tmp_path: Path) -> None:
     (line,) = read_history(out / watcher.HISTORY)
     assert (code, line["status"], line["exit_code"]) == (ExitCode.USAGE, "failed", ExitCode.USAGE)
     assert "replay needs a .jsonl file" in line["reason"]
-    words = json.loads((out / "gate" / "checkpoint-1" / "command.json").read_text())["words"]
-    assert {"--tasks=arena-mini", "--sandbox=none", "--i-know-this-is-unsafe"} < set(words)
+    job = json.loads((out / "gate" / "checkpoint-1" / "job.json").read_text())["evaluate"]
+    assert job["tasks"] == ["arena-mini"]
+    assert job["sandbox"]["tier"] == "none"
+    assert job["sandbox"]["allow_unsafe"]
 
 
 # --- the command line
@@ -491,12 +508,15 @@ def test_options_reach_the_evaluations(training: Training) -> None:
         "--workers", "2",
     )  # fmt: skip
     watch = command._watch(arguments)
-    run = cli.create_parser("run").parse_args(["run", "--model", "m", *watch.run_words])
-    for name in ("tasks", "n", "temperature", "stop", "k", "problems", "engine_arg", "data",
-                 "no_update_note", "timeout", "workers", "seed", "sandbox"):  # fmt: skip
-        assert getattr(run, name) == getattr(arguments, name), name
-    gate = cli.create_parser("gate").parse_args(["gate", "--model", "m", *watch.gate_words])
-    assert (gate.tasks, gate.workers) == (["arena", "arena-mini"], 2)
+    run, candidate = watch.run, watch.candidate
+    assert run == from_mapping(RunConfig, json.loads(json.dumps(to_mapping(run))))
+    assert (run.tasks, run.n, run.temperature) == (("arena", "arena-mini"), 4, 0.5)
+    assert (run.stop, run.k, run.problems) == (("-x", "y"), (1, 2), ("a", "b"))
+    assert (run.model_options.engine_args, run.update_note) == ({"a": 1}, False)
+    assert (run.timeout_s, run.sandbox.workers, run.sandbox.tier) == (3, 2, "auto")
+    assert run.data == {"arena": str(Path("x.jsonl").absolute())}
+    assert (candidate.tasks, candidate.sandbox.workers) == (("arena", "arena-mini"), 2)
+    assert candidate == from_mapping(Candidate, json.loads(json.dumps(to_mapping(candidate))))
 
 
 @pytest.mark.parametrize(
@@ -553,7 +573,7 @@ def test_the_exit_code(
 ) -> None:
     for step, model in enumerate(models, 1):
         checkpoint(training.place, step, model=model)
-    monkeypatch.setattr(watcher, "call_command", training.call)
+    monkeypatch.setattr(watcher, "call_process", training.call)
     words = [
         "watch",
         training.place,
@@ -570,7 +590,7 @@ def test_the_exit_code(
 def test_it_goes_on_watching(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --once a later look finds what was written meanwhile."""
     checkpoint(training.place, 1)
-    monkeypatch.setattr(watcher, "call_command", training.call)
+    monkeypatch.setattr(watcher, "call_process", training.call)
     naps = []
 
     def nap(seconds: float) -> None:
