@@ -208,7 +208,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, make_requests: R
 
     model._model.generate = small_memory
     assert texts(model.generate(make_requests(), SAMPLED)) == expected
-    assert sizes == [12, 6, 3, 3, 3, 3]
+    assert sizes == [12, 6, 3, 3, 2, 2, 2]
 
 
 def test_a_single_row_out_of_memory_names_the_fix(tiny: Path, make_requests: Requests) -> None:
