@@ -57,7 +57,7 @@ class PrefixSharing:
         self._model = None
 
     def _filled(self, ids: Any, mask: Any) -> Any:
-        """A cache that holds all but the last token of every row; empty if no two rows are alike."""
+        """A cache of all but the last token of every row; empty if no two rows are alike."""
         import torch
 
         cache = _new_cache(self._model)

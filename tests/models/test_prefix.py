@@ -21,7 +21,7 @@ from recode_eval.models import prefix as prefix_module  # noqa: E402
 from recode_eval.models.transformers_model import TransformersModel  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Requests = Callable[..., Any]
@@ -48,7 +48,7 @@ def outcome(completions: Any) -> dict[tuple[str, int], tuple[Any, ...]]:
 
 
 @pytest.fixture
-def read_tokens(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+def read_tokens(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The shape (rows, tokens) of everything that a Llama reads in the test."""
     from transformers import LlamaForCausalLM
 
@@ -60,7 +60,7 @@ def read_tokens(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int
         return real(self, *args, **inputs)
 
     monkeypatch.setattr(LlamaForCausalLM, "__call__", counted)
-    yield seen
+    return seen
 
 
 @pytest.mark.parametrize("parameters", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
