@@ -29,7 +29,8 @@ def create_model(
     """Build the model that `spec` names.
 
     `spec` is a checkpoint folder, GGUF file or hub id, a served model's name (with
-    `options.base_url`), `replay:PATH` or `baseline:KIND`; any back-end's name and a colon may stand before it.
+    `options.base_url`), `replay:PATH` or `baseline:KIND`; any back-end's name and a colon may
+    stand before it.
     `answers[problem_id]` has the codes that the baselines answer with; its keys are the problems
     of the run. Raises `UsageError` when spec, back-end and options do not fit together or a
     package is missing, `DataError` for unreadable completions, `InfrastructureError` when the hub,
