@@ -192,11 +192,11 @@ def _find(spec: str, role: str, revision: str | None) -> Source:
     path = place.resolve()
     file = find_gguf(path) if role == "model" else None
     found = path if file is None else file
-    name = "/".join(found.parts[-2:]) if len(found.parts) > 2 else found.name
     identity = {"path": str(found), "sha256": fingerprint(found)}
-    if file is None:
-        return Source(path, name, identity)
-    return Source(file.parent, name, identity, file.name)
+    if file is not None:  # such files are named after their model, whatever their folder is called
+        return Source(file.parent, file.stem, identity, file.name)
+    name = "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name
+    return Source(path, name, identity)
 
 
 def _require_model(model: Source) -> None:

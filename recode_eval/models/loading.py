@@ -6,6 +6,7 @@ that has no effect. Here that is an error, because the scores would be of anothe
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -171,15 +172,18 @@ def _load_weights(
     disable_progress_bar()  # it would tear the run's own progress bars
     _require_gguf(source)
     path = source.location
+    # Expanding a GGUF file has a bar of its own, which nothing switches off.
+    quiet = contextlib.nullcontext() if source.gguf is None else _without_stderr()
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source.path,
-            dtype=dtype,
-            trust_remote_code=options.trust_remote_code,
-            output_loading_info=True,
-            **source.loading,
-            **placement,
-        )
+        with quiet:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source.path,
+                dtype=dtype,
+                trust_remote_code=options.trust_remote_code,
+                output_loading_info=True,
+                **source.loading,
+                **placement,
+            )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # configs, pickles, safetensors and remote code fail in many ways
@@ -198,6 +202,12 @@ def _load_weights(
             " adapter as an adapter"
         )
     return model if source.gguf is None else _plain(model)
+
+
+def _without_stderr() -> contextlib.AbstractContextManager[Any]:
+    import io
+
+    return contextlib.redirect_stderr(io.StringIO())
 
 
 def _plain(model: Any) -> Any:

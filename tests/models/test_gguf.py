@@ -98,7 +98,7 @@ def test_a_file_that_was_cut_anywhere_is_refused(small: Path, cut: int) -> None:
 def test_identity_is_the_files_content(small: Path) -> None:
     """A model is the same whatever lies beside it, and another when one byte of it changes."""
     first = resolve_checkpoint(str(small), ModelOptions())
-    assert first.name == "models/small.gguf"
+    assert first.name == "small"
     assert (first.model.path, first.model.gguf) == (small.parent, "small.gguf")
     assert first.identity == {
         "model": {"path": str(small), "sha256": first.identity["model"]["sha256"]}
@@ -186,9 +186,9 @@ def test_a_file_without_weights_of_a_model_is_an_error_in_words(small: Path) -> 
 def tiny_gguf(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint `tiny` as one GGUF file."""
     pytest.importorskip("gguf", reason="needs pip install 'recode-eval[transformers]'")
-    import tiny_model
+    from gguf_files import write_gguf
 
-    return tiny_model.build_gguf(tiny, tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+    return write_gguf(tiny, tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 def texts(model: Any, requests: Any) -> dict[tuple[str, int], str]:
@@ -213,9 +213,9 @@ def test_the_same_answers_as_in_safetensors(
 
 def test_quantized_weights(tiny: Path, tmp_path: Path, make_requests: Requests) -> None:
     pytest.importorskip("gguf", reason="needs pip install 'recode-eval[transformers]'")
-    import tiny_model
+    from gguf_files import write_gguf
 
-    file = tiny_model.build_gguf(tiny, tmp_path / "q8.gguf", weights="Q8_0")
+    file = write_gguf(tiny, tmp_path / "q8.gguf", weights="Q8_0")
     model: Any = create_model(str(file))
     ours = model._model.state_dict()
     exact = create_model(str(tiny), backend="transformers")._model.state_dict()  # type: ignore[attr-defined]
