@@ -176,7 +176,9 @@ def check_name(spec: str, role: str = "model") -> None:
             return
         wanted = "config.json, or a GGUF file (.gguf)" if role == "model" else _ADAPTER_CONFIG
         raise UsageError(f"the {role} {spec} is a file; give the folder that holds {wanted}")
-    if is_gguf_name(spec) or not _HUB_ID.fullmatch(spec):
+    if is_gguf_name(spec):
+        raise UsageError(f"there is no {role} at {spec}: no such file")
+    if not _HUB_ID.fullmatch(spec):
         raise UsageError(f"there is no {role} at {spec}: no such folder, and it is no hub id")
 
 

@@ -302,3 +302,10 @@ def test_where_smollm2_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert find_smollm2() is None
     (package / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(small_file())
     assert find_smollm2() == package / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def test_a_pattern_of_a_sweep_means_the_files_it_matches(small: Path) -> None:
+    from recode_eval.run.sweep import find_models
+
+    (small.parent / "notes.txt").write_text("x")
+    assert find_models([str(small.parent / "*")]) == [str(small)]
