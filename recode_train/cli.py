@@ -73,7 +73,7 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="PATH", help="folder or hub id of the model to train")
+    parser.add_argument("--model", metavar="PATH", help="folder, hub id or GGUF file of the model")
     parser.add_argument(
         "--data",
         metavar="NAME|FILE",

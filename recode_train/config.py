@@ -39,7 +39,7 @@ class TrainConfig:
     algorithm: str
     """`sft`, `grpo` or `dapo`."""
     model: str
-    """Folder or hub id of the model to train."""
+    """Folder, hub id or GGUF file of the model to train."""
     data: str = "migration"
     """Training pairs: `migration`, `recode-train-data`, `recode-train-data=FILE` or a file."""
     output: str = "train-runs"
