@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Document
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
 
 FORMATS = {
     "csv": "recode_eval.exports.tables",
@@ -26,7 +26,7 @@ FORMATS = {
 """Format to the module whose `documents` makes it."""
 
 
-def documents(name: str, runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(name: str, runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return the files of a format, in order.
 
     Raises:

@@ -5,18 +5,19 @@ A file may come from anybody. One that is not a verdict by its schema is named a
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.leaderboard.loading import BrokenRun, check_numbers, check_schema
+from recode_eval.leaderboard.loading import BrokenRun
+from recode_eval.schemas.base import decode
+from recode_eval.schemas.verdict import VerdictFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 VERDICT = "verdict.json"
 _LARGEST_BYTES = 32_000_000
@@ -30,12 +31,12 @@ class GateVerdict:
     where: str
     """The file as people know it: relative to what was given on the command line."""
     created: datetime
-    content: Mapping[str, Any]
+    content: VerdictFile
 
     @property
     def verdict(self) -> str:
         """`pass`, `regress`, `inconclusive` or `invalid`."""
-        return str(self.content["verdict"])
+        return self.content.verdict
 
     @property
     def when(self) -> str:
@@ -44,7 +45,7 @@ class GateVerdict:
 
     def models(self, side: str) -> str:
         """Return the name of the `baseline` or the `candidate`; hostile text."""
-        names = dict.fromkeys(str(task[side]["model"]) for task in self.content["tasks"])
+        names = dict.fromkeys(task[side].model for task in self.content.tasks)
         return ", ".join(names) or "unknown"
 
 
@@ -90,14 +91,10 @@ def _read(path: Path, where: str) -> GateVerdict:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise DataError(f"{VERDICT} is too large to be one.")
-        content = json.loads(path.read_bytes())
+        content = decode(path.read_bytes(), VerdictFile, VERDICT)
     except OSError as error:
         raise StorageError(f"{VERDICT} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{VERDICT} is no JSON: {error}.") from error
-    check_numbers(content, VERDICT)
-    check_schema(content, VERDICT)
-    return GateVerdict(where, _time(content["created"]), content)
+    return GateVerdict(where, _time(content.created), content)
 
 
 def _time(text: str) -> datetime:

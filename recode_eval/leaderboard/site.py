@@ -120,7 +120,7 @@ def _build(
     logs, unread = read_trainings(trainings, found_in.trainings)
     found = boards(runs)
     views = training_views(found, facts, published, logs)
-    broken += [*unsound, *unread, *views.broken]
+    broken += [*unsound, *unread]
     note(
         f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
     )

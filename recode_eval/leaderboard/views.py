@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from recode_eval.leaderboard.boards import Board
-    from recode_eval.leaderboard.loading import BrokenRun
-    from recode_eval.leaderboard.methods import Block, ReportedMethod
+    from recode_eval.leaderboard.methods import BaseModelBlock, ReportedMethod
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
     from recode_eval.leaderboard.training import Training
 
@@ -32,12 +31,11 @@ _MOST_SUMMED = 40
 class TrainingViews:
     """What the pages show; empty where no facts and no logs are known."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[BaseModelBlock, ...]
     reported: tuple[ReportedMethod, ...]
     tradeoffs: tuple[Tradeoff, ...]
     groups: tuple[Group, ...]
     ablations: tuple[Ablation, ...]
-    broken: tuple[BrokenRun, ...]
 
     @property
     def links(self) -> list[tuple[str, str]]:
@@ -110,7 +108,7 @@ def training_views(
     trainings: Sequence[Training],
 ) -> TrainingViews:
     """Return what there is to show on methods and trainings."""
-    blocks, broken = methods.blocks(boards, facts)
+    blocks = methods.blocks(boards, facts)
     groups = dynamics.groups(trainings)
     return TrainingViews(
         tuple(blocks),
@@ -118,7 +116,6 @@ def training_views(
         tuple(tradeoffs(blocks)),
         tuple(groups),
         tuple(ablations(groups, board_results(boards, facts))),
-        tuple(broken),
     )
 
 
