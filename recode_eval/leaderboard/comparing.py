@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from recode_eval.compare.comparability import (
     MOST_UNSCORED,
     RULES,
@@ -16,6 +18,7 @@ from recode_eval.compare.comparability import (
     percent,
 )
 from recode_eval.leaderboard.drilldown import problem_path
+from recode_eval.leaderboard.site_views import SiteView
 from recode_eval.leaderboard.text import cut, digest, script_json
 from recode_eval.metrics import DEFAULT_KS, metric
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from recode_eval.leaderboard.boards import Board, Standing
+    from recode_eval.leaderboard.site_views import SiteData
     from recode_eval.schemas.results import ProblemResult
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -151,3 +155,12 @@ def _numbered(values: Sequence[str]) -> tuple[list[str], list[int]]:
     known: dict[str, int] = {}
     numbers = [known.setdefault(value, len(known)) for value in values]
     return list(known), numbers
+
+
+def _context(site: SiteData) -> dict[str, Any]:
+    return {"index": Markup(script_json(board_index(site.boards)))}  # noqa: S704
+
+
+COMPARE_VIEW = SiteView(
+    "compare.html", "Compare", "compare.html", _context, lambda site: data_files(site.boards)
+)

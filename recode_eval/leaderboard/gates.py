@@ -9,17 +9,21 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.loading import BrokenRun
+from recode_eval.leaderboard.site_views import SiteView
 from recode_eval.schemas.base import decode
 from recode_eval.schemas.verdict import VerdictFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from recode_eval.leaderboard.site_views import SiteData
+
 VERDICT = "verdict.json"
+_MOST_SHOWN = 200
 _LARGEST_BYTES = 32_000_000
 """A verdict lists the problems that changed sides; of 10,000 problems that is about a megabyte."""
 
@@ -103,3 +107,13 @@ def _time(text: str) -> datetime:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise DataError(f"{VERDICT}: `created` is no time ({text[:40]!r}).") from None
+
+
+def _context(site: SiteData) -> dict[str, Any] | None:
+    if not site.verdicts:
+        return None
+    labels = {standing.run.key: board for board in site.boards for standing in board.standings}
+    return {"verdicts": site.verdicts, "most": _MOST_SHOWN, "labels": labels}
+
+
+GATE_VIEW = SiteView("gate.html", "", "gate.html", _context)

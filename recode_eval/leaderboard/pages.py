@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from recode_eval.leaderboard.charts import Dot, dot_plot
-from recode_eval.leaderboard.comparing import board_index
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
+from recode_eval.leaderboard.site_views import shown_views, view_files
 from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
 from recode_eval.metrics import METHODS, OVERVIEW, TaskKind, metric, primary, unit_note
@@ -24,20 +24,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recode_eval.leaderboard.boards import Board, Standing
-    from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.drilldown import ProblemPage
-    from recode_eval.leaderboard.gates import GateVerdict
-    from recode_eval.leaderboard.loading import BrokenRun, RunEntry
-    from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
+    from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.leaderboard.model_facts import ReportedRow
     from recode_eval.leaderboard.rows import Row
-    from recode_eval.leaderboard.views import TrainingViews
+    from recode_eval.leaderboard.site_views import SiteData, SiteView
     from recode_eval.schemas.results import Estimate
 
     Shown = Estimate | Mapping[str, Any] | None
 
 _MOST_DOTS = 40
 _MOST_COLUMNS = 12
-_MOST_VERDICTS = 200
 
 
 class Pages:
@@ -46,28 +43,21 @@ class Pages:
     def __init__(
         self,
         resources: Path,
-        boards: Sequence[Board],
-        rows: Sequence[Row],
-        reported: Sequence[ReportedRow],
-        facts: FactBook,
-        broken: Sequence[BrokenRun],
-        views: TrainingViews,
-        verdicts: Sequence[GateVerdict],
-        exposures: Mapping[str, Exposure],
+        site: SiteData,
     ) -> None:
-        self._boards, self._rows, self._broken = boards, rows, broken
-        self._reported, self._facts = reported, facts
-        self._verdicts, self._views = verdicts, views
-        self._environment = _environment(resources, views.links)
-        self._environment.globals.update(exposures=exposures)
-        self._labels = {s.run.key: b for b in boards for s in b.standings}
+        self._site, self._boards, self._rows = site, site.boards, site.rows
+        self._views = shown_views(site)
+        self._environment = _environment(resources, [view for view, _ in self._views])
+        self._environment.globals.update(exposures=site.exposures)
+        self._labels = {s.run.key: b for b in site.boards for s in b.standings}
         self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
-        for board in boards:
+        for board in site.boards:
             for standing in board.standings:
                 self._by_model.setdefault(standing.run.model_slug, []).append((board, standing))
 
     def overview(self) -> str:
         """The first page: what was measured, all rows, what was left out."""
+        site = self._site
         return self._render(
             "overview.html",
             root="",
@@ -75,27 +65,16 @@ class Pages:
             charts=[(board, self._chart(board)) for board in self._boards],
             rows=self._rows,
             facets=_facets(self._rows),
-            broken=self._broken,
-            sources=_citations(self._reported),
-            latest=self._verdicts[0] if self._verdicts else None,
-            verdicts=self._verdicts,
-            view=self._views,
+            broken=site.broken,
+            sources=_citations(site.reported),
+            latest=site.verdicts[0] if site.verdicts else None,
+            verdicts=site.verdicts,
+            view=site.training,
         )
 
-    def training(self) -> Iterator[tuple[str, str]]:
-        """Yield path and content of the pages on methods and trainings."""
-        return self._views.files(self._render)
-
-    def compare(self) -> str:
-        """The comparison of two runs of a board, which the browser computes."""
-        index = Markup(script_json(board_index(self._boards)))  # noqa: S704
-        return self._render("compare.html", root="", index=index)
-
-    def gate(self) -> str:
-        """The history of the gate's verdicts."""
-        return self._render(
-            "gate.html", root="", verdicts=self._verdicts, most=_MOST_VERDICTS, labels=self._labels
-        )
+    def views(self) -> Iterator[tuple[str, str]]:
+        """Yield path and content of the views' pages and files (`site_views.VIEWS`)."""
+        return view_files(self._site, self._views, self._render)
 
     @property
     def models(self) -> list[str]:
@@ -110,7 +89,7 @@ class Pages:
             "model.html",
             root="../",
             model=first,
-            facts=self._facts.find(first.model_name),
+            facts=self._site.facts.find(first.model_name),
             members=members,
             versions=_versions([standing.run for _, standing in members]),
         )
@@ -138,7 +117,7 @@ class Pages:
                     ],
                     reported=[row for row in self._rows if row.source != "measured"
                               and row.task == task],
-                    citations=_citations([r for r in self._reported if r.task == task]),
+                    citations=_citations([r for r in self._site.reported if r.task == task]),
                 ),
             )  # fmt: skip
 
@@ -175,9 +154,11 @@ class Pages:
         return self._environment.get_template(template).render(**context)
 
 
-def _environment(resources: Path, views: Sequence[tuple[str, str]]) -> Environment:
+def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(resources / "templates"),
+        loader=FileSystemLoader(
+            [resources / "templates", *(view.templates for view in views if view.templates)]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_final,
@@ -196,7 +177,8 @@ def _environment(resources: Path, views: Sequence[tuple[str, str]]) -> Environme
     environment.globals.update(
         anchor=anchor, columns=OVERVIEW, digest=digest, problem_path=problem_path, highlight=_code
     )
-    environment.globals.update(HELPERS, views=views)
+    links = [(view.path, view.title) for view in views if view.title]
+    environment.globals.update(HELPERS, views=links)
     environment.globals.update(_metric_facts())
     return environment
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from altered_results import altered, base_run
 from axe import axe_source, serious
 from chromium import Browser
 from hostile import CORPUS
@@ -20,6 +21,15 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import binomtest
 from stored_runs import store_run
 
+from recode_eval.compare.comparability import (
+    MOST_UNSCORED,
+    RULES,
+    browser_facts,
+    browser_rules,
+    differences,
+    facts,
+    percent,
+)
 from recode_eval.compare.comparison import MetricDifference, compare, difference, paired
 from recode_eval.gate.decision import decide, verdict_json
 from recode_eval.gate.policy import Policy
@@ -27,6 +37,7 @@ from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.comparing import data_files
 from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
+from recode_eval.leaderboard.text import digest
 from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.scoring.pass_at_k import pass_at_k
 
@@ -398,11 +409,37 @@ def test_a_run_with_itself_and_what_may_explain_a_difference(
     assert browser.texts("#comparison .note li") == ["n (samples per problem) differs: 70 and 64."]
     show(browser, site, runs["no answer"], runs["new"])
     notes = browser.texts("#comparison .note li")
-    assert (
-        "10.0 % of the samples of A are unscored; more than 1 % makes a comparison invalid."
-        in notes
-    )
-    assert "4 problems with a score in one of the runs only; not counted." in notes
+    unscored = "10.0% of the samples of A are unscored (at most 1.0%); the run's own command tries"
+    assert notes == [
+        f"{unscored} them again.",
+        "4 problems have a score in one of the runs only, and do not count.",
+    ]
+
+
+def test_browser_and_library_say_the_same_of_every_pair(browser: Browser) -> None:
+    """They were written apart, and tolerated other shares of faulty problems."""
+    base = base_run()
+    runs = [base, *(altered(base, rule.field) for rule in RULES if not rule.board)]
+    runs += [altered(altered(base, "faulty"), "unjudged"), altered(altered(base, "n"), "harness")]
+    order = {key: index for index, key in enumerate(base.scores)}
+    for limit in (MOST_UNSCORED, 0.5):
+        here = [
+            [
+                [{"what": x.what, "text": x.text, "level": str(x.level)}
+                 for x in differences(facts(a), facts(b), ("A", "B"), limit)]
+                for b in runs
+            ]
+            for a in runs
+        ]  # fmt: skip
+        there = browser.run(
+            "const [rules, facts, limit, count] = arguments;"
+            "return facts.map((a) => facts.map((b) => "
+            "window.comparability.differences(rules, a, b, ['A', 'B'], limit, count)));",
+            browser_rules(), [browser_facts(run, order, digest) for run in runs],
+            [limit, percent(limit)], len(order),
+        )  # fmt: skip
+        assert there == here
+        assert sum(map(bool, here[0])) >= (len(runs) - 1 if limit == MOST_UNSCORED else 5)
 
 
 def test_two_ticked_rows_lead_to_their_comparison(
