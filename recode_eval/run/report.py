@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.metrics import BREAKDOWN, label, metric, unit_note
+from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
 from recode_eval.sandbox.absent import TIER as NO_EXECUTION
 from recode_eval.terminal import one_line, printable, stdout_console
 
@@ -170,7 +170,7 @@ def _tokens(result: dict[str, Any]) -> str:
 
 def main_figure(result: dict[str, Any]) -> str:
     """Return the value that a table of many models shows of a run."""
-    name = "pass@1" if result["metrics"].get("pass@1") else "es"
+    name = primary_of(result["metrics"])
     unscored = result["counts"]["unscored"]
     text = f"{label(name)} {format_estimate(name, result['metrics'].get(name))}"
     return f"{text}, {unscored} unscored" if unscored else text
