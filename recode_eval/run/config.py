@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-"""The k of pass@k and UPass@k."""
 ISOLATIONS: Final = ("program", "test")
 EXECUTORS: Final = ("local", "ray")
 MOST_SAMPLES: Final = 10_000
