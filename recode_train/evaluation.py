@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.metrics import WHILE_TRAINING
 from recode_train.checkpoints import EVALUATIONS
 from recode_train.trainers.training_data import sandbox_opener
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Task, TaskData
     from recode_train.config import TrainConfig
-
-_METRICS: Final = ("pass@1", "em", "es")
 
 
 class Evaluation:
@@ -186,6 +185,6 @@ def _figures(results: Mapping[str, Any]) -> dict[str, Any]:
     metrics = results["metrics"]
     return {
         name: metrics[name]["value"] if isinstance(metrics[name], dict) else None
-        for name in _METRICS
+        for name in WHILE_TRAINING
         if name in metrics
     }

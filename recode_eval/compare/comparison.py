@@ -12,15 +12,17 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.run.results_file import StoredRun, mismatches, remarks
+from recode_eval.compare.comparability import mismatches, remarks
+from recode_eval.metrics import TaskKind, primary
+from recode_eval.metrics import metric as metric_of
 from recode_eval.stats.estimates import IntervalMethod, cluster_mean, minimum_detectable_difference
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
+    from recode_eval.run.results_file import ResultsFile
     from recode_eval.stats.estimates import Bounds, Estimate
 
-LOWER_IS_BETTER = frozenset({"no_code", "pass_without_update", "stale_api"})
 _SIGN_FLIPS = 9_999
 _FLIPS_AT_A_TIME = 500
 _SUM_DIGITS = 12
@@ -28,7 +30,7 @@ _SUM_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class MetricDifference:
     """One metric of two runs, in the metric's own unit (shares, not percent)."""
 
     metric: str
@@ -50,11 +52,11 @@ class Difference:
     @property
     def higher_is_better(self) -> bool:
         """Whether more of the metric is better."""
-        return self.metric not in LOWER_IS_BETTER
+        return metric_of(self.metric).higher_is_better
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ProblemChanges:
     """Problems that one run solves and the other does not: with more than half of its samples."""
 
     fixed: tuple[str, ...]
@@ -77,15 +79,15 @@ class Pairs:
 class Comparison:
     """Two runs of one task with all that differs."""
 
-    baseline: StoredRun
-    candidate: StoredRun
-    differences: tuple[Difference, ...]
-    changes: Changes
+    baseline: ResultsFile
+    candidate: ResultsFile
+    differences: tuple[MetricDifference, ...]
+    changes: ProblemChanges
     cautions: tuple[str, ...]
     """Why the difference may not be the models' alone."""
 
 
-def paired(a: StoredRun, b: StoredRun, metric: str) -> Pairs:
+def paired(a: ResultsFile, b: ResultsFile, metric: str) -> Pairs:
     """Return a metric's values on the problems where both runs have one."""
     second = b.values(metric)
     pairs = Pairs([], [], [], [])
@@ -95,7 +97,7 @@ def paired(a: StoredRun, b: StoredRun, metric: str) -> Pairs:
             pairs.ids.append(key)
             pairs.baseline.append(old)
             pairs.candidate.append(new)
-            pairs.clusters.append(a.scores[key].problem.cluster)
+            pairs.clusters.append(a.scores[key].cluster)
     return pairs
 
 
@@ -107,7 +109,7 @@ def difference(
     *,
     bounds: Bounds = (0.0, 1.0),
     confidence: float = 0.95,
-) -> Difference | None:
+) -> MetricDifference | None:
     """Compare two models' values problem by problem; None where there is none.
 
     `bounds` is the metric's own range. Raises `ValueError` for unequal lengths and values that are
@@ -118,7 +120,7 @@ def difference(
     changes = [new - old for old, new in zip(baseline, candidate, strict=True)]
     estimate = change(changes, clusters, bounds=bounds, confidence=confidence)
     error = estimate.standard_error
-    return Difference(
+    return MetricDifference(
         metric,
         math.fsum(baseline) / len(baseline),
         math.fsum(candidate) / len(candidate),
@@ -210,11 +212,11 @@ def sign_flip_p(
     return float(result.pvalue)
 
 
-def problem_changes(a: StoredRun, b: StoredRun) -> Changes:
+def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
     """Return which problems the candidate `b` solves that `a` does not, and the other way."""
     from scipy.stats import binomtest
 
-    pairs = paired(a, b, "pass@1")
+    pairs = paired(a, b, primary(TaskKind.TESTED))
     solved = [
         (old > 0.5, new > 0.5) for old, new in zip(pairs.baseline, pairs.candidate, strict=True)
     ]
@@ -223,7 +225,9 @@ def problem_changes(a: StoredRun, b: StoredRun) -> Changes:
         key for key, pair in zip(pairs.ids, solved, strict=True) if pair == (True, False)
     )
     both = len(fixed) + len(broken)
-    return Changes(fixed, broken, float(binomtest(len(fixed), both).pvalue) if both else None)
+    return ProblemChanges(
+        fixed, broken, float(binomtest(len(fixed), both).pvalue) if both else None
+    )
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -241,8 +245,8 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def run_differences(
-    a: StoredRun, b: StoredRun, metrics: Iterable[str] | None = None, confidence: float = 0.95
-) -> list[Difference]:
+    a: ResultsFile, b: ResultsFile, metrics: Iterable[str] | None = None, confidence: float = 0.95
+) -> list[MetricDifference]:
     """Return the differences of all metrics (or of those named) that both runs have."""
     names = [name for name in a.metrics if name in b.metrics]
     if metrics is not None:
@@ -252,8 +256,8 @@ def run_differences(
 
 
 def metric_difference(
-    a: StoredRun, b: StoredRun, metric: str, confidence: float
-) -> Difference | None:
+    a: ResultsFile, b: ResultsFile, metric: str, confidence: float
+) -> MetricDifference | None:
     """Return one metric's difference; None if no problem has it in both runs."""
     if metric not in a.metrics:
         return None
@@ -268,7 +272,7 @@ def metric_difference(
     )
 
 
-def standard_error(a: StoredRun, b: StoredRun, metric: str) -> float | None:
+def standard_error(a: ResultsFile, b: ResultsFile, metric: str) -> float | None:
     """Return the clustered standard error of a metric's difference; None or 0 without a spread."""
     if metric not in a.metrics:
         return None
@@ -281,7 +285,7 @@ def standard_error(a: StoredRun, b: StoredRun, metric: str) -> float | None:
 
 
 def compare(
-    pairs: Sequence[tuple[StoredRun, StoredRun]],
+    pairs: Sequence[tuple[ResultsFile, ResultsFile]],
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
 ) -> list[Comparison]:
@@ -300,7 +304,7 @@ def compare(
     ]
 
 
-def difference_json(item: Difference) -> dict[str, Any]:
+def difference_json(item: MetricDifference) -> dict[str, Any]:
     """Return the JSON form of a difference."""
     estimate = item.estimate
     return {

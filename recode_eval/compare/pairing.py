@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.run.results_file import StoredRun, load_runs
+from recode_eval.run.results_file import ResultsFile, load_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 
-def pair_runs(places: Sequence[Path]) -> list[tuple[StoredRun, StoredRun]]:
+def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:
     """Pair the tasks of the first place, the baseline, with those of every other one.
 
     Raises:
@@ -32,11 +32,11 @@ def pair_runs(places: Sequence[Path]) -> list[tuple[StoredRun, StoredRun]]:
                 f"{', '.join(by_task)} and {', '.join(run.task for run in first)}."
             )
         for a, b in found:
-            if a.results["task"]["data_hash"] != b.results["task"]["data_hash"]:
+            if a.results.task.data_hash != b.results.task.data_hash:
                 raise DataError(
                     f"{a.source} and {b.source} were measured on different data (hashes "
-                    f"{a.results['task']['data_hash'][:12]} and "
-                    f"{b.results['task']['data_hash'][:12]}): their problems cannot be paired. "
+                    f"{a.results.task.data_hash[:12]} and "
+                    f"{b.results.task.data_hash[:12]}): their problems cannot be paired. "
                     "Run one of them again on the other's rows."
                 )
         pairs += found

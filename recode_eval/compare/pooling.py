@@ -12,22 +12,26 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from recode_eval.compare.comparability import mismatches
 from recode_eval.compare.comparison import change, holm, two_sided_p
-from recode_eval.errors import DataError
-from recode_eval.run.results import metric_values, stored_score
-from recode_eval.run.store import RESULTS
+from recode_eval.errors import UsageError
+from recode_eval.metrics import METHODS, TaskKind, primary
+from recode_eval.metrics import metric as metric_of
+from recode_eval.run.results import metric_values
+from recode_eval.run.results_file import ResultsFile
+from recode_eval.schemas.results import SIMILARITY_FIELDS
 from recode_eval.stats.estimates import cluster_mean, minimum_detectable_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from recode_eval.schemas.results import ProblemResult
     from recode_eval.stats.estimates import Bounds
 
-METRICS = ("pass@1", "pass@5", "upass@1", "es_star")
-"""What methods are compared by, where a task has it."""
 ALPHA = 0.05
 CONFIDENCE = 0.95
-_KS = (1, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +79,21 @@ class Change:
         return "up" if self.value > 0 else "down"
 
 
-def evidence(results: Mapping[str, Any], metrics: Sequence[str] = (*METRICS, "es")) -> Evidence:
-    """Return a run's values from its results.
+def evidence(problems: Sequence[ProblemResult], metrics: Iterable[str] | None = None) -> Evidence:
+    """Return a run's values from the problems of its results.
 
-    Raises `DataError` where its problems hold what no run has.
+    `metrics` are those wanted; None: what ways of training are compared by, and what ranks.
     """
-    try:
-        scores = [stored_score(problem) for problem in results["problems"]]
-        found = metric_values(scores, _KS)
-        ids = [score.problem.id for score in scores]
-        clusters = {score.problem.id: score.problem.cluster for score in scores}
-        chosen = {name: found[name] for name in metrics if name in found}
-        for name, metric in chosen.items():
-            low, high = metric.bounds
-            if not all(value is None or low <= value <= high for value in metric.values):
-                raise ValueError(f"a value of {name} is out of its range")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{RESULTS} is damaged ({type(error).__name__}: {error}).") from error
+    ranking = (primary(kind) for kind in TaskKind)
+    metrics = list(dict.fromkeys((*METHODS, *ranking) if metrics is None else metrics))
+    ks = {k for name in metrics if (k := metric_of(name).k) is not None}
+    found = metric_values(problems, ks | {1})
+    ids = [problem.id for problem in problems]
+    chosen = {name: found[name] for name in metrics if name in found}
     return Evidence(
-        {name: dict(zip(ids, metric.values, strict=True)) for name, metric in chosen.items()},
-        {name: metric.bounds for name, metric in chosen.items()},
-        clusters,
+        {name: dict(zip(ids, item.values, strict=True)) for name, item in chosen.items()},
+        {name: item.bounds for name, item in chosen.items()},
+        {problem.id: problem.cluster for problem in problems},
     )
 
 
@@ -153,3 +151,71 @@ def adjusted(changes: Iterable[Change | None]) -> list[Change | None]:
         None if item is None else replace(item, p_holm=p)
         for item, p in zip(found, p_values, strict=True)
     ]
+
+
+def pooled_runs(first: ResultsFile, second: ResultsFile) -> ResultsFile:
+    """Return one run with the samples of two: the same model, asked again with another seed.
+
+    Raises `UsageError` if anything but the seed and the number of samples differs, or the seed does
+    not: the same seed gives the same samples, which are no new evidence.
+    """
+    here = f"{second.source} is no rerun of {first.source}"
+    one, two = first.results, second.results
+    if one.identity["model"] != two.identity["model"]:
+        raise UsageError(f"{here}: it is another model, or it was loaded in another way.")
+    found = [x.text for x in mismatches(first, second, 1.0) if x.what != "n"]
+    if found:
+        raise UsageError(f"{here}: {'; '.join(found)}.")
+    if one.sampling.seed == two.sampling.seed:
+        raise UsageError(f"{here}: it has the same seed. Give the run's command another --seed.")
+    change = msgspec.structs.replace
+    scores = {
+        key: _pooled_problem(score, second.scores[key]) for key, score in first.scores.items()
+    }
+    results = change(
+        one,
+        sampling=change(one.sampling, n=first.n + second.n),
+        counts=change(
+            one.counts,
+            samples=one.counts.samples + two.counts.samples,
+            unscored=one.counts.unscored + two.counts.unscored,
+        ),
+        metrics={**one.metrics, **two.metrics},
+        problems=list(scores.values()),
+    )
+    return ResultsFile(f"{first.source} + {second.source}", results, scores)
+
+
+def _pooled_problem(a: ProblemResult, b: ProblemResult) -> ProblemResult:
+    """Add the counts, and weigh the means by the samples they are of; faulty once is faulty."""
+    if a.faulty is not None or b.faulty is not None:
+        return b if a.faulty is None else a
+
+    def mean(one: float | None, two: float | None) -> float | None:
+        if one is None or two is None:
+            return two if one is None else one
+        return (a.n * one + b.n * two) / (a.n + b.n)
+
+    def total(one: int | None, two: int | None) -> int | None:
+        return None if one is None or two is None else one + two
+
+    def means(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
+        found = {key: mean(one.get(key), two.get(key)) for key in {**one, **two}}
+        return {key: value for key, value in found.items() if value is not None}
+
+    groups = {**a.passed_groups, **b.passed_groups}
+    return msgspec.structs.replace(
+        a,
+        n=a.n + b.n,
+        passed=total(a.passed, b.passed),
+        passed_groups={
+            key: a.passed_groups.get(key, 0) + b.passed_groups.get(key, 0) for key in groups
+        },
+        passed_without_update=total(a.passed_without_update, b.passed_without_update),
+        needed_update=total(a.needed_update, b.needed_update),
+        test_rate=mean(a.test_rate, b.test_rate),
+        no_code=a.no_code + b.no_code,
+        **{name: mean(getattr(a, name), getattr(b, name)) for name in SIMILARITY_FIELDS},
+        similarity=means(a.similarity, b.similarity),
+        measures=means(a.measures, b.measures),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recode_eval.run.report import label, scaling
+from recode_eval.metrics import label, metric
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from recode_eval.compare.comparison import Changes, Comparison, Difference
+    from recode_eval.compare.comparison import Comparison, MetricDifference, ProblemChanges
 
 SHOWN_PROBLEMS = 100
 """Ids per list; verdict.json and `--json` have all of them."""
@@ -28,24 +28,18 @@ _HEADINGS = (
 )
 
 
-def value_text(metric: str, value: float) -> str:
+def value_text(name: str, value: float) -> str:
     """Return a value as it is shown: `62.5` for 0.625, `-0.31` for ES*."""
-    factor, digits = scaling(metric)
-    return f"{factor * value:.{digits}f}"
+    return metric(name).show(value)
 
 
-def change_text(difference: Difference) -> str:
+def change_text(difference: MetricDifference) -> str:
     """Return `-1.2 [-3.0, +0.6]` in points, or the change alone where there is no interval."""
-    factor, digits = scaling(difference.metric)
-
-    def show(value: float) -> str:
-        text = f"{factor * value:+.{digits}f}"
-        return text.replace("-", "+") if float(text) == 0 else text
-
-    found = difference.estimate
-    if found.mean is None or found.low is None or found.high is None:
-        return "-" if found.mean is None else show(found.mean)
-    return f"{show(found.mean)} [{show(found.low)}, {show(found.high)}]"
+    found, shown = difference.estimate, metric(difference.metric)
+    if found.mean is None:
+        return "-"
+    interval = shown.show_interval(found.low, found.high, sign=True)
+    return f"{shown.show(found.mean, sign=True)} {interval}".rstrip()
 
 
 def p_text(p_value: float | None) -> str:
@@ -58,7 +52,7 @@ def code(text: object) -> str:
     return f"`{one_line(text).replace('`', chr(39)).replace('|', '¦') or '-'}`"
 
 
-def table_rows(differences: Iterable[Difference]) -> list[list[str]]:
+def table_rows(differences: Iterable[MetricDifference]) -> list[list[str]]:
     """Return a row of text per metric, as `_HEADINGS` say."""
     return [
         [
@@ -109,7 +103,7 @@ def comparison_markdown(item: Comparison) -> str:
     )
 
 
-def changes_text(changes: Changes) -> str:
+def changes_text(changes: ProblemChanges) -> str:
     """Say how many problems changed sides, and McNemar's test of it."""
     text = f"{len(changes.fixed)} problems fixed, {len(changes.broken)} broken"
     if changes.p_mcnemar is None:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from recode_eval.compare.comparison import change, lower_tail_p
 from recode_eval.errors import UsageError
 from recode_eval.gate.decision import Verdict, judge
+from recode_eval.metrics import TaskKind, primary
 
 if TYPE_CHECKING:
     from recode_eval.gate.policy import Policy
-    from recode_eval.run.results import ProblemScore
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.schemas.results import ProblemResult
 
-METRIC = "pass@1"
 _SUSPICIOUS = 0.001
 """Below this p-value a rate above alpha is no accident."""
 
@@ -29,7 +29,7 @@ _SUSPICIOUS = 0.001
 class SelfCheck:
     """What the rule said of one run against itself."""
 
-    run: StoredRun
+    run: ResultsFile
     samples: int
     """Samples per problem and half: half of the run's."""
     margin: float
@@ -49,7 +49,9 @@ class SelfCheck:
         return self.p_value >= _SUSPICIOUS
 
 
-def self_check(run: StoredRun, policy: Policy, *, splits: int = 1_000, seed: int = 0) -> SelfCheck:
+def self_check(
+    run: ResultsFile, policy: Policy, *, splits: int = 1_000, seed: int = 0
+) -> SelfCheck:
     """Split a run's samples `splits` times and apply the policy's rule for pass@1.
 
     Raises `UsageError` where there is nothing to split: no tests, fewer than two samples, or no
@@ -58,9 +60,10 @@ def self_check(run: StoredRun, policy: Policy, *, splits: int = 1_000, seed: int
     import numpy as np
     from scipy.stats import binomtest
 
-    points = policy.metrics(run.task).get(METRIC)
+    metric = primary(TaskKind.TESTED)
+    points = policy.metrics(run.task).get(metric)
     if points is None:
-        raise UsageError(f"The policy has no margin for {METRIC} of {run.task}.")
+        raise UsageError(f"The policy has no margin for {metric} of {run.task}.")
     scores = [score for score in run.scores.values() if score.passed is not None and score.n > 1]
     if not scores:
         raise UsageError(
@@ -74,7 +77,7 @@ def self_check(run: StoredRun, policy: Policy, *, splits: int = 1_000, seed: int
     # An odd sample is left out at random: the second half is drawn from what the first one left.
     second = rng.hypergeometric(passed - first, n - half - (passed - first), half)
     changes = (second - first) / half
-    clusters = [score.problem.cluster for score in scores]
+    clusters = [score.cluster for score in scores]
     verdicts: Counter[Verdict] = Counter()
     for row in changes:
         estimate = change(row.tolist(), clusters, bounds=(0, 1), confidence=policy.confidence)
@@ -90,5 +93,5 @@ def self_check(run: StoredRun, policy: Policy, *, splits: int = 1_000, seed: int
     )
 
 
-def _counts(score: ProblemScore) -> tuple[int, int]:
+def _counts(score: ProblemResult) -> tuple[int, int]:
     return score.passed or 0, score.n

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recode_eval.models.base import Model
     from recode_eval.run.evaluation import Run
     from recode_eval.run.progress import Monitor
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
     from recode_eval.tasks.loading import LoadedTask
 
 
@@ -84,10 +84,10 @@ class Candidate:
 
 def sample_and_decide(
     candidate: Candidate,
-    baselines: Sequence[StoredRun],
+    baselines: Sequence[ResultsFile],
     policy: Policy,
     monitor: Monitor,
-    rerun_baselines: Sequence[StoredRun] = (),
+    rerun_baselines: Sequence[ResultsFile] = (),
 ) -> Decision:
     """Sample the candidate until the verdict is certain, and rerun if the policy has a rerun.
 
@@ -115,7 +115,7 @@ def sample_and_decide(
 
 
 def _task_names(
-    candidate: Candidate, policy: Policy, stored: Mapping[str, StoredRun]
+    candidate: Candidate, policy: Policy, stored: Mapping[str, ResultsFile]
 ) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(candidate.tasks))
     if policy.tasks and named and set(named) != set(policy.tasks):
@@ -133,7 +133,7 @@ class _Sampling:
         self,
         candidate: Candidate,
         config: RunConfig,
-        baselines: Sequence[StoredRun],
+        baselines: Sequence[ResultsFile],
         monitor: Monitor,
     ) -> None:
         from recode_eval.run.session import load_configured
@@ -144,7 +144,7 @@ class _Sampling:
         self._monitor = monitor
         self._loaded: list[LoadedTask] = load_configured(config, monitor.note)
 
-    def decide(self, policy: Policy, reruns: Mapping[str, StoredRun]) -> Decision:
+    def decide(self, policy: Policy, reruns: Mapping[str, ResultsFile]) -> Decision:
         """Return the verdict; `reruns` are the baseline's, by task, if they are stored already."""
         from recode_eval.gate.decision import decide_again
         from recode_eval.gate.sampling import draw_whole, gate_in_looks
@@ -184,7 +184,7 @@ class _Sampling:
             opened = session.open_models(config.model, config.backend)
             models = {loaded.name: model for loaded, model in opened}
 
-            def draw(run: Run) -> StoredRun:
+            def draw(run: Run) -> ResultsFile:
                 name = run.task.spec.name
                 self._monitor.note(f"{name}: {describe(run)}; stored in {run.folder}")
                 ks = self._baselines[name].ks | {1}
@@ -234,5 +234,5 @@ class _Sampling:
                 )
 
 
-def _next_seed(run: StoredRun) -> int:
+def _next_seed(run: ResultsFile) -> int:
     return int(run.results["sampling"]["seed"]) + 1

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import __version__
+from recode_eval.compare.comparability import mismatches, remarks
 from recode_eval.compare.comparison import (
     difference_json,
     holm,
@@ -23,20 +24,19 @@ from recode_eval.compare.comparison import (
     problem_changes,
     standard_error,
 )
+from recode_eval.compare.pooling import pooled_runs
 from recode_eval.errors import ExitCode, UsageError
 from recode_eval.run import provenance
-from recode_eval.run.results_file import mismatches, pooled, remarks
+from recode_eval.schemas.verdict import SCHEMA_VERSION
 from recode_eval.stats.sequential import adjusted_p, nominal_levels, planned_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.compare.comparison import Changes, Difference
+    from recode_eval.compare.comparison import MetricDifference, ProblemChanges
     from recode_eval.gate.policy import Policy
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
     from recode_eval.stats.estimates import Estimate
-
-SCHEMA_VERSION = 1
 
 
 class Verdict(StrEnum):
@@ -67,11 +67,11 @@ _WORST_FIRST = (Verdict.INVALID, Verdict.REGRESS, Verdict.INCONCLUSIVE, Verdict.
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class GateCheck:
     """One metric of one task."""
 
     task: str
-    difference: Difference
+    difference: MetricDifference
     margin: float
     """Tolerated drop in the metric's unit."""
     p_drop: float | None
@@ -88,9 +88,9 @@ class Check:
 class Compared:
     """One task of both sides."""
 
-    baseline: StoredRun
-    candidate: StoredRun
-    changes: Changes
+    baseline: ResultsFile
+    candidate: ResultsFile
+    changes: ProblemChanges
     remarks: tuple[str, ...]
 
 
@@ -124,7 +124,7 @@ class Looks:
         self._information: dict[tuple[str, str], list[float | None]] = {}
 
     def observe(
-        self, baseline: StoredRun, candidate: StoredRun, policy: Policy, looks: tuple[int, ...]
+        self, baseline: ResultsFile, candidate: ResultsFile, policy: Policy, looks: tuple[int, ...]
     ) -> None:
         """Note the next look at a task; `looks` are all that are planned for it."""
         task = baseline.task
@@ -149,7 +149,7 @@ class Decision:
     """The gate's verdict with everything it follows from."""
 
     verdict: Verdict
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     invalid: tuple[str, ...]
     """Why the runs may not be compared."""
     compared: tuple[Compared, ...]
@@ -165,7 +165,7 @@ class Decision:
         return self.policy.rerun and self.look == 1 and self.verdict is Verdict.INCONCLUSIVE
 
 
-def improvement(difference: Difference) -> Estimate:
+def improvement(difference: MetricDifference) -> Estimate:
     """Return the difference with the sign turned so that positive is better."""
     found = difference.estimate
     if difference.higher_is_better or found.mean is None:
@@ -194,8 +194,8 @@ def judge(
 
 
 def decide(
-    baselines: Sequence[StoredRun],
-    candidates: Sequence[StoredRun],
+    baselines: Sequence[ResultsFile],
+    candidates: Sequence[ResultsFile],
     policy: Policy,
     looks: Looks | None = None,
 ) -> Decision:
@@ -252,7 +252,7 @@ def too_few_samples(n: int, policy: Policy) -> str | None:
 
 
 def decide_again(
-    first: Decision, reruns: tuple[Sequence[StoredRun], Sequence[StoredRun]]
+    first: Decision, reruns: tuple[Sequence[ResultsFile], Sequence[ResultsFile]]
 ) -> Decision:
     """Return the second look at an inconclusive decision; any other stands as it is.
 
@@ -272,17 +272,17 @@ def decide_again(
     return replace(decide(baselines, candidates, first.policy), look=2, drawn=first.drawn)
 
 
-def _with_reruns(runs: Sequence[StoredRun], reruns: Sequence[StoredRun]) -> list[StoredRun]:
+def _with_reruns(runs: Sequence[ResultsFile], reruns: Sequence[ResultsFile]) -> list[ResultsFile]:
     again = {run.task: run for run in reruns}
     for run in runs:
         if run.task not in again:
             raise UsageError(f"There is no rerun of {run.source} (task {run.task}).")
-    return [pooled(run, again[run.task]) for run in runs]
+    return [pooled_runs(run, again[run.task]) for run in runs]
 
 
 def _checks(
-    a: StoredRun, b: StoredRun, policy: Policy, looks: Looks | None
-) -> tuple[list[Check], list[str]]:
+    a: ResultsFile, b: ResultsFile, policy: Policy, looks: Looks | None
+) -> tuple[list[GateCheck], list[str]]:
     """Return the metrics that decide, and what is wrong with those that cannot."""
     checks, missing = [], []
     margins = policy.metrics(a.task)
@@ -296,11 +296,11 @@ def _checks(
             continue
         p_drop = lower_tail_p(improvement(found))
         p_looks = looks.adjusted(a.task, metric, p_drop) if looks and p_drop is not None else None
-        checks.append(Check(a.task, found, points / 100, p_drop, p_looks))
+        checks.append(GateCheck(a.task, found, points / 100, p_drop, p_looks))
     return checks, missing
 
 
-def _judged(checks: Sequence[Check], alpha: float) -> list[Check]:
+def _judged(checks: Sequence[GateCheck], alpha: float) -> list[GateCheck]:
     judged = []
     p_values = [c.p_drop if c.p_drop_looks is None else c.p_drop_looks for c in checks]
     for check, p_holm in zip(checks, holm(p_values), strict=True):
@@ -348,7 +348,7 @@ def _sampling_json(drawn: Sequence[Drawn]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _check_json(check: Check) -> dict[str, Any]:
+def _check_json(check: GateCheck) -> dict[str, Any]:
     return {
         "task": check.task,
         "verdict": str(check.verdict),
@@ -373,19 +373,19 @@ def _compared_json(item: Compared) -> dict[str, Any]:
     }
 
 
-def run_json(run: StoredRun) -> dict[str, Any]:
+def run_json(run: ResultsFile) -> dict[str, Any]:
     """Say which run is meant, with the hashes that it was compared by."""
     results = run.results
     return {
         "source": run.source,
-        "run": results["run"],
+        "run": results.run,
         "model": run.model,
         "task": run.task,
-        "data_hash": results["task"]["data_hash"],
-        "prompt_hash": results["prompt"]["hash"],
-        "scoring_hash": results["scoring"]["hash"],
+        "data_hash": results.task.data_hash,
+        "prompt_hash": results.prompt.hash,
+        "scoring_hash": results.scoring["hash"],
         "n": run.n,
-        "seed": results["sampling"]["seed"],
+        "seed": results.sampling.seed,
         "unscored_share": run.unscored_share,
         "recode_eval": run.harness,
     }

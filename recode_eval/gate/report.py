@@ -18,13 +18,13 @@ from recode_eval.compare.report import (
     value_text,
 )
 from recode_eval.gate.decision import Verdict
-from recode_eval.run.report import label, scaling
+from recode_eval.metrics import label, metric
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recode_eval.gate.decision import Check, Decision, Drawn
+    from recode_eval.gate.decision import Decision, Drawn, GateCheck
 
 SUMMARY_LIMIT = 1 << 20
 """Bytes that GitHub takes for the summary of one step."""
@@ -43,15 +43,14 @@ _MEANING = {
 }
 
 
-def verdict_text(check: Check) -> str:
+def verdict_text(check: GateCheck) -> str:
     """Return `pass (improved)`."""
     return f"{check.verdict} ({check.note})" if check.note else str(check.verdict)
 
 
-def margin_text(check: Check) -> str:
+def margin_text(check: GateCheck) -> str:
     """Return the tolerated drop as the values are shown."""
-    factor, digits = scaling(check.difference.metric)
-    return f"{factor * check.margin:.{digits}f}"
+    return metric(check.difference.metric).show(check.margin)
 
 
 def _headings(decision: Decision) -> list[str]:
@@ -70,7 +69,7 @@ def _headings(decision: Decision) -> list[str]:
     ]
 
 
-def _row(check: Check) -> list[str]:
+def _row(check: GateCheck) -> list[str]:
     found = check.difference
     return [
         one_line(check.task, 60),
@@ -161,9 +160,9 @@ def junit_xml(decision: Decision) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(check: Check) -> ET.Element:
-    metric = one_line(check.difference.metric, 100)
-    case = ET.Element("testcase", classname=one_line(check.task, 100), name=metric, time="0")
+def _case(check: GateCheck) -> ET.Element:
+    name = one_line(check.difference.metric, 100)
+    case = ET.Element("testcase", classname=one_line(check.task, 100), name=name, time="0")
     text = f"{change_text(check.difference)}, tolerated drop {margin_text(check)}"
     if check.verdict is Verdict.REGRESS:
         ET.SubElement(case, "failure", type="regress", message=text).text = text

@@ -14,7 +14,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from recode_eval import __version__
+from recode_eval.compare.comparability import mismatches
 from recode_eval.errors import DataError, UsageError
 from recode_eval.gate.decision import (
     NO_METRIC,
@@ -25,7 +28,7 @@ from recode_eval.gate.decision import (
     decide,
     too_few_samples,
 )
-from recode_eval.run.results_file import StoredRun, mismatches
+from recode_eval.run.results_file import ResultsFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from recode_eval.run.settings import PromptSettings
     from recode_eval.tasks.base import Task, TaskData
 
-Draw = Callable[["Run"], StoredRun]
+Draw = Callable[["Run"], ResultsFile]
 """Does what is missing of a run and returns its results, read back."""
 
 
@@ -46,7 +49,7 @@ Draw = Callable[["Run"], StoredRun]
 class Side:
     """A task's baseline, and the candidate's run on the same task."""
 
-    baseline: StoredRun
+    baseline: ResultsFile
     run: Run
 
     @property
@@ -56,7 +59,7 @@ class Side:
 
 
 def run_like(
-    baseline: StoredRun,
+    baseline: ResultsFile,
     task: Task,
     data: TaskData,
     model: ModelInfo,
@@ -101,7 +104,7 @@ def run_like(
         ) from error
 
 
-def _prompt(baseline: StoredRun, task: Task, file: Path | None) -> PromptSettings:
+def _prompt(baseline: ResultsFile, task: Task, file: Path | None) -> PromptSettings:
     """Find the baseline's prompt. Templates that lie in a run's folder are not executed."""
     from recode_eval.run.prompts import PromptTemplate
     from recode_eval.run.settings import PromptSettings
@@ -128,7 +131,7 @@ def gate_in_looks(
         return Decision(Verdict.INVALID, (), tuple(invalid), (), policy)
     plans = {side.task: policy.looks_at(side.task, side.baseline.n) for side in sides}
     baselines = [side.baseline for side in sides]
-    looks, drawn = Looks(), dict[str, StoredRun]()
+    looks, drawn = Looks(), dict[str, ResultsFile]()
     undecided = list(sides)
     for index in range(max(map(len, plans.values()))):
         for side in undecided:
@@ -152,7 +155,7 @@ def gate_in_looks(
     return replace(decision, drawn=shares)
 
 
-def _draw(side: Side, n: int, draw: Draw) -> StoredRun:
+def _draw(side: Side, n: int, draw: Draw) -> ResultsFile:
     side.run.selection = replace(side.run.selection, n=n)
     return draw(side.run)
 
@@ -168,20 +171,25 @@ def draw_whole(first: Decision, sides: Sequence[Side], draw: Draw) -> Decision:
 def _unlike(side: Side, policy: Policy) -> list[str]:
     """Return why the candidate cannot be compared, before anything is drawn."""
     run = side.run
-    spec, sampling = run.task.spec, asdict(run.sampling)
-    expected = {
-        "task": {"name": spec.name, "version": spec.version, "data_hash": run.data.content_hash},
-        "prompt": {
-            "hash": run.prompt.template.content_hash,
-            "update_note": run.prompt.update_note,
-        },
-        "scoring": {"hash": run.scoring_hash},
-        "sampling": {**sampling, "stop": list(run.sampling.stop), "n": side.baseline.n},
-        "invocations": [{"recode_eval": __version__}],
-        "counts": {"samples": 1, "unscored": 0},
-    }
+    spec, stored, change = run.task.spec, side.baseline.results, msgspec.structs.replace
+    sampling = {**asdict(run.sampling), "stop": list(run.sampling.stop)}
+    expected = change(
+        stored,
+        task=change(
+            stored.task, name=spec.name, version=spec.version, data_hash=run.data.content_hash
+        ),
+        prompt=change(
+            stored.prompt,
+            hash=run.prompt.template.content_hash,
+            update_note=run.prompt.update_note,
+        ),
+        scoring={"hash": run.scoring_hash},
+        sampling=change(stored.sampling, **sampling),
+        invocations=[{"recode_eval": __version__}],
+        counts=change(stored.counts, samples=1, unscored=0),
+    )
     known = {p.id: side.baseline.scores[p.id] for p in run.problems if p.id in side.baseline.scores}
-    candidate = StoredRun("the candidate", expected, known)
+    candidate = ResultsFile("the candidate", expected, known)
     reasons = [item.text for item in mismatches(side.baseline, candidate, policy.max_unscored)]
     if unknown := len(run.problems) - len(known):
         reasons.append(f"{unknown} problems are not in the baseline")

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
+from recode_eval.metrics import metric
 from recode_eval.run.calibration import Calibration, measure
 from recode_eval.run.grading import Judge, Unscored
-from recode_eval.run.results import metrics, stored_score
+from recode_eval.run.results import estimates
 from recode_eval.run.settings import ScoringSettings
 from recode_eval.sandbox.absent import AbsentSandbox
 from recode_eval.sandbox.base import Limits, Status
+from recode_eval.schemas.results import SIMILARITY_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 LEAST: Final = 20
 """Samples that are judged again at least, where there are so many."""
 _TOLERANCE: Final = 1e-9
-_PASS_AT: Final = re.compile(r"(?:u|\w+_)?pass@([1-9][0-9]{0,8})", re.ASCII)
 _MOST: Final = Limits(cpu_s=120, wall_s=1200, memory_bytes=16 << 30, output_bytes=1 << 20,
                       file_bytes=1 << 30, processes=256)  # fmt: skip
 """A stranger's limits are followed up to these."""
@@ -155,14 +155,13 @@ def _settings(run: RunEntry) -> ScoringSettings:
 
 def _wrong_figures(run: RunEntry) -> list[str]:
     """Return the metrics whose value or interval does not follow from the problems' counts."""
-    stated: Mapping[str, Any] = run.results["metrics"]
-    scores = [stored_score(problem) for problem in run.results["problems"]]
-    ks = {int(found[1]) for name in stated if (found := _PASS_AT.fullmatch(name))}
-    computed = metrics(scores, ks | {1})
+    stated = run.results.metrics
+    ks = {k for name in stated if (k := metric(name).k) is not None}
+    computed = estimates(run.problems, ks | {1})
     wrong = []
     for name, other in stated.items():
         estimate = computed.get(name)
-        if estimate is None or not isinstance(other, dict):
+        if estimate is None or other is None:
             if other is not None or estimate is not None:
                 wrong.append(name)
         elif not all(_same(estimate[part], other.get(part)) for part in ("value", "low", "high")):
@@ -279,8 +278,10 @@ def _deviation(sample: Sample, here: ScoreRecord | None) -> Deviation | None:
     if stored.code != here.code:
         return Deviation(*key, "code", "other code was taken from the answer")
     for name, value in here.similarity.items():
-        if not _same(value, stored.similarity.get(name)):
-            there = stored.similarity.get(name)
+        there = stored.similarity.get(name)
+        # A metric that came later is not in an older record; the first ones always are.
+        due = name in stored.similarity or name in SIMILARITY_FIELDS
+        if due and not _same(value, there):
             return Deviation(*key, "similarity", f"{name}: {there} in the run, {value} here")
     for name in sorted(here.conditions.keys() | stored.conditions.keys()):
         one, two = _tests(stored, name), _tests(here, name)

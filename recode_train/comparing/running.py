@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, UsageError
-from recode_eval.run.results_file import StoredRun, read_run
+from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
 from recode_train.comparing.settings import (
     BASE,
@@ -144,7 +144,7 @@ def _evaluate_on(plan: Comparing, task: str, model: Path, out: Path, sampling: l
         )
 
 
-def stored_runs(folder: Path) -> list[StoredRun]:
+def stored_runs(folder: Path) -> list[ResultsFile]:
     """Return the runs of one model; raises `DataError` for results that are damaged."""
     return [read_run(file) for file in sorted(folder.glob(f"*/*/{RESULTS}"))]
 
