@@ -17,10 +17,10 @@ from recode_eval.plugins import unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from recode_eval.compare.comparison import Comparison
-    from recode_eval.gate.candidate import Candidate
-    from recode_eval.gate.decision import Decision
-    from recode_eval.gate.policy import Policy
+    from recode_eval.comparison.differences import Comparison
+    from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.decision import Decision
+    from recode_eval.gating.policy import Policy
     from recode_eval.run.config import RunConfig
     from recode_eval.run.progress import Progress
     from recode_eval.run.rescore import RescoreConfig
@@ -181,8 +181,8 @@ def compare(
     >>> found.differences[0].estimate.mean
     -1.0
     """
-    from recode_eval.compare.comparison import compare as compare_pairs
-    from recode_eval.compare.pairing import pair_runs
+    from recode_eval.comparison.differences import compare as compare_pairs
+    from recode_eval.comparison.pairing import pair_runs
 
     comparisons = compare_pairs(pair_runs(_paths(runs)), metrics, confidence)
     for item in comparisons:
@@ -226,9 +226,9 @@ def gate(
     >>> str(decision.verdict), decision.invalid
     ('invalid', ('arena-mini: the baseline has 1 sample per problem, the policy asks for 2',))
     """
-    from recode_eval.gate.candidate import Candidate, sample_and_decide
-    from recode_eval.gate.decision import decide, decide_again
-    from recode_eval.gate.policy import Policy, load_policy
+    from recode_eval.gating.candidate import Candidate, sample_and_decide
+    from recode_eval.gating.decision import decide, decide_again
+    from recode_eval.gating.policy import Policy, load_policy
     from recode_eval.run.progress import resolve_monitor
     from recode_eval.run.results_file import load_runs
 

@@ -15,7 +15,7 @@ import pytest
 from stored_runs import store_run
 
 from recode_eval import cli, metrics
-from recode_eval.compare.comparison import compare, metric_difference
+from recode_eval.comparison.differences import compare, metric_difference
 from recode_eval.leaderboard.site import build
 from recode_eval.metrics import Kind, MetricRegistry, TaskKind, metric
 from recode_eval.run import grading

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from recode_eval.compare.comparison import compare
+from recode_eval.comparison.differences import compare
 from recode_eval.errors import DataError
 from recode_eval.run.results import estimates
 from recode_eval.run.results_file import parse_results, read_run

@@ -1,5 +1,5 @@
 // May two runs of a board be compared? The rules and the runs' facts are written by Python
-// (recode_eval/compare/comparability.py), which gives the same answer for every pair.
+// (recode_eval/comparison/comparability.py), which gives the same answer for every pair.
 "use strict";
 (() => {
   const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BASELINES = ("reference", "stale", "empty")
 REAL_PROBLEMS = 12
 """Problems for the real model: enough to see it at work, few enough for two cores."""
-REAL_TOKENS = 300
+REAL_TOKENS = 256
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import Evidence, adjusted, compared, evidence, pooled
+from recode_eval.comparison.pooling import Evidence, adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.dynamics import reward_words
 from recode_eval.leaderboard.methods import Role, role
 from recode_eval.leaderboard.text import digest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from recode_eval.compare.pooling import Change
+    from recode_eval.comparison.pooling import Change
     from recode_eval.leaderboard.boards import Board
     from recode_eval.leaderboard.dynamics import Group
     from recode_eval.leaderboard.loading import RunEntry

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.comparability import MOST_UNSCORED, comparability_key
+from recode_eval.comparison.comparability import MOST_UNSCORED, comparability_key
 from recode_eval.leaderboard.ranking import Rank, ranks
 from recode_eval.leaderboard.text import digest
 

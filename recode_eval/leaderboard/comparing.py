@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from recode_eval.compare.comparability import (
+from recode_eval.comparison.comparability import (
     MOST_UNSCORED,
     RULES,
     browser_facts,

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import pooled
+from recode_eval.comparison.pooling import pooled
 from recode_eval.leaderboard.plots import MOST_POINTS, STYLES, Curve, Span, panel
 from recode_eval.leaderboard.text import digest, shown
 

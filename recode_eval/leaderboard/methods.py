@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import adjusted, compared, evidence, pooled
+from recode_eval.comparison.pooling import adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import slug
 from recode_eval.metrics import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.compare.pooling import Change, Evidence
+    from recode_eval.comparison.pooling import Change, Evidence
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
 

@@ -12,7 +12,7 @@ from recode_eval.leaderboard.plots import Cross, Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recode_eval.compare.pooling import Change
+    from recode_eval.comparison.pooling import Change
     from recode_eval.leaderboard.methods import BaseModelBlock, Delta
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.comparability import comparability_key
-from recode_eval.compare.pooling import evidence
+from recode_eval.comparison.comparability import comparability_key
+from recode_eval.comparison.pooling import evidence
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.loading import (
     BrokenRun,
@@ -31,7 +31,7 @@ from recode_eval.schemas.base import check_numbers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from recode_eval.compare.pooling import Evidence
+    from recode_eval.comparison.pooling import Evidence
 
 REPORT, LOG, EVALUATIONS = "train.json", "train.jsonl", "evaluations"
 SCHEMA_VERSION = 1

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import Change, Evidence, adjusted, compared, evidence, pooled
+from recode_eval.comparison.pooling import Change, Evidence, adjusted, compared, evidence, pooled
 from recode_eval.metrics import TRAINED
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.settings import BASE

@@ -6,8 +6,8 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.compare.pooling import Change
-from recode_eval.compare.report import code, markdown_table, p_text, value_text
+from recode_eval.comparison.pooling import Change
+from recode_eval.comparison.report import code, markdown_table, p_text, value_text
 from recode_eval.metrics import label
 from recode_eval.metrics import metric as metric_of
 from recode_eval.run.report import format_estimate

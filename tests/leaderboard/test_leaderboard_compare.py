@@ -19,8 +19,8 @@ from stored_runs import store_run
 
 from recode_eval import cli
 from recode_eval.errors import ExitCode, UsageError
-from recode_eval.gate.decision import decide, verdict_json
-from recode_eval.gate.policy import Policy
+from recode_eval.gating.decision import decide, verdict_json
+from recode_eval.gating.policy import Policy
 from recode_eval.leaderboard.boards import Board, Standing, boards
 from recode_eval.leaderboard.comparing import (
     DIGITS,

@@ -21,7 +21,7 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import binomtest
 from stored_runs import store_run
 
-from recode_eval.compare.comparability import (
+from recode_eval.comparison.comparability import (
     MOST_UNSCORED,
     RULES,
     browser_facts,
@@ -30,9 +30,9 @@ from recode_eval.compare.comparability import (
     facts,
     percent,
 )
-from recode_eval.compare.comparison import MetricDifference, compare, difference, paired
-from recode_eval.gate.decision import decide, verdict_json
-from recode_eval.gate.policy import Policy
+from recode_eval.comparison.differences import MetricDifference, compare, difference, paired
+from recode_eval.gating.decision import decide, verdict_json
+from recode_eval.gating.policy import Policy
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.comparing import data_files
 from recode_eval.leaderboard.loading import load_runs

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from made_runs import make_run
 from made_trainings import PAPER, config, make_comparison, make_training
 
-from recode_eval.compare.comparison import metric_difference
-from recode_eval.compare.pooling import (
+from recode_eval.comparison.differences import metric_difference
+from recode_eval.comparison.pooling import (
     Change,
     Evidence,
     adjusted,

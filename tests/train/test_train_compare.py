@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from recode_eval.compare.pooling import Change
+from recode_eval.comparison.pooling import Change
 from recode_eval.errors import DataError, UsageError
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.differences import Differences, differences

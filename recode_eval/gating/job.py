@@ -1,4 +1,4 @@
-"""One evaluation of a watch, as a process of its own: `python -m recode_eval.gate.job FILE`.
+"""One evaluation of a watch, as a process of its own: `python -m recode_eval.gating.job FILE`.
 
 A job is JSON with one key that says what to do: `evaluate` a model, `gate` a candidate, or build
 the `site`. The process prints results as JSON and ends with the exit code of the command that does
@@ -19,7 +19,7 @@ from recode_eval.run.config import RunConfig, from_mapping, to_mapping
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recode_eval.gate.candidate import Candidate
+    from recode_eval.gating.candidate import Candidate
 
 Job = dict[str, Any]
 
@@ -70,8 +70,8 @@ def _evaluate(about: Mapping[str, Any]) -> int:
 
 def _gate(about: Mapping[str, Any]) -> int:
     from recode_eval.api import gate
-    from recode_eval.gate.candidate import Candidate
-    from recode_eval.gate.report_files import write_reports
+    from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.report_files import write_reports
     from recode_eval.run.progress import LogMonitor
     from recode_eval.terminal import stdout_for_results
 

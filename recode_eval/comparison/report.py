@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from recode_eval.compare.comparison import Comparison, MetricDifference, ProblemChanges
+    from recode_eval.comparison.differences import Comparison, MetricDifference, ProblemChanges
 
 SHOWN_PROBLEMS = 100
 """Ids per list; verdict.json and `--json` have all of them."""

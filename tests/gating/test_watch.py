@@ -26,11 +26,11 @@ from recode_eval import cli
 from recode_eval.boundary import guarded
 from recode_eval.commands import watch as command
 from recode_eval.errors import DataError, ExitCode, UsageError
-from recode_eval.gate import checkpoints, watcher
-from recode_eval.gate.candidate import Candidate
-from recode_eval.gate.checkpoints import State, examine, find_checkpoints
-from recode_eval.gate.job import Job, run_job
-from recode_eval.gate.watcher import Reference, Watch, Watcher, read_history
+from recode_eval.gating import checkpoints, watcher
+from recode_eval.gating.candidate import Candidate
+from recode_eval.gating.checkpoints import State, examine, find_checkpoints
+from recode_eval.gating.job import Job, run_job
+from recode_eval.gating.watcher import Reference, Watch, Watcher, read_history
 from recode_eval.run.config import RunConfig, SandboxOptions, from_mapping, to_mapping
 
 if TYPE_CHECKING:
@@ -421,8 +421,8 @@ def test_the_leaderboard_is_rebuilt(training: Training) -> None:
 ORPHAN = textwrap.dedent(
     """
     import pathlib, subprocess, sys
-    from recode_eval.gate.candidate import Candidate
-    from recode_eval.gate.watcher import Watch, Watcher
+    from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.watcher import Watch, Watcher
 
     place, out, go = map(pathlib.Path, sys.argv[1:])
     CHILD = '''

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.comparability import mismatches, remarks
+from recode_eval.comparison.comparability import mismatches, remarks
 from recode_eval.metrics import TaskKind, primary
 from recode_eval.metrics import metric as metric_of
 from recode_eval.stats.estimates import IntervalMethod, cluster_mean, minimum_detectable_difference

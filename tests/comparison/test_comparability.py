@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from altered_results import altered, base_run
 
-from recode_eval.compare.comparability import (
+from recode_eval.comparison.comparability import (
     RULES,
     Comparator,
     Mismatch,

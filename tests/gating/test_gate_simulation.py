@@ -13,8 +13,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from recode_eval.compare.comparison import change, lower_tail_p, sign_flip_p
-from recode_eval.gate.decision import Verdict, judge
+from recode_eval.comparison.differences import change, lower_tail_p, sign_flip_p
+from recode_eval.gating.decision import Verdict, judge
 
 PROBLEMS, CLUSTERS = 670, 161
 HIGH, MIDDLE, LOW = 0.9, 0.5, 0.1

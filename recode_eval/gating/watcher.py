@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, ExitCode, InfrastructureError, StorageError, UsageError
-from recode_eval.gate.checkpoints import (
+from recode_eval.gating.checkpoints import (
     State,
     examine,
     find_checkpoints,
     marks_checkpoints,
     step_of,
 )
-from recode_eval.gate.decision import IMPROVED, Verdict
-from recode_eval.gate.job import Job, evaluation_job, gate_job, site_job
+from recode_eval.gating.decision import IMPROVED, Verdict
+from recode_eval.gating.job import Job, evaluation_job, gate_job, site_job
 from recode_eval.models.fingerprint import fingerprint
 from recode_eval.run import provenance
 from recode_eval.run.store import AppendOnlyFile, make_folder, read_json, write_json
@@ -38,7 +38,7 @@ from recode_eval.run.store import AppendOnlyFile, make_folder, read_json, write_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from recode_eval.gate.candidate import Candidate
+    from recode_eval.gating.candidate import Candidate
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import RunConfig
 
@@ -372,7 +372,7 @@ def call_process(job: Job, out: Path, lock: int) -> int:
     try:
         with out.open("wb") as stdout, out.with_name("log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "recode_eval.gate.job", str(out.with_name(JOB))],
+                [sys.executable, "-m", "recode_eval.gating.job", str(out.with_name(JOB))],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, pass_fds=[lock],
             )  # fmt: skip
             try:

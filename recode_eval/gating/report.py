@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from recode_eval.compare.report import (
+from recode_eval.comparison.report import (
     change_text,
     changes_text,
     code,
@@ -17,14 +17,14 @@ from recode_eval.compare.report import (
     p_text,
     value_text,
 )
-from recode_eval.gate.decision import Verdict
+from recode_eval.gating.decision import Verdict
 from recode_eval.metrics import label, metric
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recode_eval.gate.decision import Decision, Drawn, GateCheck
+    from recode_eval.gating.decision import Decision, Drawn, GateCheck
 
 SUMMARY_LIMIT = 1 << 20
 """Bytes that GitHub takes for the summary of one step."""

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import __version__
-from recode_eval.compare.comparability import mismatches, remarks
-from recode_eval.compare.comparison import (
+from recode_eval.comparison.comparability import mismatches, remarks
+from recode_eval.comparison.differences import (
     difference_json,
     holm,
     lower_tail_p,
@@ -24,7 +24,7 @@ from recode_eval.compare.comparison import (
     problem_changes,
     standard_error,
 )
-from recode_eval.compare.pooling import pooled_runs
+from recode_eval.comparison.pooling import pooled_runs
 from recode_eval.errors import ExitCode, UsageError
 from recode_eval.run import provenance
 from recode_eval.schemas.verdict import SCHEMA_VERSION
@@ -33,8 +33,8 @@ from recode_eval.stats.sequential import adjusted_p, nominal_levels, planned_tim
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.compare.comparison import MetricDifference, ProblemChanges
-    from recode_eval.gate.policy import Policy
+    from recode_eval.comparison.differences import MetricDifference, ProblemChanges
+    from recode_eval.gating.policy import Policy
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.stats.estimates import Estimate
 

@@ -15,9 +15,9 @@ from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions, n
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from recode_eval.gate.decision import Decision
-    from recode_eval.gate.policy import Policy
-    from recode_eval.gate.sampling import Draw, Side
+    from recode_eval.gating.decision import Decision
+    from recode_eval.gating.policy import Policy
+    from recode_eval.gating.sampling import Draw, Side
     from recode_eval.models.base import Model
     from recode_eval.run.evaluation import Run
     from recode_eval.run.progress import Monitor
@@ -96,7 +96,7 @@ def sample_and_decide(
             baseline was.
         DataError, InfrastructureError: those of a run.
     """
-    from recode_eval.gate.decision import Decision, Verdict
+    from recode_eval.gating.decision import Decision, Verdict
 
     stored = {run.task: run for run in baselines}
     names = _task_names(candidate, policy, stored)
@@ -146,8 +146,8 @@ class _Sampling:
 
     def decide(self, policy: Policy, reruns: Mapping[str, ResultsFile]) -> Decision:
         """Return the verdict; `reruns` are the baseline's, by task, if they are stored already."""
-        from recode_eval.gate.decision import decide_again
-        from recode_eval.gate.sampling import draw_whole, gate_in_looks
+        from recode_eval.gating.decision import decide_again
+        from recode_eval.gating.sampling import draw_whole, gate_in_looks
 
         seeds = {
             task: reruns[task].results["sampling"]["seed"] if reruns else _next_seed(run)
@@ -197,7 +197,7 @@ class _Sampling:
     def _sides(
         self, models: Mapping[str, Model], seeds: Mapping[str, int] | None = None
     ) -> list[Side]:
-        from recode_eval.gate.sampling import Side, run_like
+        from recode_eval.gating.sampling import Side, run_like
 
         config = self._config
         sides = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recode_eval.gate.decision import Decision
+    from recode_eval.gating.decision import Decision
 
 
 def write_reports(decision: Decision, folder: Path) -> dict[str, Any]:
@@ -18,8 +18,8 @@ def write_reports(decision: Decision, folder: Path) -> dict[str, Any]:
 
     Raises `StorageError`.
     """
-    from recode_eval.gate.decision import verdict_json
-    from recode_eval.gate.report import badge, junit_xml, summary_markdown
+    from recode_eval.gating.decision import verdict_json
+    from recode_eval.gating.report import badge, junit_xml, summary_markdown
     from recode_eval.run.store import make_folder, write_json, write_text
 
     make_folder(folder)
@@ -36,7 +36,7 @@ def write_reports(decision: Decision, folder: Path) -> dict[str, Any]:
 
 def _append_summary(decision: Decision, file: Path) -> None:
     """Append to what earlier commands of the step wrote; all of it must stay below the limit."""
-    from recode_eval.gate.report import SUMMARY_LIMIT, summary_markdown
+    from recode_eval.gating.report import SUMMARY_LIMIT, summary_markdown
 
     try:
         used = file.stat().st_size if file.exists() else 0

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from scipy.stats import multivariate_normal
 from test_gate_simulation import CLUSTERS, PROBLEMS, SEED, checkpoints, clusters
 
-from recode_eval.compare.comparison import change
+from recode_eval.comparison.differences import change
 from recode_eval.stats.sequential import (
     adjusted_p,
     default_looks,

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from stored_runs import edit_results, store_run
 
 from recode_eval import cli
-from recode_eval.compare.comparison import compare
+from recode_eval.comparison.differences import compare
 from recode_eval.errors import DataError, ExitCode, UsageError
-from recode_eval.gate.decision import decide, verdict_json
-from recode_eval.gate.policy import Policy, load_policy
-from recode_eval.gate.report import badge, junit_xml, summary_markdown
+from recode_eval.gating.decision import decide, verdict_json
+from recode_eval.gating.policy import Policy, load_policy
+from recode_eval.gating.report import badge, junit_xml, summary_markdown
 from recode_eval.run.results_file import read_run
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from recode_eval.compare.comparability import mismatches
-from recode_eval.compare.comparison import change, holm, two_sided_p
+from recode_eval.comparison.comparability import mismatches
+from recode_eval.comparison.differences import change, holm, two_sided_p
 from recode_eval.errors import UsageError
 from recode_eval.metrics import METHODS, TaskKind, primary
 from recode_eval.metrics import metric as metric_of

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from recode_eval import __version__
-from recode_eval.compare.comparability import mismatches
+from recode_eval.comparison.comparability import mismatches
 from recode_eval.errors import DataError, UsageError
-from recode_eval.gate.decision import (
+from recode_eval.gating.decision import (
     NO_METRIC,
     Decision,
     Drawn,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from recode_eval.gate.policy import Policy
+    from recode_eval.gating.policy import Policy
     from recode_eval.models.base import ModelInfo
     from recode_eval.run.evaluation import Run
     from recode_eval.run.progress import Monitor

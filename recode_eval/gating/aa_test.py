@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recode_eval.compare.comparison import change, lower_tail_p
+from recode_eval.comparison.differences import change, lower_tail_p
 from recode_eval.errors import UsageError
-from recode_eval.gate.decision import Verdict, judge
+from recode_eval.gating.decision import Verdict, judge
 from recode_eval.metrics import TaskKind, primary
 
 if TYPE_CHECKING:
-    from recode_eval.gate.policy import Policy
+    from recode_eval.gating.policy import Policy
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.schemas.results import ProblemResult
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored_runs import store_run
 
-from recode_eval.compare.comparison import (
+from recode_eval.comparison.differences import (
     change,
     compare,
     difference,
