@@ -48,7 +48,8 @@ def test_no_module_hides_a_public_function() -> None:
 def test_importing_it_loads_nothing_heavy() -> None:
     code = (
         "import sys, recode_eval; from recode_eval import RunConfig\n"
-        "print(sorted({'numpy', 'scipy', 'rapidfuzz', 'torch', 'rich', 'docker'} & set(sys.modules)))"
+        "heavy = {'numpy', 'scipy', 'rapidfuzz', 'torch', 'rich', 'docker'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -100,9 +101,9 @@ def test_nothing_is_printed_and_progress_is_told(
     found = evaluate(small(tmp_path), progress=events.append)
     assert capfd.readouterr() == ("", "")
     assert isinstance(found, Evaluation)
-    assert [event.kind for event in events if event.kind != "log"] == [
-        "begin", *["generated"] * 4, *["graded"] * 4, "end",
-    ] or {event.kind for event in events} == {"log", "begin", "generated", "graded", "end"}  # fmt: skip
+    kinds = [event.kind for event in events if event.kind != "log"]
+    assert (kinds[0], kinds[-1]) == ("begin", "end")
+    assert (kinds.count("generated"), kinds.count("graded")) == (4, 4)
     assert (events[-1].samples, events[-1].generated, events[-1].graded) == (4, 4, 4)
     assert "pass@1" in found.table()
     with pytest.raises(UsageError, match=r"Did you mean pass@1\?"):
