@@ -203,7 +203,7 @@ def gate(
     rerun_candidate: Places = (),
     progress: Progress = None,
 ) -> Decision:
-    """Say whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
+    r"""Say whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
 
     `candidate` is a stored run like the baseline, or a `Candidate`: a model that is asked as the
     baseline was, in looks, until the verdict is certain. `policy` is a file or a `Policy`; None is
@@ -215,16 +215,18 @@ def gate(
         DataError: results are damaged.
         InfrastructureError: a candidate cannot be sampled here.
 
-    >>> from recode_eval import RunConfig, evaluate, gate
-    >>> folders = [
-    ...     evaluate(
-    ...         RunConfig(model=f"baseline:{kind}", tasks=["arena-mini"], k=[1], out=runs)
-    ...     )["arena-mini"].folder
-    ...     for kind in ("reference", "stale")
-    ... ]
-    >>> decision = gate(*folders)
-    >>> str(decision.verdict), decision.invalid
-    ('invalid', ('arena-mini: the baseline has 1 sample per problem, the policy asks for 2',))
+    >>> import json
+    >>> from recode_eval import RunConfig, evaluate, gate, load_task
+    >>> problems = load_task("arena-mini").problems[:12]
+    >>> def stored(kind):
+    ...     file = runs / f"{kind}.jsonl"
+    ...     solutions = [{"task_id": p.id, "solution": p.answers[kind]} for p in problems]
+    ...     _ = file.write_text("\n".join(map(json.dumps, 2 * solutions)))
+    ...     model = f"replay:{file}"
+    ...     return evaluate(RunConfig(model=model, tasks=["arena-mini"], limit=12, out=runs))
+    >>> old, new = (stored(kind)["arena-mini"].folder for kind in ("reference", "stale"))
+    >>> str(gate(old, new).verdict)
+    'regress'
     """
     from recode_eval.gating.candidate import Candidate, sample_and_decide
     from recode_eval.gating.decision import decide, decide_again
