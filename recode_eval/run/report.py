@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.sandbox.absent import TIER as NO_EXECUTION
+from recode_eval.sandbox.null import TIER as NO_EXECUTION
 from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:

@@ -205,7 +205,7 @@ class Levels:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.used = self.files = 0
-        monkeypatch.setattr(disk, "level", lambda _: disk.Level(self.used, self.files))
+        monkeypatch.setattr(disk, "level", lambda _: disk.DiskLevel(self.used, self.files))
 
 
 @pytest.fixture
