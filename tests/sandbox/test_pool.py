@@ -36,7 +36,7 @@ LIMITS = Limits(cpu_s=5, wall_s=20)
 
 
 def running_below(supervisor: int) -> bool:
-    """True while a program runs: supervisor, nursery, zygote, program."""
+    """True while a program runs: supervisor, spawner, zygote, program."""
     return len(_family(supervisor)) >= 4
 
 

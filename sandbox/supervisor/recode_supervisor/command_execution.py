@@ -114,6 +114,8 @@ class CommandExecution(ProgramExecution):
         self._nonces = [secrets.token_hex(16) for _ in self._pending]
         self._line = b""
         self._reader = -1
+        self._silent = False
+        """Nobody holds the other end of its standard output any more."""
 
     def _payload(self) -> bytes:
         spec = self._spec
@@ -141,7 +143,8 @@ class CommandExecution(ProgramExecution):
             return ended
         if self._stage == b"":
             return True
-        return None
+        self._talking = False  # it has become the program
+        return True if self._silent else None
 
     def _handle(self, channel: socket.socket, packet: bytes) -> bool:
         del channel
@@ -153,13 +156,16 @@ class CommandExecution(ProgramExecution):
         return False
 
     def _on_output(self, poll: select.poll) -> bool | None:
+        if not self._stage:  # its first packet is there as well, and comes first
+            return None
         try:
             data = os.read(self._reader, 1 << 16)
         except BlockingIOError:
             return None
         if not data:
             poll.unregister(self._reader)
-            return True
+            self._silent = True
+            return None if self._talking else True  # why it could not start may be on the channel
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             if self._take(line):

@@ -109,6 +109,8 @@ class ProgramExecution(ABC):
         """The last of `CONFINED`, `SET_UP` and `DEFINED` that was reached."""
         self._base_memory = home.zygote.base_memory
         self._queue: deque[bytes] = deque()
+        self._talking = True
+        """Whether the process still has its end of the channel."""
         self._usage = TreeUsage()
         self._base_cpu = self._base_wall = self._base_queued = self._credited = 0.0
         self._pid = 0
@@ -177,11 +179,14 @@ class ProgramExecution(ABC):
         every = _LOOK_EVERY_S if self._limit_address_space else _LOOK_FOR_MEMORY_S
         self._listen(poll)
         while True:
-            poll.register(channel, select.POLLIN | (select.POLLOUT if self._queue else 0))
+            if self._talking:
+                poll.register(channel, select.POLLIN | (select.POLLOUT if self._queue else 0))
             wait = max(1, int((next_look - time.monotonic()) * 1000))
             for handle, event in poll.poll(wait):
                 if handle == channel.fileno():
                     ended = self._on_channel(channel, event)
+                    if not self._talking:
+                        poll.unregister(channel)
                 else:
                     ended = self._on_output(poll)
                 if ended is not None:

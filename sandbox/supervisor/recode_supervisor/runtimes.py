@@ -7,6 +7,8 @@ a `ProgramExecution` of a program. The supervisor's main loop does not change.
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -131,8 +133,10 @@ class Command(Runtime):
 
     def __init__(self, config: dict[str, Any], settings: Settings, tier: dict[str, Any]) -> None:
         """See `Runtime`; also asks the language's own executable for its version."""
-        super().__init__(config, settings, tier)
         self._spec = CommandSpec.parse(config)
+        if not os.access(self._spec.argv[0], os.X_OK):
+            raise OSError(errno.ENOENT, f"no executable {self._spec.argv[0]} in the sandbox")
+        super().__init__(config, settings, tier)
         self._version = _first_line(config.get("version_argv", []))
 
     def facts(self) -> dict[str, Any]:
