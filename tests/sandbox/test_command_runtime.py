@@ -212,7 +212,7 @@ def test_info_names_what_runs_each_language(shells: Sandbox) -> None:
 
 
 def test_a_language_without_a_runtime_is_refused(shells: Sandbox) -> None:
-    with pytest.raises(SandboxUnavailableError, match="no runtime for 'cobol'.*python, shell"):
+    with pytest.raises(SandboxUnavailableError, match=r"no runtime for 'cobol'.*python, shell"):
         run(shells, "x", "y", language="cobol")
 
 

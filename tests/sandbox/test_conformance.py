@@ -275,3 +275,15 @@ def test_programs_run_on_the_environments_python(sandbox: Sandbox, environment: 
     runtime = sandbox.info.runtimes["python"]
     assert (runtime["kind"], runtime["version"]) == ("python", sandbox.info.python)
     assert tuple(map(int, sandbox.info.supervisor.split(".")[:2])) >= (3, 11)
+
+
+def test_what_a_program_executes_is_the_same_python(sandbox: Sandbox) -> None:
+    """With Python in a folder of root's own, a child could not read it and took the system's."""
+    result = run(
+        sandbox,
+        "import subprocess, sys\ncode = 'import sys, numpy; print(sys.version, sys.prefix)'",
+        "done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)\n"
+        "assert done.stdout == f'{sys.version} {sys.prefix}\\n', done",
+        limits=Limits(cpu_s=10, wall_s=30),
+    )
+    assert result.passed, result

@@ -23,6 +23,8 @@ PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_GET_NO_NEW_PRIVS = 39
+PR_CAP_AMBIENT = 47
+_RAISE = 2
 
 CAP_DAC_READ_SEARCH = 2
 CAP_KILL = 5
@@ -137,11 +139,14 @@ def effective_capabilities() -> int:
 
 
 def set_capabilities(bits: int) -> None:
-    """Keep these capabilities as permitted and effective, and nothing else."""
+    """Keep these capabilities and nothing else, also in what this process executes."""
     header = struct.pack("=Ii", 0x20080522, 0)
     low, high = bits & 0xFFFFFFFF, bits >> 32
-    data = struct.pack("=IIIIII", low, low, 0, high, high, 0)
+    data = struct.pack("=IIIIII", low, low, low, high, high, high)
     syscall(_NR_CAPSET[MACHINE], ctypes.c_char_p(header), ctypes.c_char_p(data))
+    for capability in range(64):
+        if bits >> capability & 1:
+            prctl(PR_CAP_AMBIENT, _RAISE, capability)
 
 
 def collapse_heap() -> int:
