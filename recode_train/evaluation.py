@@ -76,7 +76,7 @@ class Evaluation:
     def _load(
         self, name: str, closing: contextlib.ExitStack
     ) -> tuple[Task, TaskData, Callable[[], Sandbox]]:
-        from recode_eval.sandbox.absent import AbsentSandbox
+        from recode_eval.sandbox.null import NullSandbox
         from recode_eval.tasks.base import Preparing
         from recode_eval.tasks.registry import create_task
 
@@ -87,7 +87,7 @@ class Evaluation:
             if not data.problems:
                 raise InfrastructureError(f"No problem of {name} can run here: {data.skipped[0]}")
         if not task.conditions:
-            return task, data, AbsentSandbox
+            return task, data, NullSandbox
         opener = sandbox_opener(self._config, task.spec.environment, closing)
         opener()
         return task, data, opener

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
-from recode_eval.sandbox.absent import TIER as NO_EXECUTION
+from recode_eval.sandbox.null import TIER as NO_EXECUTION
 from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:

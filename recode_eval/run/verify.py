@@ -22,8 +22,8 @@ from recode_eval.run.calibration import Calibration, measure
 from recode_eval.run.grading import Judge, Unscored
 from recode_eval.run.results import estimates
 from recode_eval.run.settings import ScoringSettings
-from recode_eval.sandbox.absent import AbsentSandbox
 from recode_eval.sandbox.base import Limits, Status
+from recode_eval.sandbox.null import NullSandbox
 from recode_eval.schemas.results import SIMILARITY_FIELDS
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def check(
     found.drawn = len(drawn)
     _check_prompts(run, sources, problems, drawn, found)
     chosen = task(run.task)
-    sandbox = open_sandbox(chosen, settings.isolation) if chosen.conditions else AbsentSandbox()
+    sandbox = open_sandbox(chosen, settings.isolation) if chosen.conditions else NullSandbox()
     note(f"Judging {len(drawn)} of {found.samples} samples again.")
     judging = _Again(chosen, problems, sandbox, settings)
     first = judging.judge(drawn)

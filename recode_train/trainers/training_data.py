@@ -136,11 +136,11 @@ def sandbox_opener(
     opened: list[Sandbox] = []
 
     def opener() -> Sandbox:
-        from recode_eval.sandbox import open_fleet
+        from recode_eval.sandbox import open_router
 
         if not opened:
             opened.append(
-                open_fleet(config.sandbox, environment=environment, workers=config.sandbox_workers)
+                open_router(config.sandbox, environment=environment, workers=config.sandbox_workers)
             )
             closing.callback(opened[0].close)
         return opened[0]

@@ -108,7 +108,7 @@ def world(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> World:
     sandbox = KnownSandbox("landlock")
-    monkeypatch.setattr("recode_eval.sandbox.open_fleet", lambda *_, **__: sandbox)
+    monkeypatch.setattr("recode_eval.sandbox.open_router", lambda *_, **__: sandbox)
     return World(tmp_path, capsys)
 
 
@@ -332,7 +332,7 @@ def test_what_the_sandbox_lost_is_judged_again_at_once(
                 raise SandboxError("gone")
             return super().submit(program, limits)
 
-    monkeypatch.setattr("recode_eval.sandbox.open_fleet", lambda *_, **__: Shaky("landlock"))
+    monkeypatch.setattr("recode_eval.sandbox.open_router", lambda *_, **__: Shaky("landlock"))
     code, verdict = world.gate("--baseline", base, "--model", world.models["better"])
     assert (code, verdict["invalid"]) == (0, [])
     assert verdict["tasks"][0]["candidate"]["unscored_share"] == 0

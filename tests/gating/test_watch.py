@@ -161,7 +161,7 @@ class Training:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sandbox = KnownSandbox("landlock")
-        monkeypatch.setattr("recode_eval.sandbox.open_fleet", lambda *_, **__: sandbox)
+        monkeypatch.setattr("recode_eval.sandbox.open_router", lambda *_, **__: sandbox)
         self.place, self.out = folder / "training", folder / "watch"
         self.place.mkdir()
         self.folder = folder

@@ -22,7 +22,7 @@ from recode_eval.sandbox.base import (
     Test,
     TestVerdict,
 )
-from recode_eval.sandbox.fleet import Fleet
+from recode_eval.sandbox.environment_router import EnvironmentRouter
 
 LIMITS = Limits()
 
@@ -92,18 +92,18 @@ def ran_in(future: Future[Execution]) -> str:
 
 
 def test_each_program_runs_in_the_environment_that_it_names() -> None:
-    with Fleet(FakePool("own"), Yard().open) as fleet:
+    with EnvironmentRouter(FakePool("own"), Yard().open) as router:
         names = [None, "a-1", "b-2", "a-1", None]
-        futures = [fleet.submit(program(name), LIMITS) for name in names]
+        futures = [router.submit(program(name), LIMITS) for name in names]
         assert [ran_in(future) for future in futures] == ["own", "a-1", "b-2", "a-1", "own"]
 
 
 @pytest.mark.parametrize("max_open", [1, 2, 3])
 def test_few_pools_are_open_at_once_and_nobody_starves(max_open: int) -> None:
     yard = Yard()
-    with Fleet(FakePool("own"), yard.open, max_open=max_open) as fleet:
+    with EnvironmentRouter(FakePool("own"), yard.open, max_open=max_open) as router:
         names = [f"lib-{number}" for number in range(12)] * 5
-        futures = [fleet.submit(program(name), LIMITS) for name in names]
+        futures = [router.submit(program(name), LIMITS) for name in names]
         assert [ran_in(future) for future in futures] == names
     assert yard.most <= max_open + 1  # one that is being closed may still count
     assert all(pool.closed for pool in yard.pools)
@@ -111,22 +111,22 @@ def test_few_pools_are_open_at_once_and_nobody_starves(max_open: int) -> None:
 
 def test_a_pool_is_used_again_while_nobody_else_waits() -> None:
     yard = Yard()
-    with Fleet(FakePool("own"), yard.open, max_open=1) as fleet:
+    with EnvironmentRouter(FakePool("own"), yard.open, max_open=1) as router:
         for _ in range(20):
-            ran_in(fleet.submit(program("a-1"), LIMITS))
+            ran_in(router.submit(program("a-1"), LIMITS))
     assert len(yard.pools) == 1
 
 
 def test_what_every_environment_had_is_recorded() -> None:
-    with Fleet(FakePool("own"), Yard().open, max_open=1) as fleet:
+    with EnvironmentRouter(FakePool("own"), Yard().open, max_open=1) as router:
         for name in ("a-1", "b-2"):
-            ran_in(fleet.submit(program(name), LIMITS))
-        environments = fleet.info.environments
+            ran_in(router.submit(program(name), LIMITS))
+        environments = router.info.environments
     assert {name: env["libraries"] for name, env in environments.items()} == {
         "a-1": {"library": "a-1"},
         "b-2": {"library": "b-2"},
     }
-    assert fleet.info.libraries == {"library": "own"}
+    assert router.info.libraries == {"library": "own"}
 
 
 @pytest.mark.parametrize("error", [SandboxBuildError("no wheel"), DataError("bad pin"), OSError(5)])
@@ -134,13 +134,13 @@ def test_an_environment_that_cannot_be_built_is_infrastructure_trouble(error: Ex
     """Samples must stay unscored: never failed, and the others go on."""
     yard = Yard()
     yard.errors["a-1"] = error
-    with Fleet(FakePool("own"), yard.open) as fleet:
-        lost = [fleet.submit(program("a-1"), LIMITS) for _ in range(3)]
-        fine = fleet.submit(program("b-2"), LIMITS)
+    with EnvironmentRouter(FakePool("own"), yard.open) as router:
+        lost = [router.submit(program("a-1"), LIMITS) for _ in range(3)]
+        fine = router.submit(program("b-2"), LIMITS)
         for future in lost:
             assert isinstance(future.exception(timeout=10), SandboxBuildError)
         assert ran_in(fine) == "b-2"
-        again = fleet.submit(program("a-1"), LIMITS)
+        again = router.submit(program("a-1"), LIMITS)
         assert isinstance(again.exception(timeout=10), SandboxBuildError)
 
 
@@ -153,10 +153,10 @@ def test_a_pool_that_raises_loses_only_that_program() -> None:
                 raise RuntimeError("no threads left")
             return super().submit(program, limits)
 
-    with Fleet(FakePool("own"), Raising, max_open=1) as fleet:
+    with EnvironmentRouter(FakePool("own"), Raising, max_open=1) as router:
         odd = Program("", "odd", (), environment="a-1")
-        futures = [fleet.submit(one, LIMITS) for one in (program("a-1"), odd, program("a-1"))]
-        other = fleet.submit(program("b-2"), LIMITS)
+        futures = [router.submit(one, LIMITS) for one in (program("a-1"), odd, program("a-1"))]
+        other = router.submit(program("b-2"), LIMITS)
         assert isinstance(futures[1].exception(timeout=10), SandboxCrashError)
         assert [ran_in(future) for future in (futures[0], futures[2], other)] == [
             "a-1", "a-1", "b-2",
@@ -166,27 +166,27 @@ def test_a_pool_that_raises_loses_only_that_program() -> None:
 def test_cancelled_programs_do_not_keep_a_pool_busy() -> None:
     yard = Yard()
     yard.hold = threading.Event()
-    with Fleet(FakePool("own"), yard.open, max_open=1) as fleet:
-        futures = [fleet.submit(program("a-1"), LIMITS) for _ in range(5)]
+    with EnvironmentRouter(FakePool("own"), yard.open, max_open=1) as router:
+        futures = [router.submit(program("a-1"), LIMITS) for _ in range(5)]
         while not yard.pools:
             time.sleep(0.01)
         assert all(future.cancel() for future in futures)
         yard.hold.set()
-        assert ran_in(fleet.submit(program("b-2"), LIMITS)) == "b-2"
+        assert ran_in(router.submit(program("b-2"), LIMITS)) == "b-2"
 
 
 def test_closing_ends_what_waits() -> None:
     yard = Yard()
     yard.hold = threading.Event()
-    fleet = Fleet(FakePool("own"), yard.open, max_open=1)
-    running = fleet.submit(program("a-1"), LIMITS)
-    waiting = fleet.submit(program("b-2"), LIMITS)
-    fleet.close()
+    router = EnvironmentRouter(FakePool("own"), yard.open, max_open=1)
+    running = router.submit(program("a-1"), LIMITS)
+    waiting = router.submit(program("b-2"), LIMITS)
+    router.close()
     assert isinstance(waiting.exception(timeout=10), SandboxClosedError)
     yard.hold.set()
     assert running.exception(timeout=10) is None or isinstance(
         running.exception(timeout=10), SandboxClosedError
     )
-    late = fleet.submit(program("a-1"), LIMITS)
+    late = router.submit(program("a-1"), LIMITS)
     assert isinstance(late.exception(timeout=10), SandboxClosedError)
-    fleet.close()
+    router.close()

@@ -15,7 +15,7 @@ _MOST_PROCESSES = 4096
 
 
 @dataclass
-class Usage:
+class TreeUsage:
     """One look at a process tree."""
 
     cpu_s: float = 0.0
@@ -78,9 +78,9 @@ def _shared_memory(pid: int) -> int:
     return int(words[0]) << 10 if words else 0
 
 
-def look(zygote: int, pid: int, base_memory: int) -> Usage:
+def look(zygote: int, pid: int, base_memory: int) -> TreeUsage:
     """Look at everything below the zygote: the program `pid` and whatever it started."""
-    usage = Usage()
+    usage = TreeUsage()
     for process in {pid, *descendants(zygote)}:
         stat = _read(f"/proc/{process}/stat")
         fields = stat[stat.rfind(b")") + 2 :].split()

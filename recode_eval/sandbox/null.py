@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TIER = "no execution"
 
 
-class AbsentSandbox:
+class NullSandbox:
     """Opens and closes nothing, and refuses every program."""
 
     @property

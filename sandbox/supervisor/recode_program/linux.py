@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
+import signal
 import struct
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MACHINE = platform.machine()
 _fork = ctypes.PyDLL(None, use_errno=True).fork  # a `PyDLL` keeps Python's lock: so does the child
+
+WALL = 0x40000000
+"""`__WALL`: also wait for children made by clone(2) with an unusual exit signal."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -18,6 +23,8 @@ PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_GET_NO_NEW_PRIVS = 39
+PR_CAP_AMBIENT = 47
+_RAISE = 2
 
 CAP_DAC_READ_SEARCH = 2
 CAP_KILL = 5
@@ -132,11 +139,14 @@ def effective_capabilities() -> int:
 
 
 def set_capabilities(bits: int) -> None:
-    """Keep these capabilities as permitted and effective, and nothing else."""
+    """Keep these capabilities and nothing else, also in what this process executes."""
     header = struct.pack("=Ii", 0x20080522, 0)
     low, high = bits & 0xFFFFFFFF, bits >> 32
-    data = struct.pack("=IIIIII", low, low, 0, high, high, 0)
+    data = struct.pack("=IIIIII", low, low, low, high, high, high)
     syscall(_NR_CAPSET[MACHINE], ctypes.c_char_p(header), ctypes.c_char_p(data))
+    for capability in range(64):
+        if bits >> capability & 1:
+            prctl(PR_CAP_AMBIENT, _RAISE, capability)
 
 
 def collapse_heap() -> int:
@@ -160,3 +170,14 @@ def collapse_heap() -> int:
             if LIBC.madvise(address, size, ctypes.c_int(_MADV_COLLAPSE)) == 0:
                 obtained += huge
     return obtained
+
+
+def kill_all_of(uid: int, number: int = signal.SIGKILL) -> None:
+    """Signal every process of a slot's user id (one system call, so no fork can slip through)."""
+    helper = os.fork()
+    if helper == 0:
+        with contextlib.suppress(BaseException):
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, number)
+        os._exit(0)
+    os.waitpid(helper, WALL)

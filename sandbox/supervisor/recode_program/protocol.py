@@ -7,6 +7,7 @@ test is over. From the program: one letter for each stage, and per test `nonce +
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 import struct
@@ -18,13 +19,34 @@ if TYPE_CHECKING:
 LARGEST_PACKET = 48 << 10
 NONCE_BYTES = 16
 DETAIL_BYTES = 1000
+RUN, EXECUTE = b"F", b"X"
+"""What a zygote is to make of a fork: a program of its own language, or another executable."""
 FORK = struct.Struct("=cdQQQ")
-"""What a fork request holds: letter F, then CPU seconds, memory, file size, processes."""
+"""What a fork request holds: `RUN` or `EXECUTE`, CPU seconds, memory, file size, processes."""
+REPORT = struct.Struct("=iidQ?")
+"""From a zygote after a program: exit status or -1, signal or 0, CPU s, peak bytes, clean."""
 
 CONFINED, SET_UP, DEFINED = b"I", b"S", b"C"
 SETUP_FAILED, CANDIDATE_FAILED, BROKEN = b"s", b"c", b"!"
 PASSED, FAILED, OUT_OF_MEMORY = b"P", b"F", b"M"
 VERDICT = struct.Struct(f"={NONCE_BYTES}scd")
+
+
+def send_handles(channel: socket.socket, data: bytes, handles: list[int]) -> None:
+    """Send a packet and descriptors along with it (`socket.send_fds` is new in Python 3.9)."""
+    rights = array.array("i", handles).tobytes()
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if handles else []
+    channel.sendmsg([data], ancillary)
+
+
+def receive_handles(channel: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
+    """Receive a packet of at most `size` bytes with at most `most` descriptors."""
+    handles = array.array("i")
+    data, ancillary, _, _ = channel.recvmsg(size, socket.CMSG_LEN(most * handles.itemsize))
+    for level, kind, rights in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            handles.frombytes(rights[: len(rights) - len(rights) % handles.itemsize])
+    return data, list(handles)
 
 
 def packet(payload: bytes) -> tuple[bytes, int]:

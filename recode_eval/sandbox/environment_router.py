@@ -59,7 +59,7 @@ class _Lane:
         return self.pool is not None and not self.running and not self.waiting
 
 
-class Fleet:
+class EnvironmentRouter:
     """Follows `Sandbox`; runs each program in the environment that it names."""
 
     def __init__(
@@ -134,7 +134,7 @@ class Fleet:
         for thread in self._threads:  # a build that goes on alone closes its pool by itself
             thread.join(max(0.1, deadline - time.monotonic()))
 
-    def __enter__(self) -> Fleet:
+    def __enter__(self) -> EnvironmentRouter:
         """Return this."""
         return self
 
@@ -181,7 +181,9 @@ class Fleet:
 
     def _in_thread(self, target: Callable[..., None], *arguments: object) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=target, args=arguments, name="fleet", daemon=True)
+        thread = threading.Thread(
+            target=target, args=arguments, name="environment-router", daemon=True
+        )
         self._threads.append(thread)
         thread.start()
 

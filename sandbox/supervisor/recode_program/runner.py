@@ -1,4 +1,4 @@
-"""What happens in the process of one program: it confines itself, then runs the hostile code.
+"""What happens in the process of one Python program, once it is confined: it runs hostile code.
 
 Everything used after the candidate's first statement is bound to local names before it, because the
 candidate may replace any builtin or module attribute. What it prints or returns decides nothing;
@@ -12,79 +12,30 @@ import contextlib
 import marshal
 import os
 import random
-import resource
-import signal
 import sys
 import threading
 import time
 import types
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from recode_supervisor import linux, seccomp, wire
+from recode_program import protocol
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from recode_supervisor.zygote import Settings
-
 _SEED = 20240706
 _TORCH_SEED = 67280421310721
 """`c10::default_rng_seed_val`: what torch itself starts every process with."""
-_OPEN_FILES = 256
 OWN_MODULES = tuple(
-    f"recode_supervisor{name}"
+    f"recode_program{name}"
     for name in (
-        "", ".attempt", ".colony", ".confinement", ".disk", ".linux", ".main", ".runner",
-        ".seccomp", ".warmup", ".watch", ".wipe", ".wire", ".zygote",
+        "", ".command", ".confine", ".linux", ".protocol", ".runner", ".seccomp", ".spawner",
+        ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference
 count of every name in it, and so copy hundreds of pages in every fork."""
-_STACK_BYTES = 8 << 20
-
-
-def confine(settings: Settings, cpu_s: float, memory: int, file_bytes: int, processes: int) -> None:
-    """Give up everything the program must not have. Raises `OSError` if any of it fails."""
-    os.setsid()
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError):  # only a hint to the kernel whom to kill first
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(score, b"1000")
-        os.close(score)
-    cpu = int(cpu_s) + 1
-    limit = resource.setrlimit
-    limit(resource.RLIMIT_CPU, (cpu, cpu))
-    limit(resource.RLIMIT_AS, (settings.address_space + memory,) * 2)
-    limit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    limit(resource.RLIMIT_CORE, (0, 0))
-    limit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    limit(resource.RLIMIT_NPROC, (processes + settings.other_processes,) * 2)
-    limit(resource.RLIMIT_STACK, (_STACK_BYTES, _STACK_BYTES))
-    limit(resource.RLIMIT_MEMLOCK, (0, 0))
-    limit(resource.RLIMIT_MSGQUEUE, (0, 0))
-    limit(resource.RLIMIT_NICE, (0, 0))
-    limit(resource.RLIMIT_RTPRIO, (0, 0))
-    if settings.uid is not None:
-        linux.prctl(linux.PR_SET_KEEPCAPS, 1 if settings.keep_capabilities else 0)
-        os.setgroups([])
-        os.setresgid(settings.uid, settings.uid, settings.uid)
-        os.setresuid(settings.uid, settings.uid, settings.uid)
-        if settings.keep_capabilities:
-            linux.set_capabilities(settings.keep_capabilities)
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user id cleared it
-    if settings.ruleset >= 0:
-        linux.landlock_restrict(settings.ruleset)
-        os.close(settings.ruleset)
-    if settings.seccomp and settings.uid is None:
-        # With a user id of its own, one call kills all that a program started, wherever it hid.
-        # Without, it must stay in its process group; that filter costs 0.3 ms.
-        guards = seccomp.program_filter(
-            os.getpid(),
-            guard_signals=settings.guard_signals,
-            guard_files=settings.ruleset >= 0,
-        )
-        seccomp.install(guards)
 
 
 def _seeders() -> list[tuple[Callable[[int], Any], int]]:
@@ -107,7 +58,9 @@ def _namespace() -> dict[str, Any]:
     for name in ("__doc__", "__loader__", "__package__", "__spec__"):
         module.__dict__[name] = None
     sys.modules["__main__"] = module
-    threading.main_thread()._set_native_id()  # `linux.plain_fork` leaves the zygote's
+    with contextlib.suppress(AttributeError):  # new in Python 3.8
+        main: Any = threading.main_thread()
+        main._set_native_id()  # `linux.plain_fork` leaves the zygote's
     for name in OWN_MODULES:
         sys.modules.pop(name, None)
     return module.__dict__
@@ -119,7 +72,7 @@ def _describer() -> Callable[[BaseException], bytes]:
     It runs the exception's own `__str__`, which may hang (the time limit ends it) or raise.
     """
     type_, str_, len_, error = type, str, len, BaseException
-    limit, most = wire.DETAIL_BYTES // 4, wire.DETAIL_BYTES
+    limit, most = protocol.DETAIL_BYTES // 4, protocol.DETAIL_BYTES
     "".encode("unicode_escape")  # loads the codec, which might be out of reach later
 
     def describe(exception: BaseException) -> bytes:
@@ -141,18 +94,18 @@ def run(channel: socket.socket) -> NoReturn:
     """Run the program that comes over `channel`, report each stage and test, and end."""
     # Bound now: after this the candidate may have changed every one of them.
     exec_, compile_, error, assertion = exec, compile, BaseException, AssertionError
-    send, pack, clock = channel.send, wire.VERDICT.pack, time.process_time
-    receive, loads, leave = wire.receiver(channel), marshal.loads, os._exit
+    send, pack, clock = channel.send, protocol.VERDICT.pack, time.process_time
+    receive, loads, leave = protocol.receiver(channel), marshal.loads, os._exit
     settrace, setprofile, thread_trace = sys.settrace, sys.setprofile, threading.settrace
     flush_out, flush_err, real_builtins = sys.stdout.flush, sys.stderr.flush, builtins
     describe, out_of_memory = _describer(), _out_of_memory()
-    passed, failed, no_memory = wire.PASSED, wire.FAILED, wire.OUT_OF_MEMORY
-    setup_failed, candidate_failed = wire.SETUP_FAILED, wire.CANDIDATE_FAILED
+    passed, failed, no_memory = protocol.PASSED, protocol.FAILED, protocol.OUT_OF_MEMORY
+    setup_failed, candidate_failed = protocol.SETUP_FAILED, protocol.CANDIDATE_FAILED
 
     for seed, value in _seeders():
         seed(value)
     space = _namespace()
-    send(wire.CONFINED)
+    send(protocol.CONFINED)
     setup, candidate = loads(receive())
     try:
         exec_(compile_(setup, "<setup>", "exec", 0, True), space)
@@ -160,7 +113,7 @@ def run(channel: socket.socket) -> NoReturn:
         send(setup_failed + describe(exception))
         leave(0)
     del setup
-    send(wire.SET_UP)
+    send(protocol.SET_UP)
     seeders = _seeders()
     # After the set-up, which may well replace builtins on purpose.
     originals = dict(real_builtins.__dict__)
@@ -171,7 +124,7 @@ def run(channel: socket.socket) -> NoReturn:
         kind = no_memory if out_of_memory(exception) else failed
         send(candidate_failed + kind + describe(exception))
         leave(0)
-    send(wire.DEFINED)
+    send(protocol.DEFINED)
     while True:
         code = receive()
         if not code:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.sandbox import Program, Test
-from recode_eval.sandbox.routing import WARMED, libraries_of
+from recode_eval.sandbox.preload import WARMED, libraries_of
 
 
 @pytest.mark.parametrize(

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from recode_eval.errors import UsageError
-from recode_eval.sandbox import bubblewrap, docker, landlock
+from recode_eval.plugins import unknown
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
-from recode_eval.sandbox.fleet import Fleet
+from recode_eval.sandbox.environment_router import EnvironmentRouter
 from recode_eval.sandbox.pool import Pool
+from recode_eval.sandbox.tier import TIERS as TIERS
+from recode_eval.sandbox.tier import TIERS_BY_NAME, UNPROTECTED, TierRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from recode_eval.sandbox.base import Sandbox
-    from recode_eval.sandbox.environments import Environment
-    from recode_eval.sandbox.worker import Launcher
+    from recode_eval.sandbox.runtimes import CommandRuntime
 
-Tier = Literal["auto", "docker", "bubblewrap", "landlock", "none"]
-TIERS = ("docker", "bubblewrap", "landlock")
-"""Strongest first."""
+AUTO = "auto"
 ISOLATIONS = ("program", "test")
-
-_FIX = {
-    "docker": "install and start Docker (Debian/Ubuntu: apt-get install docker.io) and let this "
-    "user use it (group docker)",
-    "bubblewrap": "install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap) and allow user "
-    "namespaces (sysctl kernel.unprivileged_userns_clone=1, "
-    "kernel.apparmor_restrict_unprivileged_userns=0)",
-    "landlock": "use Linux 5.13 or newer with Landlock switched on (kernel parameter lsm=)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +39,14 @@ class TierReport:
 
 def probe() -> list[TierReport]:
     """Look at every tier, strongest first; builds nothing and takes a few seconds at most."""
-    return [_report(tier) for tier in TIERS]
+    return [_report(tier) for tier in TIERS_BY_NAME.names() if tier != UNPROTECTED]
 
 
 def _report(tier: str) -> TierReport:
-    module = {"docker": docker, "bubblewrap": bubblewrap, "landlock": landlock}[tier]
-    reason = module.reason_against()
+    found = TIERS_BY_NAME.get(tier)
+    reason = found.reason_against()
     return TierReport(
-        tier, reason is None, reason or "", _FIX[tier] if reason else "", module.GUARANTEES
+        tier, reason is None, reason or "", found.FIX if reason else "", found.GUARANTEES
     )
 
 
@@ -68,6 +58,7 @@ def open_sandbox(
     isolation: str = "program",
     allow_unsafe: bool = False,
     base_image: str | None = None,
+    runtimes: Sequence[CommandRuntime] = (),
     notify: Callable[[str], None] | None = None,
 ) -> Sandbox:
     """Open a sandbox; a missing image or venv is built first.
@@ -75,7 +66,7 @@ def open_sandbox(
     `auto` takes the strongest tier that works, and tells `notify` why a stronger one does not.
     `workers` defaults to the number of usable CPUs. `isolation` is `program` (one process for all
     tests of a program) or `test` (a process per test, set-up included). `none` runs programs
-    without any protection and needs `allow_unsafe`.
+    without any protection and needs `allow_unsafe`. `runtimes` add languages besides Python.
 
     Raises:
         UsageError: an unknown tier, isolation or environment, or `none` without `allow_unsafe`.
@@ -87,9 +78,9 @@ def open_sandbox(
     tell = notify or (lambda _message: None)
     if isolation not in ISOLATIONS:
         raise UsageError(f"unknown isolation {isolation!r}; there are: {', '.join(ISOLATIONS)}")
-    if tier not in {"auto", "none", *TIERS}:
-        raise UsageError(f"unknown sandbox {tier!r}; there are: auto, {', '.join(TIERS)}, none")
-    if tier == "none" and not allow_unsafe:
+    if tier != AUTO and tier not in TIERS_BY_NAME:
+        raise UsageError(unknown("sandbox", tier, [AUTO, *TIERS_BY_NAME.names()]))
+    if tier == UNPROTECTED and not allow_unsafe:
         raise UsageError(
             "--sandbox none runs untrusted code with all rights of this user; if that is what you "
             "want, add --i-know-this-is-unsafe"
@@ -98,18 +89,20 @@ def open_sandbox(
     count = workers if workers is not None else len(os.sched_getaffinity(0))
     if count < 1:
         raise UsageError("a sandbox needs at least one worker")
-    if tier == "none":
+    if tier == UNPROTECTED:
         tell("WARNING: no sandbox. Untrusted code runs with all rights of this user.")
 
     def open_tier(name: str) -> Sandbox:
-        return Pool(_launcher(name, wanted, base_image, tell), workers=count, isolation=isolation)
+        request = TierRequest(wanted, tell, base_image, tuple(runtimes))
+        launcher = TIERS_BY_NAME.get(name).create(request)
+        return Pool(launcher, workers=count, isolation=isolation)
 
-    if tier != "auto":
+    if tier != AUTO:
         return open_tier(tier)
     return _strongest(open_tier, tell)
 
 
-def open_fleet(
+def open_router(
     tier: str = "auto",
     *,
     environment: str = "mini",
@@ -117,6 +110,7 @@ def open_fleet(
     isolation: str = "program",
     allow_unsafe: bool = False,
     base_image: str | None = None,
+    runtimes: Sequence[CommandRuntime] = (),
     notify: Callable[[str], None] | None = None,
 ) -> Sandbox:
     """Open a sandbox whose programs may name other environments, which are opened when needed.
@@ -134,14 +128,15 @@ def open_fleet(
             isolation=isolation,
             allow_unsafe=allow_unsafe,
             base_image=base_image,
-            notify=notify if chosen != "none" or name == environment else None,
+            runtimes=runtimes,
+            notify=notify if chosen != UNPROTECTED or name == environment else None,
         )
 
     def libraries(name: str) -> dict[str, str]:
         return {pin.name: pin.version for pin in get_environment(name).pins}
 
     own = open_one(environment, tier)
-    return Fleet(own, lambda name: open_one(name, own.info.tier), libraries=libraries)
+    return EnvironmentRouter(own, lambda name: open_one(name, own.info.tier), libraries=libraries)
 
 
 def _strongest(open_tier: Callable[[str], Sandbox], tell: Callable[[str], None]) -> Sandbox:
@@ -158,25 +153,7 @@ def _strongest(open_tier: Callable[[str], Sandbox], tell: Callable[[str], None])
                 f"WARNING: using the weaker sandbox {name!r}: {'; '.join(sandbox.info.guarantees)}"
             )
         return sandbox
-    advice = "; ".join(f"{name}: {_FIX[name]}" for name in TIERS)
+    advice = "; ".join(f"{name}: {TIERS_BY_NAME.get(name).FIX}" for name in TIERS)
     raise SandboxUnavailableError(
         f"no sandbox works on this machine ({' | '.join(reasons)}). One of these helps: {advice}"
     )
-
-
-def _launcher(
-    name: str, environment: Environment, base_image: str | None, tell: Callable[[str], None]
-) -> Launcher:
-    """Make the launcher of a tier. The cheap reasons against it come before any build."""
-    from recode_eval.sandbox.environments import ensure_image, ensure_venv
-
-    if name == "docker":
-        return docker.DockerLauncher(ensure_image(environment, base_image=base_image, notify=tell))
-    module = {"bubblewrap": bubblewrap, "landlock": landlock}.get(name)
-    reason = module.reason_against() if module else None
-    if reason:
-        raise SandboxUnavailableError(f"{reason}; {_FIX[name]}")
-    venv = ensure_venv(environment, notify=tell)
-    if name == "bubblewrap":
-        return bubblewrap.BubblewrapLauncher(venv.root, venv.python, venv.base_prefix)
-    return landlock.LandlockLauncher(venv.python, unsafe=name == "none")

@@ -15,50 +15,24 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from recode_supervisor import linux, runner, seccomp, warmup, wire
+from recode_program import command, linux, protocol, runner, seccomp, warmup
+from recode_program.confine import RULESET, confine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WALL = 0x40000000
-"""`__WALL`: also wait for children made by clone(2) with an unusual exit signal."""
+    from recode_program.confine import Settings
+
 _CLEAN_UP_S = 10.0
 _GRACE_S = 0.2
-RULESET = 100
-"""The descriptor of the Landlock ruleset: out of the way of those that programs get."""
-REPORT = struct.Struct("=iidQ?")
-"""After a program: exit status or -1, signal or 0, CPU seconds, peak bytes, clean."""
-
-
-@dataclass
-class Settings:
-    """How programs are confined; decided once, before any of them runs."""
-
-    uid: int | None = None
-    """The slot's own user id; `None` where the supervisor cannot change it."""
-    keep_capabilities: int = 0
-    seccomp: bool = True
-    guard_signals: bool = False
-    ruleset: int = -1
-    other_processes: int = 0
-    address_space: int = 0
-    disk_bytes: int = 0
-    """What the work directory may hold; 0 where its file system is limited anyway."""
-    disk_files: int = 0
-    own_disk: bool = False
-    """The work directory's file system is used by nobody else."""
-    own_users: bool = False
-    """In a user namespace made for the private disk, and with its capabilities."""
-    work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
 
 
 def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings) -> NoReturn:
     """Load the libraries, say so, then fork programs until the supervisor hangs up."""
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-    loaded = warmup.load(libraries)
+    loaded = warmup.load(libraries) if settings.warm else []
     if settings.seccomp:
         seccomp.install(seccomp.zygote_filter())
     gc.collect()
@@ -71,12 +45,12 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     fork = _forker()
     child = 0
     while True:
-        request, handles, _, _ = socket.recv_fds(control, 256, 2)
+        request, handles = protocol.receive_handles(control, 256, 3)
         if not request:
             if child:
                 _end(child, settings)
             os._exit(0)
-        if request[:1] == b"F":
+        if request[:1] in {protocol.RUN, protocol.EXECUTE}:
             child = fork() or _become_program(control, request, handles, settings)
             for handle in handles:
                 os.close(handle)
@@ -98,11 +72,11 @@ def _forker() -> Callable[[], int]:
 def _become_program(
     control: socket.socket, request: bytes, handles: list[int], settings: Settings
 ) -> NoReturn:
-    channel_handle, output = handles
+    channel_handle, output = handles[:2]
     try:
-        _, cpu_s, memory, file_bytes, processes = wire.FORK.unpack(request)
+        order, cpu_s, memory, file_bytes, processes = protocol.FORK.unpack(request)
         control.detach()
-        os.dup2(output, 1)
+        os.dup2(handles[2] if order == protocol.EXECUTE else output, 1)
         os.dup2(output, 2)
         os.dup2(channel_handle, 3, inheritable=False)
         os.closerange(4, RULESET)
@@ -112,11 +86,13 @@ def _become_program(
         os.close(null)
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
         try:
-            runner.confine(settings, cpu_s, memory, file_bytes, processes)
+            confine(settings, cpu_s, memory, file_bytes, processes)
             os.chdir(settings.work)
         except BaseException as problem:  # noqa: BLE001 - any failure here must stop the program
-            channel.send(wire.BROKEN + repr(problem).encode()[:900])
+            channel.send(protocol.BROKEN + repr(problem).encode()[:900])
             os._exit(1)
+        if order == protocol.EXECUTE:
+            command.run(channel)
         runner.run(channel)
     finally:
         os._exit(1)
@@ -136,13 +112,13 @@ def _end(pid: int, settings: Settings) -> bytes:
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, WALL)
+    _, status, usage = os.wait4(pid, linux.WALL)
     clean = True
     deadline = time.monotonic() + _CLEAN_UP_S
     cpu_s = usage.ru_utime + usage.ru_stime
     while True:
         try:
-            other, _, more = os.wait4(-1, WALL | os.WNOHANG)
+            other, _, more = os.wait4(-1, linux.WALL | os.WNOHANG)
         except ChildProcessError:
             break
         if other:
@@ -151,35 +127,24 @@ def _end(pid: int, settings: Settings) -> bytes:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         if settings.uid is not None:
-            kill_all_of(settings.uid)
+            linux.kill_all_of(settings.uid)
         if time.monotonic() > deadline:
             clean = False
             break
         time.sleep(0.001)
-    code = os.waitstatus_to_exitcode(status)
-    peak = usage.ru_maxrss * 1024
-    return REPORT.pack(code if code >= 0 else -1, -code if code < 0 else 0, cpu_s, peak, clean)
-
-
-def kill_all_of(uid: int, number: int = signal.SIGKILL) -> None:
-    """Signal every process of a slot's user id (one system call, so no fork can slip through)."""
-    helper = os.fork()
-    if helper == 0:
-        with contextlib.suppress(BaseException):
-            os.setresuid(uid, uid, uid)
-            os.kill(-1, number)
-        os._exit(0)
-    os.waitpid(helper, WALL)
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    code = -1 if number else os.WEXITSTATUS(status)
+    return protocol.REPORT.pack(code, number, cpu_s, usage.ru_maxrss * 1024, clean)
 
 
 def start(
-    libraries: tuple[str, ...], settings: Settings, control: socket.socket, nursery: socket.socket
+    libraries: tuple[str, ...], settings: Settings, control: socket.socket, requests: socket.socket
 ) -> int:
     """Fork a zygote; return its pid."""
     pid = os.fork()
     if pid == 0:
         try:
-            nursery.close()
+            os.dup2(0, requests.detach())  # its number must not go to what a program gets
             os.setpgid(0, 0)
             linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
             serve(control, libraries, settings)

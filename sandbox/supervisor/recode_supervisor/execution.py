@@ -1,43 +1,46 @@
-"""One forked program: feeds it, watches it, and decides what its silence or its packets mean.
+"""One program in one process: starts it, watches it, and decides how its tests ended.
 
-The supervisor owns the verdicts. A test has passed only if its packet came, in order, with the
-nonce that was handed out for it. Everything else (no packet, a malformed one, the end of the
-process, a limit) is a failure of the test in hand.
+The supervisor owns the verdicts. What all languages have in common is here: limits, the disk, the
+end of the process. How a program reports is a subclass's matter (`PythonExecution`,
+`CommandExecution`). Whatever does not report is a failure of the test in hand.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import marshal
 import os
-import secrets
 import select
 import signal
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from recode_supervisor import watch, wire, zygote
+from recode_program import linux, protocol
+
+from recode_supervisor.usage import TreeUsage, cpu_time, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recode_supervisor.colony import Zygote
     from recode_supervisor.disk import Disk
+    from recode_supervisor.zygote_pool import Zygote
 
 _FIRST_LOOK_S = 0.1
 _LOOK_EVERY_S = 0.25
+_LOOK_FOR_MEMORY_S = 0.05
+"""How often memory is looked at where the kernel does not limit it."""
 _HARD_WALL_FACTOR = 20
 """Waiting for a processor is no wall time, but nothing runs longer than this many limits."""
-_STATUS = {wire.PASSED: "passed", wire.FAILED: "failed", wire.OUT_OF_MEMORY: "memory"}
+STATUS = {protocol.PASSED: "passed", protocol.FAILED: "failed", protocol.OUT_OF_MEMORY: "memory"}
 Verdict = tuple[str, str, float | None]
 
 
 @dataclass(frozen=True)
-class Request:
+class ProgramRequest:
     """One program and its limits, as the evaluator sent it."""
 
     setup: str
@@ -52,17 +55,22 @@ class Request:
 
 
 @dataclass
-class Outcome:
-    """What one fork showed. Tests without an entry were not reached and need another fork."""
+class ExecutionOutcome:
+    """What one process showed. Tests without an entry were not reached and need another one."""
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     setup_error: str | None = None
+    unproven: tuple[str, str] | None = None
+    """Status and detail of an end that came before the tests: of set-up or candidate, it is not
+    clear which."""
     hopeless: bool = False
-    """The candidate itself failed: another fork would only fail again."""
+    """The candidate itself failed: another process would only fail again."""
     accused: bool = False
-    """Ended because the disk ran full, but by whom is not clear yet; see `Attempt.convict`."""
+    """Ended because the disk ran full, but by whom is not clear yet; see `convict`."""
     clean: bool = True
     cpu_s: float = 0.0
+    printed: bytes = b""
+    """What it printed beside the file for its output."""
 
 
 @dataclass(frozen=True)
@@ -73,64 +81,83 @@ class Home:
     disk: Disk
     uid: int | None
     """The user id that programs alone have, if any."""
+    limit_address_space: bool = True
+    """The kernel limits memory as address space; else what is resident is watched closely."""
 
 
 class SandboxBrokenError(Exception):
     """The machinery failed, not the program: nothing can be said about the program."""
 
 
-class Attempt:
+class ProgramExecution(ABC):
     """Runs the tests `indices` of a request in one fork of a zygote."""
 
-    def __init__(self, home: Home, request: Request, indices: list[int], output: int) -> None:
+    order = protocol.RUN
+
+    def __init__(
+        self, home: Home, request: ProgramRequest, indices: list[int], output: int
+    ) -> None:
         self._zygote = home.zygote
         self._disk = home.disk
         self._uid = home.uid
+        self._limit_address_space = home.limit_address_space
         self._request = request
         self._pending = deque(indices)
         self._output = output
-        self._outcome = Outcome()
+        self._outcome = ExecutionOutcome()
         self._stage = b""
-        self._nonces: dict[int, bytes] = {}
+        """The last of `CONFINED`, `SET_UP` and `DEFINED` that was reached."""
+        self._base_memory = home.zygote.base_memory
         self._queue: deque[bytes] = deque()
-        self._usage = watch.Usage()
+        self._talking = True
+        """Whether the process still has its end of the channel."""
+        self._usage = TreeUsage()
         self._base_cpu = self._base_wall = self._base_queued = self._credited = 0.0
         self._pid = 0
 
-    def run(self, tick: Callable[[], None]) -> Outcome:
+    def run(self, tick: Callable[[], None]) -> ExecutionOutcome:
         """Run to the end; `tick` is called now and then (heartbeat, end of the evaluator)."""
-        self._disk.new_attempt()
+        self._disk.new_execution()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
-                self._fork(theirs)
+                self._fork([theirs.fileno(), self._output])
             ours.setblocking(False)
-            self._push(ours, marshal.dumps((self._request.setup, self._request.candidate)))
+            self._push(ours, self._payload())
             self._base_wall = time.monotonic()
             ended_itself = self._loop(ours, tick)
         self._finish(ended_itself=ended_itself)
         return self._outcome
 
-    def _fork(self, theirs: socket.socket) -> None:
+    @abstractmethod
+    def _payload(self) -> bytes:
+        """The first packet to the program's process."""
+
+    @abstractmethod
+    def _handle(self, channel: socket.socket, packet: bytes) -> bool:
+        """Take one packet of the process; return True if the execution is decided."""
+
+    def _fork(self, handles: list[int]) -> None:
         request = self._request
         # A backstop for the case that nobody watches any more; the supervisor kills before it.
         total_cpu = (len(self._pending) + 1) * request.cpu_s + 2
-        order = wire.FORK.pack(
-            b"F", total_cpu, request.memory, request.file_bytes, request.processes
+        memory = request.memory if self._limit_address_space else 0
+        order = protocol.FORK.pack(
+            self.order, total_cpu, memory, request.file_bytes, request.processes
         )
-        self._pid = self._zygote.fork(order, theirs.fileno(), self._output)
+        self._pid = self._zygote.fork(order, handles)
 
     def _push(self, channel: socket.socket, payload: bytes | None) -> None:
         """Send a packet, or queue it; `None` sends what is queued."""
         if payload is not None:
             self._queue.append(payload)
         while self._queue:
-            data, handle = wire.packet(self._queue[0])
+            data, handle = protocol.packet(self._queue[0])
             try:
                 if handle < 0:
                     channel.send(data)
                 else:
-                    socket.send_fds(channel, [data], [handle])
+                    protocol.send_handles(channel, data, [handle])
             except BlockingIOError:
                 return
             except OSError as problem:  # the program is gone; the loop will see it
@@ -144,85 +171,56 @@ class Attempt:
             self._queue.popleft()
 
     def _loop(self, channel: socket.socket, tick: Callable[[], None]) -> bool:
-        """Handle packets until the attempt is decided; return whether the process ended itself."""
+        """Handle packets until all is decided; return whether the process ended itself."""
         poll = select.poll()
-        next_look = self._base_wall + _FIRST_LOOK_S
+        next_look = self._base_wall + (
+            _FIRST_LOOK_S if self._limit_address_space else _LOOK_FOR_MEMORY_S
+        )
+        every = _LOOK_EVERY_S if self._limit_address_space else _LOOK_FOR_MEMORY_S
+        self._listen(poll)
         while True:
-            poll.register(channel, select.POLLIN | (select.POLLOUT if self._queue else 0))
-            events = poll.poll(max(1, int((next_look - time.monotonic()) * 1000)))
-            if events and events[0][1] & select.POLLOUT:
-                self._push(channel, None)
-            if events and events[0][1] & ~select.POLLOUT:
-                try:
-                    packet = channel.recv(wire.DETAIL_BYTES + 200)
-                except (BlockingIOError, ConnectionResetError):
-                    # A reset says that the program died without reading everything. The packets
-                    # it sent before are still there, and after them comes the end.
-                    packet = None
-                if packet == b"":
-                    return True
-                if packet is not None and self._handle(channel, packet):
-                    return False
+            if self._talking:
+                poll.register(channel, select.POLLIN | (select.POLLOUT if self._queue else 0))
+            wait = max(1, int((next_look - time.monotonic()) * 1000))
+            for handle, event in poll.poll(wait):
+                if handle == channel.fileno():
+                    ended = self._on_channel(channel, event)
+                    if not self._talking:
+                        poll.unregister(channel)
+                else:
+                    ended = self._on_output(poll)
+                if ended is not None:
+                    return ended
             if time.monotonic() >= next_look:
                 tick()
                 if self._limit_hit() or self._accused(tick):
                     return False
                 if self._usage.ended:
                     return True
-                next_look = time.monotonic() + _LOOK_EVERY_S
+                next_look = time.monotonic() + every
 
-    def _handle(self, channel: socket.socket, packet: bytes) -> bool:
-        """Take one packet; return True if the attempt is decided."""
-        kind = packet[:1]
-        if self._stage == b"" and kind == wire.BROKEN:
-            raise SandboxBrokenError(_line(packet[1:]))
-        if self._stage == wire.CONFINED and kind == wire.SETUP_FAILED:
-            self._outcome.setup_error = _line(packet[1:])
+    def _listen(self, poll: select.poll) -> None:  # noqa: B027 - nothing else, usually
+        """Add what else than the channel the program can be heard through."""
+
+    def _on_output(self, poll: select.poll) -> bool | None:
+        """Take what came through it; see `_on_channel`."""
+        raise NotImplementedError
+
+    def _on_channel(self, channel: socket.socket, event: int) -> bool | None:
+        """True: the process ended by itself. False: all is decided. None: it goes on."""
+        if event & select.POLLOUT:
+            self._push(channel, None)
+        if not event & ~select.POLLOUT:
+            return None
+        try:
+            packet = channel.recv(protocol.DETAIL_BYTES + 200)
+        except (BlockingIOError, ConnectionResetError):
+            # A reset says that the program died without reading everything. The packets
+            # it sent before are still there, and after them comes the end.
+            return None
+        if packet == b"":
             return True
-        if self._stage == wire.SET_UP and kind == wire.CANDIDATE_FAILED:
-            self._all(_STATUS.get(packet[1:2], "failed"), _line(packet[2:]))
-            return True
-        following = {b"": wire.CONFINED, wire.CONFINED: wire.SET_UP, wire.SET_UP: wire.DEFINED}
-        if self._stage != wire.DEFINED:
-            if packet != following[self._stage]:
-                return self._forged()
-            self._stage = packet
-            if packet == wire.DEFINED:
-                self._new_budget()
-                self._credited = self._base_cpu
-                self._send_tests(channel)
-            return packet == wire.DEFINED and not self._pending
-        return self._take_verdict(packet)
-
-    def _send_tests(self, channel: socket.socket) -> None:
-        for index in self._pending:
-            self._nonces[index] = secrets.token_bytes(wire.NONCE_BYTES)
-            self._push(channel, marshal.dumps(self._request.tests[index]))
-            self._push(channel, self._nonces[index])
-
-    def _take_verdict(self, packet: bytes) -> bool:
-        if len(packet) < wire.VERDICT.size:
-            return self._forged()
-        nonce, letter, cpu_s = wire.VERDICT.unpack_from(packet)
-        index = self._pending[0]
-        if not secrets.compare_digest(nonce, self._nonces[index]) or letter not in _STATUS:
-            return self._forged()
-        # What the process says about its time is believed as far as it can be true.
-        most = max(0.0, watch.cpu_time(self._pid) - self._credited)
-        cpu_s = cpu_s if 0 <= cpu_s <= most else most
-        self._credited += cpu_s
-        status, detail = _STATUS[letter], _line(packet[wire.VERDICT.size :])
-        if cpu_s > self._request.cpu_s:
-            # It ended before the next look at it. How soon that comes must not decide.
-            status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
-        self._outcome.verdicts[index] = (status, detail, cpu_s)
-        self._pending.popleft()
-        self._new_budget()
-        return not self._pending
-
-    def _forged(self) -> bool:
-        self._all("failed", "the program wrote to the sandbox's own channel")
-        return True
+        return False if self._handle(channel, packet) else None
 
     def _all(self, status: str, detail: str) -> None:
         for index in self._pending:
@@ -231,13 +229,13 @@ class Attempt:
         self._pending.clear()
 
     def _new_budget(self) -> None:
-        self._base_cpu = max(watch.cpu_time(self._pid), self._usage.cpu_s)
+        self._base_cpu = max(cpu_time(self._pid), self._usage.cpu_s)
         self._base_wall = time.monotonic()
         self._base_queued = self._usage.queued_s
 
     def _limit_hit(self) -> bool:
         request = self._request
-        usage = self._usage = watch.look(self._zygote.pid, self._pid, self._zygote.base_memory)
+        usage = self._usage = look(self._zygote.pid, self._pid, self._base_memory)
         wall = time.monotonic() - self._base_wall
         waited = usage.queued_s - self._base_queued
         if usage.cpu_s - self._base_cpu > request.cpu_s:
@@ -272,19 +270,23 @@ class Attempt:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, number)
         if self._uid is not None:
-            zygote.kill_all_of(self._uid, number)
+            linux.kill_all_of(self._uid, number)
 
     def _stop(self, status: str, detail: str) -> None:
         """The test in hand (or the candidate, or the set-up) ends with this status."""
-        if self._stage == wire.DEFINED:
-            used = max(watch.cpu_time(self._pid), self._usage.cpu_s) - self._base_cpu
+        if self._stage == protocol.DEFINED:
+            used = max(cpu_time(self._pid), self._usage.cpu_s) - self._base_cpu
             self._outcome.verdicts[self._pending.popleft()] = (status, detail, max(0.0, used))
-        elif self._stage == wire.SET_UP:
+        elif self._stage == protocol.SET_UP:
             self._all(status, detail)
-        elif self._stage == wire.CONFINED:
-            self._outcome.setup_error = f"{status}: {detail}"
+        elif self._stage == protocol.CONFINED:
+            self._stop_early(status, detail)
         else:
             raise SandboxBrokenError(f"the program did not start: {detail}")
+
+    def _stop_early(self, status: str, detail: str) -> None:
+        """It ended before the set-up had been seen to work."""
+        self._outcome.setup_error = f"{status}: {detail}"
 
     def _finish(self, *, ended_itself: bool) -> None:
         report = self._zygote.end(wait=ended_itself)
@@ -304,10 +306,14 @@ class Attempt:
             name = signal.Signals(report.signal).name if report.signal < 32 else report.signal
             self._stop("crashed", f"the process was killed by {name}")
         else:
-            self._stop("crashed", f"the process ended with status {report.status}")
+            self._exited(report.status)
+
+    def _exited(self, status: int) -> None:
+        """The process ended by itself, with an exit status, before all was decided."""
+        self._stop("crashed", f"the process ended with status {status}")
 
 
-def _line(data: bytes) -> str:
+def printable(data: bytes) -> str:
     """Whatever came in a detail: one line of printable ASCII."""
     text = data.decode("ascii", "backslashreplace")
     return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text)

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import struct
 
-from recode_supervisor import linux
+from recode_program import linux
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
