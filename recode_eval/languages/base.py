@@ -1,7 +1,7 @@
 """What the harness must know of a programming language, apart from running its programs.
 
-A language is text here: what parses, what a program defines, how two programs are compared, which
-tests a file holds. Running a program is the sandbox's business (`sandbox.runtimes`).
+A language is mostly text here: what parses, what a program defines, how two programs are compared,
+which tests a file holds. How the sandbox runs a program is data (`sandbox.runtimes`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from recode_eval.sandbox.runtimes import CommandRuntime
 
 MAX_CODE_CHARS = 200_000
 """Longer text is not taken for a program and is not tokenised (about 50,000 tokens of a model; the
@@ -44,6 +46,10 @@ class Language(Protocol):
     """The tag of `[TAG]...[/TAG]` blocks that hold an answer, such as `PYTHON`."""
     lexer: str
     """Name of the Pygments lexer that colours its code; empty: none."""
+
+    def runtime(self) -> CommandRuntime | None:
+        """Return how the sandbox runs a program; None: as the environment's Python does."""
+        ...
 
     def parses(self, code: str) -> bool:
         """Whether `code` is a program (an empty one is)."""

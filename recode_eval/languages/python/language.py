@@ -24,6 +24,9 @@ class Python:
     answer_tag: ClassVar[str] = "PYTHON"
     lexer: ClassVar[str] = "python"
 
+    def runtime(self) -> None:
+        """Return None: an environment brings its own Python."""
+
     def parses(self, code: str) -> bool:
         """Whether `ast.parse` takes it."""
         return syntax.parses(code)
