@@ -102,9 +102,9 @@ class Metric:
         return self.bounds[1] - self.bounds[0]
 
     def show(self, value: float, *, sign: bool = False) -> str:
-        """Return a value (or, with `sign`, a difference) as people see it, never `-0.0`."""
+        """Return a value (or, with `sign`, a difference) as people see it; nothing has no sign."""
         text = f"{self.scale * value:{'+' if sign else ''}.{self.digits}f}"
-        return text.replace("-", "+" if sign else "") if float(text) == 0 else text
+        return text.lstrip("+-") if float(text) == 0 else text
 
     def show_interval(self, low: float | None, high: float | None, *, sign: bool = False) -> str:
         """Return `[50.0, 75.0]`, or nothing where there is no interval."""

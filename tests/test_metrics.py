@@ -61,7 +61,7 @@ def test_what_ranks_is_declared_once_for_each_kind_of_task() -> None:
 
 def test_values_are_never_shown_as_minus_nothing() -> None:
     assert [metric("pass@1").show(x, sign=True) for x in (-0.0001, 0.0, 0.012)] == [
-        "+0.0", "+0.0", "+1.2",
+        "0.0", "0.0", "+1.2",
     ]  # fmt: skip
     assert metric("es_star").show(-0.001) == "0.00"
     assert metric("es_star").show_interval(-2, 0.5) == "[-2.00, 0.50]"

@@ -8,7 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from recode_eval.errors import UsageError
+from recode_eval.metrics import NAME_PATTERN, downloaded, metric
+from recode_eval.schemas.verdict import PolicyContent
 from recode_eval.stats.sequential import default_looks
 
 if TYPE_CHECKING:
@@ -29,9 +33,7 @@ _KEYS = (
     "tasks",
     "margins",
 )
-_AT_K = re.compile(r"@([1-9][0-9]{0,8})$")
 _FEWEST_SAMPLES = 2
-_MOST_POINTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class Policy:
 
         There is no look with fewer than `min_samples`, or than the k of a metric such as pass@k.
         """
-        ks = (int(found[1]) for name in self.metrics(task) if (found := _AT_K.search(name)))
-        least = max([self.min_samples, *ks])
+        ks = (metric(name).k for name in self.metrics(task))
+        least = max([self.min_samples, *(k for k in ks if k is not None)])
         if not self.sequential or n <= least:
             return (n,)
         if self.looks is None:
@@ -108,68 +110,72 @@ def load_policy(file: Path | None = None) -> Policy:
         ) from error
 
 
+_EXPECTED = {
+    "version": f"be {VERSION}",
+    "alpha": "be a number between 0 and 0.5",
+    "rerun": "be true or false",
+    "sequential": "be true or false",
+    "looks": "be a list of ascending whole numbers above 0, or null",
+    "max_unscored": "be a number between 0 and 1",
+    "min_samples": f"be a whole number of at least {_FEWEST_SAMPLES}",
+    "tasks": "be a list of names, or null",
+    "margins": "map tasks (or `default`) to metrics with their points: {default: {pass@1: 3}}",
+}
+"""What each key must do; its type and range are those of `PolicyContent`."""
+
+
 def _policy(content: object) -> Policy:
     if not isinstance(content, dict):
         raise ValueError("a mapping is expected")  # noqa: TRY004 - one kind of error for the file
     for key in content:
-        if key not in _KEYS:
-            close = difflib.get_close_matches(str(key), _KEYS, 1)
+        if key not in _EXPECTED:
+            close = difflib.get_close_matches(str(key), _EXPECTED, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ValueError(f"unknown key {key!r}{hint}")
-    if content.get("version") != VERSION:
-        raise ValueError(f"`version` must be {VERSION}, not {content.get('version')!r}")
-    settings: dict[str, Any] = {"margins": _margins(content.get("margins"))}
-    if "alpha" in content:
-        settings["alpha"] = _number("alpha", content["alpha"], 0, 0.5)
-    for key in ("rerun", "sequential"):
-        if key in content:
-            if type(content[key]) is not bool:
-                raise ValueError(f"`{key}` must be true or false")
-            settings[key] = content[key]
-    if content.get("looks") is not None:
-        settings["looks"] = _looks(content["looks"])
-    if "max_unscored" in content:
-        settings["max_unscored"] = _number("max_unscored", content["max_unscored"], -1e-9, 1)
-    if "min_samples" in content:
-        least = content["min_samples"]
-        if type(least) is not int or least < _FEWEST_SAMPLES:
-            raise ValueError(f"`min_samples` must be a whole number of at least {_FEWEST_SAMPLES}")
-        settings["min_samples"] = least
-    if content.get("tasks") is not None:
-        settings["tasks"] = _names(content["tasks"])
-    return Policy(**settings)
+    margins = content.get("margins")
+    known = {**Policy(margins={}).to_json(), "version": None, **content}
+    try:
+        found = msgspec.convert({**known, "margins": {}}, PolicyContent)
+    except msgspec.ValidationError as error:
+        key = next(key for key in _EXPECTED if f"`$.{key}" in str(error))
+        raise ValueError(f"`{key}` must {_EXPECTED[key]}, not {content.get(key)!r}") from error
+    looks, tasks = found.looks, found.tasks
+    if looks is not None and (not looks or looks != sorted(set(looks))):
+        raise ValueError(f"`looks` must {_EXPECTED['looks']}, not {looks}")
+    if tasks is not None and not tasks:
+        raise ValueError(f"`tasks` must {_EXPECTED['tasks']}")
+    return Policy(
+        margins=_margins(margins),
+        alpha=found.alpha,
+        rerun=found.rerun,
+        sequential=found.sequential,
+        looks=None if looks is None else tuple(looks),
+        max_unscored=found.max_unscored,
+        min_samples=found.min_samples,
+        tasks=None if tasks is None else tuple(dict.fromkeys(tasks)),
+    )
 
 
 def _margins(content: object) -> dict[str, dict[str, float]]:
     if not isinstance(content, dict) or not content:
-        raise ValueError("`margins` must map tasks (or `default`) to metrics with their points")
+        raise ValueError(f"`margins` must {_EXPECTED['margins']}")
     for task, metrics in content.items():
         if not isinstance(task, str) or not isinstance(metrics, dict) or not metrics:
             raise ValueError(f"`margins` of {task!r} must map metrics to points: {{pass@1: 3}}")
     return {
-        task: {
-            str(name): _number(f"margins.{task}.{name}", points, 0, _MOST_POINTS)
-            for name, points in metrics.items()
-        }
+        task: {str(name): _points(task, str(name), points) for name, points in metrics.items()}
         for task, metrics in content.items()
     }
 
 
-def _looks(content: object) -> tuple[int, ...]:
-    looks = content if isinstance(content, list) else []
-    ascending = all(type(look) is int for look in looks) and looks == sorted(set(looks))
-    if not looks or not ascending or looks[0] < 1:
-        raise ValueError("`looks` must be a list of ascending whole numbers above 0, or null")
-    return tuple(looks)
-
-
-def _names(content: object) -> tuple[str, ...]:
-    if not isinstance(content, list) or not content or not all(type(x) is str for x in content):
-        raise ValueError("`tasks` must be a list of names, or null")
-    return tuple(dict.fromkeys(content))
-
-
-def _number(name: str, value: object, above: float, below: float) -> float:
-    if type(value) not in {int, float} or not above < value < below:  # type: ignore[operator]
-        raise ValueError(f"`{name}` must be a number between {max(above, 0):g} and {below:g}")
-    return float(value)  # type: ignore[arg-type]
+def _points(task: str, name: str, points: object) -> float:
+    """Return a margin; it must be smaller than the metric's whole range."""
+    if not re.match(NAME_PATTERN, name):
+        # A measure of a task's own may have any such name; others must be metrics.
+        near = difflib.get_close_matches(name, downloaded(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"`margins.{task}.{name}`: there is no such metric{hint}")
+    most = 100 * metric(name).width
+    if type(points) not in {int, float} or not 0 < points < most:  # type: ignore[operator]
+        raise ValueError(f"`margins.{task}.{name}` must be a number between 0 and {most:g}")
+    return float(points)  # type: ignore[arg-type]

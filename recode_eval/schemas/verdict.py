@@ -14,7 +14,10 @@ AboveZero = Annotated[float, Meta(gt=0)]
 
 
 class PolicyContent(JsonStruct, frozen=True, kw_only=True):
-    """The policy that was applied, with every default written out."""
+    """The policy that was applied, with every default written out.
+
+    A policy file has the same keys, and each may be left out but `version` and `margins`.
+    """
 
     version: Literal[1]
     alpha: Annotated[
@@ -34,7 +37,9 @@ class PolicyContent(JsonStruct, frozen=True, kw_only=True):
             description="Samples per problem at each look; null: at every fifth of the baseline's."
         ),
     ] = None
-    max_unscored: Annotated[Share, Meta(description="Share of samples without a verdict.")]
+    max_unscored: Annotated[
+        float, Meta(ge=0, lt=1, description="Share of samples without a verdict.")
+    ]
     min_samples: Annotated[int, Meta(ge=2, description="Samples per problem.")]
     tasks: Annotated[list[str] | None, Meta(description="Null: all tasks of the baseline.")]
     margins: Annotated[
