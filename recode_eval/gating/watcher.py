@@ -372,7 +372,7 @@ def call_process(job: Job, out: Path, lock: int) -> int:
     try:
         with out.open("wb") as stdout, out.with_name("log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "recode_eval.gating.job", str(out.with_name(JOB))],
+                [sys.executable, "-m", "recode_eval.jobs", str(out.with_name(JOB))],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, pass_fds=[lock],
             )  # fmt: skip
             try:

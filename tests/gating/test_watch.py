@@ -29,8 +29,9 @@ from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.gating import checkpoints, watcher
 from recode_eval.gating.candidate import Candidate
 from recode_eval.gating.checkpoints import State, examine, find_checkpoints
-from recode_eval.gating.job import Job, run_job
+from recode_eval.gating.job import Job
 from recode_eval.gating.watcher import Reference, Watch, Watcher, read_history
+from recode_eval.jobs import run_job
 from recode_eval.run.config import RunConfig, SandboxOptions, from_mapping, to_mapping
 
 if TYPE_CHECKING:
