@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from recode_eval.run.results_file import ResultsFile
-    from recode_eval.schemas.results import Counts, Estimate, ProblemResult, Results
+    from recode_eval.schemas.results import Counts, ProblemResult, Results, StoredEstimate
 
 _BUFFER = 1 << 20
 _WORTH_A_POOL = 32_000_000
@@ -121,7 +121,7 @@ class RunEntry:
         value = metric(self.primary).value
         return [value(problem) for problem in self.problems]
 
-    def metric(self, name: str) -> Estimate | None:
+    def metric(self, name: str) -> StoredEstimate | None:
         """Return an estimate (`value`, `low`, `high`, ...), or None where there is none."""
         return self.results.metrics.get(name)
 

@@ -31,7 +31,7 @@ _INVOCATION = ("started", "command", "recode_eval", "python", "platform", "packa
 MOST_UNSCORED_LISTED = 200
 
 
-class Estimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StoredEstimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mean over problems; null where the metric has no value (for example n < k)."""
 
     value: float
@@ -44,7 +44,7 @@ class Estimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 MetricName = Annotated[str, Meta(pattern=NAME_PATTERN)]
-Estimates = dict[MetricName, Estimate | None]
+Estimates = dict[MetricName, StoredEstimate | None]
 
 
 class GroupEstimates(JsonStruct, frozen=True, kw_only=True):
@@ -207,7 +207,7 @@ SIMILARITY_FIELDS = ("es", "em", "es_star", "em_star")
 those that came later are in `similarity`."""
 
 
-class Unscored(JsonStruct, frozen=True, kw_only=True):
+class UnscoredSample(JsonStruct, frozen=True, kw_only=True):
     """A sample that could not be judged."""
 
     problem_id: str
@@ -268,7 +268,7 @@ class Results(JsonStruct, frozen=True, kw_only=True):
     ]
     usage: UsageSection
     problems: list[ProblemResult]
-    unscored: Annotated[list[Unscored], Meta(max_length=MOST_UNSCORED_LISTED)]
+    unscored: Annotated[list[UnscoredSample], Meta(max_length=MOST_UNSCORED_LISTED)]
     invocations: Annotated[
         list[Annotated[dict[str, Any], free_form(_INVOCATION)]], Meta(min_length=1)
     ]
