@@ -56,7 +56,7 @@ def test_every_attack_is_contained(tier: str, isolation: str) -> None:
     ],
 )
 def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
-    """The environment decides which Python runs programs, and the oldest one is attacked as well."""
+    """The environment decides which Python runs programs; an old one must hold as well."""
     attacks = load_attacks()
     outcome = attack_tier(tier, attacks, environment=OLD_PYTHON)
     if outcome.unavailable:
