@@ -24,6 +24,7 @@ from recode_eval.sandbox.environments import (
     get_environment,
     prune,
 )
+from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.requirements import Pin
 from recode_eval.sandbox.venvs import MANIFEST, VenvInfo
 
@@ -41,6 +42,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(links))
     monkeypatch.setenv("UV_NO_INDEX", "1")
     return tmp_path / "cache" / "recode-eval"
+
+
+def test_a_python_of_debians_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `sandbox/debian-python` makes is used without being named."""
+    made = cache / "pythons" / "3.4" / "bin" / "python3.4"
+    made.parent.mkdir(parents=True)
+    facts = json.dumps(["3.4.9 (a build)", "3.4.9", str(made.parents[1]), str(made)])
+    made.write_text(f"#!/bin/sh\necho '{facts}'\n")
+    made.chmod(0o755)
+    find_interpreter.cache_clear()
+    found = find_interpreter((3, 4))
+    find_interpreter.cache_clear()
+    assert (found.path, found.version) == (made.resolve(), "3.4.9")
 
 
 def tiny(*imports: str, key: str = "0" * 64) -> Environment:
