@@ -26,6 +26,7 @@ from recode_eval import (
     reward,
 )
 from recode_eval.run.config import from_mapping, to_mapping
+from recode_eval.run.progress import resolve_monitor
 
 LANDLOCK = SandboxOptions(tier="landlock")
 
@@ -110,6 +111,32 @@ def test_nothing_is_printed_and_progress_is_told(
         found["arena-mini"].value("pas@1")
     with pytest.raises(UsageError, match="Did you mean arena-mini"):
         found["arena-mni"]
+
+
+def test_a_notebook_shows_one_bar_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a kernel of Jupyter `progress=True` draws HTML; what a run says is escaped."""
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, progress: object) -> None:
+            shown.append(progress._repr_html_())  # type: ignore[attr-defined]
+
+    class ZMQInteractiveShell:
+        pass
+
+    module = types.ModuleType("IPython")
+    module.get_ipython = ZMQInteractiveShell  # type: ignore[attr-defined]
+    display = types.ModuleType("IPython.display")
+    display.display = lambda *_, **__: Handle()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monitor = resolve_monitor(True)
+    monitor.begin(samples=4, generated=1, judged=0)
+    monitor.note("<script>alert(1)</script>")
+    monitor.end()
+    assert "1 of 4" in shown[0]
+    assert "&lt;script&gt;" in shown[-1]
+    assert "<script>" not in "".join(shown)
 
 
 def test_an_interruption_leaves_a_run_that_the_same_call_continues(tmp_path: Path) -> None:
