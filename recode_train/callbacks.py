@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from recode_train.evaluation import Evaluation
+    from recode_train.evaluation import TrainingEvaluation
     from recode_train.progress import Progress
 
 OnLog = Callable[[Mapping[str, Any]], None]
@@ -104,7 +104,7 @@ class Keeper:
 class Evaluator:
     """Evaluates the model in training every so many steps, and before the first one."""
 
-    def __init__(self, evaluation: Evaluation, every: int, keeper: Keeper) -> None:
+    def __init__(self, evaluation: TrainingEvaluation, every: int, keeper: Keeper) -> None:
         """Evaluate at the multiples of `every`; a line of the log has the figures."""
         self._evaluation = evaluation
         self._every = every

@@ -53,7 +53,9 @@ class TrainConfig:
     """Only the first so many pairs."""
     skip_bad_rows: bool = False
     prompt: str | None = None
-    """A prompt variant of the data's task, or a template file; None: the task's default."""
+    """A prompt variant of the data's task, or a .jinja2 file. None: `recode`, which asks for the
+    think/answer form that the reward `format` needs; the task's default where it has no `recode`.
+    Evaluations use the same variant where the evaluated task has it, else that task's default."""
     max_prompt_length: int = 2048
     """Tokens; pairs with a longer prompt are left out and counted."""
     max_completion_length: int = 1024

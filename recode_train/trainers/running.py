@@ -143,7 +143,7 @@ def _run(
     start: tuple[Path, dict[str, Any]] | None,
     on_log: OnLog | None,
 ) -> TrainResult:
-    from recode_train.evaluation import Evaluation, check_whole
+    from recode_train.evaluation import TrainingEvaluation, check_whole
     from recode_train.trainers import loading, sft
 
     output = Path(config.output)
@@ -156,11 +156,12 @@ def _run(
     callbacks = [keeper]
     if config.eval_steps is not None and config.eval_tasks:
         deciding = {k: v for k, v in config.as_dict().items() if k not in checkpoints.FREE_SETTINGS}
-        evaluation = Evaluation(
+        evaluation = TrainingEvaluation(
             config,
             material.tokenizer,
             {"config": deciding, "data_hash": material.data_hash},
-            material.closing,
+            material.sandboxes,
+            material.prompt,
         )
         callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
     trainer = _build(config, material, model, callbacks, progress)
