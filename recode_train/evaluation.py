@@ -112,13 +112,13 @@ class TrainingEvaluation:
 
 def check(config: TrainConfig) -> None:
     """Raise `UsageError` for what cannot be evaluated while it is trained."""
+    from recode_eval.plugins import unknown
     from recode_eval.tasks.registry import find_tasks
-    from recode_train.config import unknown
 
     known = find_tasks()
     for name in config.eval_tasks:
         if name not in known:
-            raise unknown("task in eval_tasks", name, known)
+            raise UsageError(unknown("task in eval_tasks", name, known))
 
 
 def check_whole(accelerator: Any) -> None:

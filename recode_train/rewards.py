@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from recode_eval.errors import UsageError
 from recode_eval.languages.python.syntax import defined_names, parse
+from recode_eval.plugins import unknown
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
 from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
-from recode_train.config import REWARDS, unknown
+from recode_train.config import REWARDS
 
 if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox
@@ -121,7 +122,7 @@ def build_rewards(
     """
     for name in weights:
         if name not in REWARDS:
-            raise unknown("reward", name, REWARDS)
+            raise UsageError(unknown("reward", name, REWARDS))
     chosen = [name for name in REWARDS if weights.get(name)]
     if not chosen:
         raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")

@@ -99,9 +99,7 @@ class MeasuredLimits:
         """Run the reference of every problem that was not measured before."""
         with self._measuring:
             new = {p.id: p for p in problems if p.id not in self._cpu_s}
-            self._cpu_s |= measure(
-                self._task, new.values(), sandbox, self._base, self._calibration
-            )
+            self._cpu_s |= measure(self._task, new.values(), sandbox, self._base, self._calibration)
 
     def limits(self, problem_id: str) -> Limits:
         """Return the limits of a problem; the fallback, if it could not be measured."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from recode_eval.errors import UsageError
 from recode_train.checkpoints import check_space
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from recode_eval.models.checkpoint import Checkpoint
     from recode_eval.models.options import ModelOptions
-    from recode_train.config import TrainConfig
+    from recode_train.config import NumberFormat, TrainConfig
 
 _DTYPES: Final = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """Files of a model, and how to read them."""
 
     checkpoint: Checkpoint
@@ -33,7 +33,7 @@ class Source:
         return str(self.checkpoint.model.identity.get("hub", self.checkpoint.model.path))
 
 
-def find(config: TrainConfig) -> Source:
+def find(config: TrainConfig) -> ModelSource:
     """Find the model's files; loads nothing.
 
     Raises:
@@ -56,13 +56,13 @@ def find(config: TrainConfig) -> Source:
             f"(recode-train merge {config.model} FOLDER) and train the result."
         )
     dtype = _dtype(config, checkpoint.model.path)
-    return Source(checkpoint, ModelOptions(
+    return ModelSource(checkpoint, ModelOptions(
         device="cpu", dtype=dtype, trust_remote_code=config.trust_remote_code,
         revision=config.model_revision,
     ))  # fmt: skip
 
 
-def tokenizer(source: Source) -> Any:
+def tokenizer(source: ModelSource) -> Any:
     """Load the tokenizer; raises `UsageError` if it cannot end a text."""
     from recode_eval.models.loading import load_tokenizer
 
@@ -77,7 +77,7 @@ def tokenizer(source: Source) -> Any:
     return loaded
 
 
-def model(source: Source, config: TrainConfig, longest: int) -> Any:
+def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
     """Load the model; `longest` is the longest prompt, in tokens.
 
     Raises:
@@ -119,26 +119,26 @@ def adapter(config: TrainConfig) -> Any:
     )
 
 
-def name_base(trained: Any, source: Source) -> None:
+def name_base(trained: Any, source: ModelSource) -> None:
     """Let the adapter name its base as others can find it."""
     for description in getattr(trained, "peft_config", {}).values():
         description.base_model_name_or_path = source.base
         description.revision = source.checkpoint.model.identity.get("revision")
 
 
-def _check_space(source: Source, config: TrainConfig) -> None:
+def _check_space(source: ModelSource, config: TrainConfig) -> None:
     """Raise `StorageError` if the disk cannot hold the checkpoints and the result."""
     from dataclasses import replace
     from pathlib import Path
 
     import torch
 
-    from recode_train.memory_estimate import footprint, read_shape
+    from recode_train.memory_estimate import estimate_memory, read_shape
 
     kept = kept_checkpoints(config)
     shape = read_shape(source.checkpoint.model.path)
-    true = replace(config, save_total_limit=kept, dtype=source.options.dtype)
-    needed = footprint(true, shape, accelerator=torch.cuda.is_available()).checkpoints
+    true = replace(config, save_total_limit=kept, dtype=cast("NumberFormat", source.options.dtype))
+    needed = estimate_memory(true, shape, accelerator=torch.cuda.is_available()).checkpoints
     check_space(Path(config.output), needed, kept)
 
 

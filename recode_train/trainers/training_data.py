@@ -1,4 +1,4 @@
-"""What a run is made of, besides the model: prompts, perfect answers, rewards, provenance."""
+"""What a model is trained on: prompts, perfect answers or rewards, and their provenance."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def _sandboxes(options: SandboxOptions | None = None) -> Sandboxes:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """Everything that the training pairs come to for one tokenizer."""
 
     tokenizer: Any
     prompts: Sequence[TrainingPrompt]
     completions: Mapping[str, str]
-    """Pair -> what follows its prompt in a perfect turn (SFT only)."""
+    """Pair -> what follows its prompt in a perfect turn, where these are learnt."""
     rewards: Rewards | None
-    """Reward functions (GRPO and DAPO only)."""
+    """Reward functions, where completions are sampled."""
     data_hash: str
     prompt: str = THINK_ANSWER
     """Name of the prompt variant, or the template file, that `prompts` were rendered with."""
@@ -54,7 +54,7 @@ def load_pairs_of(config: TrainConfig) -> PairSet:
     return load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
 
 
-def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> Material:
+def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData:
     """Render the prompts and build what the algorithm needs.
 
     Raises:
@@ -70,18 +70,18 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> Material:
     )
     completions: dict[str, str] = {}
     cut: list[str] = []
-    if config.algorithm == "sft":
+    if not config.samples:
         completions, cut = _perfect_answers(config, pairs, prompts, tokenizer)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))
     closing = contextlib.ExitStack()
     sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
     rewards = None
-    if config.algorithm != "sft":
+    if config.samples:
         rewards = _rewards(config, pairs, prompts, sandboxes)
         closing.callback(rewards.close)
     prompt = training_prompt(pairs.task_object.spec, config.prompt)
-    return Material(
+    return TrainingData(
         tokenizer=tokenizer,
         prompts=prompts,
         completions=completions,
