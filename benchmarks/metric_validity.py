@@ -30,7 +30,7 @@ from validity.answers import answers
 from validity.printing import tables
 from validity.study import Judged, report, scores_of
 
-from recode_eval.sandbox import Limits, Status, open_fleet
+from recode_eval.sandbox import Limits, Status, open_router
 from recode_eval.sandbox.base import SandboxError
 from recode_eval.scoring.similarity import similarity_scores
 from recode_eval.tasks.registry import create_task
@@ -94,7 +94,7 @@ def study(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Judged]]:
     began = time.monotonic()
     jobs, about = _jobs(arguments)
     _say(f"{len(jobs)} answers to {about['pairs']} pairs made in {time.monotonic() - began:.0f} s")
-    with open_fleet(arguments.sandbox, workers=arguments.workers, notify=_say) as sandbox:
+    with open_router(arguments.sandbox, workers=arguments.workers, notify=_say) as sandbox:
         executed = _execute(jobs, sandbox, Limits(cpu_s=arguments.timeout))
         about["tier"] = sandbox.info.tier
     reasons = Counter(str(outcome) for outcome in executed if isinstance(outcome, SandboxError))

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from recode_eval.distributed.ray_executor import RayExecutor
-from recode_eval.sandbox import Limits, Program, Sandbox, Test, open_fleet
+from recode_eval.sandbox import Limits, Program, Sandbox, Test, open_router
 
 LIMITS = Limits()
 IN_FLIGHT = 4096
@@ -63,7 +63,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"local": [], "ray": []}
     cpu: dict[str, list[float]] = {"local": [], "ray": []}
     with contextlib.ExitStack() as closing:
-        sandboxes: dict[str, Sandbox] = {"local": closing.enter_context(open_fleet(**wanted))}
+        sandboxes: dict[str, Sandbox] = {"local": closing.enter_context(open_router(**wanted))}
         executor = closing.enter_context(RayExecutor())
         sandboxes["ray"] = closing.enter_context(executor.open_sandbox(**wanted))
         for sandbox in sandboxes.values():

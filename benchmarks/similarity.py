@@ -1,6 +1,6 @@
 """How much faster ES*/EM* are than with a Levenshtein distance in plain Python.
 
-Both sides do all the work of a score (normalise, parse, distance) on the same pairs of programs,
+Both sides do all the work of a score (normalize, parse, distance) on the same pairs of programs,
 so the ratio is what a training run gains; the distance alone is shown beside it. As in training,
 a group of different candidates is compared with each reference. Run it with
 `python benchmarks/similarity.py`; `--json` prints the figures for machines.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rapidfuzz.distance import Levenshtein
 
 from recode_eval.languages.python.syntax import parses
-from recode_eval.scoring import normalise, similarity_scores
+from recode_eval.scoring import normalize, similarity_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ def plain_levenshtein(first: str, second: str) -> int:
 
 def plain_score(candidate: str, reference: str) -> tuple[float, float]:
     """Return (ES*, EM*) with the plain distance."""
-    ours, theirs = normalise(candidate), normalise(reference)
+    ours, theirs = normalize(candidate), normalize(reference)
     longest = max(len(ours), len(theirs))
     similarity = 1 - plain_levenshtein(ours, theirs) / longest if longest else 1.0
     if not parses(candidate):
@@ -107,15 +107,15 @@ def measure(length: int, *, groups: int = 5, plain_pairs: int = 10, seed: int = 
     for pair in sampled[:1]:
         if abs(similarity_scores(*pair).es_star - plain_score(*pair)[0]) > 1e-9:
             raise AssertionError("the two ways of scoring do not agree")
-    normalised = [(normalise(first), normalise(second)) for first, second in pairs]
-    plain_normalised = [(normalise(first), normalise(second)) for first, second in sampled]
+    normalized = [(normalize(first), normalize(second)) for first, second in pairs]
+    plain_normalised = [(normalize(first), normalize(second)) for first, second in sampled]
     return Measurement(
         length=length,
         pairs=len(pairs),
         plain_pairs=len(sampled),
         score_s=_median_seconds(similarity_scores, pairs),
         plain_score_s=_median_seconds(plain_score, sampled),
-        distance_s=_median_seconds(Levenshtein.distance, normalised, repeat=100),
+        distance_s=_median_seconds(Levenshtein.distance, normalized, repeat=100),
         plain_distance_s=_median_seconds(plain_levenshtein, plain_normalised),
     )
 

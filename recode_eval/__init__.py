@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recode_eval.api import Evaluation, TaskResult, compare, evaluate, gate, rescore
     from recode_eval.errors import DataError, InfrastructureError, RecodeError, UsageError
-    from recode_eval.gate.candidate import Candidate
+    from recode_eval.gating.candidate import Candidate
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
     from recode_eval.run.progress import ProgressEvent
@@ -34,7 +34,7 @@ _HOMES = {
     "InfrastructureError": "errors",
     "RecodeError": "errors",
     "UsageError": "errors",
-    "Candidate": "gate.candidate",
+    "Candidate": "gating.candidate",
     "ModelOptions": "models.options",
     "ExecutorOptions": "run.config",
     "RunConfig": "run.config",

@@ -17,10 +17,10 @@ from recode_eval.plugins import unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from recode_eval.compare.comparison import Comparison
-    from recode_eval.gate.candidate import Candidate
-    from recode_eval.gate.decision import Decision
-    from recode_eval.gate.policy import Policy
+    from recode_eval.comparison.differences import Comparison
+    from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.decision import Decision
+    from recode_eval.gating.policy import Policy
     from recode_eval.run.config import RunConfig
     from recode_eval.run.progress import Progress
     from recode_eval.run.rescore import RescoreConfig
@@ -181,8 +181,8 @@ def compare(
     >>> found.differences[0].estimate.mean
     -1.0
     """
-    from recode_eval.compare.comparison import compare as compare_pairs
-    from recode_eval.compare.pairing import pair_runs
+    from recode_eval.comparison.differences import compare as compare_pairs
+    from recode_eval.comparison.pairing import pair_runs
 
     comparisons = compare_pairs(pair_runs(_paths(runs)), metrics, confidence)
     for item in comparisons:
@@ -203,7 +203,7 @@ def gate(
     rerun_candidate: Places = (),
     progress: Progress = None,
 ) -> Decision:
-    """Say whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
+    r"""Say whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
 
     `candidate` is a stored run like the baseline, or a `Candidate`: a model that is asked as the
     baseline was, in looks, until the verdict is certain. `policy` is a file or a `Policy`; None is
@@ -215,20 +215,22 @@ def gate(
         DataError: results are damaged.
         InfrastructureError: a candidate cannot be sampled here.
 
-    >>> from recode_eval import RunConfig, evaluate, gate
-    >>> folders = [
-    ...     evaluate(
-    ...         RunConfig(model=f"baseline:{kind}", tasks=["arena-mini"], k=[1], out=runs)
-    ...     )["arena-mini"].folder
-    ...     for kind in ("reference", "stale")
-    ... ]
-    >>> decision = gate(*folders)
-    >>> str(decision.verdict), decision.invalid
-    ('invalid', ('arena-mini: the baseline has 1 sample per problem, the policy asks for 2',))
+    >>> import json
+    >>> from recode_eval import RunConfig, evaluate, gate, load_task
+    >>> problems = load_task("arena-mini").problems[:12]
+    >>> def stored(kind):
+    ...     file = runs / f"{kind}.jsonl"
+    ...     solutions = [{"task_id": p.id, "solution": p.answers[kind]} for p in problems]
+    ...     _ = file.write_text("\n".join(map(json.dumps, 2 * solutions)))
+    ...     model = f"replay:{file}"
+    ...     return evaluate(RunConfig(model=model, tasks=["arena-mini"], limit=12, out=runs))
+    >>> old, new = (stored(kind)["arena-mini"].folder for kind in ("reference", "stale"))
+    >>> str(gate(old, new).verdict)
+    'regress'
     """
-    from recode_eval.gate.candidate import Candidate, sample_and_decide
-    from recode_eval.gate.decision import decide, decide_again
-    from recode_eval.gate.policy import Policy, load_policy
+    from recode_eval.gating.candidate import Candidate, sample_and_decide
+    from recode_eval.gating.decision import decide, decide_again
+    from recode_eval.gating.policy import Policy, load_policy
     from recode_eval.run.progress import resolve_monitor
     from recode_eval.run.results_file import load_runs
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import ExitCode, StorageError
-from recode_eval.gate.watcher import HISTORY, read_history
+from recode_eval.gating.watcher import HISTORY, read_history
 from recode_eval.run.store import make_folder
 from recode_train.callbacks import as_callback
 

@@ -99,7 +99,7 @@ class TrainConfig:
     algorithm: Text
     """`sft`, `grpo` or `dapo`."""
     model: Text
-    """Folder or hub id of the model to train."""
+    """Folder, hub id or GGUF file of the model to train."""
     data: Text = "migration"
     """Training pairs: `migration`, `recode-train-data`, `recode-train-data=FILE` or a file."""
     output: Text = "train-runs/ALGORITHM"

@@ -153,7 +153,7 @@ def _task_of_file(path: Path) -> str:
 
 def _tested(problems: Iterable[Problem]) -> list[BadRow]:
     """Return the problems of the test split, by their own word or by their code."""
-    from recode_eval.scoring import normalise
+    from recode_eval.scoring import normalize
 
     known = _tested_codes()
     found = []
@@ -162,7 +162,7 @@ def _tested(problems: Iterable[Problem]) -> list[BadRow]:
             found.append(BadRow(problem.id, "its split is test"))
             continue
         same = next(
-            (known[n] for c in problem.answers.values() if (n := normalise(c).strip()) in known),
+            (known[n] for c in problem.answers.values() if (n := normalize(c).strip()) in known),
             None,
         )
         if same is not None:
@@ -172,12 +172,12 @@ def _tested(problems: Iterable[Problem]) -> list[BadRow]:
 
 @cache
 def _tested_codes() -> Mapping[str, str]:
-    """Return the normalised programs of the bundled test split, and whose they are."""
-    from recode_eval.scoring import normalise
+    """Return the normalized programs of the bundled test split, and whose they are."""
+    from recode_eval.scoring import normalize
     from recode_eval.tasks.registry import create_task
 
     problems = create_task(_TEST_TASK).load(None, skip_bad_rows=True).problems
-    return {normalise(code).strip(): p.id for p in problems for code in p.answers.values()}
+    return {normalize(code).strip(): p.id for p in problems for code in p.answers.values()}
 
 
 def _split(payload: Any) -> str | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
+from recode_eval.metrics import WHILE_TRAINING
 from recode_train.checkpoints import EVALUATIONS
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.tasks.loading import LoadedTask
     from recode_train.config import TrainConfig
-
-_METRICS: Final = ("pass@1", "em", "es")
 
 
 class TrainingEvaluation:
@@ -148,6 +147,6 @@ def _figures(results: Mapping[str, Any]) -> dict[str, Any]:
     metrics = results["metrics"]
     return {
         name: metrics[name]["value"] if isinstance(metrics[name], dict) else None
-        for name in _METRICS
+        for name in WHILE_TRAINING
         if name in metrics
     }

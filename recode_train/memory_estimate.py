@@ -22,6 +22,7 @@ _WIDTHS: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LARGEST_HEADER: Final = 100 << 20
 _NOT_ADAPTED: Final = ("embed", "lm_head", "wte", "wpe")
 """Parts of the names of matrices that `all-linear` leaves out."""
+_NOT_ADAPTED_GGUF: Final = ("token_embd.weight", "output.weight", "position_embd.weight")
 _ACTIVATIONS: Final = 17
 """Numbers kept per token, hidden unit and layer for the backward pass: 34 bytes of half precision,
 after Korthikanti et al. 2022, arXiv 2205.05198, without the attention's matrix."""
@@ -72,14 +73,18 @@ class MemoryEstimate:
 
 
 def read_shape(folder: Path) -> ModelShape:
-    """Read the shape of the model in `folder`.
+    """Read the shape of the model in `folder`, which may be a GGUF file too.
 
     Raises:
         UsageError: there is no model, or it is an adapter.
         DataError: its config or a weights file is malformed.
     """
     from recode_eval.models.checkpoint import read_adapter_config
+    from recode_eval.models.gguf import find_gguf
 
+    file = find_gguf(folder)
+    if file is not None:
+        return _shape_of_gguf(file)
     adapter = read_adapter_config(folder)
     if adapter is not None:
         base = adapter.base or "its base"
@@ -120,8 +125,36 @@ def read_shape(folder: Path) -> ModelShape:
             f"({type(error).__name__}: {error})."
         ) from error
     if not shape.parameters:
-        raise UsageError(f"{folder} holds no weights: no .safetensors and no .bin file.")
+        raise UsageError(f"{folder} holds no weights: no .safetensors, .bin or .gguf file.")
     return shape
+
+
+def _shape_of_gguf(file: Path) -> ModelShape:
+    """Read the shape from a GGUF file, whose weights are expanded to float32 when it is loaded."""
+    from recode_eval.models.gguf import read_header
+
+    header = read_header(file)
+    value = header.of_architecture
+    try:
+        heads, hidden = int(value("attention.head_count")), int(value("embedding_length"))
+        return ModelShape(
+            parameters=sum(math.prod(tensor.shape) for tensor in header.tensors),
+            width=4,
+            linear_sides=tuple(
+                (tensor.shape[0], tensor.shape[1])
+                for tensor in header.tensors
+                if len(tensor.shape) == 2 and tensor.name not in _NOT_ADAPTED_GGUF
+            ),
+            hidden=hidden,
+            layers=int(value("block_count")),
+            key_value_size=int(value("attention.head_count_kv") or heads)
+            * int(value("attention.key_length") or hidden // heads),
+            vocabulary=int(value("vocab_size") or header.metadata["tokenizer.ggml.tokens"]),
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise DataError(
+            f"{file} does not describe a causal language model ({type(error).__name__}: {error})."
+        ) from error
 
 
 def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> MemoryEstimate:

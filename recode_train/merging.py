@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     """Write the base model of `adapter`, with the adapter merged in, to the new folder `out`.
 
-    Merged in float32 and written in the number format of the base, with the tokenizer that the
-    adapter was trained with.
+    Merged in float32 and written in the number format of the base (float32 for a GGUF file), with
+    the tokenizer that the adapter was trained with.
 
     Raises:
         UsageError: there is no such adapter or base, they do not fit, `out` is not empty, or the
@@ -25,6 +25,7 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     """
     from recode_eval.models.checkpoint import read_adapter_config, resolve_checkpoint
     from recode_eval.models.options import ModelOptions
+    from recode_train.memory_estimate import read_shape
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already; name a new folder.")
@@ -45,12 +46,16 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
 
         from recode_eval.models.loading import load_model, load_tokenizer
 
-        stored = AutoConfig.from_pretrained(checkpoint.model.path).dtype
+        source = checkpoint.model
+        stored = None if source.gguf else AutoConfig.from_pretrained(source.path).dtype
     except ImportError as error:
         raise UsageError(
             f"Merging needs {error.name}: pip install 'recode-eval[train]'."
         ) from error
-    needed = sum(f.stat().st_size for f in checkpoint.model.path.glob("*.safetensors"))
+    if source.gguf:
+        needed = read_shape(source.location).parameters * 4
+    else:
+        needed = sum(f.stat().st_size for f in source.path.glob("*.safetensors"))
     parent = next(p for p in out.absolute().parents if p.is_dir())
     if needed > shutil.disk_usage(parent).free:
         raise StorageError(f"There is no space for the merged model in {parent}; free some.")

@@ -84,7 +84,7 @@ def make_plan(config: TrainConfig) -> Plan:
     batch_math.validate(config)
     check_name(config.model)
     folder = Path(config.model).expanduser()
-    shape = read_shape(folder) if folder.is_dir() else None
+    shape = read_shape(folder) if folder.exists() else None
     pairs = load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
     notes = []
     if pairs.left_out:
@@ -130,7 +130,7 @@ def _prompts(
     template = prompt_template(pairs, config.prompt)
     contexts = {pair.id: {**pair.problem.context, "update_note": True} for pair in pairs.pairs}
     prefills = {key: template.render(context).prefill for key, context in contexts.items()}
-    if not folder.is_dir():
+    if not folder.exists():
         return prefills, None, "Prompts not counted: the model is not a local folder."
     if importlib.util.find_spec("transformers") is None:
         return prefills, None, (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.scoring import is_well_formed, normalise
+from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def sft_completion(pair: Pair, prefill: str) -> str:
         f"{fence}python\n{code}\n{fence}\n{END_ANSWER}"
     )
     found = extract(completion, prefill=prefill, entry_point=pair.problem.entry_point).code
-    if not is_well_formed(completion, prefill) or normalise(found or "") != normalise(code):
+    if not is_well_formed(completion, prefill) or normalize(found or "") != normalize(code):
         raise DataError(
             f"The new code of {pair.id} cannot be an answer: it holds one of the tags that mark "
             "the answer, or is not Python. Take the row out of the data."

@@ -38,9 +38,9 @@ class TestRunner:
         self._limits = MeasuredLimits(task, Calibration(), Limits())
 
     def _strongest(self) -> Sandbox:
-        from recode_eval.sandbox import open_fleet
+        from recode_eval.sandbox import open_router
 
-        return open_fleet("auto", environment=self._task.spec.environment)
+        return open_router("auto", environment=self._task.spec.environment)
 
     def passed(self, answers: Sequence[tuple[Problem, str | None]]) -> list[bool | None]:
         """Return for each answer whether all tests pass; None where a worker died over it twice.

@@ -25,9 +25,9 @@ from recode_eval.sandbox.environments import (
     ensure_venv,
     get_environment,
 )
+from recode_eval.sandbox.factory import ISOLATIONS, TIERS
 from recode_eval.sandbox.local import clean_environment
-from recode_eval.sandbox.opening import ISOLATIONS, TIERS
-from recode_eval.sandbox.routing import libraries_of
+from recode_eval.sandbox.preload import libraries_of
 from throughput.mix import PRELOADED
 from throughput.peers import PINS, PeerUnavailableError, peers_folder
 

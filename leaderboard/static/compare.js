@@ -1,12 +1,13 @@
 // Compare two runs of one board, in the browser. The state is the fragment: a=RUN, b=RUN, metric=.
 // A board's file (recode_eval/leaderboard/comparing.py) has one entry per problem in `ids`, `pages`,
 // `clusters`, every tag's `of`, and in each run's `passed` (`width` characters: passes to base 62,
-// "-" where nothing was scored; `scored` where not all n samples were judged) or `values`.
+// "-" where nothing was scored; `scored` where not all n samples were judged) or `values`. How a
+// metric is shown (`metrics`) and what keeps two runs from being compared (`rules`, and a run's
+// `facts`: comparability.js) is data, too: both are ruled in Python.
 "use strict";
 (() => {
   const MOST_ROWS = 12; // of one tag in the chart; the table has all
   const MOST_OPEN = 20; // problems of a list that is open from the start
-  const VALID_UNSCORED = 0.01;
   const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   const stats = window.compareStats, state = window.siteState;
   const boards = JSON.parse(document.getElementById("boards").textContent);
@@ -23,17 +24,19 @@
   };
 
   // Numbers for people ----------------------------------------------------------------------
+  let unit = { scale: 100, digits: 1, unit: "points" }; // of the metric that is shown
   const fixed = (value, digits) => (Number(value.toFixed(digits)) || 0).toFixed(digits); // no -0.0
-  const percent = (share) => (share === null ? "-" : fixed(100 * share, 1));
-  const points = (share) => (share === null ? "-" : `${share > 0 && fixed(100 * share, 1) !== "0.0" ? "+" : ""}${percent(share)}`);
+  const scaled = (share) => fixed(unit.scale * share, unit.digits);
+  const plain = (share) => (share === null ? "-" : scaled(share));
+  const points = (share) => (share === null ? "-" : `${share > 0 && Number(scaled(share)) ? "+" : ""}${scaled(share)}`);
   const interval = (d) => (d.low === null ? "no interval" : `[${points(d.low)}, ${points(d.high)}]`);
   const chance = (p) => (p === null ? "-" : p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
-  const label = (metric) => (metric === "es" ? "ES" : metric);
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
   const outcome = (d) => {
     if (d.low === null) return ["?", "the data cannot tell", ""];
-    if (d.low > 0) return ["▲", "B is better", "good"];
-    if (d.high < 0) return ["▼", "B is worse", "bad"];
+    const up = unit.higher_is_better ?? true;
+    if (d.low > 0) return up ? ["▲", "B is better", "good"] : ["▲", "B is worse", "bad"];
+    if (d.high < 0) return up ? ["▼", "B is worse", "bad"] : ["▼", "B is better", "good"];
     return ["≈", "not distinguishable", ""];
   };
 
@@ -55,20 +58,17 @@
   });
   const values = (run, metric) => {
     if (run.values) return run.values;
-    const k = Number(metric.split("@")[1]);
-    return counts(run).map((count) => count && stats.passAt(count[1], count[0], k));
+    return counts(run).map((count) => count && stats.passAt(count[1], count[0], metric.k));
   };
-  const metricsOf = (data, a, b) => {
-    if (data.metric !== "pass@1") return [data.metric];
-    return [1, 5, 10].filter((k) => k <= Math.min(a.n, b.n)).map((k) => `pass@${k}`);
-  };
+  const metricsOf = (data, a, b) => data.metrics.filter(({ k }) => k === null || k <= Math.min(a.n, b.n));
 
   const compare = (data, a, b, metric) => {
     const first = values(a, metric), second = values(b, metric);
     const pairs = data.ids.map((_, i) => i).filter((i) => first[i] !== null && second[i] !== null);
     const over = (chosen) => {
       const of = (list) => chosen.map((i) => list[i]);
-      return stats.difference(of(first), of(second), of(data.clusters));
+      const [low, high] = metric.bounds;
+      return stats.difference(of(first), of(second), of(data.clusters), { low, high });
     };
     const tags = data.tags.map((tag) => ({
       name: tag.name,
@@ -76,7 +76,7 @@
         .filter((row) => row.n).sort((x, y) => y.n - x.n || (x.name < y.name ? -1 : 1)),
     })).filter((tag) => tag.rows.length);
     return {
-      metric: label(metric), tags,
+      metric: metric.label, tags,
       overall: over(pairs),
       flip: stats.signFlip(pairs.map((i) => second[i] - first[i]), pairs.map((i) => data.clusters[i])),
       changes: changes(a, b),
@@ -99,25 +99,6 @@
     return { ...found, fixed: most(found.fixed), broken: most(found.broken), p: stats.mcnemar(found.fixed.length, found.broken.length) };
   };
 
-  /** Why the difference may not be the models' alone. */
-  const cautions = (data, a, b) => {
-    const found = [];
-    if (a.n !== b.n) found.push(`n (samples per problem) differs: ${a.n} and ${b.n}.`);
-    for (const [run, letter] of [[a, "A"], [b, "B"]]) {
-      if (run.unscored > VALID_UNSCORED) found.push(`${percent(run.unscored)} % of the samples of ${letter} are unscored; more than 1 % makes a comparison invalid.`);
-    }
-    for (const key of ["tier", "python", "libraries"]) {
-      if (a.sandbox[key] !== b.sandbox[key]) found.push(`The sandbox's ${key} differs.`);
-    }
-    if (a.harness.split(".")[0] !== b.harness.split(".")[0]) found.push(`The harness differs in its major version: ${a.harness} and ${b.harness}.`);
-    const faulty = a.faulty.filter((i) => !b.faulty.includes(i)).length + b.faulty.filter((i) => !a.faulty.includes(i)).length;
-    if (faulty) found.push(`${plural(faulty, "problem")} could be set up in one run only.`);
-    const [first, second] = [values(a, data.metric), values(b, data.metric)];
-    const lost = first.filter((value, i) => (value === null) !== (second[i] === null)).length;
-    if (lost) found.push(`${plural(lost, "problem")} with a score in one of the runs only; not counted.`);
-    return found;
-  };
-
   // The chart -------------------------------------------------------------------------------
   const WIDTH = 520, MARGIN = 32, ROW = 42, HEAD = 30, TOP = 4, BOTTOM = 34;
   const step = (span) => [0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5].find((size) => span / size <= 6) ?? 0.5;
@@ -132,7 +113,7 @@
     const low = Math.floor(Math.min(0, ...ends) / size + 1e-9) * size, high = Math.ceil(Math.max(0, ...ends) / size - 1e-9) * size;
     const x = (share) => (MARGIN + (share - low) / (high - low) * (WIDTH - 2 * MARGIN)).toFixed(1);
     const bottom = TOP + groups.reduce((y, group) => y + (group.name ? HEAD : 0) + ROW * group.rows.length, 0);
-    const words = rows.map((row) => `${row.name}: ${points(row.mean)} points, ${interval(row)}`).join("; ");
+    const words = rows.map((row) => `${row.name}: ${points(row.mean)} ${unit.unit}, ${interval(row)}`).join("; ");
     const svg = make("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${bottom + BOTTOM}`, role: "img", "aria-labelledby": "forest-t forest-d" },
       make("title", { id: "forest-t" }, `Difference in ${result.metric}, B minus A, with 95 % intervals`),
       make("desc", { id: "forest-d" }, words));
@@ -140,7 +121,7 @@
       const at = x(tick * size);
       svg.append(
         make("line", { class: tick ? "grid" : "zero", x1: at, x2: at, y1: TOP, y2: bottom }),
-        make("text", { class: "tick", x: at, y: bottom + 20, "text-anchor": "middle" }, `${tick > 0 ? "+" : ""}${Math.round(100 * tick * size)}`));
+        make("text", { class: "tick", x: at, y: bottom + 20, "text-anchor": "middle" }, `${tick > 0 ? "+" : ""}${fixed(unit.scale * tick * size, unit.scale === 1 ? 2 : 0)}`));
     }
     let y = TOP;
     for (const group of groups) {
@@ -170,12 +151,12 @@
   const numbers = (result) => {
     const row = (name, d) => {
       const [glyph, words, kind] = outcome(d);
-      return make("tr", {}, make("th", { scope: "row" }, name), cell(percent(d.a), d.a), cell(percent(d.b), d.b),
+      return make("tr", {}, make("th", { scope: "row" }, name), cell(plain(d.a), d.a), cell(plain(d.b), d.b),
         cell(points(d.mean), d.mean), make("td", { class: "num", "data-low": d.low ?? "", "data-high": d.high ?? "", title: d.method }, interval(d)),
         cell(chance(d.p), d.p), make("td", { class: `verdict ${kind}` }, `${glyph} ${words}`), cell(String(d.n), d.n), cell(String(d.clusters), d.clusters));
     };
     const heads = [["Problems of"], ["A", 1], ["B", 1], ["B - A", 1], ["95 % interval", 1], ["p", 1], ["Reading"], ["Problems", 1], ["Clusters", 1]];
-    const part = (id, words, rows) => scroll(words, table(id, `${words}: ${result.metric} in percent, differences in points`, heads, rows));
+    const part = (id, words, rows) => scroll(words, table(id, `${words}: ${result.metric}${unit.scale === 100 ? " in percent" : ""}, differences in ${unit.unit}`, heads, rows));
     return make("div", {}, part("differences", "All problems", [row("all", result.overall)]), ...result.tags.map((tag, number) => {
       const words = `By ${tag.name.replaceAll("_", " ")}`;
       return make("details", {}, make("summary", {}, `${words} (${tag.rows.length})`),
@@ -187,7 +168,7 @@
   const tests = (result) => {
     const d = result.overall, c = result.changes;
     const row = (name, words, p, kind) => make("tr", { "data-test": kind }, make("th", { scope: "row" }, name), make("td", {}, words), cell(chance(p), p));
-    const rows = [row("Clustered t-test", d.error === null ? d.method : `${d.clusters - 1} degrees of freedom, standard error ${fixed(100 * d.error, 2)} points`, d.p, "t")];
+    const rows = [row("Clustered t-test", d.error === null ? d.method : `${d.clusters - 1} degrees of freedom, standard error ${fixed(unit.scale * d.error, unit.digits + 1)} ${unit.unit}`, d.p, "t")];
     rows.push(d.clusters > stats.MOST_FLIPPED
       ? row("Sign-flip test", `exact for up to ${stats.MOST_FLIPPED} clusters only; with ${d.clusters} it draws at random: recode-eval compare A B`, null, "flip")
       : row("Sign-flip test, exact", `all 2^${d.clusters} ways to flip the clusters' signs`, result.flip, "flip"));
@@ -213,24 +194,26 @@
 
   const show = (data, keys, metric) => {
     const [a, b] = keys.map((key) => data.runs[key]);
+    unit = metric;
     const result = compare(data, a, b, metric), place = get("comparison");
     place.replaceChildren();
-    const notes = cautions(data, a, b);
+    const notes = window.comparability.differences(data.rules, a.facts, b.facts, ["A", "B"], data.limit, data.ids.length)
+      .map(({ text }) => `${text.replace(/^[a-z]{2}/, (start) => start[0].toUpperCase() + start[1])}.`);
     if (notes.length) place.append(make("div", { class: "note" }, make("p", {}, "The difference may not be the models' alone:"), make("ul", {}, ...notes.map((text) => make("li", {}, text)))));
     if (!result.overall) { say("No problem has a score in both runs."); return; }
     const d = result.overall, [glyph, words] = outcome(d);
-    say(`${glyph} ${result.metric}: ${words}${d.low === null ? ` (${d.method})` : ""}. B minus A is ${points(d.mean)} points, 95 % interval ${interval(d)}, p = ${chance(d.p)}, on ${plural(d.n, "problem")} in ${plural(d.clusters, "cluster")}.`);
+    say(`${glyph} ${result.metric}: ${words}${d.low === null ? ` (${d.method})` : ""}. B minus A is ${points(d.mean)} ${unit.unit}, 95 % interval ${interval(d)}, p = ${chance(d.p)}, on ${plural(d.n, "problem")} in ${plural(d.clusters, "cluster")}.`);
     const names = make("p", {}, ...[["A", a], ["B", b]].flatMap(([letter, run]) => [`${letter}: `, make("a", { href: run.page }, run.name), letter === "A" ? "; " : "."]));
     const detectable = make("p", { id: "detectable", "data-v": d.detectable ?? "" }, d.detectable === null
       ? "There is no spread between clusters from which to tell what these runs could detect."
-      : `A true difference of ${fixed(100 * d.detectable, 1)} points would be found with 80 % power (two-sided 5 %); a smaller one is likely missed.`);
+      : `A true difference of ${scaled(d.detectable)} ${unit.unit} would be found with 80 % power (two-sided 5 %); a smaller one is likely missed.`);
     const moved = result.changes
       ? [square(result.changes), make("h2", {}, "Problems that changed sides"), list(data, ...keys, "Fixed by B", "fixed", result.changes.fixed), list(data, ...keys, "Broken by B", "broken", result.changes.broken)]
       : [make("p", {}, "This task has no tests: nothing is solved or not.")];
     place.append(names, detectable,
       make("div", { class: "columns" },
         make("div", {}, make("h2", {}, "Tests"), tests(result), ...moved),
-        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${result.metric} in points, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),
+        make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${result.metric} in ${unit.unit}, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),
       make("h2", {}, "Differences"), numbers(result));
   };
 
@@ -287,8 +270,8 @@
       const data = await load(board);
       if (now !== latest) return; // another choice was made meanwhile
       const metrics = metricsOf(data, data.runs[a], data.runs[b]);
-      const metric = metrics.includes(state.get("metric")[0]) ? state.get("metric")[0] : metrics[0];
-      fill(pick.metric, metrics.map((name) => [name, label(name)]), metric);
+      const metric = metrics.find(({ name }) => name === state.get("metric")[0]) ?? metrics[0];
+      fill(pick.metric, metrics.map(({ name, label }) => [name, label]), metric.name);
       show(data, [a, b], metric);
     } catch (error) {
       if (error) throw error;

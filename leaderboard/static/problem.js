@@ -102,7 +102,7 @@
     const conditions = judged(file, sample);
     if (sample.tokens !== undefined) facts.push(`${sample.tokens} tokens`);
     if (scored(sample)) facts.push(`code found by: ${sample.extraction}`);
-    if (sample.es !== undefined) facts.push(`ES ${sample.es}`);
+    if (sample.similarity !== undefined) facts.push(`${data.similarity} ${sample.similarity}`);
     parts.push(make("p", { className: "facts-line" }, facts.join(" · ")));
     if (!scored(sample)) parts.push(make("p", { className: "note" }, "Unscored: this sample could not be judged; it does not count as a failure."));
     else {

@@ -1,4 +1,4 @@
-// Statistics of a paired comparison; the same numbers as recode_eval/compare/comparison.py and
+// Statistics of a paired comparison; the same numbers as recode_eval/comparison/differences.py and
 // recode_eval/stats/estimates.py, which say why each is as it is. Shares (0 to 1), not percent.
 //
 // Student's t: the regularised incomplete beta function by its continued fraction, evaluated with

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from recode_eval.attacks.bait import Bait
 from recode_eval.attacks.catalog import Attack, Expect, load_attacks
-from recode_eval.attacks.running import ATTACK_LIMITS, AttackResult, Outcome, run_attacks
+from recode_eval.attacks.running import ATTACK_LIMITS, AttackOutcome, AttackResult, run_attacks
 from recode_eval.attacks.tiers import TierOutcome, attack_tier
 
 __all__ = [
     "ATTACK_LIMITS",
     "Attack",
+    "AttackOutcome",
     "AttackResult",
     "Bait",
     "Expect",
-    "Outcome",
     "TierOutcome",
     "attack_tier",
     "load_attacks",

@@ -19,7 +19,7 @@ from recode_eval.attacks.traces import descendants
 from recode_eval.errors import UsageError
 from recode_eval.languages.python.tampering import suspicions
 from recode_eval.sandbox.base import Execution, Limits, Program, SandboxError, Status, Test
-from recode_eval.sandbox.routing import libraries_of
+from recode_eval.sandbox.preload import libraries_of
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _ESCAPED = re.compile(r"^ESCAPED: (.*)$", re.MULTILINE)
 _MISTAKES = re.compile(r"(NameError|UnboundLocalError|SyntaxError|IndentationError|ModuleNotFound)")
 
 
-class Outcome(StrEnum):
+class AttackOutcome(StrEnum):
     """What an attack came to. Only `CONTAINED` is good."""
 
     CONTAINED = "contained"
@@ -70,7 +70,7 @@ class AttackResult:
     """How one attack ended in one sandbox."""
 
     attack: Attack
-    outcome: Outcome
+    outcome: AttackOutcome
     explanation: str
     """What happened, one line; what the attack's tests said, if it was contained."""
     seconds: float
@@ -78,11 +78,11 @@ class AttackResult:
     @property
     def contained(self) -> bool:
         """True if the sandbox withstood the attack."""
-        return self.outcome is Outcome.CONTAINED
+        return self.outcome is AttackOutcome.CONTAINED
 
 
 class _Failure(Exception):  # noqa: N818 - control flow, not an error
-    def __init__(self, outcome: Outcome, explanation: str) -> None:
+    def __init__(self, outcome: AttackOutcome, explanation: str) -> None:
         super().__init__(explanation)
         self.outcome = outcome
         self.explanation = explanation
@@ -187,7 +187,7 @@ class _Runner:
         started = time.monotonic()
         try:
             self._know_clean_world(libraries)
-            outcome = Outcome.CONTAINED
+            outcome = AttackOutcome.CONTAINED
             explanation = self._attack(attack, program, libraries)
         except _Failure as failure:
             outcome, explanation = failure.outcome, failure.explanation
@@ -203,7 +203,7 @@ class _Runner:
         except _Failure as failure:
             told = f"an honest program fails before the attack: {failure.explanation}"
             if self._attacked:
-                raise _Failure(Outcome.INFRASTRUCTURE, told) from None
+                raise _Failure(AttackOutcome.INFRASTRUCTURE, told) from None
             raise SandboxError(told) from None
         self._processes = max(self._processes, len(descendants()))
 
@@ -254,27 +254,27 @@ class _Runner:
 
     def _judge(self, attack: Attack, execution: Execution) -> None:
         if escapes := _ESCAPED.findall(execution.output):
-            raise _Failure(Outcome.LEAKED, "; ".join(dict.fromkeys(escapes)))
+            raise _Failure(AttackOutcome.LEAKED, "; ".join(dict.fromkeys(escapes)))
         if execution.setup_error is not None:
-            raise _Failure(Outcome.FORGED, f"the data got the blame: {execution.setup_error}")
+            raise _Failure(AttackOutcome.FORGED, f"the data got the blame: {execution.setup_error}")
         for verdict in execution.verdicts:
             if _MISTAKES.match(verdict.detail):
-                raise _Failure(Outcome.MISTAKE, verdict.detail)
+                raise _Failure(AttackOutcome.MISTAKE, verdict.detail)
         passed = [v.name for v in execution.verdicts if v.status is Status.PASSED]
         if attack.expect is Expect.FLAGGED:
             if not self._suspicion(attack.code):
                 ending = f"passed {', '.join(passed)}" if passed else "passed no test"
-                raise _Failure(Outcome.UNFLAGGED, f"the code was not flagged; it {ending}")
+                raise _Failure(AttackOutcome.UNFLAGGED, f"the code was not flagged; it {ending}")
         elif attack.expect is Expect.NOT_PASSED and passed:
             raise _Failure(
-                Outcome.FORGED, f"passed without knowing the answer: {', '.join(passed)}"
+                AttackOutcome.FORGED, f"passed without knowing the answer: {', '.join(passed)}"
             )
 
     def _check_world(self, libraries: tuple[str, ...]) -> None:
         changes = _differences(self._worlds[libraries], self._examine(libraries))
         if changes:
             raise _Failure(
-                Outcome.VICTIM_DIRTY, f"the next program saw a change: {'; '.join(changes)}"
+                AttackOutcome.VICTIM_DIRTY, f"the next program saw a change: {'; '.join(changes)}"
             )
 
     def _examine(self, libraries: tuple[str, ...]) -> dict[str, Any]:
@@ -292,19 +292,24 @@ class _Runner:
         )
         execution = _result(self._sandbox.submit(program, VICTIM_LIMITS), "the next program")
         if execution.setup_error is not None:
-            raise _Failure(Outcome.VICTIM_DIRTY, f"the next set-up failed: {execution.setup_error}")
+            raise _Failure(
+                AttackOutcome.VICTIM_DIRTY, f"the next set-up failed: {execution.setup_error}"
+            )
         clean, false = execution.verdicts
         if clean.status is not Status.PASSED:
-            raise _Failure(Outcome.VICTIM_DIRTY, f"the next program {clean.status}: {clean.detail}")
+            raise _Failure(
+                AttackOutcome.VICTIM_DIRTY, f"the next program {clean.status}: {clean.detail}"
+            )
         if false.status is not Status.FAILED:
             raise _Failure(
-                Outcome.VICTIM_DIRTY,
+                AttackOutcome.VICTIM_DIRTY,
                 f"the next program's wrong answer {false.status}: {false.detail}",
             )
         head, found, description = execution.output.partition(word)
         if head or not found or description.count("\n") != 1:
             raise _Failure(
-                Outcome.VICTIM_DIRTY, f"the next program's output was touched: {execution.output!r}"
+                AttackOutcome.VICTIM_DIRTY,
+                f"the next program's output was touched: {execution.output!r}",
             )
         world: dict[str, Any] = json.loads(description)
         self._users.add(int(world["user"]))
@@ -323,12 +328,13 @@ class _Runner:
         if execution.setup_error is not None or not execution.passed:
             details = [v.detail for v in execution.verdicts] or [str(execution.setup_error)]
             raise _Failure(
-                Outcome.NEIGHBOUR_HURT, f"a program on another worker was disturbed: {details[0]}"
+                AttackOutcome.NEIGHBOUR_HURT,
+                f"a program on another worker was disturbed: {details[0]}",
             )
 
     def _check_bait(self) -> None:
         if touched := self._bait.touched():
-            raise _Failure(Outcome.LEAKED, "; ".join(dict.fromkeys(touched)))
+            raise _Failure(AttackOutcome.LEAKED, "; ".join(dict.fromkeys(touched)))
 
     def _check_strays(self) -> None:
         """No more processes below this one than there were when all was clean."""
@@ -337,7 +343,7 @@ class _Runner:
             if time.monotonic() > deadline:
                 extra = count - self._processes
                 self._processes = count
-                raise _Failure(Outcome.LEAKED, f"{extra} processes were left running")
+                raise _Failure(AttackOutcome.LEAKED, f"{extra} processes were left running")
             time.sleep(0.02)
 
 
@@ -359,6 +365,10 @@ def _result(future: Future[Execution], who: str) -> Execution:
     try:
         return future.result(_ANSWER_S)
     except SandboxError as error:
-        raise _Failure(Outcome.INFRASTRUCTURE, f"{who} could not be judged: {error}") from None
+        raise _Failure(
+            AttackOutcome.INFRASTRUCTURE, f"{who} could not be judged: {error}"
+        ) from None
     except FutureTimeoutError:
-        raise _Failure(Outcome.INFRASTRUCTURE, f"no word about {who} for {_ANSWER_S:g} s") from None
+        raise _Failure(
+            AttackOutcome.INFRASTRUCTURE, f"no word about {who} for {_ANSWER_S:g} s"
+        ) from None

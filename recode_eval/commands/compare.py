@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from recode_eval.compare.comparison import Comparison
+    from recode_eval.comparison.differences import Comparison
 
 SCHEMA_VERSION = 1
 
@@ -58,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> None:
-    from recode_eval.compare import report
+    from recode_eval.comparison import report
     from recode_eval.terminal import stdout_console
 
     title = (
@@ -80,8 +80,8 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
 
 
 def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
-    from recode_eval.compare.comparison import difference_json
-    from recode_eval.gate.decision import run_json
+    from recode_eval.comparison.differences import difference_json
+    from recode_eval.gating.decision import run_json
 
     return {
         "schema_version": SCHEMA_VERSION,

@@ -28,7 +28,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="a run's folder, its results.json, or a folder with a run per task",
     )
     parser.add_argument(
-        "--format", choices=FORMATS, required=True, help="what to write (docs/exports.md)"
+        "--format",
+        required=True,
+        metavar="FORMAT",
+        help=f"what to write (docs/exports.md): {', '.join(FORMATS.builtin)}, or the name of "
+        "another package's format",
     )
     parser.add_argument(
         "--out",

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from recode_eval.gate.aa_test import SelfCheck
-    from recode_eval.gate.policy import Policy
+    from recode_eval.gating.aa_test import SelfCheck
+    from recode_eval.gating.policy import Policy
 
 _RUN_HELP = (
     "a run's folder, its results.json, a folder with a run per task, a pack, or "
@@ -80,7 +80,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Compare, write the reports, print the verdict."""
-    from recode_eval.gate.policy import DEFAULT_FILE, load_policy
+    from recode_eval.gating.policy import DEFAULT_FILE, load_policy
 
     if arguments.print_policy:
         sys.stdout.write(DEFAULT_FILE.read_text(encoding="utf-8"))
@@ -115,8 +115,8 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
     from recode_eval.api import gate
-    from recode_eval.gate.report import print_decision
-    from recode_eval.gate.report_files import write_reports
+    from recode_eval.gating.report import print_decision
+    from recode_eval.gating.report_files import write_reports
     from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import stdout_console, stdout_for_results
 
@@ -140,7 +140,7 @@ def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
 
 
 def _self_check(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
-    from recode_eval.gate.aa_test import self_check
+    from recode_eval.gating.aa_test import self_check
     from recode_eval.run.results_file import load_runs
 
     checks = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from recode_eval.commands import options
 
 if TYPE_CHECKING:
-    from recode_eval.gate.candidate import Candidate
+    from recode_eval.gating.candidate import Candidate
 
 SETTLED = (
     "--n", "--temperature", "--top-p", "--max-tokens", "--stop", "--seed", "--k",
@@ -78,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def candidate(arguments: argparse.Namespace) -> Candidate:
     """Return the candidate that the options describe; raises `UsageError`."""
-    from recode_eval.gate.candidate import Candidate
+    from recode_eval.gating.candidate import Candidate
 
     return Candidate(
         model=arguments.model,

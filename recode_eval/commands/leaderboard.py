@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from recode_eval.leaderboard.site import Built
+    from recode_eval.leaderboard.verify import Checked
     from recode_eval.run.progress import Monitor
-    from recode_eval.run.verify import Checked
 
 _LOOK_EVERY_S = 2.0
 
@@ -197,8 +197,8 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     import tempfile
 
     from recode_eval.leaderboard.sources import Sources
+    from recode_eval.leaderboard.verify import check, unpacked
     from recode_eval.run.sandboxes import Sandboxes
-    from recode_eval.run.verify import check, unpacked
     from recode_eval.tasks.registry import create_task
     from recode_eval.terminal import stdout_for_results
 

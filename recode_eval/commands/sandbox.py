@@ -183,7 +183,7 @@ def _test(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.attacks.report import as_json, print_outcomes
     from recode_eval.errors import InfrastructureError
     from recode_eval.run.progress import counting, create_monitor
-    from recode_eval.sandbox.opening import TIERS
+    from recode_eval.sandbox.factory import TIERS
     from recode_eval.terminal import stdout_console
 
     attacks = load_attacks(arguments.attacks)

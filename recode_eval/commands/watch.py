@@ -14,8 +14,8 @@ from recode_eval.commands import options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from recode_eval.gate.decision import Verdict
-    from recode_eval.gate.watcher import Reference, Watch
+    from recode_eval.gating.decision import Verdict
+    from recode_eval.gating.watcher import Reference, Watch
 
 _EPILOG = """A checkpoint counts when it is whole. --model names what adapters were trained on, if
 their adapter_config.json does not. With --baseline RUN all settings are the run's; with first, best
@@ -114,7 +114,7 @@ def _add_grading(parser: argparse.ArgumentParser) -> None:
 
 
 def _verdicts(text: str) -> frozenset[Verdict]:
-    from recode_eval.gate.decision import Verdict
+    from recode_eval.gating.decision import Verdict
 
     for name in options.names(text):
         if name not in _STOPPING:
@@ -124,7 +124,7 @@ def _verdicts(text: str) -> frozenset[Verdict]:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Watch until told otherwise; see `_EPILOG` for the exit codes."""
-    from recode_eval.gate.watcher import Watcher, call_process
+    from recode_eval.gating.watcher import Watcher, call_process
     from recode_eval.run.progress import create_monitor
 
     watch = _watch(arguments)
@@ -158,9 +158,9 @@ def _pause(arguments: argparse.Namespace) -> bool:
 
 def _watch(arguments: argparse.Namespace) -> Watch:
     """Check what can be checked before the first checkpoint is there."""
-    from recode_eval.gate.candidate import Candidate
-    from recode_eval.gate.policy import load_policy
-    from recode_eval.gate.watcher import Watch
+    from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.policy import load_policy
+    from recode_eval.gating.watcher import Watch
     from recode_eval.tasks.registry import create_task
 
     if arguments.adapter is not None:
@@ -227,7 +227,7 @@ def _given_sampling(arguments: argparse.Namespace) -> list[str]:
 
 
 def _reference(arguments: argparse.Namespace) -> Reference | tuple[Path, ...]:
-    from recode_eval.gate.watcher import Reference
+    from recode_eval.gating.watcher import Reference
     from recode_eval.run.results_file import load_runs
 
     named: list[str] = arguments.baseline

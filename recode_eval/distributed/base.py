@@ -43,7 +43,7 @@ class Executor(Protocol):
         ...
 
     def open_sandbox(self, **wanted: Any) -> Sandbox:
-        """Open a sandbox; arguments and errors are those of `sandbox.open_fleet`."""
+        """Open a sandbox; arguments and errors are those of `sandbox.open_router`."""
         ...
 
     def __enter__(self) -> Executor:
@@ -88,9 +88,9 @@ class LocalExecutor:
 
     def open_sandbox(self, **wanted: Any) -> Sandbox:
         """Open the pools of this machine."""
-        from recode_eval.sandbox import open_fleet
+        from recode_eval.sandbox import open_router
 
-        return open_fleet(**wanted)
+        return open_router(**wanted)
 
     def __enter__(self) -> LocalExecutor:
         """Return this."""

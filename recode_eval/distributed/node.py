@@ -64,14 +64,14 @@ class NodeSandbox:
         return place()
 
     def open(self, wanted: Mapping[str, Any]) -> tuple[SandboxInfo, list[str]]:
-        """Open the sandbox (arguments of `open_fleet`); returns what it is and what was noted.
+        """Open the sandbox (arguments of `open_router`); returns what it is and what was noted.
 
-        Raises what `open_fleet` raises.
+        Raises what `open_router` raises.
         """
-        from recode_eval.sandbox import open_fleet
+        from recode_eval.sandbox import open_router
 
         notes: list[str] = []
-        self._sandbox = open_fleet(**wanted, notify=notes.append)
+        self._sandbox = open_router(**wanted, notify=notes.append)
         return self._sandbox.info, notes
 
     def exchange(

@@ -23,7 +23,7 @@ from recode_eval.sandbox.base import (
     SandboxInfo,
     SandboxUnavailableError,
 )
-from recode_eval.sandbox.opening import TIERS
+from recode_eval.sandbox.factory import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ class RaySandbox:
     def __init__(
         self, cluster: Cluster, wanted: Mapping[str, Any], notify: Callable[[str], None]
     ) -> None:
-        """Open the pools; `wanted` are the arguments of `open_fleet`, `workers` those per machine.
+        """Open the pools; `wanted` are the arguments of `open_router`, `workers` those per machine.
 
         Raises:
             SandboxUnavailableError: no machine has a sandbox.

@@ -1,38 +1,51 @@
 """Stored runs in the formats of other programs; a module per format (docs/exports.md).
 
 Every figure is computed anew from the counts of the problems, as everywhere else; a format that has
-no place for an interval does not get one by a back door.
+no place for an interval does not get one by a back door. A format is a function like `documents` of
+the modules named here: a line in `FORMATS`, or an entry point of another package's.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from recode_eval.plugins import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.exports.common import About, Document
-    from recode_eval.run.results_file import StoredRun
-
-FORMATS = {
-    "csv": "recode_eval.exports.tables",
-    "model-index": "recode_eval.exports.model_index",
-    "eval-results": "recode_eval.exports.eval_results",
-    "every-eval-ever": "recode_eval.exports.every_eval_ever",
-    "lm-eval": "recode_eval.exports.lm_eval",
-    "junit": "recode_eval.exports.junit",
-}
-"""Format to the module whose `documents` makes it."""
+    from recode_eval.run.results_file import ResultsFile
 
 
-def documents(name: str, runs: Sequence[StoredRun], about: About) -> list[Document]:
+class Exporter(Protocol):
+    """Writes runs in one format."""
+
+    def __call__(self, runs: Sequence[ResultsFile], about: About) -> list[Document]:
+        """Return the files, in order; raises `UsageError` for runs that the format cannot take."""
+        ...
+
+
+FORMATS: Registry[Exporter] = Registry(
+    "export format",
+    "recode_eval.exports",
+    {
+        "csv": "recode_eval.exports.tables:documents",
+        "model-index": "recode_eval.exports.model_index:documents",
+        "eval-results": "recode_eval.exports.eval_results:documents",
+        "every-eval-ever": "recode_eval.exports.every_eval_ever:documents",
+        "lm-eval": "recode_eval.exports.lm_eval:documents",
+        "junit": "recode_eval.exports.junit:documents",
+    },
+)
+
+
+def documents(name: str, runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return the files of a format, in order.
 
     Raises:
         DataError: a run's results are damaged.
-        UsageError: the format cannot take these runs, or needs to be told more about them.
+        UsageError: there is no such format, it cannot take these runs, or it needs to be told more
+            about them.
     """
-    module = importlib.import_module(FORMATS[name])
-    found: list[Document] = module.documents(runs, about)
-    return found
+    return FORMATS.get(name)(runs, about)

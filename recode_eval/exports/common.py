@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.comparison import LOWER_IS_BETTER
 from recode_eval.errors import DataError, UsageError
-from recode_eval.run.results import metrics
+from recode_eval.metrics import metric, primary_of
+from recode_eval.run.results import estimates
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.schemas.results import ModelSection
     from recode_eval.stats.estimates import Bounds
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
@@ -55,7 +55,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class ExportedMetric:
     """An estimate as `results.json` has it, in the metric's own unit."""
 
     name: str
@@ -71,17 +71,16 @@ class Metric:
     @property
     def lower_is_better(self) -> bool:
         """Whether less of the metric is better."""
-        return self.name in LOWER_IS_BETTER
+        return not metric(self.name).higher_is_better
 
     @property
     def k(self) -> int | None:
         """The k of pass@k and its kin."""
-        _, at, k = self.name.rpartition("@")
-        return int(k) if at else None
+        return metric(self.name).k
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """One run, with all text on one line and spelt out."""
 
     run: str
@@ -106,7 +105,7 @@ class Facts:
     tier: str
     problems: int
     """Selected, whether they could be judged or not."""
-    metrics: tuple[Metric, ...]
+    metrics: tuple[ExportedMetric, ...]
 
     @property
     def settings(self) -> dict[str, float]:
@@ -119,7 +118,7 @@ class Facts:
         }
 
 
-def facts(run: StoredRun, about: About) -> Facts:
+def facts(run: ResultsFile, about: About) -> RunFacts:
     """Collect what the formats say of a run.
 
     Raises:
@@ -128,29 +127,29 @@ def facts(run: StoredRun, about: About) -> Facts:
     """
     results = run.results
     try:
-        found = Facts(
-            run=_text(results["run"]),
+        found = RunFacts(
+            run=results.run,
             model=_text(about.model or run.model),
-            backend=_text(results["model"]["backend"]),
-            engine_version=_version(results["model"]),
+            backend=_text(results.model.backend),
+            engine_version=_version(results.model),
             task=_text(run.task),
-            task_version=results["task"]["version"],
-            dataset_id=about.dataset_id or _hub_id(results["task"]["source"]),
-            data_hash=_text(results["task"]["data_hash"]),
-            prompt=_text(results["prompt"]["name"]),
-            prompt_hash=_text(results["prompt"]["hash"]),
+            task_version=results.task.version,
+            dataset_id=about.dataset_id or _hub_id(results.task.source),
+            data_hash=results.task.data_hash,
+            prompt=_text(results.prompt.name),
+            prompt_hash=results.prompt.hash,
             n=run.n,
-            temperature=_finite(results["sampling"]["temperature"]),
-            top_p=_finite(results["sampling"]["top_p"]),
-            max_tokens=results["sampling"]["max_tokens"],
-            seed=results["sampling"]["seed"],
-            created=_time(results["created"]),
+            temperature=results.sampling.temperature,
+            top_p=results.sampling.top_p,
+            max_tokens=results.sampling.max_tokens,
+            seed=results.sampling.seed,
+            created=_time(results.created),
             harness=_text(run.harness),
-            tier=_text((results["sandbox"] or {}).get("tier", "")),
+            tier=_text((results.sandbox or {}).get("tier", "")),
             problems=len(run.scores),
             metrics=(),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{run.source} is damaged ({type(error).__name__}: {error}). `recode-eval score RUN` "
             "writes it anew."
@@ -158,9 +157,9 @@ def facts(run: StoredRun, about: About) -> Facts:
     return _with_metrics(found, run, about)
 
 
-def _with_metrics(found: Facts, run: StoredRun, about: About) -> Facts:
-    estimates = metrics(list(run.scores.values()), run.ks | {1})
-    known = {name: _metric(name, raw, run) for name, raw in estimates.items() if raw is not None}
+def _with_metrics(found: RunFacts, run: ResultsFile, about: About) -> RunFacts:
+    computed = estimates(list(run.scores.values()), run.ks | {1})
+    known = {name: _metric(name, raw, run) for name, raw in computed.items() if raw is not None}
     missing = [name for name in about.metrics if name not in known]
     if missing or not known:
         raise UsageError(
@@ -170,8 +169,8 @@ def _with_metrics(found: Facts, run: StoredRun, about: About) -> Facts:
     return replace(found, metrics=tuple(known[name] for name in about.metrics or known))
 
 
-def _metric(name: str, raw: Mapping[str, Any], run: StoredRun) -> Metric:
-    return Metric(
+def _metric(name: str, raw: Mapping[str, Any], run: ResultsFile) -> ExportedMetric:
+    return ExportedMetric(
         one_line(name, 200),
         raw["value"],
         raw["low"],
@@ -190,12 +189,6 @@ def _text(value: object) -> str:
     return one_line(value, 300)
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not finite")
-    return value
-
-
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
@@ -206,12 +199,12 @@ def _hub_id(source: str) -> str:
     return source if _HUB_ID.match(source) else ""
 
 
-def _version(model: Mapping[str, Any]) -> str:
-    version = model["details"].get(model["backend"], "")
+def _version(model: ModelSection) -> str:
+    version = model.details.get(model.backend, "")
     return _text(version) if isinstance(version, str) else ""
 
 
-def one_model(items: Sequence[Facts], name: str) -> str:
+def one_model(items: Sequence[RunFacts], name: str) -> str:
     """Return the model that all runs are of; raises `UsageError` for several, or a task twice."""
     models = list(dict.fromkeys(item.model for item in items))
     if len(models) > 1:
@@ -226,11 +219,10 @@ def one_model(items: Sequence[Facts], name: str) -> str:
     return models[0]
 
 
-def primary(item: Facts, about: About) -> Metric:
-    """Return the metric that ranks: the first one asked for, else pass@1, else ES."""
-    names = [metric.name for metric in item.metrics]
-    ranking = [name for name in ("pass@1", "es") if name in names and not about.metrics]
-    return item.metrics[names.index(ranking[0]) if ranking else 0]
+def primary(item: RunFacts, about: About) -> ExportedMetric:
+    """Return the metric that ranks: the first one asked for, else the task's own."""
+    by_name = {found.name: found for found in item.metrics}
+    return by_name.get("" if about.metrics else primary_of(by_name), item.metrics[0])
 
 
 def piece(name: str) -> str:
@@ -238,7 +230,7 @@ def piece(name: str) -> str:
     return _UNSAFE.sub("-", name).strip("-.")[:80] or "x"
 
 
-def settings_text(item: Facts) -> str:
+def settings_text(item: RunFacts) -> str:
     """Say how the samples were drawn: `n = 10, temperature 0.8, top_p 0.95, 1024 tokens`."""
     return (
         f"n = {item.n}, temperature {item.temperature:g}, top_p {item.top_p:g}, at most "
@@ -246,7 +238,7 @@ def settings_text(item: Facts) -> str:
     )
 
 
-def all_facts(runs: Sequence[StoredRun], about: About) -> list[Facts]:
+def all_facts(runs: Sequence[ResultsFile], about: About) -> list[RunFacts]:
     """Return the facts of all runs.
 
     Raises as `facts` does, and `UsageError` where one data set is named for several tasks.

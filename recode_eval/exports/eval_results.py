@@ -17,13 +17,13 @@ from recode_eval.run.results import CONFIDENCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.exports.common import About, Facts, Metric
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.exports.common import About, ExportedMetric, RunFacts
+    from recode_eval.run.results_file import ResultsFile
 
 _DECIMALS = 6
 
 
-def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return one file with an entry per task; see `exports.documents`."""
     found = all_facts(runs, about)
     one_model(found, "A model's repository")
@@ -31,7 +31,7 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     return [Document(".eval_results/recode-eval.yaml", yaml.safe_dump(entries, sort_keys=False))]
 
 
-def _entry(item: Facts, about: About) -> dict[str, Any]:
+def _entry(item: RunFacts, about: About) -> dict[str, Any]:
     if not item.dataset_id:
         raise UsageError(
             f"The rows of {item.task} came from no data set of the hub, and an entry must name "
@@ -51,7 +51,7 @@ def _entry(item: Facts, about: About) -> dict[str, Any]:
     return entry
 
 
-def _notes(item: Facts, metric: Metric) -> str:
+def _notes(item: RunFacts, metric: ExportedMetric) -> str:
     estimate = {"value": metric.value, "low": metric.low, "high": metric.high}
     shown = f"{metric.name} {format_estimate(metric.name, estimate)}"
     if metric.low is not None:

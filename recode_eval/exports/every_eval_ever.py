@@ -11,14 +11,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.exports.common import Document, all_facts, piece
-from recode_eval.run.report import label
+from recode_eval.metrics import label
 from recode_eval.run.results import CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.exports.common import About, Facts, Metric
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.exports.common import About, ExportedMetric, RunFacts
+    from recode_eval.run.results_file import ResultsFile
 
 SCHEMA = "0.2.2"
 _PLATFORMS = frozenset({"openai"})
@@ -26,7 +26,7 @@ _PLATFORMS = frozenset({"openai"})
 _NO_MODEL = frozenset({"replay", "baseline"})
 
 
-def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return a file per run; the same run and time give the same name. See `exports.documents`."""
     return [
         Document(_path(item), json.dumps(_content(item, about), indent=2) + "\n")
@@ -34,14 +34,14 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     ]
 
 
-def _path(item: Facts) -> str:
+def _path(item: RunFacts) -> str:
     developer, _, name = item.model.rpartition("/")
     key = f"{item.run} {item.model} {item.created.isoformat()}".encode()
     number = uuid.UUID(bytes=hashlib.sha256(key).digest()[:16], version=4)
     return f"data/{piece(item.task)}/{piece(developer or 'unknown')}/{piece(name)}/{number}.json"
 
 
-def _content(item: Facts, about: About) -> dict[str, Any]:
+def _content(item: RunFacts, about: About) -> dict[str, Any]:
     seconds = str(item.created.timestamp())
     source = {
         "source_name": about.source_name or "recode-eval",
@@ -73,7 +73,7 @@ def _content(item: Facts, about: About) -> dict[str, Any]:
     }
 
 
-def _model(item: Facts) -> dict[str, Any]:
+def _model(item: RunFacts) -> dict[str, Any]:
     developer, _, _ = item.model.rpartition("/")
     local = item.backend not in _PLATFORMS | _NO_MODEL
     details = {
@@ -90,7 +90,7 @@ def _model(item: Facts) -> dict[str, Any]:
     return {**model, "additional_details": details}
 
 
-def _result(item: Facts, metric: Metric) -> dict[str, Any]:
+def _result(item: RunFacts, metric: ExportedMetric) -> dict[str, Any]:
     low, high = metric.bounds
     config: dict[str, Any] = {
         "evaluation_description": f"{label(metric.name)} on {item.task}, mean over its problems",
@@ -105,7 +105,7 @@ def _result(item: Facts, metric: Metric) -> dict[str, Any]:
     if metric.k is not None:
         config["metric_kind"] = "pass_rate"
         config["metric_parameters"] = {"k": metric.k, "n": item.n}
-    if metric.name == f"pass@{metric.k}":
+    if metric.name == f"pass@{metric.k}":  # The schema knows this family by a name of its own.
         config["metric_id"] = "pass_at_k"
     return {
         "evaluation_result_id": f"{item.run}/{metric.name}",
@@ -129,7 +129,7 @@ def _result(item: Facts, metric: Metric) -> dict[str, Any]:
     }
 
 
-def _source(item: Facts) -> dict[str, Any]:
+def _source(item: RunFacts) -> dict[str, Any]:
     if item.dataset_id:
         return {
             "dataset_name": item.task,
@@ -144,7 +144,7 @@ def _source(item: Facts) -> dict[str, Any]:
     }
 
 
-def _score(metric: Metric) -> dict[str, Any]:
+def _score(metric: ExportedMetric) -> dict[str, Any]:
     uncertainty: dict[str, Any] = {"num_samples": metric.problems}
     if metric.standard_error is not None:
         uncertainty["standard_error"] = {

@@ -11,18 +11,19 @@ from xml.etree import ElementTree as ET
 
 from recode_eval.errors import UsageError
 from recode_eval.exports.common import Document, all_facts
-from recode_eval.run.report import format_estimate, label
+from recode_eval.metrics import label
+from recode_eval.run.report import format_estimate
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.exports.common import About, Facts
-    from recode_eval.run.results import ProblemScore
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.exports.common import About, RunFacts
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.schemas.results import ProblemResult
 
 
-def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return one file with all runs; see `exports.documents`.
 
     Raises `UsageError` also for a task without tests: none of its problems passes or fails.
@@ -36,7 +37,7 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     return [Document("junit.xml", f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')]
 
 
-def _suite(run: StoredRun, item: Facts) -> ET.Element:
+def _suite(run: ResultsFile, item: RunFacts) -> ET.Element:
     if all(score.passed is None for score in run.scores.values()):
         raise UsageError(f"{item.task} has no tests, so none of its problems passes or fails.")
     cases = [_case(item, score) for score in run.scores.values()]
@@ -62,8 +63,8 @@ def _counts(suites: Sequence[ET.Element]) -> dict[str, str]:
     } | {"time": "0"}
 
 
-def _case(item: Facts, score: ProblemScore) -> ET.Element:
-    case = ET.Element("testcase", classname=item.task, name=one_line(score.problem.id), time="0")
+def _case(item: RunFacts, score: ProblemResult) -> ET.Element:
+    case = ET.Element("testcase", classname=item.task, name=one_line(score.id), time="0")
     if score.faulty is not None:
         text = one_line(f"the problem itself is faulty: {score.faulty}")
         ET.SubElement(case, "error", type="faulty", message=text).text = text

@@ -15,13 +15,13 @@ from recode_eval.exports.common import Document, all_facts, one_model, piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from recode_eval.exports.common import About, Facts
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.exports.common import About, RunFacts
+    from recode_eval.run.results_file import ResultsFile
 
 _FILTER = "none"
 
 
-def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return one file for all tasks of a model; see `exports.documents`.
 
     Raises `UsageError` also where the runs differ in their settings: there is one place for them.
@@ -39,8 +39,8 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     return [Document(f"{_sanitized(name)}/results_{stamp}.json", text)]
 
 
-def _content(found: Sequence[Facts], name: str) -> dict[str, Any]:
-    def by_task(value: Callable[[Facts], Any]) -> dict[str, Any]:
+def _content(found: Sequence[RunFacts], name: str) -> dict[str, Any]:
+    def by_task(value: Callable[[RunFacts], Any]) -> dict[str, Any]:
         return {item.task: value(item) for item in found}
 
     first = found[0]
@@ -68,7 +68,7 @@ def _content(found: Sequence[Facts], name: str) -> dict[str, Any]:
     }
 
 
-def _metrics(item: Facts) -> dict[str, Any]:
+def _metrics(item: RunFacts) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": item.task,
         "alias": item.task,
@@ -81,7 +81,7 @@ def _metrics(item: Facts) -> dict[str, Any]:
     return values
 
 
-def _config(item: Facts) -> dict[str, Any]:
+def _config(item: RunFacts) -> dict[str, Any]:
     return {
         "task": item.task,
         "dataset_path": item.dataset_id or None,
@@ -99,7 +99,7 @@ def _config(item: Facts) -> dict[str, Any]:
     }
 
 
-def _arguments(item: Facts) -> dict[str, Any]:
+def _arguments(item: RunFacts) -> dict[str, Any]:
     return {
         "do_sample": item.temperature > 0,
         "temperature": item.temperature,
@@ -113,5 +113,5 @@ def _sanitized(name: str) -> str:
     return piece(re.sub(r'["<>:/|\\?*\[\]]+', "__", name))
 
 
-def _judged(item: Facts) -> int:
+def _judged(item: RunFacts) -> int:
     return max(metric.problems for metric in item.metrics)

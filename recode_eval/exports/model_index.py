@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from recode_eval.exports.common import Document, all_facts, one_model
-from recode_eval.run.report import label
+from recode_eval.metrics import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.exports.common import About, Facts, Metric
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.exports.common import About, ExportedMetric, RunFacts
+    from recode_eval.run.results_file import ResultsFile
 
 
-def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return one file for all tasks of a model; see `exports.documents`."""
     found = all_facts(runs, about)
     name = one_model(found, "A model card")
@@ -27,7 +27,7 @@ def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
     return [Document("model-index.yaml", yaml.safe_dump(content, sort_keys=False))]
 
 
-def _result(item: Facts, about: About) -> dict[str, Any]:
+def _result(item: RunFacts, about: About) -> dict[str, Any]:
     result: dict[str, Any] = {
         "task": {"type": "text-generation", "name": "Code generation"},
         "dataset": {"type": item.dataset_id or item.task, "name": item.task},
@@ -39,7 +39,7 @@ def _result(item: Facts, about: About) -> dict[str, Any]:
     return result
 
 
-def _metric(item: Facts, metric: Metric) -> dict[str, Any]:
+def _metric(item: RunFacts, metric: ExportedMetric) -> dict[str, Any]:
     return {
         "type": metric.name,
         "value": metric.value,

@@ -7,23 +7,23 @@ come from strangers: such text gets an apostrophe in front.
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.errors import UsageError
 from recode_eval.exports.common import Document, all_facts
-from recode_eval.run.results import CONFIDENCE, SIMILARITIES
+from recode_eval.metrics import similarity_names
+from recode_eval.run.results import CONFIDENCE
 from recode_eval.run.store import RESULTS
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from recode_eval.exports.common import About, Facts
+    from recode_eval.exports.common import About, RunFacts
     from recode_eval.leaderboard.loading import Sample
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
 
 TABLES = ("metrics", "problems", "samples")
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -31,7 +31,7 @@ _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 Row = dict[str, object]
 
 
-def documents(runs: Sequence[StoredRun], about: About) -> list[Document]:
+def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     """Return the table that was asked for; see `exports.documents`."""
     found = all_facts(runs, about)
     makers = {"metrics": _metric_rows, "problems": _problem_rows, "samples": _sample_rows}
@@ -63,11 +63,11 @@ def cell(value: object) -> str:
             return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _named(item: Facts) -> Row:
+def _named(item: RunFacts) -> Row:
     return {"model": item.model, "task": item.task, "run": item.run}
 
 
-def _metric_rows(run: StoredRun, item: Facts) -> Iterator[Row]:
+def _metric_rows(run: ResultsFile, item: RunFacts) -> Iterator[Row]:
     del run
     for metric in item.metrics:
         yield {
@@ -85,23 +85,23 @@ def _metric_rows(run: StoredRun, item: Facts) -> Iterator[Row]:
         }
 
 
-def _problem_rows(run: StoredRun, item: Facts) -> Iterator[Row]:
+def _problem_rows(run: ResultsFile, item: RunFacts) -> Iterator[Row]:
     values = {metric.name: run.values(metric.name) for metric in item.metrics}
     for key, score in run.scores.items():
         yield {
             **_named(item),
             "problem": key,
-            "cluster": score.problem.cluster,
-            **{f"tag {name}": value for name, value in score.problem.tags.items()},
+            "cluster": score.cluster,
+            **{f"tag {name}": value for name, value in score.tags.items()},
             "samples": score.n,
             "passed": score.passed,
-            "passed_without_update": score.passed_without,
+            "passed_without_update": score.passed_without_update,
             **{name: by_problem.get(key) for name, by_problem in values.items()},
             "faulty": score.faulty,
         }
 
 
-def _sample_rows(run: StoredRun, item: Facts) -> Iterator[Row]:
+def _sample_rows(run: ResultsFile, item: RunFacts) -> Iterator[Row]:
     from recode_eval.leaderboard.loading import load_run
 
     file = Path(run.source)
@@ -109,10 +109,6 @@ def _sample_rows(run: StoredRun, item: Facts) -> Iterator[Row]:
         raise UsageError(
             f"{run.source} is not in its run's folder, and the samples are there. Name the folder, "
             "or choose another --table."
-        )
-    if importlib.util.find_spec("jsonschema_rs") is None:
-        raise InfrastructureError(
-            "Samples are checked against a schema first: pip install 'recode-eval[site]'."
         )
     entry = load_run(file.parent, str(file.parent))
     for problem in run.scores:
@@ -136,7 +132,7 @@ def _sample_row(sample: Sample) -> Row:
     row |= {"extraction": score.extraction, "code_found": score.code is not None}
     for name, condition in score.conditions.items():
         row |= {name: bool(condition.get("passed")), f"tests {name}": _tests(condition["tests"])}
-    row |= {name: score.similarity.get(name) for name in SIMILARITIES}
+    row |= {name: score.similarity.get(name) for name in similarity_names()}
     return row | {"flags": "; ".join(map(str, score.flags)), "faulty": score.setup_error}
 
 

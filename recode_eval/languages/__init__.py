@@ -1,1 +1,31 @@
-"""What differs between programming languages: text, environments, execution."""
+"""What differs between programming languages, and finding one by its name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.plugins import Registry
+
+if TYPE_CHECKING:
+    from recode_eval.languages.base import Language
+
+PYTHON: Final = "python"
+LANGUAGES: Final = Registry[Any](
+    "language", "recode_eval.languages", {PYTHON: "recode_eval.languages.python.language:Python"}
+)
+
+
+@cache
+def get_language(name: str) -> Language:
+    """Return a language by its name.
+
+    Raises:
+        UsageError: there is none; the message has the nearest name.
+        DataError: another package's language cannot be imported.
+
+    >>> sorted(get_language("python").defined_names("def f(): pass"))
+    ['f']
+    """
+    language: Language = LANGUAGES.get(name)()
+    return language

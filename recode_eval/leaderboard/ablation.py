@@ -7,13 +7,11 @@ boards whose models are known to come from these trainings (`training` in a file
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import Evidence, adjusted, compared, evidence, pooled
-from recode_eval.errors import DataError
+from recode_eval.comparison.pooling import Evidence, adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.dynamics import reward_words
 from recode_eval.leaderboard.methods import Role, role
 from recode_eval.leaderboard.text import digest
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from recode_eval.compare.pooling import Change
+    from recode_eval.comparison.pooling import Change
     from recode_eval.leaderboard.boards import Board
     from recode_eval.leaderboard.dynamics import Group
     from recode_eval.leaderboard.loading import RunEntry
@@ -99,12 +97,7 @@ def board_results(boards: Iterable[Board], facts: FactBook) -> dict[Path, list[R
 
 
 def _evidence(runs: Iterable[RunEntry], metric: str) -> list[Evidence]:
-    """Return the values of the runs that can be read."""
-    found = []
-    for run in runs:
-        with contextlib.suppress(DataError):  # Named by `methods.blocks`, which reads them too.
-            found.append(evidence(run.results, (metric,)))
-    return found
+    return [evidence(run.problems, (metric,)) for run in runs]
 
 
 def checkpoint_results(training: Training) -> list[Result]:

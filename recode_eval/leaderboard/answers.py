@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.text import cut, shown
+from recode_eval.metrics import TaskKind, primary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,8 +82,9 @@ class AnswerFile:
         if score is None:
             return found
         found["extraction"] = shown(score["extraction"])
-        if _is_number(score["similarity"].get("es")):
-            found["es"] = round(score["similarity"]["es"], 4)
+        similarity = score["similarity"].get(primary(TaskKind.UNTESTED))
+        if _is_number(similarity):
+            found["similarity"] = round(similarity, 4)
         if score["code"] is not None:
             found["code"] = self._code(score["code"], found["text"], colour=colour)
         if score["extraction_detail"]:

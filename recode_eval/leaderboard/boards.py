@@ -1,7 +1,7 @@
 """Boards: the runs that may be compared, since everything but the model is the same.
 
-Task version, data, prompt, problems chosen, sampling (the seed aside) and the rules of judging must
-agree. A run with more than 1 % unscored samples is shown and not ranked.
+What must agree is ruled in `compare.comparability`. A run with more than 1 % unscored samples is
+shown and not ranked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.comparison.comparability import MOST_UNSCORED, comparability_key
 from recode_eval.leaderboard.ranking import Rank, ranks
 from recode_eval.leaderboard.text import digest
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.leaderboard.loading import RunEntry
-
-MOST_UNSCORED = 0.01
-"""Share of unscored samples above which a comparison is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,10 @@ class Board:
         versions: set[str] = set()
         tiers: set[str] = set()
         for standing in self.standings:
-            invocations = standing.run.results["invocations"]
-            known = [i.get("recode_eval") for i in invocations if isinstance(i, dict)]
+            invocations = standing.run.results.invocations
+            known = [i.get("recode_eval") for i in invocations]
             versions.update(str(version) for version in known if version)
-            tiers.add(str((standing.run.results["sandbox"] or {}).get("tier", "none")))
+            tiers.add(str((standing.run.results.sandbox or {}).get("tier", "none")))
         return (
             f"recode-eval {', '.join(sorted(versions)) or 'unknown'}; "
             f"sandbox {', '.join(sorted(tiers))}"
@@ -76,36 +74,26 @@ class Board:
         return self.first.primary
 
 
-def conditions(run: RunEntry) -> dict[str, Any]:
-    """Return everything that must agree for two runs to be compared."""
-    identity = {key: value for key, value in run.identity.items() if key != "model"}
-    sampling = {key: value for key, value in identity["sampling"].items() if key != "seed"}
-    return {
-        **identity,
-        "sampling": sampling,
-        "scoring": run.results["scoring"]["hash"],
-        "problems": digest(sorted(p.id for p in run.problems)),
-        "clusters": digest(sorted([p.id, p.cluster] for p in run.problems)),
-        "tested": run.tested,
-    }
-
-
 def boards(runs: Iterable[RunEntry]) -> list[Board]:
     """Group and rank; in the order of task, number of runs (most first) and key."""
     groups: dict[str, list[RunEntry]] = defaultdict(list)
+    conditions: dict[str, Mapping[str, Any]] = {}
     for run in runs:
-        groups[digest(conditions(run))].append(run)
-    found = [_board(key, members) for key, members in groups.items()]
+        shared = comparability_key(run.results, digest)
+        key = digest(shared)
+        conditions[key] = shared
+        groups[key].append(run)
+    found = [_board(key, conditions[key], members) for key, members in groups.items()]
     return sorted(found, key=lambda b: (b.task, -len(b.standings), b.key))
 
 
-def _board(key: str, members: Sequence[RunEntry]) -> Board:
+def _board(key: str, conditions: Mapping[str, Any], members: Sequence[RunEntry]) -> Board:
     reasons = {run.key: _why_unranked(run) for run in members}
     ranked = [run for run in members if not reasons[run.key]]
     found = ranks(*_scores(ranked)) if ranked else []
     places = dict(zip((run.key for run in ranked), found, strict=True))
     standings = [Standing(run, places.get(run.key), reasons[run.key]) for run in members]
-    return Board(key, conditions(members[0]), tuple(sorted(standings, key=_order)))
+    return Board(key, conditions, tuple(sorted(standings, key=_order)))
 
 
 def _why_unranked(run: RunEntry) -> str:
@@ -122,7 +110,7 @@ def _scores(runs: Sequence[RunEntry]) -> tuple[list[list[float | None]], list[st
     clusters = {problem.id: problem.cluster for problem in runs[0].problems}
     scores = []
     for run in runs:
-        found = {p.id: p.pass_rate if run.tested else p.es for p in run.problems}
+        found = {p.id: rate for p, rate in zip(run.problems, run.rates, strict=True)}
         scores.append([found[key] for key in order])
     return scores, [clusters[key] for key in order]
 

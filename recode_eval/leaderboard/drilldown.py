@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.leaderboard.answers import answer_files
 from recode_eval.leaderboard.text import cut, digest, slug
+from recode_eval.metrics import TaskKind, metric, primary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.leaderboard.answers import Judged
-    from recode_eval.leaderboard.loading import ProblemCounts, RunEntry
+    from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.sources import Sources
     from recode_eval.models.base import Prompt
+    from recode_eval.schemas.results import ProblemResult
 
 Members = list[tuple["RunEntry", int]]
 """The runs that have a problem, and its position in each."""
@@ -37,13 +39,14 @@ class ProblemPage:
     task: str
     data_hash: str
     path: str
-    rows: tuple[tuple[RunEntry, ProblemCounts], ...]
+    rows: tuple[tuple[RunEntry, ProblemResult], ...]
     prompts: tuple[PromptShown, ...]
     answers: Mapping[str, str]
     """Known solutions; empty where the rows are not here, and `missing` says why."""
     missing: str
     data: Mapping[str, Any]
-    """What the page's script reads: the reference, and per run the file with its samples."""
+    """What the page's script reads: the reference, what the samples' similarity is called, and per
+    run the file with its samples."""
     files: Mapping[str, bytes]
     """Name and content of these files, which stand beside the page."""
 
@@ -81,7 +84,11 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
         prompts=tuple(_prompts(problem_id, members, samples, sources)),
         answers=answers,
         missing=missing,
-        data={"reference": None if reference is None else cut(reference), "files": places},
+        data={
+            "reference": None if reference is None else cut(reference),
+            "files": places,
+            "similarity": metric(primary(TaskKind.UNTESTED)).heading,
+        },
         files=files,
     )
 

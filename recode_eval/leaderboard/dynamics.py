@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import pooled
+from recode_eval.comparison.pooling import pooled
 from recode_eval.leaderboard.plots import MOST_POINTS, STYLES, Curve, Span, panel
 from recode_eval.leaderboard.text import digest, shown
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from recode_eval.leaderboard.training import Checkpoint, Points, Training
+    from recode_eval.leaderboard.training import EvaluatedCheckpoint, Points, Training
 
 SMOOTHING = 0.9
 _ALGORITHMS = ("sft", "grpo", "dapo")
@@ -230,9 +230,9 @@ def smoothed(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
     return found
 
 
-def _by_step(arm: Arm, task: str) -> dict[int, list[Checkpoint]]:
+def _by_step(arm: Arm, task: str) -> dict[int, list[EvaluatedCheckpoint]]:
     """Return the checkpoints of the steps at which every seed was evaluated."""
-    found: dict[int, list[Checkpoint]] = defaultdict(list)
+    found: dict[int, list[EvaluatedCheckpoint]] = defaultdict(list)
     for training in arm.trainings:
         for checkpoint in training.checkpoints:
             if checkpoint.task == task:
@@ -241,7 +241,7 @@ def _by_step(arm: Arm, task: str) -> dict[int, list[Checkpoint]]:
     return {step: items for step, items in sorted(found.items()) if len(items) == most}
 
 
-def checkpoint_span(found: Sequence[Checkpoint]) -> Span:
+def checkpoint_span(found: Sequence[EvaluatedCheckpoint]) -> Span:
     """Return the mean of the seeds' checkpoints, with an interval where their runs are here."""
     value = sum(c.value for c in found) / len(found)
     proofs = [c.proof for c in found if c.proof is not None]

@@ -5,7 +5,6 @@ A file may come from anybody. One that is not a verdict by its schema is named a
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.leaderboard.loading import BrokenRun, check_numbers, check_schema
+from recode_eval.leaderboard.loading import BrokenRun
+from recode_eval.leaderboard.site_views import SiteView
+from recode_eval.schemas.base import decode
+from recode_eval.schemas.verdict import VerdictFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from recode_eval.leaderboard.site_views import SiteData
 
 VERDICT = "verdict.json"
+_MOST_SHOWN = 200
 _LARGEST_BYTES = 32_000_000
 """A verdict lists the problems that changed sides; of 10,000 problems that is about a megabyte."""
 
@@ -30,12 +35,12 @@ class GateVerdict:
     where: str
     """The file as people know it: relative to what was given on the command line."""
     created: datetime
-    content: Mapping[str, Any]
+    content: VerdictFile
 
     @property
     def verdict(self) -> str:
         """`pass`, `regress`, `inconclusive` or `invalid`."""
-        return str(self.content["verdict"])
+        return self.content.verdict
 
     @property
     def when(self) -> str:
@@ -44,7 +49,7 @@ class GateVerdict:
 
     def models(self, side: str) -> str:
         """Return the name of the `baseline` or the `candidate`; hostile text."""
-        names = dict.fromkeys(str(task[side]["model"]) for task in self.content["tasks"])
+        names = dict.fromkeys(task[side].model for task in self.content.tasks)
         return ", ".join(names) or "unknown"
 
 
@@ -90,14 +95,10 @@ def _read(path: Path, where: str) -> GateVerdict:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise DataError(f"{VERDICT} is too large to be one.")
-        content = json.loads(path.read_bytes())
+        content = decode(path.read_bytes(), VerdictFile, VERDICT)
     except OSError as error:
         raise StorageError(f"{VERDICT} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{VERDICT} is no JSON: {error}.") from error
-    check_numbers(content, VERDICT)
-    check_schema(content, VERDICT)
-    return GateVerdict(where, _time(content["created"]), content)
+    return GateVerdict(where, _time(content.created), content)
 
 
 def _time(text: str) -> datetime:
@@ -106,3 +107,13 @@ def _time(text: str) -> datetime:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise DataError(f"{VERDICT}: `created` is no time ({text[:40]!r}).") from None
+
+
+def _context(site: SiteData) -> dict[str, Any] | None:
+    if not site.verdicts:
+        return None
+    labels = {standing.run.key: board for board in site.boards for standing in board.standings}
+    return {"verdicts": site.verdicts, "most": _MOST_SHOWN, "labels": labels}
+
+
+GATE_VIEW = SiteView("gate.html", "", "gate.html", _context)

@@ -7,29 +7,29 @@ memory: an index says where their lines are.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import DataError, InfrastructureError, StorageError, UsageError
+from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.lines import LineIndex, changed, parse
 from recode_eval.leaderboard.processes import forked, no_collection
 from recode_eval.leaderboard.text import digest, slug
+from recode_eval.metrics import TaskKind, metric, primary
 from recode_eval.run.records import CompletionRecord, ScoreRecord
+from recode_eval.run.results_file import read_run
 from recode_eval.run.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.schemas.results import Counts, Estimate, ProblemResult, Results
+
 _BUFFER = 1 << 20
 _WORTH_A_POOL = 32_000_000
 """Bytes of runs from which on they are read by several processes."""
-_LARGEST = 2**53
-"""Beyond it a number is neither a count nor a share, and a browser cannot hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +38,6 @@ class BrokenRun:
 
     where: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemCounts:
-    """One problem of one run, as `results.json` has it."""
-
-    id: str
-    cluster: str
-    tags: Mapping[str, str]
-    n: int
-    passed: int | None
-    passed_without: int | None
-    es: float | None
-    faulty: str | None
-
-    @property
-    def pass_rate(self) -> float | None:
-        """pass@1 of this problem, or None where nothing was scored."""
-        return None if self.passed is None or not self.n else self.passed / self.n
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +55,34 @@ class RunEntry:
     folder: Path
     where: str
     """The folder as people know it: relative to what was given on the command line."""
-    results: Mapping[str, Any]
-    problems: tuple[ProblemCounts, ...]
-    tested: bool
-    """Whether the task has tests; without any, similarity is all there is."""
+    stored: ResultsFile
     completion_lines: LineIndex = field(repr=False)
     score_lines: LineIndex = field(repr=False)
 
     @property
+    def results(self) -> Results:
+        """The content of results.json."""
+        return self.stored.results
+
+    @property
+    def problems(self) -> Sequence[ProblemResult]:
+        """The counts of every problem."""
+        return self.results.problems
+
+    @property
+    def tested(self) -> bool:
+        """Whether the task has tests; without any, similarity is all there is."""
+        return self.stored.tested
+
+    @property
     def key(self) -> str:
         """The run's hash; names it in links."""
-        return str(self.results["run"])
+        return self.results.run
 
     @property
     def model_name(self) -> str:
         """The model's name as the run was given it."""
-        return str(self.results["model"]["name"])
+        return self.results.model.name
 
     @property
     def model_slug(self) -> str:
@@ -100,31 +93,37 @@ class RunEntry:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Everything that decides what was asked, and of whom."""
-        return self.results["identity"]  # type: ignore[no-any-return]
+        return self.results.identity
 
     @property
     def task(self) -> str:
         """The task's name."""
-        return str(self.identity["task"])
+        return self.results.task.name
 
     @property
-    def counts(self) -> Mapping[str, int]:
+    def counts(self) -> Counts:
         """Numbers of samples and problems."""
-        return self.results["counts"]  # type: ignore[no-any-return]
+        return self.results.counts
 
     @property
     def unscored_share(self) -> float:
         """Share of the samples that could not be judged, 0 to 1."""
-        return self.counts["unscored"] / self.counts["samples"] if self.counts["samples"] else 1.0
+        return self.stored.unscored_share
 
     @property
     def primary(self) -> str:
-        """The metric that ranks: pass@1, or ES for a task without tests."""
-        return "pass@1" if self.tested else "es"
+        """The metric that ranks (`metrics.primary`)."""
+        return primary(TaskKind.TESTED if self.tested else TaskKind.UNTESTED)
 
-    def metric(self, name: str) -> Mapping[str, Any] | None:
+    @property
+    def rates(self) -> list[float | None]:
+        """The metric that ranks, of every problem in order; None where nothing was scored."""
+        value = metric(self.primary).value
+        return [value(problem) for problem in self.problems]
+
+    def metric(self, name: str) -> Estimate | None:
         """Return an estimate (`value`, `low`, `high`, ...), or None where there is none."""
-        return self.results["metrics"].get(name)  # type: ignore[no-any-return]
+        return self.results.metrics.get(name)
 
     def samples(self, problem_id: str) -> list[Sample]:
         """Read the samples of a problem from the run's files; raises `StorageError`."""
@@ -237,97 +236,31 @@ def load_run(folder: Path, where: str) -> RunEntry:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             # A folder from a stranger could point anywhere, or to what never ends.
             raise DataError(f"{name} is not a plain file.")
-    results = read_json(folder / RESULTS)
-    manifest = read_json(folder / MANIFEST)
-    check_numbers(results, RESULTS)
-    check_schema(results, RESULTS)
-    try:
-        _check_identity(results, manifest)
-        problems = tuple(map(_problem, results["problems"]))
-        tested = any(p.passed is not None for p in problems)
-        positions = {problem.id: index for index, problem in enumerate(problems)}
-        if len(positions) != len(problems):
-            raise DataError(f"{RESULTS} holds a problem twice.")
-        completions, digests = _index_completions(folder, positions, results["sampling"]["n"])
-        scores, counted = _index_scores(folder, results, positions, digests)
-        _check_counts(results, problems, counted)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(
-            f"{RESULTS} is not what this program writes ({type(error).__name__}: {error}). "
-            "`recode-eval score RUN` writes it anew."
-        ) from error
-    return RunEntry(folder, where, results, problems, tested, completions, scores)
+    stored = read_run(folder / RESULTS)
+    results = stored.results
+    _check_identity(results, read_json(folder / MANIFEST))
+    positions = {problem.id: index for index, problem in enumerate(results.problems)}
+    completions, digests = _index_completions(folder, positions, stored.n)
+    scores, counted = _index_scores(folder, results, positions, digests)
+    _check_counts(results, counted)
+    return RunEntry(folder, where, stored, completions, scores)
 
 
-def check_numbers(content: object, name: str) -> None:
-    """Refuse numbers that JSON does not have or that a page cannot show; raises `DataError`."""
-    stack = [content]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, int | float) and (
-            not math.isfinite(value) if isinstance(value, float) else abs(value) > _LARGEST
-        ):
-            raise DataError(f"{name} holds a number that is not finite or far too large.")
-
-
-@cache
-def _validator(name: str) -> Any:
-    try:
-        import jsonschema_rs
-    except ImportError:
-        raise InfrastructureError(
-            "The leaderboard needs jsonschema-rs: pip install 'recode-eval[site]'."
-        ) from None
-    path = Path(__file__).resolve().parent.parent / "schemas" / name
-    return jsonschema_rs.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
-
-
-def check_schema(content: object, name: str) -> None:
-    """Check a file's content against this package's schema of such files; raises `DataError`."""
-    schema = name.replace(".json", ".schema.json")
-    try:
-        error = next(iter(_validator(schema).iter_errors(content)), None)
-    except ValueError as problem:
-        raise DataError(f"{name} cannot be checked: {problem}.") from problem
-    if error is not None:
-        place = "/".join(map(str, error.instance_path)) or "the top level"
-        raise DataError(f"{name} does not follow the schema at {place}: {error.message[:200]}")
-
-
-def _check_identity(results: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    identity = results["identity"]
-    if identity_hash(identity) != results["run"]:
+def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:
+    identity = results.identity
+    if identity_hash(identity) != results.run:
         raise DataError(f"{RESULTS}: the hash `run` is not that of `identity`.")
     if manifest.get("identity") != identity:
         raise DataError(f"{MANIFEST} and {RESULTS} are not of the same run.")
-    for field_name, path in (("data", "task/data_hash"), ("prompt", "prompt/hash")):
-        section, _, name = path.partition("/")
-        if results[section][name] != identity[field_name]:
-            raise DataError(f"{RESULTS}: {path} is not what `identity` has.")
-    if not isinstance(identity["model"], dict):
-        raise DataError(f"{RESULTS}: identity/model is not an object.")
-    if results["task"]["name"] != identity["task"]:
-        raise DataError(f"{RESULTS}: task/name is not what `identity` has.")
-    sampling = {key: value for key, value in results["sampling"].items() if key != "n"}
-    if sampling != identity["sampling"]:
-        raise DataError(f"{RESULTS}: `sampling` is not what `identity` has.")
-
-
-def _problem(raw: Mapping[str, Any]) -> ProblemCounts:
-    n, passed, without = int(raw["n"]), raw["passed"], raw["passed_without_update"]
-    es = raw["es"]
-    if not all(count is None or 0 <= count <= n for count in (passed, without)):
-        raise DataError(f"{RESULTS}: a problem passes more often than it was tried.")
-    if es is not None and not 0 <= es <= 1:
-        raise DataError(f"{RESULTS}: an ES lies outside of 0 to 1.")
-    tags = {str(key): str(value) for key, value in raw["tags"].items()}
-    return ProblemCounts(
-        raw["id"], raw["cluster"], tags, n, passed, without, es, raw["faulty"]
-    )  # fmt: skip
+    task, prompt = results.task, results.prompt
+    stated = {
+        "task": task.name, "task_version": task.version, "data": task.data_hash,
+        "prompt": prompt.hash, "update_note": prompt.update_note,
+        "sampling": {key: value for key, value in results.sampling.items() if key != "n"},
+    }  # fmt: skip
+    for name, value in stated.items():
+        if identity[name] != value:
+            raise DataError(f"{RESULTS}: `{name}` is not what `identity` has.")
 
 
 def _index_completions(
@@ -349,7 +282,7 @@ def _index_completions(
 
 def _index_scores(
     folder: Path,
-    results: Mapping[str, Any],
+    results: Results,
     positions: Mapping[str, int],
     digests: Mapping[tuple[int, int], str],
 ) -> tuple[LineIndex, list[list[int]]]:
@@ -357,7 +290,7 @@ def _index_scores(
 
     The last record of a sample counts.
     """
-    scoring, tier = results["scoring"]["hash"], (results["sandbox"] or {}).get("tier")
+    scoring, tier = results.scoring["hash"], (results.sandbox or {}).get("tier")
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     verdicts: dict[tuple[int, int], tuple[bool, bool]] = {}
     for start, end, record in _records(folder / SCORES, ScoreRecord):
@@ -377,9 +310,8 @@ def _index_scores(
     return LineIndex.of(spans, len(positions)), counted
 
 
-def _check_counts(
-    results: Mapping[str, Any], problems: Sequence[ProblemCounts], counted: Sequence[Sequence[int]]
-) -> None:
+def _check_counts(results: Results, counted: Sequence[Sequence[int]]) -> None:
+    problems = results.problems
     for problem, (n, passed) in zip(problems, counted, strict=True):
         if problem.faulty is not None:
             continue
@@ -388,7 +320,7 @@ def _check_counts(
                 f"{RESULTS} says {problem.passed} of {problem.n} samples of {problem.id!r} pass, "
                 f"{SCORES} has {passed} of {n}. `recode-eval score RUN` counts anew."
             )
-    if sum(p.n for p in problems) != results["counts"]["scored"]:
+    if sum(p.n for p in problems) != results.counts.scored:
         raise DataError(f"{RESULTS}: `counts` does not agree with `problems`.")
 
 

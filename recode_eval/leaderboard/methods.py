@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import METRICS, adjusted, compared, evidence, pooled
-from recode_eval.errors import DataError
-from recode_eval.leaderboard.loading import BrokenRun
+from recode_eval.comparison.pooling import adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import slug
+from recode_eval.metrics import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.compare.pooling import Change, Evidence
+    from recode_eval.comparison.pooling import Change, Evidence
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
 
@@ -149,7 +148,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BaseModelBlock:
     """One base model."""
 
     base: str
@@ -171,19 +170,16 @@ class Block:
         return tuple(s for s in self.sections if not s.keeps) or self.sections
 
 
-def blocks(boards: Iterable[Board], facts: FactBook) -> tuple[list[Block], list[BrokenRun]]:
-    """Return a block for every base model of which some board has two methods, by name.
-
-    A run whose problems cannot be read is left out and returned.
-    """
+def blocks(boards: Iterable[Board], facts: FactBook) -> list[BaseModelBlock]:
+    """Return a block for every base model of which some board has two methods, by name."""
     sections: dict[str, list[Section]] = defaultdict(list)
-    broken: list[BrokenRun] = []
     for board in boards:
         for base, members in _by_base(board, facts).items():
             if len(members) > 1:
-                sections[base].append(_section(board, members, broken))
-    found = [Block(base, _with_retention(items)) for base, items in sorted(sections.items())]
-    return found, broken
+                sections[base].append(_section(board, members))
+    return [
+        BaseModelBlock(base, _with_retention(items)) for base, items in sorted(sections.items())
+    ]
 
 
 def _by_base(board: Board, facts: FactBook) -> dict[str, dict[str, list[Standing]]]:
@@ -200,10 +196,8 @@ def _by_base(board: Board, facts: FactBook) -> dict[str, dict[str, list[Standing
     return found
 
 
-def _section(
-    board: Board, members: Mapping[str, Sequence[Standing]], broken: list[BrokenRun]
-) -> Section:
-    found = [_row(board, method, standings, broken) for method, standings in members.items()]
+def _section(board: Board, members: Mapping[str, Sequence[Standing]]) -> Section:
+    found = [_row(board, method, standings) for method, standings in members.items()]
     found.sort(key=lambda pair: _rank(pair[0].method))
     rows = tuple(row for row, _ in found)
     metrics = tuple(m for m in _columns(board) if any(row.metrics.get(m) for row in rows))
@@ -211,21 +205,16 @@ def _section(
 
 
 def _columns(board: Board) -> tuple[str, ...]:
-    return METRICS if board.primary in METRICS else (board.primary, *METRICS)
+    return METHODS if board.primary in METHODS else (board.primary, *METHODS)
 
 
 def _row(
-    board: Board, method: str, standings: Iterable[Standing], broken: list[BrokenRun]
+    board: Board, method: str, standings: Iterable[Standing]
 ) -> tuple[MethodRow, Evidence | None]:
     """Return a method's row, and what it is compared by; None if none of its runs counts."""
     runs, members = [], []
     for standing in sorted(standings, key=lambda s: (s.run.model_name, s.run.key)):
-        try:
-            found = evidence(standing.run.results)
-        except DataError as error:
-            broken.append(BrokenRun(standing.run.where, f"not compared with others: {error}"))
-            runs.append(MethodRun(standing, {}, "its problems cannot be read"))
-            continue
+        found = evidence(standing.run.problems)
         metrics = {name: found.estimate(name) for name in _columns(board)}
         runs.append(MethodRun(standing, metrics, standing.unranked))
         if not standing.unranked:
@@ -334,7 +323,7 @@ def reported_methods(rows: Iterable[ReportedRow]) -> list[ReportedMethod]:
     return found
 
 
-def to_json(found: Iterable[Block]) -> list[dict[str, Any]]:
+def to_json(found: Iterable[BaseModelBlock]) -> list[dict[str, Any]]:
     """Return everything of the view as plain values, for the download."""
     return [
         {

@@ -12,36 +12,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from recode_eval.leaderboard.charts import Dot, dot_plot
-from recode_eval.leaderboard.comparing import board_index
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
-from recode_eval.leaderboard.rows import METRICS
+from recode_eval.leaderboard.site_views import shown_views, view_files
 from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
+from recode_eval.metrics import METHODS, OVERVIEW, TaskKind, metric, primary, unit_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.leaderboard.boards import Board, Standing
-    from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.drilldown import ProblemPage
-    from recode_eval.leaderboard.gates import GateVerdict
-    from recode_eval.leaderboard.loading import BrokenRun, RunEntry
-    from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
+    from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.leaderboard.model_facts import ReportedRow
     from recode_eval.leaderboard.rows import Row
-    from recode_eval.leaderboard.views import TrainingViews
+    from recode_eval.leaderboard.site_views import SiteData, SiteView
+    from recode_eval.schemas.results import Estimate
 
-LABELS = {
-    "pass@1": "pass@1", "pass@5": "pass@5", "pass@10": "pass@10", "upass@1": "UPass@1",
-    "upass@5": "UPass@5", "upass@10": "UPass@10", "pass_without_update": "Pass without update",
-    "test_rate": "Tests passed", "no_code": "No code found", "es": "ES", "em": "EM",
-    "es_star": "ES*", "em_star": "EM*", "new_api": "New API used", "stale_api": "Stale API used",
-}  # fmt: skip
-_PLAIN_NUMBERS = frozenset({"es_star", "em_star"})
+    Shown = Estimate | Mapping[str, Any] | None
+
 _MOST_DOTS = 40
 _MOST_COLUMNS = 12
-_MOST_VERDICTS = 200
 
 
 class Pages:
@@ -50,28 +43,21 @@ class Pages:
     def __init__(
         self,
         resources: Path,
-        boards: Sequence[Board],
-        rows: Sequence[Row],
-        reported: Sequence[ReportedRow],
-        facts: FactBook,
-        broken: Sequence[BrokenRun],
-        views: TrainingViews,
-        verdicts: Sequence[GateVerdict],
-        exposures: Mapping[str, Exposure],
+        site: SiteData,
     ) -> None:
-        self._boards, self._rows, self._broken = boards, rows, broken
-        self._reported, self._facts = reported, facts
-        self._verdicts, self._views = verdicts, views
-        self._environment = _environment(resources, views.links)
-        self._environment.globals.update(exposures=exposures)
-        self._labels = {s.run.key: b for b in boards for s in b.standings}
+        self._site, self._boards, self._rows = site, site.boards, site.rows
+        self._views = shown_views(site)
+        self._environment = _environment(resources, [view for view, _ in self._views])
+        self._environment.globals.update(exposures=site.exposures)
+        self._labels = {s.run.key: b for b in site.boards for s in b.standings}
         self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
-        for board in boards:
+        for board in site.boards:
             for standing in board.standings:
                 self._by_model.setdefault(standing.run.model_slug, []).append((board, standing))
 
     def overview(self) -> str:
         """The first page: what was measured, all rows, what was left out."""
+        site = self._site
         return self._render(
             "overview.html",
             root="",
@@ -79,27 +65,16 @@ class Pages:
             charts=[(board, self._chart(board)) for board in self._boards],
             rows=self._rows,
             facets=_facets(self._rows),
-            broken=self._broken,
-            sources=_citations(self._reported),
-            latest=self._verdicts[0] if self._verdicts else None,
-            verdicts=self._verdicts,
-            view=self._views,
+            broken=site.broken,
+            sources=_citations(site.reported),
+            latest=site.verdicts[0] if site.verdicts else None,
+            verdicts=site.verdicts,
+            view=site.training,
         )
 
-    def training(self) -> Iterator[tuple[str, str]]:
-        """Yield path and content of the pages on methods and trainings."""
-        return self._views.files(self._render)
-
-    def compare(self) -> str:
-        """The comparison of two runs of a board, which the browser computes."""
-        index = Markup(script_json(board_index(self._boards)))  # noqa: S704
-        return self._render("compare.html", root="", index=index)
-
-    def gate(self) -> str:
-        """The history of the gate's verdicts."""
-        return self._render(
-            "gate.html", root="", verdicts=self._verdicts, most=_MOST_VERDICTS, labels=self._labels
-        )
+    def views(self) -> Iterator[tuple[str, str]]:
+        """Yield path and content of the views' pages and files (`site_views.VIEWS`)."""
+        return view_files(self._site, self._views, self._render)
 
     @property
     def models(self) -> list[str]:
@@ -114,7 +89,7 @@ class Pages:
             "model.html",
             root="../",
             model=first,
-            facts=self._facts.find(first.model_name),
+            facts=self._site.facts.find(first.model_name),
             members=members,
             versions=_versions([standing.run for _, standing in members]),
         )
@@ -142,7 +117,7 @@ class Pages:
                     ],
                     reported=[row for row in self._rows if row.source != "measured"
                               and row.task == task],
-                    citations=_citations([r for r in self._reported if r.task == task]),
+                    citations=_citations([r for r in self._site.reported if r.task == task]),
                 ),
             )  # fmt: skip
 
@@ -179,9 +154,11 @@ class Pages:
         return self._environment.get_template(template).render(**context)
 
 
-def _environment(resources: Path, views: Sequence[tuple[str, str]]) -> Environment:
+def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(resources / "templates"),
+        loader=FileSystemLoader(
+            [resources / "templates", *(view.templates for view in views if view.templates)]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_final,
@@ -198,10 +175,25 @@ def _environment(resources: Path, views: Sequence[tuple[str, str]]) -> Environme
         slug=slug,
     )
     environment.globals.update(
-        anchor=anchor, columns=METRICS, digest=digest, problem_path=problem_path, highlight=_code
+        anchor=anchor, columns=OVERVIEW, digest=digest, problem_path=problem_path, highlight=_code
     )
-    environment.globals.update(HELPERS, views=views)
+    links = [(view.path, view.title) for view in views if view.title]
+    environment.globals.update(HELPERS, views=links)
+    environment.globals.update(_metric_facts())
     return environment
+
+
+def _metric_facts() -> dict[str, object]:
+    """Return what the templates say of metrics, besides their labels and values."""
+    first, similarity = (metric(primary(kind)) for kind in TaskKind)
+    plain = [metric(name).label for name in METHODS if metric(name).scale == 1]
+    return {
+        "unit_note": unit_note,
+        "ranking": [first.name, similarity.name],
+        "ranking_note": f"{first.label}, or {similarity.label} where the task has no tests",
+        "similarity": similarity,
+        "plain_metrics": " and ".join(plain),
+    }
 
 
 def _final(value: object) -> object:
@@ -210,32 +202,27 @@ def _final(value: object) -> object:
     return value if isinstance(value, Markup) or not isinstance(value, str) else shown(value)
 
 
-def _label(metric: str) -> str:
-    group, separator, k = metric.partition("_pass@")
-    return f"pass@{k} ({group})" if separator else LABELS.get(metric, metric.replace("_", " "))
+def _label(name: str) -> str:
+    return metric(name).heading
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
 
 
-def _number(estimate: Mapping[str, Any] | None, metric: str) -> str:
-    if estimate is None:
-        return "-"
-    value = estimate["value"]
-    return f"{value:.2f}" if metric in _PLAIN_NUMBERS else f"{100 * value:.1f}"
+def _number(estimate: Shown, name: str) -> str:
+    return "-" if estimate is None else metric(name).show(estimate["value"])
 
 
-def _signed(value: float, metric: str) -> str:
+def _signed(value: float, name: str) -> str:
     """Return a difference: in points, or in the metric's own unit where that is no share."""
-    return f"{value:+.2f}" if metric in _PLAIN_NUMBERS else f"{100 * value:+.1f}"
+    return metric(name).show(value, sign=True)
 
 
-def _interval(estimate: Mapping[str, Any] | None, metric: str) -> str:
-    if estimate is None or estimate["low"] is None or estimate["high"] is None:
+def _interval(estimate: Shown, name: str) -> str:
+    if estimate is None:
         return ""
-    scale, digits = (1, 2) if metric in _PLAIN_NUMBERS else (100, 1)
-    return f"[{scale * estimate['low']:.{digits}f}, {scale * estimate['high']:.{digits}f}]"
+    return metric(name).show_interval(estimate["low"], estimate["high"])
 
 
 def _code(text: str) -> Markup:
@@ -276,7 +263,7 @@ def _versions(runs: Sequence[RunEntry]) -> list[dict[str, Any]]:
     """Return what made each run: the last invocation's versions and command."""
     found: list[dict[str, Any]] = []
     for run in runs:
-        last = next((i for i in reversed(run.results["invocations"]) if isinstance(i, dict)), {})
+        last = run.results.invocations[-1]
         command = last.get("command")
         found.append(
             {
@@ -304,11 +291,10 @@ def _faulty(board: Board) -> list[tuple[str, str, int]]:
 def _problems(board: Board) -> list[dict[str, Any]]:
     """Return the board's problems with how the runs did on each."""
     runs = [standing.run for standing in board.standings]
-    by_run = [{p.id: p for p in run.problems} for run in runs]
+    by_run = [dict(zip((p.id for p in run.problems), run.rates, strict=True)) for run in runs]
     found: list[dict[str, Any]] = []
     for problem in runs[0].problems:
-        counts = [known[problem.id] for known in by_run]
-        rates = [p.pass_rate if board.first.tested else p.es for p in counts]
+        rates = [known[problem.id] for known in by_run]
         values = [rate for rate in rates if rate is not None]
         found.append(
             {
@@ -327,16 +313,19 @@ def _problems(board: Board) -> list[dict[str, Any]]:
 def _breakdown(board: Board) -> list[dict[str, Any]]:
     """Return per tag the estimates of the first runs for each of its values."""
     runs = [standing.run for standing in board.standings[:_MOST_COLUMNS]]
-    tags = dict.fromkeys(tag for run in runs for tag in run.results["breakdown"])
+    tags = dict.fromkeys(tag for run in runs for tag in run.results.breakdown)
     found: list[dict[str, Any]] = []
     for tag in tags:
-        groups = [run.results["breakdown"].get(tag, {}) for run in runs]
+        groups = [run.results.breakdown.get(tag, {}) for run in runs]
         values = sorted({value for group in groups for value in group})
         rows = [
             (
                 value or "(none)",
-                max(group[value]["problems"] for group in groups if value in group),
-                [group.get(value, {}).get("metrics", {}).get(board.primary) for group in groups],
+                max(group[value].problems for group in groups if value in group),
+                [
+                    group[value].metrics.get(board.primary) if value in group else None
+                    for group in groups
+                ],
             )
             for value in values
         ]

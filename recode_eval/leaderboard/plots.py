@@ -71,7 +71,7 @@ class Cross:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class _PlotFrame:
     """From values to coordinates."""
 
     x: Axis
@@ -113,7 +113,7 @@ def panel(
     drawn = [_thinned(curve) for curve in curves]
     heights = [y for curve in drawn for y in _heights(curve)]
     height = _share_range(heights) if percent else _range(heights)
-    frame = _Frame((0.0, max(last, 1.0)), height, _PANEL_HEIGHT)
+    frame = _PlotFrame((0.0, max(last, 1.0)), height, _PANEL_HEIGHT)
     words = "; ".join(_curve_words(curve, percent=percent) for curve in curves)
     parts = [
         _head(title, words, identifier, _PANEL_HEIGHT),
@@ -135,7 +135,7 @@ def crosses(points: Sequence[Cross], title: str, identifier: str, axes: tuple[st
     """
     across = [0.0, *(end for point in points for end in point.x.ends)]
     down = [0.0, *(end for point in points for end in point.y.ends)]
-    frame = _Frame(_range(across), _range(down), _CROSS_HEIGHT, _TITLE)
+    frame = _PlotFrame(_range(across), _range(down), _CROSS_HEIGHT, _TITLE)
     words = "; ".join(_cross_words(p, axes) for p in points)
     parts = [_head(title, words, identifier, _CROSS_HEIGHT), *_grid(frame, _POINTS, _POINTS)]
     parts += [_zero(frame), _axis_title(f"{axes[0]}, points", _WIDTH - _RIGHT, "end", frame)]
@@ -216,7 +216,7 @@ def _head(title: str, words: str, identifier: str, height: float) -> Markup:
     ).format(w=_WIDTH, h=coordinate(height), i=identifier, title=shown(title), words=words)
 
 
-def _grid(frame: _Frame, x: _Unit, y: _Unit) -> list[Markup]:
+def _grid(frame: _PlotFrame, x: _Unit, y: _Unit) -> list[Markup]:
     """Return lines and numbers of the axes."""
     parts = []
     for value in ticks(*frame.y):
@@ -244,13 +244,13 @@ def _grid(frame: _Frame, x: _Unit, y: _Unit) -> list[Markup]:
     return parts
 
 
-def _axis_title(text: str, x: float, side: str, frame: _Frame) -> Markup:
+def _axis_title(text: str, x: float, side: str, frame: _PlotFrame) -> Markup:
     return Markup('<text class="tick" x="{x}" y="{y}" text-anchor="{side}">{text}</text>').format(
         x=coordinate(x), y=coordinate(frame.height - 4), side=side, text=_short(text)
     )
 
 
-def _zero(frame: _Frame) -> Markup:
+def _zero(frame: _PlotFrame) -> Markup:
     return Markup(
         '<line class="zero" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
         '<line class="zero" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
@@ -261,7 +261,7 @@ def _zero(frame: _Frame) -> Markup:
     )  # fmt: skip
 
 
-def _line(points: Sequence[XY], style: int, frame: _Frame, *, faint: bool = False) -> Markup:
+def _line(points: Sequence[XY], style: int, frame: _PlotFrame, *, faint: bool = False) -> Markup:
     if not points:
         return Markup("")
     places = " ".join(
@@ -273,7 +273,7 @@ def _line(points: Sequence[XY], style: int, frame: _Frame, *, faint: bool = Fals
     )
 
 
-def _mark(x: float, span: Span, style: int, frame: _Frame) -> Markup:
+def _mark(x: float, span: Span, style: int, frame: _PlotFrame) -> Markup:
     """Draw a point with the upright bar of its interval."""
     place, parts = coordinate(frame.across(x)), []
     if span.low is not None and span.high is not None:
@@ -293,7 +293,7 @@ def _mark(x: float, span: Span, style: int, frame: _Frame) -> Markup:
     return Markup("").join(parts)
 
 
-def _cross(point: Cross, frame: _Frame) -> Markup:
+def _cross(point: Cross, frame: _PlotFrame) -> Markup:
     x, y = frame.across(point.x.value), frame.down(point.y.value)
     parts = []
     if point.x.low is not None and point.x.high is not None:

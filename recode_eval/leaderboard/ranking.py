@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recode_eval.compare.comparison import holm
+from recode_eval.comparison.differences import holm
 from recode_eval.stats.pairwise import pairwise
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from recode_eval.leaderboard.plots import Cross, Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recode_eval.compare.pooling import Change
-    from recode_eval.leaderboard.methods import Block, Delta
+    from recode_eval.comparison.pooling import Change
+    from recode_eval.leaderboard.methods import BaseModelBlock, Delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Tradeoff:
     """The point, its base model, what is compared, the gain and the change in retention."""
 
 
-def tradeoffs(found: Iterable[Block]) -> list[Tradeoff]:
+def tradeoffs(found: Iterable[BaseModelBlock]) -> list[Tradeoff]:
     """Return for each pair of boards what every method gained and what it kept, both to the base.
 
     Boards and not tasks: points under different conditions would look comparable.

@@ -8,7 +8,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from recode_eval.leaderboard.text import shown, slug
+from recode_eval.metrics import downloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +19,8 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
+    from recode_eval.schemas.results import Estimate
 
-METRICS = ("pass@1", "pass@5", "upass@1", "es")
-"""Columns of the overview; the pages of models have every metric."""
-_DOWNLOADED = (*METRICS, "pass@10", "upass@5", "upass@10", "pass_without_update", "test_rate",
-               "no_code", "em", "es_star", "em_star")  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -45,7 +45,7 @@ class Row:
     backend: str | None
     date: str | None
     run: str | None
-    metrics: Mapping[str, Mapping[str, Any] | None]
+    metrics: Mapping[str, Estimate | Mapping[str, Any] | None]
     n: int | None
     problems: int | None
     unscored: int | None
@@ -100,15 +100,15 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         size_b=known.size_b,
         released=known.released,
         exposure=exposure,
-        backend=str(run.results["model"]["backend"]),
-        date=str(run.results["created"])[:10],
+        backend=run.results.model.backend,
+        date=run.results.created[:10],
         run=run.key,
-        metrics=run.results["metrics"],
-        n=run.results["sampling"]["n"],
-        problems=counts["problems"],
-        unscored=counts["unscored"],
-        suspicious=counts["suspicious"],
-        faulty=counts["faulty_problems"],
+        metrics=run.results.metrics,
+        n=run.stored.n,
+        problems=counts.problems,
+        unscored=counts.unscored,
+        suspicious=counts.suspicious,
+        faulty=counts.faulty_problems,
         source="measured",
     )
 
@@ -146,7 +146,9 @@ def _plain(row: Row) -> dict[str, Any]:
         "backend": row.backend, "date": row.date, "run": row.run, "n": row.n,
         "problems": row.problems, "unscored": row.unscored, "suspicious": row.suspicious,
         "faulty_problems": row.faulty, "source": row.source, "citation": row.citation,
-        "metrics": {key: value for key, value in row.metrics.items() if value},
+        "metrics": {
+            key: msgspec.to_builtins(value) for key, value in row.metrics.items() if value
+        },
     }  # fmt: skip
 
 
@@ -156,15 +158,14 @@ def to_csv(found: Sequence[Row]) -> str:
     Text that a spreadsheet would take for a formula gets a leading apostrophe.
     """
     fields = [key for key in _plain(found[0]) if key != "metrics"] if found else []
+    names = downloaded()
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(
-        [*fields, *(f"{m}{part}" for m in _DOWNLOADED for part in ("", "_low", "_high"))]
-    )
+    writer.writerow([*fields, *(f"{m}{part}" for m in names for part in ("", "_low", "_high"))])
     for row in found:
         plain = _plain(row)
         cells = [_cell(plain[key]) for key in fields]
-        for name in _DOWNLOADED:
+        for name in names:
             estimate = plain["metrics"].get(name) or {}
             cells += [_cell(estimate.get(part)) for part in ("value", "low", "high")]
         writer.writerow(cells)

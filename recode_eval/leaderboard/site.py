@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard import rows as table
 from recode_eval.leaderboard.boards import boards
-from recode_eval.leaderboard.comparing import data_files
 from recode_eval.leaderboard.contamination import PublicDates, exposures
 from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
@@ -26,6 +25,7 @@ from recode_eval.leaderboard.model_facts import read_facts, read_reported
 from recode_eval.leaderboard.pages import Pages
 from recode_eval.leaderboard.places import open_packs, places
 from recode_eval.leaderboard.processes import usable_cpus
+from recode_eval.leaderboard.site_views import SiteData
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
@@ -120,23 +120,20 @@ def _build(
     logs, unread = read_trainings(trainings, found_in.trainings)
     found = boards(runs)
     views = training_views(found, facts, published, logs)
-    broken += [*unsound, *unread, *views.broken]
+    broken += [*unsound, *unread]
     note(
         f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
     )
     sources = Sources(data, include_paths)
     exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
     listed = table.rows(found, published, facts, exposed)
-    pages = Pages(resources, found, listed, published, facts, broken, views, verdicts, exposed)
+    site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed)
+    pages = Pages(resources, site)
     writer = PageWriter(pages, grouped(runs), sources)
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()
-        yield "compare.html", pages.compare()
-        yield from data_files(found)
-        if verdicts:
-            yield "gate.html", pages.gate()
-        yield from pages.training()
+        yield from pages.views()
         yield "data/leaderboard.json", table.to_json(listed, broken)
         yield "data/leaderboard.csv", table.to_csv(listed)
         yield from pages.tasks()

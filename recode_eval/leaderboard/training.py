@@ -15,21 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import evidence
+from recode_eval.comparison.comparability import comparability_key
+from recode_eval.comparison.pooling import evidence
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.leaderboard.boards import conditions
 from recode_eval.leaderboard.loading import (
     BrokenRun,
-    check_numbers,
     find_runs,
     load_run,
 )
 from recode_eval.leaderboard.text import digest
+from recode_eval.metrics import TaskKind, primary
+from recode_eval.metrics import metric as metric_of
+from recode_eval.schemas.base import check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from recode_eval.compare.pooling import Evidence
+    from recode_eval.comparison.pooling import Evidence
 
 REPORT, LOG, EVALUATIONS = "train.json", "train.jsonl", "evaluations"
 SCHEMA_VERSION = 1
@@ -46,7 +48,6 @@ _DEEPEST = 6
 SERIES = ("reward", "frac_reward_zero_std", "completions/mean_length", "kl", "entropy", "loss")
 """What is read of a line, besides the parts of the reward."""
 PART = re.compile(r"rewards/([A-Za-z0-9_*.-]{1,60})/mean\Z")
-_FIGURES = ("pass@1", "es")
 
 FREE_SETTINGS = frozenset({
     "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
@@ -67,13 +68,13 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class EvaluatedCheckpoint:
     """One evaluation during a training."""
 
     step: int
     task: str
     value: float
-    """pass@1, or ES where the task has no tests."""
+    """The metric that ranks on the task."""
     metric: str
     proof: Proof | None
     """What the evaluation's own run says, where its folder lies beside the log."""
@@ -87,7 +88,7 @@ class Training:
     where: str
     report: Mapping[str, Any]
     series: Mapping[str, Points]
-    checkpoints: tuple[Checkpoint, ...]
+    checkpoints: tuple[EvaluatedCheckpoint, ...]
     """In the order of steps."""
 
     @property
@@ -197,7 +198,9 @@ def _read(folder: Path, where: str, broken: list[BrokenRun]) -> Training:
             raise DataError(f"{LOG}, line {number}: {error}.") from error
     runs = _evaluations(folder, where, broken)
     checkpoints = [
-        Checkpoint(step, task, value, metric, _proof(runs.get((step, task)), metric, value))
+        EvaluatedCheckpoint(
+            step, task, value, metric, _proof(runs.get((step, task)), metric, value)
+        )
         for (step, task), (metric, value) in sorted(evaluated.items())
     ]
     points = {name: tuple(sorted(dict(found).items())) for name, found in sorted(series.items())}
@@ -322,15 +325,21 @@ def _take(
     for task, figures in evaluation.items():
         if not isinstance(figures, dict) or len(task) > _LONGEST_NAME:
             raise ValueError("an entry of `evaluation` is no table of figures")
-        metric = next((name for name in _FIGURES if figures.get(name) is not None), None)
+        metric = next((name for name in _ranking() if figures.get(name) is not None), None)
         if metric is None:
             continue
         value = _number(figures[metric], metric)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{metric} of {task[:40]!r} is no share")
+        low, high = metric_of(metric).bounds
+        if not low <= value <= high:
+            raise ValueError(f"{metric} of {task[:40]!r} is out of its range")
         evaluated[step, task] = metric, value
     if len(evaluated) > _MOST_EVALUATIONS:
         raise ValueError("too many evaluations")
+
+
+def _ranking() -> tuple[str, ...]:
+    """Return the metrics that rank, that of tasks with tests first."""
+    return tuple(primary(kind) for kind in TaskKind)
 
 
 def _number(value: object, name: str) -> float:
@@ -358,7 +367,9 @@ def _evaluations(folder: Path, where: str, broken: list[BrokenRun]) -> dict[tupl
         name = f"{where}/{EVALUATIONS}/{below}"
         try:
             run = load_run(path, name)
-            proof = Proof(evidence(run.results, _FIGURES), digest(conditions(run)))
+            proof = Proof(
+                evidence(run.problems, _ranking()), digest(comparability_key(run.results, digest))
+            )
         except (DataError, StorageError) as error:
             broken.append(BrokenRun(name, str(error).replace(str(path), name)))
             continue

@@ -11,19 +11,19 @@ from recode_eval.leaderboard.ablation import Ablation, ablations, board_results
 from recode_eval.leaderboard.dynamics import Group, Panel, last_checkpoints, panels
 from recode_eval.leaderboard.plots import crosses, swatch
 from recode_eval.leaderboard.retention import Tradeoff, tradeoffs
+from recode_eval.leaderboard.site_views import SiteView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from markupsafe import Markup
 
     from recode_eval.leaderboard.boards import Board
-    from recode_eval.leaderboard.loading import BrokenRun
-    from recode_eval.leaderboard.methods import Block, ReportedMethod
+    from recode_eval.leaderboard.methods import BaseModelBlock, ReportedMethod
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
+    from recode_eval.leaderboard.site_views import SiteData
     from recode_eval.leaderboard.training import Training
 
-METHODS, TRAINING = "methods.html", "training.html"
 _MOST_SUMMED = 40
 """Rows of the summary on the overview."""
 
@@ -32,28 +32,11 @@ _MOST_SUMMED = 40
 class TrainingViews:
     """What the pages show; empty where no facts and no logs are known."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[BaseModelBlock, ...]
     reported: tuple[ReportedMethod, ...]
     tradeoffs: tuple[Tradeoff, ...]
     groups: tuple[Group, ...]
     ablations: tuple[Ablation, ...]
-    broken: tuple[BrokenRun, ...]
-
-    @property
-    def links(self) -> list[tuple[str, str]]:
-        """Path and title of the pages that there are."""
-        found = [(METHODS, "RL against SFT")] if self.blocks or self.reported else []
-        return [*found, (TRAINING, "Training")] if self.groups else found
-
-    def files(self, render: Callable[..., str]) -> Iterator[tuple[str, str]]:
-        """Yield path and content of the pages and their downloads."""
-        if self.blocks or self.reported:
-            yield METHODS, render("methods.html", root="", view=self)
-        if self.blocks:
-            yield "data/methods.json", _json(methods.to_json(self.blocks))
-        if self.groups:
-            yield TRAINING, render("training.html", root="", view=self, sections=self._sections())
-            yield "data/training.json", _json(dynamics.to_json(self.groups))
 
     @property
     def tasks(self) -> list[str]:
@@ -99,7 +82,8 @@ class TrainingViews:
             for number, tradeoff in enumerate(self.tradeoffs)
         ]
 
-    def _sections(self) -> list[tuple[Group, list[Panel]]]:
+    def sections(self) -> list[tuple[Group, list[Panel]]]:
+        """Return the groups of trainings with their charts."""
         return [(group, panels(group)) for group in self.groups]
 
 
@@ -110,7 +94,7 @@ def training_views(
     trainings: Sequence[Training],
 ) -> TrainingViews:
     """Return what there is to show on methods and trainings."""
-    blocks, broken = methods.blocks(boards, facts)
+    blocks = methods.blocks(boards, facts)
     groups = dynamics.groups(trainings)
     return TrainingViews(
         tuple(blocks),
@@ -118,7 +102,6 @@ def training_views(
         tuple(tradeoffs(blocks)),
         tuple(groups),
         tuple(ablations(groups, board_results(boards, facts))),
-        tuple(broken),
     )
 
 
@@ -133,5 +116,26 @@ def _json(content: object) -> str:
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
+def _methods(site: SiteData) -> dict[str, Any] | None:
+    found = site.training
+    return {"view": found} if found.blocks or found.reported else None
+
+
+def _methods_files(site: SiteData) -> Iterable[tuple[str, str]]:
+    if site.training.blocks:
+        yield "data/methods.json", _json(methods.to_json(site.training.blocks))
+
+
+def _training(site: SiteData) -> dict[str, Any] | None:
+    found = site.training
+    return {"view": found, "sections": found.sections()} if found.groups else None
+
+
+def _training_files(site: SiteData) -> Iterable[tuple[str, str]]:
+    yield "data/training.json", _json(dynamics.to_json(site.training.groups))
+
+
+METHODS_VIEW = SiteView("methods.html", "RL against SFT", "methods.html", _methods, _methods_files)
+TRAINING_VIEW = SiteView("training.html", "Training", "training.html", _training, _training_files)
 HELPERS = {"swatch": swatch, "last_checkpoints": last_checkpoints, "p_words": p_words}
 """What the templates of these pages call."""

@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder or the hub, with or without an adapter, and its identity.
+"""Where a model's files are: a folder, a GGUF file or the hub, an adapter or none; its identity.
 
 Nothing is loaded here. What comes out are folders on this machine, and what makes the model the
 same one when a later run asks again.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.models.fingerprint import fingerprint
+from recode_eval.models.gguf import find_gguf, is_gguf_name
 from recode_eval.models.hub import fetch_snapshot
 
 if TYPE_CHECKING:
@@ -46,6 +47,18 @@ class Source:
     path: Path
     name: str
     identity: Mapping[str, str]
+    gguf: str | None = None
+    """Name of the GGUF file in the folder that holds everything; None for other formats."""
+
+    @property
+    def location(self) -> Path:
+        """What a user would name: the folder, or the GGUF file in it."""
+        return self.path if self.gguf is None else self.path / self.gguf
+
+    @property
+    def loading(self) -> dict[str, str]:
+        """What `from_pretrained` must be told besides the folder."""
+        return {} if self.gguf is None else {"gguf_file": self.gguf}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +82,26 @@ class Checkpoint:
 
     @property
     def tokenizer_path(self) -> Path:
-        """The adapter's own tokenizer, with which it was trained, else the model's."""
+        """The folder of the tokenizer."""
+        return self.tokenizer.path
+
+    @property
+    def tokenizer(self) -> Source:
+        """Where the tokenizer is: the adapter's own, with which it was trained, or the model's."""
         if self.adapter is not None and (self.adapter.path / "tokenizer_config.json").is_file():
-            return self.adapter.path
-        return self.model.path
+            return self.adapter
+        return self.model
 
 
 def resolve_checkpoint(spec: str, options: ModelOptions) -> Checkpoint:
-    """Find the files of `spec`, which is a folder or hub id of a model or of an adapter.
+    """Find the files of `spec`: a folder or hub id of a model or of an adapter, or a GGUF file.
 
     An adapter given as the model takes its base from its `adapter_config.json`. Raises
     `UsageError` when there is no such model, adapter or base, `DataError` for a malformed adapter
-    config and `InfrastructureError` when the hub cannot be reached.
+    config or GGUF file and `InfrastructureError` when the hub cannot be reached.
     """
     model = _find(spec, "model", options.revision)
-    config = read_adapter_config(model.path)
+    config = read_adapter_config(model.path) if model.gguf is None else None
     if config is None:
         _require_model(model)
         if options.adapter is None:
@@ -137,9 +155,9 @@ def _find_base(adapter: Source, config: AdapterConfig) -> Source:
         raise UsageError(f"the adapter {adapter.name} does not name its base; {advice}")
     beside = adapter.path / config.base
     try:
-        place = str(beside) if beside.is_dir() else config.base
-        is_folder = Path(place).expanduser().is_dir()
-        base = _find(place, "model", None if is_folder else config.revision)
+        place = str(beside) if beside.exists() else config.base
+        is_local = Path(place).expanduser().exists()
+        base = _find(place, "model", None if is_local else config.revision)
         _require_model(base)
     except UsageError as error:
         raise UsageError(
@@ -149,31 +167,43 @@ def _find_base(adapter: Source, config: AdapterConfig) -> Source:
 
 
 def check_name(spec: str, role: str = "model") -> None:
-    """Raise `UsageError` for what can be neither a folder nor a hub id; quick, loads nothing."""
+    """Raise `UsageError` for what can be no folder, GGUF file or hub id; quick, loads nothing."""
     path = Path(spec).expanduser()
     if path.is_dir():
         return
     if path.exists():
-        raise UsageError(f"the {role} {spec} is a file; give the folder that holds config.json")
+        if role == "model" and is_gguf_name(path.name):
+            return
+        wanted = "config.json, or a GGUF file (.gguf)" if role == "model" else _ADAPTER_CONFIG
+        raise UsageError(f"the {role} {spec} is a file; give the folder that holds {wanted}")
+    if is_gguf_name(spec):
+        raise UsageError(f"there is no {role} at {spec}: no such file")
     if not _HUB_ID.fullmatch(spec):
         raise UsageError(f"there is no {role} at {spec}: no such folder, and it is no hub id")
 
 
 def _find(spec: str, role: str, revision: str | None) -> Source:
     check_name(spec, role)
-    folder = Path(spec).expanduser()
-    if folder.is_dir():
-        if revision is not None:
-            raise UsageError(f"{spec} is a folder; a revision goes with a {role} of the hub only")
-        path = folder.resolve()
-        name = "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name
-        return Source(path, name, {"path": str(path), "sha256": fingerprint(path)})
-    path, commit = fetch_snapshot(spec, revision, role)
-    return Source(path, spec, {"hub": spec, "revision": commit})
+    place = Path(spec).expanduser()
+    if not place.exists():
+        path, commit = fetch_snapshot(spec, revision, role)
+        return Source(path, spec, {"hub": spec, "revision": commit})
+    if revision is not None:
+        kind = "folder" if place.is_dir() else "file"
+        raise UsageError(f"{spec} is a {kind}; a revision goes with a {role} of the hub only")
+    path = place.resolve()
+    file = find_gguf(path) if role == "model" else None
+    found = path if file is None else file
+    identity = {"path": str(found), "sha256": fingerprint(found)}
+    if file is not None:  # such files are named after their model, whatever their folder is called
+        return Source(file.parent, file.stem, identity, file.name)
+    name = "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name
+    return Source(path, name, identity)
 
 
 def _require_model(model: Source) -> None:
-    if not (model.path / "config.json").is_file():
+    if model.gguf is None and not (model.path / "config.json").is_file():
         raise UsageError(
             f"{model.path} holds no model: it has neither config.json nor {_ADAPTER_CONFIG}"
+            " nor a GGUF file"
         )

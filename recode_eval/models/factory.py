@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recode_eval.errors import UsageError
+from recode_eval.errors import RecodeError, UsageError
 from recode_eval.models.options import BACKENDS, ModelOptions, reject_unused
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ def create_model(
 ) -> Model:
     """Build the model that `spec` names.
 
-    `spec` is a checkpoint folder or hub id, a served model's name (with `options.base_url`),
-    `replay:PATH` or `baseline:KIND`; any back-end's name and a colon may stand before it.
+    `spec` is a checkpoint folder, GGUF file or hub id, a served model's name (with
+    `options.base_url`), `replay:PATH` or `baseline:KIND`; any back-end's name and a colon may
+    stand before it.
     `answers[problem_id]` has the codes that the baselines answer with; its keys are the problems
     of the run. Raises `UsageError` when spec, back-end and options do not fit together or a
     package is missing, `DataError` for unreadable completions, `InfrastructureError` when the hub,
@@ -87,6 +88,7 @@ def _choose_engine(spec: str, options: ModelOptions) -> tuple[str, str]:
         or options.gpu_memory_utilization is not None
         or bool(options.engine_args)
     )
+    is_gguf = _is_gguf(spec)
     asks_transformers = options.batch_size is not None or options.device != "auto"
     if not has_vllm and not has_transformers:
         raise UsageError(
@@ -94,6 +96,8 @@ def _choose_engine(spec: str, options: ModelOptions) -> tuple[str, str]:
             " pip install 'recode-eval[transformers]' or 'recode-eval[vllm]',"
             " or name a server with --base-url"
         )
+    if is_gguf:
+        return _engine_of_gguf(spec, asks_vllm=asks_vllm, has_transformers=has_transformers)
     if asks_vllm:
         return "vllm", "options of the vLLM engine were given"
     if asks_transformers:
@@ -107,6 +111,33 @@ def _choose_engine(spec: str, options: ModelOptions) -> tuple[str, str]:
     if any(Path(device).exists() for device in _GPU_DEVICES):
         return "vllm", "it is installed and the machine has a GPU"
     return "transformers", "the machine has no GPU"
+
+
+def _is_gguf(spec: str) -> bool:
+    """Whether `spec` is a GGUF file, whole or not, or a folder that holds one."""
+    from recode_eval.models.gguf import find_gguf, is_gguf_name
+
+    place = Path(spec).expanduser()
+    try:
+        return is_gguf_name(spec) or (place.is_dir() and find_gguf(place) is not None)
+    except RecodeError:
+        return True
+    except OSError:  # an unreadable folder
+        return False
+
+
+def _engine_of_gguf(spec: str, *, asks_vllm: bool, has_transformers: bool) -> tuple[str, str]:
+    if asks_vllm:
+        raise UsageError(
+            f"{spec} is a GGUF file, which the transformers back-end loads; leave out the options"
+            " of the vLLM engine, or give the model in safetensors"
+        )
+    if not has_transformers:
+        raise UsageError(
+            f"{spec} is a GGUF file, which the transformers back-end loads;"
+            " pip install 'recode-eval[transformers]'"
+        )
+    return "transformers", "the model is a GGUF file"
 
 
 def _installed(module: str) -> bool:

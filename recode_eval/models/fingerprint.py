@@ -1,4 +1,4 @@
-"""A hash of what is in a checkpoint folder, cheap even where the weights are 60 GB.
+"""A hash of what is in a checkpoint, cheap even where the weights are 60 GB.
 
 Small files are hashed whole. Of a large weights file the size, the header and evenly spread blocks
 are: training changes every block of a tensor, so that two checkpoints differ in what is read.
@@ -25,19 +25,24 @@ _BLOCK: Final = 2**16
 _BLOCKS: Final = 256
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over the names and contents of the files that make the model.
+def fingerprint(place: Path) -> str:
+    """SHA-256 over the files that make the model: those of a folder, or one GGUF file.
 
-    Raises `StorageError` when a file cannot be read.
+    A folder's files count with their names, a single file by its content alone. Raises
+    `StorageError` when a file cannot be read.
     """
     digest = hashlib.sha256()
     try:
-        for path in sorted(folder.iterdir()):
+        if place.is_file():
+            digest.update(f"{place.stat().st_size}\0".encode())
+            digest.update(_file_hash(place))
+            return digest.hexdigest()
+        for path in sorted(place.iterdir()):
             if path.is_file() and _matters(path.name):
                 digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
                 digest.update(_file_hash(path))
     except OSError as error:
-        raise StorageError(f"cannot read the checkpoint {folder}: {error}") from error
+        raise StorageError(f"cannot read the checkpoint {place}: {error}") from error
     return digest.hexdigest()
 
 

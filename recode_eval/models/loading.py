@@ -6,6 +6,7 @@ that has no effect. Here that is an error, because the scores would be of anothe
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from recode_eval.errors import InfrastructureError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recode_eval.models.checkpoint import Checkpoint
+    from recode_eval.models.checkpoint import Checkpoint, Source
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -36,14 +37,21 @@ def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions, *, mend: bool 
     """
     from transformers import AutoTokenizer
 
-    path = checkpoint.tokenizer_path
+    source = checkpoint.tokenizer
+    path = source.path
+    _require_gguf(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            path, trust_remote_code=options.trust_remote_code, padding_side="left"
+            path,
+            trust_remote_code=options.trust_remote_code,
+            padding_side="left",
+            **source.loading,
         )
     except Exception as error:  # what a damaged folder raises depends on the tokenizer's class
-        raise UsageError(f"cannot load the tokenizer of {path}: {_short(error)}") from error
-    if not _swapped(tokenizer, path):
+        raise UsageError(
+            f"cannot load the tokenizer of {source.location}: {_short(error)}"
+        ) from error
+    if source.gguf is not None or not _swapped(tokenizer, path):
         return tokenizer
     if not mend:
         raise UsageError(
@@ -96,10 +104,10 @@ def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict
 
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
-    path = checkpoint.model.path
-    placement = {"device_map": "auto"} if _needs_spreading(path, device, options) else {}
+    source = checkpoint.model
+    placement = {"device_map": "auto"} if _needs_spreading(source.path, device, options) else {}
     try:
-        model = _load_weights(path, dtype, options, placement)
+        model = _load_weights(source, dtype, options, placement)
         if not placement:
             model = model.to(device)
         details: dict[str, Any] = {"device": str(device), "dtype": str(dtype).split(".")[-1]}
@@ -107,7 +115,7 @@ def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict
             model, details["adapter"] = _merge_adapter(model, checkpoint.adapter.path)
     except torch.OutOfMemoryError as error:
         raise InfrastructureError(
-            f"{path} does not fit into the memory of {device}; use a larger device,"
+            f"{source.location} does not fit into the memory of {device}; use a larger device,"
             " --dtype bfloat16, or the vllm back-end over several GPUs"
         ) from error
     return model.eval(), details
@@ -153,21 +161,29 @@ def _needs_spreading(path: Path, device: Any, options: ModelOptions) -> bool:
     return bool(weights * _HEADROOM > torch.cuda.mem_get_info(device)[0])
 
 
-def _load_weights(path: Path, dtype: Any, options: ModelOptions, placement: dict[str, Any]) -> Any:
+def _load_weights(
+    source: Source, dtype: Any, options: ModelOptions, placement: dict[str, Any]
+) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as library_logging
 
     disable_progress_bar: Any = library_logging.disable_progress_bar
     disable_progress_bar()  # it would tear the run's own progress bars
+    _require_gguf(source)
+    path = source.location
+    # Expanding a GGUF file has a bar of its own, which nothing switches off.
+    quiet = contextlib.nullcontext() if source.gguf is None else _without_stderr()
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=dtype,
-            trust_remote_code=options.trust_remote_code,
-            output_loading_info=True,
-            **placement,
-        )
+        with quiet:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source.path,
+                dtype=dtype,
+                trust_remote_code=options.trust_remote_code,
+                output_loading_info=True,
+                **source.loading,
+                **placement,
+            )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # configs, pickles, safetensors and remote code fail in many ways
@@ -185,7 +201,46 @@ def _load_weights(path: Path, dtype: Any, options: ModelOptions, placement: dict
             f" (first: {missing[0]}); they would be random. Save the whole model, or give an"
             " adapter as an adapter"
         )
-    return model
+    return model if source.gguf is None else _plain(model)
+
+
+def _without_stderr() -> contextlib.AbstractContextManager[Any]:
+    import io
+
+    return contextlib.redirect_stderr(io.StringIO())
+
+
+def _plain(model: Any) -> Any:
+    """The same weights in a model that knows nothing of having been quantized.
+
+    Those of a GGUF file arrive expanded, but the library still calls the model quantized: it would
+    refuse to save it, and adapters and trainers would take it for what it no longer is.
+    """
+    import copy
+
+    from accelerate import init_empty_weights
+
+    config = copy.deepcopy(model.config)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with init_empty_weights(include_buffers=False):
+        plain = type(model)(config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.generation_config = model.generation_config
+    return plain
+
+
+def _require_gguf(source: Source) -> None:
+    """Raise `UsageError` when the package is missing that reads the file."""
+    from importlib.util import find_spec
+
+    for package in ("gguf", "accelerate"):
+        if source.gguf is not None and find_spec(package) is None:
+            raise UsageError(
+                f"the GGUF file {source.location} needs the package {package};"
+                " pip install 'recode-eval[transformers]'"
+            )
 
 
 def _merge_adapter(model: Any, path: Path) -> tuple[Any, dict[str, Any]]:

@@ -17,6 +17,8 @@ from recode_eval.errors import InfrastructureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_HEAD = 1024
+"""Most probable tokens that are looked at first; at usual settings they hold the nucleus."""
 _MARGIN_TOKENS = 4
 """A character of UTF-8 may take up to four byte tokens."""
 
@@ -31,7 +33,7 @@ def nucleus_sample(scores: Any, uniforms: Any, temperature: float, top_p: float)
     import torch
 
     probabilities = torch.softmax(scores.float() / temperature, dim=-1)
-    ordered, tokens = torch.sort(probabilities, dim=-1, descending=True, stable=True)
+    ordered, tokens = _ordered(probabilities, top_p)
     if ordered.device.type != "mps":  # which has no float64
         ordered = ordered.double()
     reached = ordered.cumsum(dim=-1)
@@ -41,6 +43,27 @@ def nucleus_sample(scores: Any, uniforms: Any, temperature: float, top_p: float)
     index = torch.searchsorted(reached, target[:, None], right=True)
     last = (ordered > 0).sum(dim=-1, keepdim=True) - 1  # rounding may step over the end
     return tokens.gather(-1, index.minimum(last)).squeeze(-1)
+
+
+def _ordered(probabilities: Any, top_p: float) -> tuple[Any, Any]:
+    """Probabilities in falling order, equal ones by their token, and their tokens.
+
+    A CPU takes longer to sort a vocabulary than a small model takes to compute it. There only the
+    head is sorted, where it holds the nucleus of every row; what is left out was not to be drawn.
+    """
+    import torch
+
+    if probabilities.device.type == "cpu" and probabilities.shape[-1] > _HEAD:
+        head, tokens = probabilities.topk(_HEAD, dim=-1, sorted=False)
+        tokens, places = tokens.sort(dim=-1)
+        head, places = head.gather(-1, places).sort(dim=-1, descending=True, stable=True)
+        tokens = tokens.gather(-1, places)
+        # Of those equal to the last, some may be missing: the nucleus must end before them.
+        surely = head.double().masked_fill(head <= head[:, -1:], 0.0).cumsum(dim=-1)[:, -1]
+        if bool((surely >= top_p).all()):
+            return head, tokens
+    ordered: tuple[Any, Any] = torch.sort(probabilities, dim=-1, descending=True, stable=True)
+    return ordered
 
 
 class SeededSampler:

@@ -2,12 +2,12 @@
 
 A row is one sample of one problem. Rows are sorted by length, longest first, so that padding is
 small and a batch that does not fit into memory shows at once; it is then halved, and the smaller
-size kept. `sampling` explains why a row does not depend on its batch.
+size kept. The samples of a problem stay together where they can, because they share one prefill
+(`prefix`). `sampling` explains why a row does not depend on its batch.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from dataclasses import dataclass
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _ACCELERATOR_BATCH: Final = 64
-_CPU_BATCH: Final = 8
+_CPU_BATCH: Final = 16
+_FULL_ENOUGH: Final = 0.6
+"""Share of a batch that must be left when it ends early, so that a problem is not cut in two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class TransformersModel:
         import torch
         import transformers
 
+        from recode_eval.models.prefix import PrefixSharing
+
         self._encoder = PromptEncoder(tokenizer)
         self._model = model
         self._context = _context_length(model.config, options.max_context)
@@ -105,6 +109,7 @@ class TransformersModel:
         model.generation_config = _generation_config()
         on_cpu = model.device.type == "cpu"
         self._batch = options.batch_size or (_CPU_BATCH if on_cpu else _ACCELERATOR_BATCH)
+        self._sharing = PrefixSharing(model)
         self._info = ModelInfo(
             name=name,
             backend="transformers",
@@ -115,6 +120,7 @@ class TransformersModel:
                 "transformers": transformers.__version__,
                 "context": self._context,
                 "batch_size": self._batch,
+                "shared_prefill": self._sharing.obstacle is None,
                 "chat_template": self._encoder.has_template,
                 "parameters": sum(weight.numel() for weight in model.parameters()),
             },
@@ -154,7 +160,7 @@ class TransformersModel:
             )
         rows.sort(key=lambda row: len(row.ids), reverse=True)
         while rows:
-            done = self._run_or_halve(rows[: self._batch], parameters)
+            done = self._run_or_halve(_next_batch(rows, self._batch), parameters)
             del rows[: len(done)]
             yield from done
 
@@ -162,21 +168,26 @@ class TransformersModel:
         """Free the model's memory, unless somebody else holds it."""
         if self._model is not None:
             self._model.generation_config = self._own_settings
+        from recode_eval.models.memory import empty_caches
+
         self._model = None
-        _empty_caches()
+        self._sharing.close()
+        empty_caches()
 
     def _run_or_halve(
         self, rows: Sequence[_Row], parameters: SamplingParameters
     ) -> list[Completion]:
         """Generate `rows`, or as many of them as fit into memory (at least one)."""
+        from recode_eval.models.memory import empty_caches, is_out_of_memory
+
         while True:
             try:
                 return self._run(rows, parameters)
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise InfrastructureError(f"generation failed: {error}") from error
             # Outside the except clause: the traceback holds on to the tensors.
-            _empty_caches()
+            empty_caches()
             if len(rows) == 1:
                 raise InfrastructureError(
                     f"out of memory with a single sample of {len(rows[0].ids)} prompt tokens;"
@@ -207,9 +218,11 @@ class TransformersModel:
             lambda row, ids: self._encoder.decode(rows[row].ids, ids),
         )
         with torch.inference_mode():
+            ids = torch.tensor(padded, device=self._model.device)
+            attention = torch.tensor(mask, device=self._model.device)
             output = self._model.generate(
-                torch.tensor(padded, device=self._model.device),
-                attention_mask=torch.tensor(mask, device=self._model.device),
+                ids,
+                attention_mask=attention,
                 generation_config=_generation_config(
                     do_sample=False,  # the processor has drawn; or greedy
                     max_new_tokens=max(row.limit for row in rows),
@@ -218,6 +231,7 @@ class TransformersModel:
                 ),
                 logits_processor=LogitsProcessorList([sampler]),
                 stopping_criteria=StoppingCriteriaList([stops]),
+                **self._sharing.start(ids, attention),
             )
         generated = output[:, width:].tolist()
         seconds = (time.perf_counter() - started) / len(rows)
@@ -267,6 +281,16 @@ class TransformersModel:
         return low
 
 
+def _next_batch(rows: Sequence[_Row], size: int) -> Sequence[_Row]:
+    """The first rows, at most `size`; they end between two problems if that costs little room."""
+    if len(rows) <= size:
+        return rows
+    end = size
+    while end and rows[end - 1].ids is rows[end].ids:
+        end -= 1
+    return rows[: end if end >= size * _FULL_ENOUGH else size]
+
+
 def _require_packages() -> None:
     from importlib.util import find_spec
 
@@ -308,21 +332,3 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
         tokens = value if isinstance(value, list | tuple) else [value]
         found.extend(token for token in tokens if token is not None and token not in found)
     return found
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has its own class; the allocators of CPU and MPS raise a plain RuntimeError."""
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or (
-        "out of memory" in text or "can't allocate memory" in text
-    )
-
-
-def _empty_caches() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -66,6 +66,11 @@ class VllmModel:
         from recode_eval.models.loading import load_tokenizer
 
         checkpoint = resolve_checkpoint(spec, options)
+        if checkpoint.model.gguf is not None:
+            raise UsageError(
+                f"{checkpoint.model.location} is a GGUF file, which this back-end does not serve;"
+                " use --backend transformers, or give the model in safetensors"
+            )
         arguments = _engine_arguments(checkpoint, options)
         self._encoder = PromptEncoder(load_tokenizer(checkpoint, options, mend=False))
         self._lora = _lora_request(checkpoint)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from recode_eval.errors import UsageError
+from recode_eval.metrics import DEFAULT_KS
 from recode_eval.models.options import ModelOptions
 from recode_eval.plugins import unknown
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_KS: Final = (1, 5, 10)
-"""The k of pass@k and UPass@k."""
 ISOLATIONS: Final = ("program", "test")
 EXECUTORS: Final = ("local", "ray")
 MOST_SAMPLES: Final = 10_000

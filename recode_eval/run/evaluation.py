@@ -19,7 +19,7 @@ from recode_eval.run.prompts import prompt_hash
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.run.settings import sample_seed
 from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder
-from recode_eval.sandbox.absent import AbsentSandbox
+from recode_eval.sandbox.null import NullSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
@@ -112,7 +112,7 @@ class Run:
         scores, and a `tier` those of other sandboxes. A task without conditions has no sandbox.
         """
         if not self.task.conditions:
-            open_sandbox, tier = AbsentSandbox, None
+            open_sandbox, tier = NullSandbox, None
         with RunStore(self.folder) as store:
             scoring = self.scoring_hash
             digests: dict[Key, str] = {}

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.languages.python.tampering import suspicions
+from recode_eval.languages import get_language
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import SandboxError
 from recode_eval.scoring.extraction import Extraction, ExtractionMethod, extract, given
@@ -85,6 +85,7 @@ class Judge:
         `limits` gives the limits of a problem by its id.
         """
         self._task = task
+        self._language = get_language(task.spec.language)
         self._continuing = task if isinstance(task, Continuing) else None
         self._measuring = task if isinstance(task, Measuring) else None
         self._sandbox = sandbox
@@ -130,6 +131,7 @@ class Judge:
             completion.text,
             prefill=completion.prefill,
             entry_point=problem.entry_point,
+            language=self._language.name,
         )
         if found.method is ExtractionMethod.NONE and self._continuing is not None:
             program = self._continuing.continuation(problem, completion.text)
@@ -229,7 +231,7 @@ class Judge:
         setup_errors = [e.setup_error for e in job.executions.values() if e.setup_error]
         return {
             "code": code,
-            "similarity": asdict(similarity_scores(code, reference)),
+            "similarity": asdict(similarity_scores(code, reference, self._language.name)),
             "conditions": {
                 name: condition_record(job.executions[name])
                 for name in self._task.conditions
@@ -238,7 +240,7 @@ class Judge:
             "cpu_limit_s": self._limits(job.problem.id).cpu_s,
             "setup_error": setup_errors[0] if setup_errors else None,
             "measures": self._measures(job.problem, code),
-            "flags": list(suspicions(code)),
+            "flags": list(self._language.tamper_flags(code)),
         }
 
     def _measures(self, problem: Problem, code: str | None) -> dict[str, float]:

@@ -7,7 +7,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.sandbox.absent import TIER as NO_EXECUTION
+from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
+from recode_eval.sandbox.null import TIER as NO_EXECUTION
 from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:
@@ -15,19 +16,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-_LABELS = {
-    "pass_without_update": "pass without update",
-    "test_rate": "tests passed",
-    "no_code": "no code found",
-    "es": "ES",
-    "em": "EM",
-    "es_star": "ES*",
-    "em_star": "EM*",
-    "new_api": "new API used",
-    "stale_api": "stale API used",
-}
-_PLAIN_NUMBERS = {"es_star", "em_star"}
-"""Not shares: shown as they are, from -2 to 2, and not in percent."""
 _WIDE = 120
 """Columns of a terminal that has room for all metrics of a breakdown."""
 _LABEL_WIDTH, _VALUE_WIDTH = 25, 17
@@ -58,7 +46,7 @@ def as_text(results: Sequence[dict[str, Any]], width: int = 120) -> str:
 
 def _print(console: Console, results: Sequence[dict[str, Any]], *, quiet: bool) -> None:
     console.print(
-        "Scores in percent (ES* and EM*: -2 to 2), with 95 % intervals clustered by update",
+        f"Scores in percent ({unit_note()}), with 95 % intervals clustered by update",
         soft_wrap=True,
     )
     side_by_side = max(1, (console.width - _LABEL_WIDTH) // _VALUE_WIDTH)
@@ -106,9 +94,7 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
 def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any]]) -> None:
     from rich.table import Table
 
-    shown: tuple[str, ...] = ("pass@1", "upass@1", "test_rate", "es_star")
-    if console.width < _WIDE:
-        shown = shown[:2]
+    shown = BREAKDOWN if console.width >= _WIDE else BREAKDOWN[:2]
     table = Table()
     table.add_column(tag.replace("_", " "), overflow="fold")
     table.add_column("problems", justify="right", no_wrap=True)
@@ -129,10 +115,14 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     def warn(text: str) -> None:
         console.print(f"{name}: {text}", style="yellow", soft_wrap=True)
 
-    missing = [key for key, value in result["metrics"].items() if value is None and "pass@" in key]
+    missing = {
+        key: k
+        for key, value in result["metrics"].items()
+        if value is None and (k := metric(key).k) is not None
+    }
     if missing and counts["scored"]:
         n = result["sampling"]["n"]
-        lacking = any(n >= int(key.partition("@")[2]) for key in missing)
+        lacking = any(n >= k for k in missing.values())
         cause = "fewer than k samples were judged" if lacking else f"n = {n} is less than k"
         console.print(
             f"{name}: no value for {', '.join(map(label, missing))} ({cause}).", soft_wrap=True
@@ -168,25 +158,9 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     """Return `62.5 [55.1, 69.9]` in percent, or a dash where there is no value."""
     if estimate is None:
         return "-"
-    scale, digits = scaling(name)
-    value = f"{scale * estimate['value']:.{digits}f}"
-    if estimate["low"] is None:
-        return value
-    low, high = scale * estimate["low"], scale * estimate["high"]
-    return f"{value} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def scaling(name: str) -> tuple[int, int]:
-    """Return what a metric's values are multiplied by to be shown, and how many digits are."""
-    return (1, 2) if name in _PLAIN_NUMBERS else (100, 1)
-
-
-def label(name: str) -> str:
-    """Return a metric's name for people."""
-    group, separator, k = name.partition("_pass@")
-    if separator:
-        return f"pass@{k} ({group})"
-    return _LABELS.get(name, name.replace("upass", "UPass"))
+    found = metric(name)
+    interval = found.show_interval(estimate["low"], estimate["high"])
+    return f"{found.show(estimate['value'])} {interval}".rstrip()
 
 
 def _tokens(result: dict[str, Any]) -> str:
@@ -196,7 +170,7 @@ def _tokens(result: dict[str, Any]) -> str:
 
 def main_figure(result: dict[str, Any]) -> str:
     """Return the value that a table of many models shows of a run."""
-    name = "pass@1" if result["metrics"].get("pass@1") else "es"
+    name = primary_of(result["metrics"])
     unscored = result["counts"]["unscored"]
     text = f"{label(name)} {format_estimate(name, result['metrics'].get(name))}"
     return f"{text}, {unscored} unscored" if unscored else text

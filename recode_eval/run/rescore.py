@@ -73,7 +73,7 @@ def _rescore(
     *,
     alone: bool,
 ) -> dict[str, Any]:
-    from recode_eval.run.config import DEFAULT_KS
+    from recode_eval.metrics import DEFAULT_KS
     from recode_eval.run.session import complete
     from recode_eval.run.store import identity_hash
 

@@ -1,4 +1,4 @@
-"""Stored runs as evidence: finding their results, reading them with suspicion, pairing them.
+"""Reading results.json: one reader for the gate, comparisons, exports and the leaderboard.
 
 Whoever compares two runs reads their `results.json` alone: it holds the counts of every problem. A
 file may come from anybody, so every figure is checked and recomputed from the counts.
@@ -6,60 +6,72 @@ file may come from anybody, so every figure is checked and recomputed from the c
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.run.results import SCHEMA_VERSION, metric_values, stored_score
-from recode_eval.run.store import RESULTS, read_json
+from recode_eval.metrics import metric, tested
+from recode_eval.run.results import metric_values
+from recode_eval.run.store import RESULTS
+from recode_eval.schemas.base import check_numbers, decode
+from recode_eval.schemas.results import (
+    SCHEMA_VERSION,
+    ProblemResult,
+    Results,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.run.results import MetricValues, ProblemScore
+    from recode_eval.run.results import MetricValues
 
-SAMPLING = ("temperature", "top_p", "max_tokens", "stop")
-"""The sampling parameters that must agree; seeds may differ, and n is checked by itself."""
-_PASS_AT = re.compile(r"pass@([1-9][0-9]{0,8})$")
+_ANEW = "`recode-eval score RUN` writes it anew."
+_FREE_FORM = ("identity", "selection", "scoring", "sandbox", "invocations")
 
 
 @dataclass(frozen=True)
-class StoredRun:
-    """One run's results: where they come from, and the score of every problem."""
+class ResultsFile:
+    """One run's results: where they come from, and the counts of every problem."""
 
     source: str
-    results: Mapping[str, Any]
-    scores: Mapping[str, ProblemScore]
+    results: Results
+    scores: Mapping[str, ProblemResult]
+    """The problems by id, in the order of the file."""
 
     @property
     def task(self) -> str:
         """The task's name."""
-        return str(self.results["task"]["name"])
+        return self.results.task.name
 
     @property
     def model(self) -> str:
         """The model's name; hostile text."""
-        return str(self.results["model"]["name"])
+        return self.results.model.name
 
     @property
     def n(self) -> int:
         """Samples per problem that were asked for."""
-        return int(self.results["sampling"]["n"])
+        return self.results.sampling.n
 
     @property
     def unscored_share(self) -> float:
         """Share of the samples that nobody could judge, 0 to 1."""
-        counts = self.results["counts"]
-        return float(counts["unscored"] / counts["samples"])
+        return self.results.counts.unscored / self.results.counts.samples
 
     @property
     def harness(self) -> str:
         """The version of this package that the last command of the run used."""
-        return str(self.results["invocations"][-1]["recode_eval"])
+        return str(self.results.invocations[-1]["recode_eval"])
+
+    @cached_property
+    def tested(self) -> bool:
+        """Whether the task has tests; without any, similarity is all there is."""
+        return tested(self.scores.values())
 
     @cached_property
     def metrics(self) -> dict[str, MetricValues]:
@@ -69,9 +81,8 @@ class StoredRun:
     @property
     def ks(self) -> set[int]:
         """The k of pass@k that the run reports."""
-        return {
-            int(found[1]) for name in self.results["metrics"] if (found := _PASS_AT.search(name))
-        }
+        found = (metric(name).k for name in self.results.metrics)
+        return {k for k in found if k is not None}
 
     def values(self, metric: str) -> dict[str, float | None]:
         """Return a metric by problem id; empty if the task does not have it."""
@@ -79,7 +90,7 @@ class StoredRun:
         return {} if found is None else dict(zip(self.scores, found.values, strict=True))
 
 
-def load_runs(paths: Iterable[Path]) -> list[StoredRun]:
+def load_runs(paths: Iterable[Path]) -> list[ResultsFile]:
     """Read the runs of some places.
 
     A place is a results.json, a run's folder, a folder above runs, a pack, or a results.json or a
@@ -91,7 +102,7 @@ def load_runs(paths: Iterable[Path]) -> list[StoredRun]:
             have the file.
         InfrastructureError: the hub cannot be reached.
     """
-    runs: dict[str, StoredRun] = {}
+    runs: dict[str, ResultsFile] = {}
     for place in paths:
         for run in _runs_at(place):
             if run.task in runs:
@@ -103,7 +114,7 @@ def load_runs(paths: Iterable[Path]) -> list[StoredRun]:
     return list(runs.values())
 
 
-def _runs_at(place: Path) -> list[StoredRun]:
+def _runs_at(place: Path) -> list[ResultsFile]:
     from recode_eval.run import hub
 
     name = str(place)
@@ -114,7 +125,7 @@ def _runs_at(place: Path) -> list[StoredRun]:
     return [_read_file(hub.fetch(name), name)]
 
 
-def _read_file(file: Path, name: str) -> StoredRun:
+def _read_file(file: Path, name: str) -> ResultsFile:
     """Read a results.json or a pack, which people know as `name`."""
     from recode_eval.run.archive import SUFFIX, unpack
 
@@ -146,229 +157,73 @@ def _results_files(place: Path) -> Sequence[Path]:
     return found
 
 
-def read_run(file: Path) -> StoredRun:
-    """Read one results.json; raises `DataError` naming the file and what is wrong in it."""
-    results = read_json(file)
-    version = results.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{file} has schema version {version!r}; this program knows {SCHEMA_VERSION}. Judge "
-            "the run again with this version: recode-eval score RUN"
-        )
+def read_run(file: Path) -> ResultsFile:
+    """Read one results.json.
+
+    Raises:
+        DataError: the file is not there, or damaged; the message names the file, the place in it,
+            and what is wrong there.
+    """
     try:
-        scores = [stored_score(problem) for problem in results["problems"]]
-        run = StoredRun(str(file), results, {score.problem.id: score for score in scores})
-        _check(run, len(scores))
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        IndexError,
-        ZeroDivisionError,
-    ) as error:
-        raise DataError(
-            f"{file} is damaged ({type(error).__name__}: {error}). `recode-eval score RUN` writes "
-            "it anew."
-        ) from error
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"There is no {file.name} in {file.parent}: not a run folder?") from None
+    except OSError as error:
+        raise DataError(f"Cannot read {file}: {error.strerror}.") from error
+    return parse_results(data, str(file))
+
+
+def parse_results(data: bytes, name: str) -> ResultsFile:
+    """Return the content of a results.json that people know as `name`; see `read_run`."""
+    try:
+        results = decode(data, Results, name)
+        for part in _FREE_FORM:
+            check_numbers(getattr(results, part), name)
+        check_numbers(results.model.details, name)
+        run = ResultsFile(name, results, {problem.id: problem for problem in results.problems})
+        _check(run)
+    except DataError as error:
+        version = _schema_version(data)
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{name} has schema version {version!r}; this program knows {SCHEMA_VERSION}. "
+                "Judge the run again with this version: recode-eval score RUN"
+            ) from error
+        raise DataError(f"{error} {_ANEW}") from error
     return run
 
 
-_SHAPE: dict[tuple[str, ...], tuple[type, ...]] = {
-    ("run",): (str,),
-    ("identity", "model"): (dict,),
-    ("model", "name"): (str,),
-    ("task", "name"): (str,),
-    ("task", "version"): (int,),
-    ("task", "data_hash"): (str,),
-    ("prompt", "hash"): (str,),
-    ("prompt", "update_note"): (bool,),
-    ("scoring", "hash"): (str,),
-    ("sampling", "n"): (int,),
-    ("sampling", "seed"): (int,),
-    ("sampling", "temperature"): (int, float),
-    ("sampling", "top_p"): (int, float),
-    ("sampling", "max_tokens"): (int,),
-    ("sampling", "stop"): (list,),
-    ("counts", "samples"): (int,),
-    ("counts", "unscored"): (int,),
-    ("metrics",): (dict,),
-    ("sandbox",): (dict, type(None)),
-    ("invocations",): (list,),
-}
-"""Of all that is read later, save the problems: found here, damage has a clear message."""
+class _Versioned(msgspec.Struct):
+    schema_version: object = SCHEMA_VERSION
 
 
-def _check(run: StoredRun, problems: int) -> None:
-    for path, types in _SHAPE.items():
-        value: Any = run.results
-        for key in path:
-            value = value[key]
-        if type(value) not in types:
-            raise TypeError(f"{'.'.join(path)} is of type {type(value).__name__}")
-    if type(run.results["invocations"][-1]["recode_eval"]) is not str:
-        raise TypeError("invocations.recode_eval is no version")
-    if len(run.scores) != problems or not problems:
-        raise ValueError("its problems' ids are not unique, or there are none")
-    counts = run.results["counts"]
-    if not 0 <= counts["unscored"] <= counts["samples"] or not counts["samples"] or run.n < 1:
-        raise ValueError("its counts do not add up")
-    for metric in run.metrics.values():
-        low, high = metric.bounds
-        if not all(value is None or low <= value <= high for value in metric.values):
-            raise ValueError("a value is out of its range")
+def _schema_version(data: bytes) -> object:
+    """Return the version that a file says it has; what is no JSON object has the usual damage."""
+    try:
+        return msgspec.json.decode(data, type=_Versioned).schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return SCHEMA_VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """Why two runs are not alike; `text` is for people."""
+def _check(run: ResultsFile) -> None:
+    """Check what a schema cannot say; raises `DataError`."""
 
-    what: str
-    """`task`, `data`, `problems`, `prompt`, `sampling`, `n`, `harness`, `scoring`, `unscored` or
-    `faulty`."""
-    text: str
+    def damaged(text: str) -> DataError:
+        return DataError(f"{run.source} is damaged: {text}.")
 
-
-def mismatches(a: StoredRun, b: StoredRun, max_unscored: float = 0.01) -> list[Mismatch]:
-    """Return all that keeps the difference of two runs from being the models' alone.
-
-    `max_unscored` is the share of samples that may be without a verdict in either run.
-    """
-    found = [*_of_setup(a, b), *_of_judging(a, b)]
-    for run, role in ((a, "the baseline"), (b, "the candidate")):
-        if run.unscored_share > max_unscored:
-            found.append(
-                Mismatch(
-                    "unscored",
-                    f"{run.unscored_share:.1%} of the samples of {role} are unscored (at most "
-                    f"{max_unscored:.1%}); the run's own command tries them again",
+    results = run.results
+    counts = results.counts
+    if not results.problems:
+        raise damaged("it has no problems")
+    if len(run.scores) != len(results.problems):
+        raise damaged("the ids of its problems are not unique")
+    if not counts.samples or counts.unscored > counts.samples:
+        raise damaged(f"counts: {counts.unscored} of {counts.samples} samples are unscored")
+    # Not `run.metrics`, which keeps the values: a leaderboard reads hundreds of runs.
+    for name, found in metric_values(results.problems, (1,)).items():
+        low, high = found.bounds
+        for problem, value in zip(results.problems, found.values, strict=True):
+            if value is not None and not low <= value <= high:
+                raise damaged(
+                    f"{name} of the problem {problem.id!r} is {value:g}, out of {low:g} to {high:g}"
                 )
-            )
-    common = a.scores.keys() & b.scores.keys()
-    faulty = sum((a.scores[key].faulty is None) != (b.scores[key].faulty is None) for key in common)
-    if faulty > max_unscored * len(common):
-        text = f"{faulty} problems could be set up in one run only: their sandboxes differ"
-        found.append(Mismatch("faulty", text))
-    return found
-
-
-def _of_setup(a: StoredRun, b: StoredRun) -> list[Mismatch]:
-    """What the models were asked, and how often."""
-    first, second = a.results, b.results
-    found = []
-
-    def differ(what: str, name: str, one: object, other: object) -> None:
-        if one != other:
-            found.append(Mismatch(what, f"{name} differs: {_short(one)} and {_short(other)}"))
-
-    differ("task", "the task", a.task, b.task)
-    differ("task", "the task's version", first["task"]["version"], second["task"]["version"])
-    differ("data", "the data's hash", first["task"]["data_hash"], second["task"]["data_hash"])
-    if alone := a.scores.keys() ^ b.scores.keys():
-        found.append(Mismatch("problems", f"{len(alone)} problems are in one of the runs only"))
-    differ("prompt", "the prompt's hash", first["prompt"]["hash"], second["prompt"]["hash"])
-    differ(
-        "prompt",
-        "whether the update is shown",
-        first["prompt"]["update_note"],
-        second["prompt"]["update_note"],
-    )
-    for key in SAMPLING:
-        differ("sampling", key, first["sampling"][key], second["sampling"][key])
-    differ("n", "n (samples per problem)", a.n, b.n)
-    return found
-
-
-def _of_judging(a: StoredRun, b: StoredRun) -> list[Mismatch]:
-    """How the answers were judged."""
-    if a.harness.split(".")[0] != b.harness.split(".")[0]:
-        text = f"the harness differs in its major version: {a.harness} and {b.harness}"
-        return [Mismatch("harness", text)]
-    if a.results["task"]["data_hash"] != b.results["task"]["data_hash"]:
-        return []  # The hash of how it was judged covers the data.
-    if a.results["scoring"]["hash"] != b.results["scoring"]["hash"]:
-        text = "the limits or the rules of judging differ; judge one run again: recode-eval score"
-        return [Mismatch("scoring", text)]
-    return []
-
-
-def remarks(a: StoredRun, b: StoredRun) -> list[str]:
-    """Return what does not forbid a comparison, but may explain a difference."""
-    first, second = a.results["sandbox"] or {}, b.results["sandbox"] or {}
-    found = [
-        f"the sandbox's {key} differs"
-        for key in ("tier", "python", "libraries")
-        if first.get(key) != second.get(key)
-    ]
-    lost = sum(
-        (a.scores[key].n == 0) != (b.scores[key].n == 0)
-        for key in a.scores.keys() & b.scores.keys()
-    )
-    if lost:
-        found.append(f"{lost} problems have a score in one of the runs only, and do not count")
-    return found
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
-
-
-def pooled(first: StoredRun, second: StoredRun) -> StoredRun:
-    """Return one run with the samples of two: the same model, asked again with another seed.
-
-    Raises `UsageError` if anything but the seed and the number of samples differs, or the seed does
-    not: the same seed gives the same samples, which are no new evidence.
-    """
-    here = f"{second.source} is no rerun of {first.source}"
-    one, two = first.results, second.results
-    if one["identity"]["model"] != two["identity"]["model"]:
-        raise UsageError(f"{here}: it is another model, or it was loaded in another way.")
-    found = [x.text for x in mismatches(first, second, 1.0) if x.what != "n"]
-    if found:
-        raise UsageError(f"{here}: {'; '.join(found)}.")
-    if one["sampling"]["seed"] == two["sampling"]["seed"]:
-        raise UsageError(f"{here}: it has the same seed. Give the run's command another --seed.")
-    counts = {key: one["counts"][key] + two["counts"][key] for key in ("samples", "unscored")}
-    results = {
-        **one,
-        "sampling": {**one["sampling"], "n": first.n + second.n},
-        "counts": {**one["counts"], **counts},
-        "metrics": {**one["metrics"], **two["metrics"]},
-    }
-    scores = {key: _pooled(score, second.scores[key]) for key, score in first.scores.items()}
-    return StoredRun(f"{first.source} + {second.source}", results, scores)
-
-
-def _pooled(a: ProblemScore, b: ProblemScore) -> ProblemScore:
-    """Add the counts, and weigh the means by the samples they are of; faulty once is faulty."""
-    if a.faulty is not None or b.faulty is not None:
-        return b if a.faulty is None else a
-
-    def mean(one: float | None, two: float | None) -> float | None:
-        if one is None or two is None:
-            return two if one is None else one
-        return (a.n * one + b.n * two) / (a.n + b.n)
-
-    def total(one: int | None, two: int | None) -> int | None:
-        return None if one is None or two is None else one + two
-
-    def means(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
-        found = {key: mean(one.get(key), two.get(key)) for key in {**one, **two}}
-        return {key: value for key, value in found.items() if value is not None}
-
-    groups = {**a.passed_groups, **b.passed_groups}
-    return replace(
-        a,
-        n=a.n + b.n,
-        passed=total(a.passed, b.passed),
-        passed_groups={
-            key: a.passed_groups.get(key, 0) + b.passed_groups.get(key, 0) for key in groups
-        },
-        passed_without=total(a.passed_without, b.passed_without),
-        needed=total(a.needed, b.needed),
-        test_rate=mean(a.test_rate, b.test_rate),
-        no_code=a.no_code + b.no_code,
-        similarity=means(a.similarity, b.similarity),
-        measures=means(a.measures, b.measures),
-    )

@@ -1,4 +1,4 @@
-"""The sandboxes of one call: one per environment and isolation, opened when first needed."""
+"""The sandboxes of one call: one per environment, isolation and language, opened when needed."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ class Sandboxes:
         self._log = log
         self._executor = executor or LocalExecutor()
         self._lock = threading.Lock()
-        self._open: dict[tuple[str, str], Sandbox] = {}
+        self._open: dict[tuple[str, str, str], Sandbox] = {}
         self._closing = contextlib.ExitStack()
 
     def opener(self, task: Task, isolation: str) -> Callable[[], Sandbox]:
         """Return the function that gives a task's sandbox."""
-        from recode_eval.sandbox.absent import AbsentSandbox
+        from recode_eval.sandbox.null import NullSandbox
 
         if not task.conditions:
-            return AbsentSandbox
-        return lambda: self._get(task.spec.environment, isolation)
+            return NullSandbox
+        return lambda: self._get(task.spec.environment, isolation, task.spec.language)
 
-    def _get(self, environment: str, isolation: str) -> Sandbox:
-        key = environment, isolation
+    def _get(self, environment: str, isolation: str, language: str) -> Sandbox:
+        from recode_eval.languages import get_language
+
+        key = environment, isolation, language
         with self._lock:
             if key not in self._open:
-                options = self._options
+                options, runtime = self._options, get_language(language).runtime()
                 self._open[key] = self._executor.open_sandbox(
                     tier=options.tier,
                     environment=environment,
@@ -55,6 +57,7 @@ class Sandboxes:
                     allow_unsafe=options.allow_unsafe,
                     base_image=options.base_image,
                     notify=self._log,
+                    runtimes=() if runtime is None else (runtime,),
                 )
                 self._closing.callback(self._open[key].close)
             return self._open[key]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, RecodeError, StorageError, UsageError
+from recode_eval.models.gguf import is_gguf_name
 from recode_eval.run.store import RESULTS, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
@@ -78,11 +79,13 @@ def _matching(pattern: str) -> list[str]:
         # pathlib cannot match below an absolute path.
         for path in map(Path, glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207
         if any((path / name).is_file() for name in _CHECKPOINT_FILES)
+        or (is_gguf_name(path.name) and path.is_file())
     ]
     if not folders:
         raise UsageError(
             f"--models {pattern}: no checkpoint there (a folder with {_CHECKPOINT_FILES[0]} or "
-            f"{_CHECKPOINT_FILES[1]}). Quote the pattern, so that the shell leaves it alone."
+            f"{_CHECKPOINT_FILES[1]}, or a GGUF file). Quote the pattern, so that the shell leaves "
+            "it alone."
         )
     return [str(path) for path in sorted(folders, key=_natural)]
 

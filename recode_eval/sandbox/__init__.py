@@ -16,7 +16,7 @@ from recode_eval.sandbox.base import (
 )
 
 if TYPE_CHECKING:
-    from recode_eval.sandbox.opening import TierReport, open_fleet, open_sandbox, probe
+    from recode_eval.sandbox.factory import TierReport, open_router, open_sandbox, probe
 
 __all__ = [
     "Execution",
@@ -28,7 +28,7 @@ __all__ = [
     "Test",
     "TestVerdict",
     "TierReport",
-    "open_fleet",
+    "open_router",
     "open_sandbox",
     "probe",
 ]
@@ -36,8 +36,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load what starts sandboxes only when it is asked for."""
-    if name in {"open_fleet", "open_sandbox", "probe", "TierReport"}:
-        from recode_eval.sandbox import opening
+    if name in {"open_router", "open_sandbox", "probe", "TierReport"}:
+        from recode_eval.sandbox import factory
 
-        return getattr(opening, name)
+        return getattr(factory, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -49,7 +49,8 @@ class Program:
 
     `setup`, `candidate` and each test's `code` are executed in this order in one fresh namespace
     whose `__name__` is `"__main__"`. An exception in `setup` is the data's fault and comes back as
-    `Execution.setup_error`; one in `candidate` fails all tests.
+    `Execution.setup_error`; one in `candidate` fails all tests. That is Python; other languages
+    keep to it as their `CommandRuntime` says.
     """
 
     setup: str
@@ -59,6 +60,8 @@ class Program:
     """Top-level packages likely to be imported. A hint: a wrong one costs time, never a verdict."""
     environment: str | None = None
     """The library environment it needs, e.g. `pandas-2.2.3`; None: the task's own."""
+    language: str = "python"
+    """The language of all its parts; the sandbox must have been opened with its runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class SandboxInfo:
     isolation: str
     workers: int
     python: str
+    """The version of the Python that runs the programs; empty where there is none."""
     libraries: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
     image_digest: str | None = None
@@ -122,6 +126,11 @@ class SandboxInfo:
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """On a cluster, the machines that judged: name -> `tier`, `workers`, `python`,
     `image_digest`."""
+    runtimes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What runs the programs of each language: language -> `kind`, `version` and what else is
+    known. Empty in records made before there were several."""
+    supervisor: str = ""
+    """The version of the Python that the sandbox's own supervisor runs on."""
 
 
 class SandboxError(InfrastructureError):

@@ -9,26 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.local import (
     WORK_BYTES,
     WORK_FILES,
     ProcessLink,
     clean_environment,
+    isolated,
     supervisor_command,
     supervisor_folder,
 )
+from recode_eval.sandbox.runtimes import PythonRuntime, configs
 from recode_eval.sandbox.users import UserIds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from recode_eval.sandbox.base import Limits
-    from recode_eval.sandbox.worker import Link
+    from recode_eval.sandbox.environments import VenvInfo
+    from recode_eval.sandbox.runtimes import CommandRuntime
+    from recode_eval.sandbox.tier import TierRequest
+    from recode_eval.sandbox.worker import Launcher, Link
 
 GUARANTEES = (
     "programs see no file of this machine but the system's libraries and Python, all read-only",
     "own process, network, IPC and mount namespaces: no network, no other process",
     "all privileges dropped, system calls filtered; CPU time, memory and processes limited",
+)
+FIX = (
+    "install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap) and allow user "
+    "namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+    "kernel.apparmor_restrict_unprivileged_userns=0)"
 )
 _PROBE_S = 20.0
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -54,6 +65,17 @@ def reason_against() -> str | None:
         said = result.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
         return f"bwrap is not allowed to make namespaces here ({said[-1]})"
     return None
+
+
+def create(request: TierRequest) -> Launcher:
+    """Make the environment and return what starts supervisors in it; see `SandboxTier.create`."""
+    from recode_eval.sandbox.environments import ensure_venv
+
+    reason = reason_against()
+    if reason:
+        raise SandboxUnavailableError(f"{reason}; {FIX}")
+    venv = ensure_venv(request.environment, notify=request.notify)
+    return BubblewrapLauncher(venv, request.runtimes)
 
 
 def _namespaces(program: str) -> list[str]:
@@ -110,25 +132,29 @@ class BubblewrapLauncher:
     tier = "bubblewrap"
     guarantees: tuple[str, ...] = GUARANTEES
 
-    def __init__(self, root: Path, python: Path, base_prefix: Path) -> None:
-        """`root` and its interpreter `python`: the environment; `base_prefix`: its Python's files.
+    def __init__(self, venv: VenvInfo, runtimes: Sequence[CommandRuntime] = ()) -> None:
+        """`venv` is the environment of Python programs, `runtimes` are other languages.
 
         Raises:
-            SandboxUnavailableError: bubblewrap does not work here, or cannot show that Python.
+            SandboxUnavailableError: bubblewrap does not work here, or cannot show a Python.
         """
         reason = reason_against()
         if reason:
             raise SandboxUnavailableError(reason)
-        if base_prefix.resolve().is_relative_to(_WORK):
-            # The environment's interpreter is a link to it and must find it at its own path.
-            raise SandboxUnavailableError(
-                f"the Python in {base_prefix} lies under {_WORK}, which bubblewrap hides; "
-                "use a Python installed elsewhere"
-            )
-        self._python = _inside(root) / python.relative_to(root)
-        self._folders = [
-            folder for folder in (root, base_prefix) if not folder.resolve().is_relative_to("/usr")
-        ]
+        own = find_interpreter()
+        elsewhere = [Path(folder) for runtime in runtimes for folder in runtime.folders]
+        for prefix in (venv.base_prefix, Path(own.prefix), *elsewhere):
+            if prefix.resolve().is_relative_to(_WORK):
+                # An interpreter must find its files at their own path.
+                raise SandboxUnavailableError(
+                    f"the Python in {prefix} lies under {_WORK}, which bubblewrap hides; "
+                    "use a Python installed elsewhere"
+                )
+        python = str(_inside(venv.root) / venv.python.relative_to(venv.root))
+        self._runtimes = configs(PythonRuntime(python, venv.version), *runtimes)
+        self._interpreter = [str(own.path)]
+        folders = dict.fromkeys((venv.root, venv.base_prefix, Path(own.prefix), *elsewhere))
+        self._folders = [one for one in folders if not one.resolve().is_relative_to("/usr")]
         self._users = UserIds()
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
@@ -139,12 +165,14 @@ class BubblewrapLauncher:
             *_files([*self._folders, supervisor]),
             "--remount-ro", "/",
             "--chdir", _WORK, "--",
-            *supervisor_command(str(self._python), str(_inside(supervisor))),
+            *supervisor_command(self._interpreter, str(_inside(supervisor))),
         ]  # fmt: skip
         link = ProcessLink(command, clean_environment(_WORK), "/")
         as_root = os.getuid() == 0
         return link, {
             "tier": self.tier,
+            "interpreter": isolated(self._interpreter),
+            "runtimes": self._runtimes,
             "work": _WORK,
             "uid": self._users.of(slot) if as_root else None,
             "uid_required": as_root,

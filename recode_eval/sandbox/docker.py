@@ -19,25 +19,33 @@ from recode_eval.sandbox.local import (
     WORK_BYTES,
     WORK_FILES,
     clean_environment,
+    isolated,
     supervisor_command,
     sweep_work_folders,
 )
+from recode_eval.sandbox.runtimes import PythonRuntime, configs
 from recode_eval.sandbox.users import UserIds
 from recode_eval.sandbox.worker import HopelessError, LinkLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from docker import DockerClient
 
     from recode_eval.sandbox.environments import ImageInfo
-    from recode_eval.sandbox.worker import Link
+    from recode_eval.sandbox.runtimes import CommandRuntime
+    from recode_eval.sandbox.tier import TierRequest
+    from recode_eval.sandbox.worker import Launcher, Link
 
 GUARANTEES = (
     "each worker is a container without network, on a read-only file system",
     "programs have a user id of their own, no capabilities, and a system-call filter",
     "all that a program leaves is removed before the next one",
     "CPU time, memory, processes, disk space and files are limited by the kernel",
+)
+FIX = (
+    "install and start Docker (Debian/Ubuntu: apt-get install docker.io) and let this "
+    "user use it (group docker)"
 )
 RUN_LABEL = "org.recode-eval.run"
 _OWNER_LABEL = "org.recode-eval.owner"
@@ -65,15 +73,24 @@ def reason_against(timeout_s: int = 5) -> str | None:
     return None
 
 
+def create(request: TierRequest) -> Launcher:
+    """Build the image and return what starts containers of it; see `SandboxTier.create`."""
+    from recode_eval.sandbox.environments import ensure_image
+
+    image = ensure_image(request.environment, base_image=request.base_image, notify=request.notify)
+    return DockerLauncher(image, request.runtimes)
+
+
 class DockerLauncher:
     """Starts supervisors in containers."""
 
     tier = "docker"
     guarantees: tuple[str, ...] = GUARANTEES
 
-    def __init__(self, image: ImageInfo) -> None:
+    def __init__(self, image: ImageInfo, runtimes: Sequence[CommandRuntime] = ()) -> None:
         """`image` is ready to run. Containers that killed evaluators left are removed here."""
         self._image = image
+        self._runtimes = configs(PythonRuntime(image.python, image.version), *runtimes)
         self._run = secrets.token_hex(8)
         self._users = UserIds()
         sweep_work_folders()
@@ -88,6 +105,8 @@ class DockerLauncher:
         link = ContainerLink(self._image, slot, self._run)
         return link, {
             "tier": self.tier,
+            "interpreter": isolated(self._image.supervisor_python),
+            "runtimes": self._runtimes,
             "work": _WORK,
             "uid": self._users.of(slot),
             "uid_required": True,
@@ -206,7 +225,7 @@ class ContainerLink:
         )
         created = api.create_container(
             image.digest,  # which stays while a container uses it, and is what the run records
-            entrypoint=supervisor_command(image.python, image.supervisor),
+            entrypoint=supervisor_command(image.supervisor_python, image.supervisor),
             command=[],
             user="0:0",
             environment=clean_environment(_WORK),

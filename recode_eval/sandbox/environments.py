@@ -119,7 +119,8 @@ def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
 
 def _venv_uses() -> list[DiskUse]:
     wanted = set()
-    for name in environment_names():
+    built = (path.name.rpartition("-")[0] for path in cache_dir("venvs").iterdir())
+    for name in {*environment_names(), *filter(has_environment, built)}:
         # No such Python, or a lock that cannot be read: nothing built from it is current.
         with contextlib.suppress(SandboxBuildError, DataError):
             environment = get_environment(name)

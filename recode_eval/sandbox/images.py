@@ -26,7 +26,11 @@ from recode_eval.sandbox.buildlog import (
 )
 from recode_eval.sandbox.daemon import cause_of
 from recode_eval.sandbox.daemon import docker_client as docker_client
-from recode_eval.sandbox.requirements import environment_names, get_environment
+from recode_eval.sandbox.requirements import (
+    RELEASE_PYTHON,
+    get_environment,
+    has_environment,
+)
 from recode_eval.sandbox.wheelhouse import Target, download
 
 if TYPE_CHECKING:
@@ -41,11 +45,21 @@ DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 LOCAL_BASE_IMAGE = "recode-eval-base:bookworm"
 """What `sandbox/base-image` makes where no registry can be reached."""
 BASE_IMAGE_VARIABLE = "RECODE_EVAL_BASE_IMAGE"
+"""Names the base image; with `_PYTHON3_9` at its end, that of environments for Python 3.9."""
+SUPERVISOR_NEEDS = (3, 11)
+"""The oldest Python that the supervisor runs on; images with an older one get a copy of another."""
+OLDEST_PYTHON = (3, 7)
+"""The oldest Python that programs can run on."""
+_SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie"}
+"""The release of Debian that has a Python."""
 REPOSITORY = "recode-eval-sandbox"
 LIBRARIES_REPOSITORY = "recode-eval-libraries"
 LABEL = "recode-eval.environment"
 """Every image made here carries this label; nothing without it is ever removed."""
 STAGE_LABEL = "recode-eval.stage=build"
+_ON_OWN_PYTHON = "Dockerfile.supervisor"
+_WITH_PYTHON = "Dockerfile.supervisor-python"
+_BUNDLER = "bundle_python.py"
 _RECIPE = "recode-eval.recipe"
 _BASE = "recode-eval.base"
 _BASE_ID = "recode-eval.base-id"
@@ -55,6 +69,7 @@ _LIBRARIES = "recode-eval.libraries"
 
 IMAGE_PYTHON = "/opt/recode-eval/python/bin/python"
 IMAGE_SUPERVISOR = "/opt/recode-eval/supervisor"
+_BUNDLE = "/opt/recode-eval/supervisor-python"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _DOCKERS_OWN = re.compile(r"\s*(Step \d+/\d+ :|--->|Removing intermediate|Removed intermediate)")
@@ -86,31 +101,59 @@ class ImageInfo:
     """Its version, e.g. `3.11.2`."""
     libraries: Mapping[str, str]
     supervisor: str = IMAGE_SUPERVISOR
-    """Folder in the image with the content of `sandbox/supervisor*`."""
+    """Folder in the image with the content of `sandbox/supervisor`."""
+    supervisor_python: tuple[str, ...] = (IMAGE_PYTHON,)
+    """The command line of the interpreter in the image that the supervisor runs on."""
 
 
-def base_image_name(argument: str | None = None, *, has_local: bool = False) -> str:
-    """The base image to build on.
+def base_image_name(
+    argument: str | None = None,
+    *,
+    has_local: bool = False,
+    python: tuple[int, int] | None = None,
+) -> str:
+    """The base image to build on, for an environment that needs this Python (None: any).
 
     The argument, else the environment variable, else the one that `sandbox/base-image` makes if it
     was made here (`has_local`), else the official image of a registry.
     """
-    named = argument or os.environ.get(BASE_IMAGE_VARIABLE)
-    return named or (LOCAL_BASE_IMAGE if has_local else DEFAULT_BASE_IMAGE)
+    named = argument or os.environ.get(base_image_variable(python))
+    return named or (local_base_image(python) if has_local else _official_image(python))
+
+
+def base_image_variable(python: tuple[int, int] | None = None) -> str:
+    """The environment variable that names the base image for a Python.
+
+    >>> base_image_variable((3, 9))
+    'RECODE_EVAL_BASE_IMAGE_PYTHON3_9'
+    """
+    if python in {None, RELEASE_PYTHON}:
+        return BASE_IMAGE_VARIABLE
+    return f"{BASE_IMAGE_VARIABLE}_PYTHON{python[0]}_{python[1]}"
+
+
+def local_base_image(python: tuple[int, int] | None = None) -> str:
+    """What `sandbox/base-image` calls the image with a Python, for the release that has it."""
+    if python is None or python not in _SUITES:
+        return LOCAL_BASE_IMAGE
+    return f"{LOCAL_BASE_IMAGE.partition(':')[0]}:{_SUITES[python]}"
+
+
+def _official_image(python: tuple[int, int] | None) -> str:
+    if python in {None, RELEASE_PYTHON}:
+        return DEFAULT_BASE_IMAGE
+    suite = _SUITES.get(python)
+    return f"python:{python[0]}.{python[1]}-slim{f'-{suite}' if suite else ''}"
 
 
 def supervisor_files() -> dict[str, bytes]:
     """What goes into the supervisor's folder of the image: relative path -> content."""
-    files: dict[str, bytes] = {}
-    for top in sorted(resource_dir("sandbox").glob("supervisor*")):
-        inside = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
-        root = top.parent if top.is_file() else top
-        files |= {
-            str(path.relative_to(root)): path.read_bytes()
-            for path in inside
-            if "__pycache__" not in path.parts and path.suffix != ".pyc"
-        }
-    return files
+    top = resource_dir("sandbox") / "supervisor"
+    return {
+        str(path.relative_to(top)): path.read_bytes()
+        for path in sorted(p for p in top.rglob("*") if p.is_file())
+        if "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
 
 
 def recipe_digest(environment: Environment) -> str:
@@ -121,10 +164,14 @@ def recipe_digest(environment: Environment) -> str:
 
 def supervisor_digest(files: Mapping[str, bytes] | None = None) -> str:
     """SHA-256 (hex) of what decides the layer with the supervisor."""
-    dockerfile = resource_dir("sandbox") / "Dockerfile.supervisor"
     contents = supervisor_files() if files is None else files
     hashes = (f"{name}\0{hashlib.sha256(data).hexdigest()}" for name, data in contents.items())
-    return _digest(dockerfile.read_text(encoding="utf-8"), *hashes)
+    recipes = (_recipe(name) for name in (_ON_OWN_PYTHON, _WITH_PYTHON, _BUNDLER))
+    return _digest(*recipes, *hashes)
+
+
+def _recipe(name: str) -> str:
+    return (resource_dir("sandbox") / name).read_text(encoding="utf-8")
 
 
 def ensure_image(
@@ -150,8 +197,9 @@ def ensure_image(
     tell = notify or (lambda _message: None)
     client = docker_client(timeout_s=600)
     try:
-        has_local = _image_id(client, LOCAL_BASE_IMAGE) is not None
-        base = base_image_name(base_image, has_local=has_local)
+        python = environment.python
+        has_local = _image_id(client, local_base_image(python)) is not None
+        base = base_image_name(base_image, has_local=has_local, python=python)
         builder = _Builder(client, environment, base, tell)
         found = builder.existing()
         if found is not None:
@@ -195,7 +243,7 @@ class _Builder:
         """Build what is missing."""
         slug = f"image-{self._environment.name}"
         with BuildLog(f"the image of {self._environment.name!r}", slug) as log:
-            base_id = _image_id(self._client, self._base) or self._pull(log)
+            base_id = _image_id(self._client, self._base) or self._pull(log, self._base)
             key = _digest(self._recipe, base_id)
             libraries = f"{LIBRARIES_REPOSITORY}:{self._environment.name}-{key[:12]}"
             if _image_id(self._client, libraries) is None:
@@ -209,10 +257,21 @@ class _Builder:
                     (context / "supervisor" / name).write_bytes(content)
                 (context / "supervisor").mkdir(exist_ok=True)
                 labels = {_SUPERVISOR: self._supervisor}
-                self._docker_build(
-                    context, "Dockerfile.supervisor", tag, {"LIBRARIES": libraries}, labels, log
-                )
+                dockerfile, arguments = _ON_OWN_PYTHON, {"LIBRARIES": libraries}
+                if _too_old(self._client.images.get(libraries).labels[_PYTHON]):
+                    dockerfile = _WITH_PYTHON
+                    arguments["SUPERVISOR_BASE"] = self._supervisor_base(log)
+                    shutil.copyfile(self._folder / _BUNDLER, context / _BUNDLER)
+                self._docker_build(context, dockerfile, tag, arguments, labels, log)
             return self._info(self._client.images.get(tag))
+
+    def _supervisor_base(self, log: BuildLog) -> str:
+        """An image with a Python that the supervisor runs on."""
+        has_local = _image_id(self._client, LOCAL_BASE_IMAGE) is not None
+        base = base_image_name(has_local=has_local)
+        if _image_id(self._client, base) is None:
+            self._pull(log, base)
+        return base
 
     def _build_libraries(self, tag: str, base_id: str, log: BuildLog) -> None:
         target, version = self._probe(log)
@@ -244,7 +303,8 @@ class _Builder:
             raise log.error(
                 f"its libraries are for Python {need}, and the base image {self._base} has "
                 + ".".join(map(str, python)),
-                fix=f"choose a base image with Python {need} (--base-image, {BASE_IMAGE_VARIABLE})",
+                fix=f"choose a base image with Python {need} (--base-image, "
+                f"{base_image_variable(wanted)})",
             )
 
     def _docker_build(
@@ -300,11 +360,12 @@ class _Builder:
             ) from error
         python = tuple(int(part) for part in str(facts["python"]).split(".")[:2])
         libc = str(facts["libc"] or "").removeprefix("glibc ").split(".")
-        if facts["implementation"] != "cpython" or python < (3, 11) or len(libc) < 2:
+        if facts["implementation"] != "cpython" or python < OLDEST_PYTHON or len(libc) < 2:
             raise log.error(
                 f"the base image {self._base} has {facts['implementation']} {facts['python']} on "
                 f"{facts['libc'] or 'no glibc'}",
-                fix="choose one with CPython 3.11 or newer on glibc (Debian, Ubuntu; not Alpine)",
+                fix=f"choose one with CPython {'.'.join(map(str, OLDEST_PYTHON))} or newer on "
+                "glibc (Debian, Ubuntu; not Alpine)",
             )
         if not facts["pip"]:
             raise log.error(
@@ -330,23 +391,27 @@ class _Builder:
         finally:
             container.remove(force=True)
 
-    def _pull(self, log: BuildLog) -> str:
+    def _pull(self, log: BuildLog, image: str) -> str:
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
-        self._notify(f"fetching the base image {self._base}")
+        self._notify(f"fetching the base image {image}")
         try:
-            self._client.images.pull(*_reference(self._base))
+            self._client.images.pull(*_reference(image))
         except (DockerException, RequestException) as error:
-            script = self._folder / "base-image"
+            python = self._environment.python if image == self._base else None
+            suite = _SUITES.get(python or RELEASE_PYTHON)
+            script = f"sh {self._folder / 'base-image'}"
+            if suite and python not in {None, RELEASE_PYTHON}:
+                script = f"DEBIAN_SUITE={suite} {script} {local_base_image(python)}"
             raise log.error(
-                f"the base image {self._base} is not here and cannot be fetched: {cause_of(error)}",
-                fix=f"without a registry, make one: `sh {script}` (it is used unless "
-                f"{BASE_IMAGE_VARIABLE} or --base-image names another)",
+                f"the base image {image} is not here and cannot be fetched: {cause_of(error)}",
+                fix=f"without a registry, make one: `{script}` (it is used unless "
+                f"{base_image_variable(python)} or --base-image names another)",
             ) from error
-        image_id = _image_id(self._client, self._base)
+        image_id = _image_id(self._client, image)
         if image_id is None:
-            raise log.error(f"the base image {self._base} was fetched and is not there")
+            raise log.error(f"the base image {image} was fetched and is not there")
         return image_id
 
     def _info(self, image: Any) -> ImageInfo:
@@ -358,15 +423,24 @@ class _Builder:
             python=IMAGE_PYTHON,
             version=labels[_PYTHON],
             libraries=json.loads(labels[_LIBRARIES]),
+            supervisor_python=_BUNDLED if _too_old(labels[_PYTHON]) else (IMAGE_PYTHON,),
         )
+
+
+_BUNDLED = (
+    f"{_BUNDLE}/loader", "--library-path", f"{_BUNDLE}/shared", f"{_BUNDLE}/bin/python3",
+)  # fmt: skip
+
+
+def _too_old(version: str) -> bool:
+    """Whether the supervisor cannot run on this Python."""
+    return tuple(int(part) for part in version.split(".")[:2]) < SUPERVISOR_NEEDS
 
 
 def is_current(client: docker.DockerClient, labels: Mapping[str, str]) -> bool:
     """True if `ensure_image` would use an image with these labels, or build on it."""
     name = labels.get(LABEL, "")
-    if name not in environment_names() or labels.get(_RECIPE) != recipe_digest(
-        get_environment(name)
-    ):
+    if not has_environment(name) or labels.get(_RECIPE) != recipe_digest(get_environment(name)):
         return False
     if labels.get(_SUPERVISOR, supervisor_digest()) != supervisor_digest():
         return False

@@ -11,8 +11,13 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.base import SandboxBuildError
+from recode_eval.sandbox.buildlog import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FETCH_TIMEOUT_S = 300
 _ONE_AT_A_TIME = threading.Lock()
@@ -46,7 +51,8 @@ class Interpreter:
 def find_interpreter(python: tuple[int, int] | None = None) -> Interpreter:
     """Return an interpreter of this version (None: the running one).
 
-    Looked for: the running Python, `python3.N` in the PATH, then whatever uv knows or can fetch.
+    Looked for: the running Python, `python3.N` in the PATH, the one that `sandbox/debian-python`
+    made, then whatever uv knows or can fetch.
 
     Raises:
         SandboxBuildError: there is none; names the ways out.
@@ -54,15 +60,23 @@ def find_interpreter(python: tuple[int, int] | None = None) -> Interpreter:
     if python is None or python == sys.version_info[:2]:
         return _running()
     name = ".".join(map(str, python))
-    for candidate in (shutil.which(f"python{name}"), _with_uv(name)):
+    for candidate in _candidates(name):
         found = _facts(candidate) if candidate else None
         if found is not None and found.python == python:
             return found
     raise SandboxBuildError(
         f"the libraries are for Python {name}, which is not on this machine and could not be "
-        f"fetched; install it (`uv python install {name}`, or your distribution's python{name}), "
+        f"fetched; install it (`uv python install {name}`, your distribution's python{name}, or "
+        "one of Debian's: sandbox/debian-python), "
         "or use the sandbox tier docker, whose image has it"
     )
+
+
+def _candidates(name: str) -> Iterator[str | None]:
+    """Interpreters that may be of the version, those that take long to get last."""
+    yield shutil.which(f"python{name}")
+    yield str(cache_dir("pythons") / name / "bin" / f"python{name}")
+    yield _with_uv(name)
 
 
 def find_uv() -> str | None:

@@ -1,4 +1,4 @@
-"""The tiers that need no privilege and no other program: `landlock`, and `none` (no protection)."""
+"""The tier `landlock`, which needs no privilege and no other program."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.local import (
     WORK_BYTES,
     WORK_FILES,
     ProcessLink,
     WorkFolders,
     clean_environment,
+    isolated,
+    python_runtimes,
     supervisor_command,
     supervisor_folder,
 )
+from recode_eval.sandbox.runtimes import configs
 from recode_eval.sandbox.users import UserIds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from recode_eval.sandbox.base import Limits
-    from recode_eval.sandbox.worker import Link
+    from recode_eval.sandbox.runtimes import ProgramRuntime
+    from recode_eval.sandbox.tier import TierRequest
+    from recode_eval.sandbox.worker import Launcher, Link
 
 GUARANTEES = (
     "programs read only the system's libraries and Python",
@@ -33,6 +39,7 @@ GUARANTEES = (
     "no network and no other process can be reached (seccomp, Landlock)",
     "CPU time, memory and number of processes are limited per program",
 )
+FIX = "use Linux 5.13 or newer with Landlock switched on (kernel parameter lsm=)"
 NO_GUARANTEES = ("NONE: programs run with all rights of this user; only their time is limited",)
 PRIVATE_DISK = True
 """Try to give each worker a file system of its own; where that is refused, the disk is watched."""
@@ -52,17 +59,26 @@ def reason_against() -> str | None:
     return None
 
 
+def create(request: TierRequest) -> Launcher:
+    """Make the environment and return what starts supervisors in it; see `SandboxTier.create`."""
+    reason = reason_against()
+    if reason:
+        raise SandboxUnavailableError(f"{reason}; {FIX}")
+    return LandlockLauncher(python_runtimes(request))
+
+
 class LandlockLauncher:
     """Starts supervisors that confine programs with Landlock, seccomp and limits; or not at all."""
 
-    def __init__(self, python: Path, *, unsafe: bool = False) -> None:
-        """`python` is the interpreter of the environment; `unsafe` switches protection off."""
+    def __init__(self, runtimes: Sequence[ProgramRuntime], *, unsafe: bool = False) -> None:
+        """`runtimes` run the programs; `unsafe` switches protection off."""
         reason = None if unsafe else reason_against()
         if reason:
             raise SandboxUnavailableError(reason)
         self.tier = "none" if unsafe else "landlock"
         self.guarantees: tuple[str, ...] = NO_GUARANTEES if unsafe else GUARANTEES
-        self._python = python
+        self._runtimes = configs(*runtimes)
+        self._interpreter = [str(find_interpreter().path)]
         self._folders = WorkFolders()
         self._users = UserIds() if os.getuid() == 0 else None
 
@@ -70,12 +86,14 @@ class LandlockLauncher:
         """Start the supervisor of a slot."""
         work = str(self._folders.fresh(slot))
         link = ProcessLink(
-            supervisor_command(str(self._python), str(supervisor_folder())),
+            supervisor_command(self._interpreter, str(supervisor_folder())),
             clean_environment(work),
             work,
         )
         return link, {
             "tier": self.tier,
+            "interpreter": isolated(self._interpreter),
+            "runtimes": self._runtimes,
             "work": work,
             "remove_work": True,
             "private_disk": PRIVATE_DISK and self.tier == "landlock",

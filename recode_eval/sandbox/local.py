@@ -15,10 +15,14 @@ from typing import IO, TYPE_CHECKING
 
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.runtimes import PythonRuntime
 from recode_eval.sandbox.worker import LinkLostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from recode_eval.sandbox.runtimes import ProgramRuntime
+    from recode_eval.sandbox.tier import TierRequest
 
 _EXIT_S = 5.0
 _LOG_BYTES = 2000
@@ -33,9 +37,26 @@ def supervisor_folder() -> Path:
     return resource_dir("sandbox") / "supervisor"
 
 
-def supervisor_command(python: str, folder: str) -> list[str]:
+def isolated(interpreter: Sequence[str]) -> list[str]:
+    """The command line of a supervisor's interpreter: the standard library and nothing else."""
+    return [*interpreter, "-I", "-S", "-B", "-X", "utf8"]
+
+
+def supervisor_command(interpreter: Sequence[str], folder: str) -> list[str]:
     """The command line of a supervisor; nothing from the user's own Python settings gets in."""
-    return [python, "-P", "-s", "-B", "-X", "utf8", folder]
+    return [*isolated(interpreter), folder]
+
+
+def python_runtimes(request: TierRequest) -> tuple[ProgramRuntime, ...]:
+    """The runtimes of an environment on this machine, whose venv is made first if need be.
+
+    Raises:
+        SandboxBuildError: it cannot be made.
+    """
+    from recode_eval.sandbox.environments import ensure_venv
+
+    venv = ensure_venv(request.environment, notify=request.notify)
+    return (PythonRuntime(str(venv.python), venv.version), *request.runtimes)
 
 
 def clean_environment(home: str) -> dict[str, str]:

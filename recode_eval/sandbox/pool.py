@@ -25,7 +25,7 @@ from recode_eval.sandbox.base import (
     SandboxInfo,
     SandboxUnavailableError,
 )
-from recode_eval.sandbox.routing import WARMED
+from recode_eval.sandbox.preload import WARMED
 from recode_eval.sandbox.worker import PING_S, HopelessError, LinkLostError, Worker
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _JOIN_S = 30.0
 
 
 @dataclass(slots=True)
-class _Job:
+class _PoolJob:
     future: Future[Execution]
     program: Program
     limits: Limits
@@ -73,7 +73,7 @@ class Pool:
         self._launcher = launcher
         self._isolation = isolation
         self._restart_for_s = _RESTART_FOR_S if restart_for_s is None else restart_for_s
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_PoolJob | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._broken: str | None = None
@@ -96,6 +96,8 @@ class Pool:
             libraries=first.hello.libraries,
             image=provenance.get("image"),
             image_digest=provenance.get("image_digest"),
+            runtimes=first.hello.runtimes,
+            supervisor=first.hello.supervisor,
         )
         self._threads = [
             threading.Thread(
@@ -121,8 +123,15 @@ class Pool:
                 future.set_exception(SandboxClosedError("the sandbox is closed"))
             elif self._broken is not None:
                 future.set_exception(SandboxUnavailableError(self._broken))
+            elif program.language not in self._info.runtimes:
+                future.set_exception(
+                    SandboxUnavailableError(
+                        f"this sandbox has no runtime for {program.language!r} (it has: "
+                        f"{', '.join(self._info.runtimes)}); open it with one (`runtimes`)"
+                    )
+                )
             else:
-                self._jobs.put(_Job(future, program, limits))
+                self._jobs.put(_PoolJob(future, program, limits))
         return future
 
     def close(self) -> None:
@@ -160,7 +169,7 @@ class Pool:
 
     def _serve(self, slot: int, worker: Worker | None) -> None:
         """A worker's thread."""
-        ahead: _Job | None = None
+        ahead: _PoolJob | None = None
         """The next program, which was sent to the worker already."""
         try:
             while True:
@@ -197,15 +206,15 @@ class Pool:
         return worker
 
     def _work(
-        self, slot: int, worker: Worker | None, job: _Job, *, sent: bool
-    ) -> tuple[Worker | None, _Job | None]:
+        self, slot: int, worker: Worker | None, job: _PoolJob, *, sent: bool
+    ) -> tuple[Worker | None, _PoolJob | None]:
         """Run one program, with a second try on a new worker.
 
         Returns the worker to go on with, and the job that it was sent ahead. A worker that is lost
         has not begun with that one, which is then put back, and no try of its is counted.
         """
         future, program, limits = job.future, job.program, job.limits
-        ahead: _Job | None = None
+        ahead: _PoolJob | None = None
         reason = ""
         for _ in range(_TRIES):
             try:
@@ -257,7 +266,7 @@ class Pool:
             )
         return None, None
 
-    def _send_ahead(self, worker: Worker, limits: Limits) -> _Job | None:
+    def _send_ahead(self, worker: Worker, limits: Limits) -> _PoolJob | None:
         """Send the worker one more program, if there are enough for the other workers, too."""
         while self._jobs.qsize() > len(self._threads):
             try:
@@ -280,7 +289,7 @@ class Pool:
             return job if sent else None
         return None
 
-    def _put_back(self, job: _Job | None) -> None:
+    def _put_back(self, job: _PoolJob | None) -> None:
         """Queue a job again that a worker was sent and did not begin with."""
         if job is None:
             return

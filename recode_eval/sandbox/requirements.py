@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, UsageError
@@ -37,6 +37,8 @@ RELEASE_PYTHON = (3, 11)
 """The Python that the locks of single releases were resolved for: old releases have no wheels for
 a newer one."""
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_FOR_PYTHON = re.compile(r"(?P<name>.+)-py(?P<major>3)\.(?P<minor>[0-9]{1,2})")
+"""The same library set for another Python: `mini-py3.9`."""
 
 _CHECK_RELEASE = """
 import importlib
@@ -118,7 +120,12 @@ def environment_names() -> tuple[str, ...]:
 
 def has_environment(name: str) -> bool:
     """True if `get_environment` knows the name."""
-    return name in _IMPORTS or _release_file(name) is not None
+    return name in _IMPORTS or _release_file(name) is not None or _of_another_python(name)
+
+
+def _of_another_python(name: str) -> bool:
+    match = _FOR_PYTHON.fullmatch(name)
+    return match is not None and match["name"] in _IMPORTS
 
 
 def is_release(name: str) -> bool:
@@ -137,10 +144,16 @@ def release_name(library: str, version: str) -> str:
 def get_environment(name: str) -> Environment:
     """Read one environment's pins.
 
+    A library set for a Python of its own has that Python in its name: `mini-py3.9` is `mini` for
+    programs that run on Python 3.9, whatever Python this process runs on.
+
     Raises:
         UsageError: there is no environment of this name.
         DataError: its file of pins is missing or has a line that is no exact pin.
     """
+    if (match := _FOR_PYTHON.fullmatch(name)) and match["name"] in _IMPORTS:
+        python = int(match["major"]), int(match["minor"])
+        return _for_python(get_environment(match["name"]), name, python)
     release = None if name in _IMPORTS else _release_file(name)
     if name not in _IMPORTS and release is None:
         raise UsageError(f"unknown sandbox environment {name!r}; there are: {_some_names()}")
@@ -153,6 +166,12 @@ def get_environment(name: str) -> Environment:
     main = next((pin for pin in pins if _is_main(pin, name)), None)
     check = _CHECK_RELEASE.format(name=main.name) if main else ""
     return Environment(name, path, key, pins, check, RELEASE_PYTHON)
+
+
+def _for_python(environment: Environment, name: str, python: tuple[int, int]) -> Environment:
+    """The environment with the only Python that it is for, which becomes part of its key."""
+    key = hashlib.sha256(f"{environment.key} python {python}".encode()).hexdigest()
+    return replace(environment, name=name, key=key, python=python)
 
 
 def _is_main(pin: Pin, name: str) -> bool:

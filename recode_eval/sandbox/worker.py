@@ -18,7 +18,8 @@ from recode_eval.sandbox.base import (
     Status,
     TestVerdict,
 )
-from recode_eval.sandbox.routing import libraries_of
+from recode_eval.sandbox.preload import libraries_of
+from recode_eval.sandbox.runtimes import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +96,10 @@ class Hello:
 
     python: str
     libraries: Mapping[str, str]
+    runtimes: Mapping[str, Mapping[str, Any]]
+    """What runs the programs: language -> facts."""
+    supervisor: str
+    """The version of its own Python."""
     facts: Mapping[str, Any]
 
 
@@ -170,9 +175,15 @@ class Worker:
         answer = self._answer(START_S)
         if "hello" not in answer:
             raise LinkLostError("the supervisor did not introduce itself")
-        known = {"hello", "python", "libraries"}
+        known = {"hello", "python", "libraries", "runtimes", "supervisor"}
         facts = {key: value for key, value in answer.items() if key not in known}
-        return Hello(str(answer["python"]), dict(answer["libraries"]), facts)
+        return Hello(
+            str(answer["python"]),
+            dict(answer["libraries"]),
+            {str(name): dict(found) for name, found in answer["runtimes"].items()},
+            str(answer["supervisor"]),
+            facts,
+        )
 
     def _answer(self, timeout_s: float) -> dict[str, Any]:
         while b"\n" not in self._buffer:
@@ -209,7 +220,8 @@ def _request(program: Program, limits: Limits, isolation: str) -> dict[str, Any]
             "file_bytes": limits.file_bytes,
             "processes": limits.processes,
         },
-        "libraries": libraries_of(program),
+        "language": program.language,
+        "libraries": libraries_of(program) if program.language == PYTHON else [],
         "isolation": isolation,
     }
 

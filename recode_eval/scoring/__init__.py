@@ -8,7 +8,7 @@ from recode_eval.scoring.similarity import (
     em_star,
     es_star,
     exact_match,
-    normalise,
+    normalize,
     similarity_scores,
 )
 
@@ -19,7 +19,7 @@ __all__ = [
     "es_star",
     "exact_match",
     "is_well_formed",
-    "normalise",
+    "normalize",
     "pass_at_k",
     "similarity_scores",
 ]

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 _FENCE_LINE = re.compile(r"^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+([^\n]*+)", re.MULTILINE)
 _LANGUAGE = re.compile(r"\{?\.?([A-Za-z0-9_+#-]*)")
-_PYTHON = frozenset({"python", "python2", "python3", "py", "py3", "ipython", "ipython3"})
 _MAX_CLOSING_INDENT = 3
 _TAB = 4
 
@@ -30,15 +29,13 @@ class Fence:
     end: int
     closed: bool
 
-    @property
-    def is_python(self) -> bool:
-        """True if the block is tagged as Python."""
-        return self.language in _PYTHON
+    def is_tagged(self, tags: frozenset[str]) -> bool:
+        """Whether the block has one of the tags (`Language.fence_tags`)."""
+        return self.language in tags
 
-    @property
-    def may_be_python(self) -> bool:
-        """True if the block is tagged as Python or not tagged."""
-        return self.is_python or not self.language
+    def may_be(self, tags: frozenset[str]) -> bool:
+        """Whether the block has one of the tags, or none at all."""
+        return not self.language or self.is_tagged(tags)
 
 
 class _Marker(NamedTuple):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from recode_eval.languages import PYTHON, get_language
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK
 from recode_eval.scoring.markdown import fences
 
+if TYPE_CHECKING:
+    from recode_eval.languages.base import Language
 
-def is_well_formed(completion: str, prefill: str = "") -> bool:
-    """Return whether the turn is one think block, one answer block with one Python block, no more.
+
+def is_well_formed(completion: str, prefill: str = "", language: str = PYTHON) -> bool:
+    """Return whether the turn is one think block, one answer block with one block of code, no more.
 
     The turn starts at the `<think>` that `prefill` opens, else with the completion. White space is
     allowed before, between and behind the blocks and around the code's fence, which must be closed
-    and tagged as Python. Neither the thoughts nor the code may be blank.
+    and tagged as being in the language. Neither the thoughts nor the code may be blank.
     """
     start = prefill.find(THINK)
     turn = ((prefill[start:] if start >= 0 else "") + completion).replace("\r\n", "\n").strip()
@@ -21,13 +27,22 @@ def is_well_formed(completion: str, prefill: str = "") -> bool:
         return False
     thoughts, _, rest = turn.removeprefix(THINK).partition(END_THINK)
     between, _, answer = rest.removesuffix(END_ANSWER).partition(ANSWER)
-    return bool(thoughts.strip()) and not between.strip() and _is_one_python_block(answer)
+    return (
+        bool(thoughts.strip())
+        and not between.strip()
+        and _is_one_block(answer, get_language(language))
+    )
 
 
-def _is_one_python_block(answer: str) -> bool:
+def _is_one_block(answer: str, language: Language) -> bool:
     blocks = fences(answer)
     if len(blocks) != 1:
         return False
     (block,) = blocks
     around = answer[: block.start] + answer[block.end :]
-    return block.closed and block.is_python and bool(block.code.strip()) and not around.strip()
+    return (
+        block.closed
+        and block.is_tagged(language.fence_tags)
+        and bool(block.code.strip())
+        and not around.strip()
+    )

@@ -106,6 +106,8 @@ class TaskSpec:
     prompts: Mapping[str, PromptVariant]
     default_prompt: str
     preload: frozenset[str] = field(default_factory=frozenset)
+    language: str = "python"
+    """The language of answers and tests; see `recode_eval.languages`."""
     tags: tuple[str, ...] = ()
     """Tags to break the results down by, in this order."""
 

@@ -61,7 +61,7 @@ def load_task(
 
     >>> task = load_task("arena-mini")
     >>> len(task.problems), task.problems[0].cluster
-    (96, 'bisect.bisect_left.add-function')
+    (96, '[bisect.bisect_left]:[add-function]:[update-0]')
     """
     task = create_task(name, include_path)
     rows = task.load(None if data is None else str(data), skip_bad_rows=skip_bad_rows)

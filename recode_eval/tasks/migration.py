@@ -11,11 +11,10 @@ import ast
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
-from recode_eval.languages.python.api_usage import Pattern, uses
+from recode_eval.languages import PYTHON, get_language
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.sandbox.requirements import has_environment, release_name
 from recode_eval.tasks import data
@@ -73,7 +72,7 @@ class MigrationRow:
     apis: tuple[str, ...]
     """The changed APIs, by the names their documentation has; two or more: several updates."""
     old_use: tuple[str, ...]
-    """Patterns (`scoring.api_use`) of the stale use; empty where a change cannot be seen."""
+    """Patterns of the stale use (`Language.api_uses`); empty where a change cannot be seen."""
     new_use: tuple[str, ...]
     provenance: str
     update_info: str
@@ -140,17 +139,21 @@ class MigrationTask:
     def faults(self, problem: Problem) -> list[str]:
         """Return where patterns of use do not describe the row's code, and tests do not use it."""
         row: MigrationRow = problem.payload
-        old, new = _patterns(row.old_use), _patterns(row.new_use)
-        stale, fresh = set(uses(old, row.old_code)), set(uses(new, row.new_code))
-        faults = [f"old_use {p.text}: not in the old code" for p in old if p not in stale]
-        faults += [f"old_use {p.text}: still in the new code" for p in uses(old, row.new_code)]
-        faults += [f"new_use {p.text}: not in the new code" for p in new if p not in fresh]
+        old, new = row.old_use, row.new_use
+        stale, fresh = self._uses(old, row.old_code), self._uses(new, row.new_code)
+        left = self._uses(old, row.new_code)
+        faults = [f"old_use {text}: not in the old code" for text in old if text not in stale]
+        faults += [f"old_use {text}: still in the new code" for text in left]
+        faults += [f"new_use {text}: not in the new code" for text in new if text not in fresh]
         names = _bound(row.new_code)
         return faults + [
             f"{test.name}: uses nothing that the program defines, so it judges nothing"
             for test in row.tests
             if not names & _mentioned(test.code)
         ]
+
+    def _uses(self, patterns: tuple[str, ...], code: str) -> tuple[str, ...]:
+        return get_language(self.spec.language).api_uses(patterns, code) or ()
 
     def measures(self, problem: Problem, code: str | None) -> Mapping[str, float]:
         """Return how an answer uses the API; a pair whose change cannot be seen has no value.
@@ -159,8 +162,8 @@ class MigrationTask:
         or code that does not parse, uses nothing.
         """
         row: MigrationRow = problem.payload
-        old, new = _patterns(row.old_use), _patterns(row.new_use)
-        found = {} if code is None else dict.fromkeys(uses((*old, *new), code))
+        old, new = row.old_use, row.new_use
+        found = () if code is None else self._uses((*old, *new), code)
         measures: dict[str, float] = {}
         if old:
             measures["stale_api"] = float(any(pattern in found for pattern in old))
@@ -232,15 +235,10 @@ def _checked_patterns(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
     texts = text_list(raw, key)
     for pattern in texts:
         try:
-            Pattern.parse(pattern)
+            get_language(PYTHON).check_pattern(pattern)
         except ValueError as error:
             raise RowError(f"{key}: {error}") from None
     return texts
-
-
-@lru_cache(maxsize=4096)
-def _patterns(texts: tuple[str, ...]) -> tuple[Pattern, ...]:
-    return tuple(Pattern.parse(pattern) for pattern in texts)
 
 
 def _shared_apis(rows: Iterable[MigrationRow]) -> list[BadRow]:

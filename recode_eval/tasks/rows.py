@@ -7,10 +7,10 @@ What task kinds share. A row is data of someone else: each function here takes a
 from __future__ import annotations
 
 import ast
-import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recode_eval.errors import DataError
+from recode_eval.languages import PYTHON, get_language
 from recode_eval.sandbox.base import Test
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow
@@ -126,42 +126,24 @@ def _encodable(value: str, key: str) -> str:
     return value
 
 
-def split_tests(source: str, key: str) -> tuple[Test, ...]:
-    """Split test code into one `Test` per top-level function named `test...`, in order.
-
-    By syntax tree, since blank lines inside a test make a split at blank lines wrong. Whatever else
-    stands at the top level (imports, helpers) goes before each test. Each test ends in its call.
+def split_tests(source: str, key: str, language: str = PYTHON) -> tuple[Test, ...]:
+    """Split test code into tests, in order; each is a program that fails if the test does.
 
     Raises:
-        RowError: the source is not Python.
+        RowError: the source does not parse.
     """
-    body = statements(source, key)
-    # Not `splitlines`: for the parser a form feed or U+2028 inside of a string ends no line.
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    shared: list[str] = []
-    tests: list[tuple[str, str]] = []
-    done = 0
-    for node in body:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        if first <= done:  # `a = 1; b = 2`: the line is there already
-            continue
-        while first - 2 >= done and lines[first - 2].startswith("#"):
-            first -= 1  # what is said about a test belongs to it
-        done = node.end_lineno or first
-        code = "\n".join(lines[first - 1 : done])
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-            tests.append((node.name, code))
-        else:
-            shared.append(code)
-    prefix = "".join(f"{code}\n" for code in shared)
-    return tuple(Test(name, f"{prefix}{code}\n{name}()\n") for name, code in tests)
+    try:
+        found = get_language(language).split_tests(source)
+    except ValueError as error:
+        raise RowError(f"{key} {error}") from error
+    return tuple(Test(test.name, test.code) for test in found)
 
 
 def statements(source: str, key: str) -> list[ast.stmt]:
-    """Parse Python and return its top-level statements."""
+    """Parse Python and return its top-level statements; raises `RowError` if it is not Python."""
+    from recode_eval.languages.python.split_tests import statements as parsed
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape ("\\d") is not worth a word
-            return ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise RowError(f"{key} is not Python ({error})") from error
+        return parsed(source)
+    except ValueError as error:
+        raise RowError(f"{key} {error}") from error

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.languages import LANGUAGES, PYTHON
+from recode_eval.plugins import unknown
 from recode_eval.tasks.base import Defaults, PromptVariant, TaskSpec
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _REQUIRED = {
     "prompts": dict,
 }
 _HOTTEST = 100
-_OPTIONAL = {"default_prompt": str, "preload": list, "tags": list}
+_OPTIONAL = {"default_prompt": str, "language": str, "preload": list, "tags": list}
 _SAMPLING = {"n": int, "temperature": float, "top_p": float, "max_tokens": int, "stop": list}
 _WORDS = {
     str: "text",
@@ -62,8 +64,15 @@ def parse_spec(raw: object, folder: Path) -> TaskSpec:
         prompts=prompts,
         default_prompt=default,
         preload=frozenset(content.get("preload", ())),
+        language=_language(content.get("language", PYTHON)),
         tags=tuple(content.get("tags", ())),
     )
+
+
+def _language(name: str) -> str:
+    if name not in LANGUAGES:
+        raise ValueError(unknown("language", name, LANGUAGES.names()).rstrip("."))
+    return name
 
 
 def _variant(name: object, raw: object, folder: Path) -> PromptVariant:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--model", metavar="PATH", help="folder or hub id of the model to train")
+    parser.add_argument("--model", metavar="PATH", help="folder, hub id or GGUF file of the model")
     parser.add_argument(
         "--data",
         metavar="NAME|FILE",

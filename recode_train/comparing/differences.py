@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from recode_eval.compare.pooling import Change, Evidence, adjusted, compared, evidence, pooled
+from recode_eval.comparison.pooling import Change, Evidence, adjusted, compared, evidence, pooled
+from recode_eval.metrics import TRAINED
+from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.settings import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-METRICS: Final = ("pass@1", "pass@5", "upass@1", "es_star", "stale_api")
-
-Evaluations = Mapping[tuple[str, str], Mapping[str, Sequence[Mapping[str, Any]]]]
-"""Task and sampling -> arm -> results of every seed."""
+Evaluations = Mapping[tuple[str, str], Mapping[str, Sequence[Sequence[ProblemResult]]]]
+"""Task and sampling -> arm -> the problems of every seed's results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ def differences(evaluations: Evaluations) -> Differences:
     categories: list[Category] = []
     for (task, sampling), arms in evaluations.items():
         seeds = {
-            arm: [evidence(results, METRICS) for results in runs] for arm, runs in arms.items()
+            arm: [evidence(problems, TRAINED) for problems in runs] for arm, runs in arms.items()
         }
         whole = {arm: pooled(members) for arm, members in seeds.items()}
-        for metric in METRICS:
+        for metric in TRAINED:
             if all(one.estimate(metric) is None for one in whole.values()):
                 continue
             values += [
@@ -96,8 +96,8 @@ def differences(evaluations: Evaluations) -> Differences:
                            compared(whole[old], whole[new], metric))
                 for old, new in _contrasts(list(arms))
             ]  # fmt: skip
-        problems = next(iter(arms.values()))[0]["problems"]
-        tags = {problem["id"]: problem["tags"] for problem in problems}
+        problems = next(iter(arms.values()))[0]
+        tags = {problem.id: problem.tags for problem in problems}
         categories += _by_category(task, sampling, whole, tags)
     changes = adjusted([item.change for item in found])
     return Differences(
@@ -128,8 +128,8 @@ def _by_category(
 ) -> Iterator[Category]:
     """Yield gains and losses by every tag that tells problems apart."""
     start = whole[BASE]
-    metric = "pass@1" if start.estimate("pass@1") is not None else "es_star"
-    if metric not in start.values:
+    metric = next((name for name in TRAINED if start.estimate(name) is not None), None)
+    if metric is None:
         return
     for tag in sorted({tag for found in tags.values() for tag in found}):
         groups: dict[str, set[str]] = defaultdict(set)

@@ -6,9 +6,11 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.compare.pooling import Change
-from recode_eval.compare.report import code, markdown_table, p_text, value_text
-from recode_eval.run.report import format_estimate, label, scaling
+from recode_eval.comparison.pooling import Change
+from recode_eval.comparison.report import code, markdown_table, p_text, value_text
+from recode_eval.metrics import label
+from recode_eval.metrics import metric as metric_of
+from recode_eval.run.report import format_estimate
 from recode_eval.terminal import one_line, stdout_console
 from recode_train.comparing.differences import differences
 from recode_train.comparing.settings import BASE
@@ -16,7 +18,8 @@ from recode_train.comparing.settings import BASE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from recode_eval.run.results_file import StoredRun
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.schemas.results import ProblemResult
     from recode_train.comparing.settings import CompareConfig
 
 SCHEMA_VERSION: Final = 1
@@ -39,7 +42,7 @@ _Table = tuple[list[str], list[list[str]]]
 
 def make(
     config: CompareConfig,
-    runs: Mapping[str, Mapping[str, Sequence[StoredRun]]],
+    runs: Mapping[str, Mapping[str, Sequence[ResultsFile]]],
     budgets: Mapping[str, Sequence[Mapping[str, Any]]],
     prompts: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -48,12 +51,12 @@ def make(
     `runs` has those of all seeds and tasks by sampling and arm; `budgets` what every training of
     an arm cost, seed by seed; `prompts` the prompt variant that each task was evaluated on.
     """
-    evaluations: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    evaluations: dict[tuple[str, str], dict[str, list[list[ProblemResult]]]] = {}
     for sampling, arms in runs.items():
         for arm, stored in arms.items():
             for run in stored:
                 place = evaluations.setdefault((run.task, sampling), {})
-                place.setdefault(arm, []).append(run.results)
+                place.setdefault(arm, []).append(run.results.problems)
     found = differences(evaluations)
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -144,16 +147,10 @@ def _change(metric: str, content: Mapping[str, Any] | None) -> str:
     if content is None:
         return "-"
     change = Change(**content)
-    factor, digits = scaling(metric)
-
-    def signed(value: float) -> str:
-        return f"{factor * value:+.{digits}f}"
-
-    interval = ""
-    if change.low is not None and change.high is not None:
-        interval = f" [{signed(change.low)}, {signed(change.high)}]"
-    verdict = _VERDICTS[change.verdict]
-    return f"{signed(change.value)}{interval}, p {p_text(change.p_holm)}: {verdict}"
+    shown = metric_of(metric)
+    interval = shown.show_interval(change.low, change.high, sign=True)
+    value = f"{shown.show(change.value, sign=True)} {interval}".rstrip()
+    return f"{value}, p {p_text(change.p_holm)}: {_VERDICTS[change.verdict]}"
 
 
 def _categories(content: Mapping[str, Any], task: str, sampling: str, tag: str) -> _Table:

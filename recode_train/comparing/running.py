@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, InfrastructureError, UsageError
-from recode_eval.run.results_file import StoredRun, read_run
+from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
 from recode_train.algorithms import ALGORITHMS
 from recode_train.comparing.settings import (
@@ -206,16 +206,14 @@ def _evaluate_on(config: RunConfig) -> None:
         )
 
 
-def stored_runs(folder: Path) -> list[StoredRun]:
+def stored_runs(folder: Path) -> list[ResultsFile]:
     """Return the runs of one model; raises `DataError` for results that are damaged."""
     return [read_run(file) for file in sorted(folder.glob(f"*/*/{RESULTS}"))]
 
 
 def _is_done(out: Path, task: str) -> bool:
     """Tell whether the folder has a whole result of the task."""
-    return any(
-        run.task == task and not run.results["counts"]["unscored"] for run in stored_runs(out)
-    )
+    return any(run.task == task and not run.results.counts.unscored for run in stored_runs(out))
 
 
 def _write_models(config: CompareConfig, runs: Runs) -> None:

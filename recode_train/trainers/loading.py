@@ -29,8 +29,8 @@ class ModelSource:
 
     @property
     def base(self) -> str:
-        """What an adapter names as its base: the hub id or the folder."""
-        return str(self.checkpoint.model.identity.get("hub", self.checkpoint.model.path))
+        """What an adapter names as its base: the hub id, the folder, or the GGUF file."""
+        return str(self.checkpoint.model.identity.get("hub", self.checkpoint.model.location))
 
 
 def find(config: TrainConfig) -> ModelSource:
@@ -55,6 +55,8 @@ def find(config: TrainConfig) -> ModelSource:
             f"{config.model} is an adapter; merge it into its base first "
             f"(recode-train merge {config.model} FOLDER) and train the result."
         )
+    if checkpoint.model.gguf is not None:
+        _check_reference(config, checkpoint.model.location)
     dtype = _dtype(config, checkpoint.model.path)
     return ModelSource(checkpoint, ModelOptions(
         device="cpu", dtype=dtype, trust_remote_code=config.trust_remote_code,
@@ -136,10 +138,24 @@ def _check_space(source: ModelSource, config: TrainConfig) -> None:
     from recode_train.memory_estimate import estimate_memory, read_shape
 
     kept = kept_checkpoints(config)
-    shape = read_shape(source.checkpoint.model.path)
+    shape = read_shape(source.checkpoint.model.location)
     true = replace(config, save_total_limit=kept, dtype=cast("NumberFormat", source.options.dtype))
     needed = estimate_memory(true, shape, accelerator=torch.cuda.is_available()).checkpoints
     check_space(Path(config.output), needed, kept)
+
+
+def _check_reference(config: TrainConfig, file: Path) -> None:
+    """Raise `UsageError` if training needs the untrained model beside the trained one.
+
+    TRL loads that one itself, by its folder, and cannot take it out of a GGUF file. Under an
+    adapter it is the base that is in memory anyway.
+    """
+    if config.samples and config.tuning == "full" and config.beta > 0:
+        raise UsageError(
+            f"{file} is a GGUF file, from which the reference model of the KL divergence cannot be "
+            f"loaded (beta is {config.beta:g}); set beta to 0, train an adapter (tuning lora), or "
+            "start from a folder with safetensors."
+        )
 
 
 def _dtype(config: TrainConfig, folder: Path) -> str:

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recode_eval import cli
-from recode_eval.attacks import Attack, AttackResult, Expect, Outcome, TierOutcome
+from recode_eval.attacks import Attack, AttackOutcome, AttackResult, Expect, TierOutcome
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def result(name: str, outcome: Outcome = Outcome.CONTAINED, told: str = "") -> AttackResult:
+def result(
+    name: str, outcome: AttackOutcome = AttackOutcome.CONTAINED, told: str = ""
+) -> AttackResult:
     return AttackResult(Attack(name, Expect.NOT_PASSED, "A test.", ""), outcome, told, 0.1)
 
 
 GOOD = TierOutcome("docker", (result("forge/a"), result("ipc/b")), seconds=2.0)
 BAD = TierOutcome(
-    "landlock", (result("forge/a", Outcome.FORGED, "passed all"), result("ipc/b")), seconds=3.0
+    "landlock",
+    (result("forge/a", AttackOutcome.FORGED, "passed all"), result("ipc/b")),
+    seconds=3.0,
 )
 LEFT = TierOutcome("landlock", (result("forge/a"),), left=("process 7 (sleep)",))
 MISSING = TierOutcome("bubblewrap", unavailable="bwrap is not installed")

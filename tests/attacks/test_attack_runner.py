@@ -17,10 +17,10 @@ from naive_sandbox import NaiveSandbox
 
 from recode_eval.attacks import (
     Attack,
+    AttackOutcome,
     AttackResult,
     Bait,
     Expect,
-    Outcome,
     attack_tier,
     load_attacks,
     run_attacks,
@@ -77,14 +77,14 @@ def test_judging_by_exit_status_is_seen_as_forgeable(bait: Bait, name: str) -> N
     """A process that ends with status 0 before the test is through would count as a pass."""
     with NaiveSandbox() as sandbox:
         (result,) = run_attacks(sandbox, load_attacks([f"forge/{name}"]), bait=bait)
-    assert result.outcome is Outcome.FORGED, result.explanation
+    assert result.outcome is AttackOutcome.FORGED, result.explanation
     assert "passed without knowing the answer" in result.explanation
 
 
 def test_one_forged_test_of_three_is_enough(bait: Bait) -> None:
     code = "class Yes:\n    __eq__ = lambda *a: True\ndef answer(question):\n    return Yes()\n"
     result = run_one(NaiveSandbox(), bait, code)
-    assert result.outcome is Outcome.FORGED
+    assert result.outcome is AttackOutcome.FORGED
     assert result.explanation.endswith(": value")
 
 
@@ -96,7 +96,7 @@ def test_blaming_the_data_counts_as_forged(bait: Bait) -> None:
             return super().execute(program)
 
     result = run_one(Gullible(), bait, "pass")
-    assert result.outcome is Outcome.FORGED
+    assert result.outcome is AttackOutcome.FORGED
     assert "the data got the blame: ImportError" in result.explanation
 
 
@@ -108,13 +108,13 @@ def test_an_attack_must_not_become_unscored(bait: Bait) -> None:
             return super().execute(program)
 
     result = run_one(Fragile(), bait, "pass")
-    assert result.outcome is Outcome.INFRASTRUCTURE
+    assert result.outcome is AttackOutcome.INFRASTRUCTURE
     assert "could not be judged" in result.explanation
 
 
 def test_a_mistake_in_the_attack_proves_nothing(bait: Bait) -> None:
     result = run_one(NaiveSandbox(), bait, "this_name_does_not_exist\n")
-    assert result.outcome is Outcome.MISTAKE
+    assert result.outcome is AttackOutcome.MISTAKE
 
 
 @pytest.mark.parametrize("reasons", [(), ("frames",)])
@@ -125,14 +125,14 @@ def test_what_cannot_be_prevented_must_be_flagged(bait: Bait, reasons: tuple[str
     result = run_one(
         NaiveSandbox(), bait, code, expect=Expect.FLAGGED, suspicion=lambda _code: reasons
     )
-    assert result.outcome is (Outcome.CONTAINED if reasons else Outcome.UNFLAGGED)
+    assert result.outcome is (AttackOutcome.CONTAINED if reasons else AttackOutcome.UNFLAGGED)
 
 
 def test_files_left_in_the_work_folder_are_found(bait: Bait) -> None:
     result = run_one(
         NaiveSandbox(wipe=False), bait, "open('left', 'w').close()", expect=Expect.CONTAINED
     )
-    assert result.outcome is Outcome.VICTIM_DIRTY
+    assert result.outcome is AttackOutcome.VICTIM_DIRTY
     assert "files in the work directory: ['left']" in result.explanation
 
 
@@ -166,7 +166,7 @@ def test_every_change_of_the_world_is_found(bait: Bait, change: str, shown: str)
             return super().execute(replace(program, setup=program.setup + self.extra))
 
     result = run_one(Poisoned(), bait, "pass", expect=Expect.CONTAINED)
-    assert result.outcome is Outcome.VICTIM_DIRTY
+    assert result.outcome is AttackOutcome.VICTIM_DIRTY
     assert shown in result.explanation
 
 
@@ -190,7 +190,7 @@ def test_patched_modules_are_found(bait: Bait, change: str) -> None:
             return super().execute(replace(program, setup=program.setup + self.extra))
 
     result = run_one(Poisoned(), bait, "pass", expect=Expect.CONTAINED)
-    assert result.outcome is Outcome.VICTIM_DIRTY
+    assert result.outcome is AttackOutcome.VICTIM_DIRTY
 
 
 def test_output_of_an_attack_in_the_next_program_is_found(bait: Bait) -> None:
@@ -205,7 +205,7 @@ def test_output_of_an_attack_in_the_next_program_is_found(bait: Bait) -> None:
             )
 
     result = run_one(Mixed(), bait, "pass", expect=Expect.CONTAINED)
-    assert result.outcome is Outcome.VICTIM_DIRTY
+    assert result.outcome is AttackOutcome.VICTIM_DIRTY
     assert "output was touched" in result.explanation
 
 
@@ -223,14 +223,14 @@ def test_a_judge_that_starts_to_pass_everything_is_found(bait: Bait) -> None:
             return execution
 
     result = run_one(Bribed(), bait, "pass", expect=Expect.CONTAINED)
-    assert result.outcome is Outcome.VICTIM_DIRTY
+    assert result.outcome is AttackOutcome.VICTIM_DIRTY
     assert "wrong answer passed" in result.explanation
 
 
 def test_reading_the_bait_is_an_escape(bait: Bait) -> None:
     with NaiveSandbox() as sandbox:
         (result,) = run_attacks(sandbox, load_attacks(["files/read_host_files"]), bait=bait)
-    assert result.outcome is Outcome.LEAKED
+    assert result.outcome is AttackOutcome.LEAKED
     assert "read " in result.explanation
 
 
@@ -259,7 +259,7 @@ def test_silent_attacks_on_the_bait_are_noticed(bait: Bait, code: str, explanati
     result = run_one(
         NaiveSandbox(), bait, f"import bait, os, socket\n{code}\n", expect=Expect.CONTAINED
     )
-    assert result.outcome is Outcome.LEAKED, result.explanation
+    assert result.outcome is AttackOutcome.LEAKED, result.explanation
     assert explanation in result.explanation
     assert bait.touched() == []
 
@@ -279,7 +279,7 @@ def test_processes_left_running_are_found(bait: Bait) -> None:
         for process in left:
             process.kill()
             process.communicate()
-    assert result.outcome is Outcome.LEAKED
+    assert result.outcome is AttackOutcome.LEAKED
     assert "1 processes were left running" in result.explanation
 
 
@@ -294,7 +294,7 @@ def test_a_disturbed_neighbour_is_found(bait: Bait) -> None:
 
     with Disturbed() as neighbour:
         result = run_one(NaiveSandbox(), bait, "pass", neighbour=neighbour, expect=Expect.CONTAINED)
-    assert result.outcome is Outcome.NEIGHBOUR_HURT
+    assert result.outcome is AttackOutcome.NEIGHBOUR_HURT
     assert "foreign files" in result.explanation
 
 
@@ -304,7 +304,7 @@ def test_several_faults_are_all_told(bait: Bait) -> None:
         "open(bait.FOLDER + '/x', 'w').close()\nos._exit(0)"
     )
     result = run_one(NaiveSandbox(wipe=False), bait, code)
-    assert result.outcome is Outcome.FORGED
+    assert result.outcome is AttackOutcome.FORGED
     for part in ("passed without knowing", "files in the work directory", "made the file"):
         assert part in result.explanation
 
@@ -355,7 +355,7 @@ def test_trouble_later_on_does_not_stop_the_others(bait: Bait) -> None:
     with Ruined() as sandbox:
         attacks = [attack("pass"), attack("import numpy")]
         results = run_attacks(sandbox, attacks, bait=bait)
-    assert [result.outcome for result in results] == [Outcome.INFRASTRUCTURE] * 2
+    assert [result.outcome for result in results] == [AttackOutcome.INFRASTRUCTURE] * 2
     assert "before the attack" in results[1].explanation
 
 

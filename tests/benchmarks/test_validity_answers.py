@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from recode_eval.languages.python.api_usage import Pattern, uses
 from recode_eval.languages.python.syntax import parses
-from recode_eval.sandbox import Limits, open_fleet
-from recode_eval.scoring.similarity import normalise
+from recode_eval.sandbox import Limits, open_router
+from recode_eval.scoring.similarity import normalize
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def test_layout_and_remarks_leave_the_tree(rewrites: ModuleType, rows: list[Migr
         commented = rewrites.commented(row.new_code, _rng(), frozenset())
         if commented is not None:
             assert commented != row.new_code
-            assert normalise(commented) == normalise(row.new_code)
+            assert normalize(commented) == normalize(row.new_code)
 
 
 def test_other_names_leave_the_shape(rewrites: ModuleType, rows: list[MigrationRow]) -> None:
@@ -315,7 +315,7 @@ def test_rewrites_of_bundled_pairs_pass_and_stale_code_fails(making: ModuleType)
     task: Any = create_task("migration")
     wanted = {*making.REWRITTEN, "reference", *making.STALE}
     running = []
-    with open_fleet("auto", workers=2) as sandbox:
+    with open_router("auto", workers=2) as sandbox:
         for problem in task.load(None).problems:
             if problem.payload.dependency in {"jinja2", "networkx"}:
                 for answer in making.answers(problem.payload, rewrites=6):

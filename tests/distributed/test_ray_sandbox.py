@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recode_eval.sandbox import Limits, Program, Test, open_fleet
+from recode_eval.sandbox import Limits, Program, Test, open_router
 from recode_eval.sandbox.base import (
     SandboxClosedError,
     SandboxCrashError,
@@ -58,7 +58,7 @@ def only(cluster: Any, *node_ids: str) -> None:
 
 
 def test_verdicts_are_those_of_the_local_pool(cluster: Any) -> None:
-    with open_fleet(**WANTED) as local:
+    with open_router(**WANTED) as local:
         expected = [local.submit(program, LIMITS).result() for program in PROGRAMS]
     with open_it(cluster) as sandbox:
         futures = [sandbox.submit(program, LIMITS) for program in PROGRAMS * 3]

@@ -273,7 +273,7 @@ def test_hostile_names_stay_text(run: Path, exported: Any, tmp_path: Path, text:
     edit_results(tmp_path, rename)
     out = tmp_path / "out"
     out.mkdir()
-    for name in FORMATS:
+    for name in FORMATS.builtin:
         exported(tmp_path, "--format", name, "--out", out / name, "--dataset-id", "a/b")
     below = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert all(out in path.parents for path in below - {tmp_path / "results.json"})
@@ -301,7 +301,9 @@ def test_what_a_format_cannot_take(run: Path, other: Path, tmp_path: Path) -> No
         failed(result, ExitCode.USAGE, "each task once", "two of these runs are of arena")
     result = recode_eval("export", str(run), "--format", "csv", "--metrics", "pass@1,nothing")
     failed(result, ExitCode.USAGE, "no value of nothing", "pass@1")
-    failed(recode_eval("export", str(run), "--format", "xlsx"), ExitCode.USAGE, "invalid choice")
+    failed(
+        recode_eval("export", str(run), "--format", "xlsx"), ExitCode.USAGE, "Unknown export format"
+    )
     failed(recode_eval("export", str(tmp_path), "--format", "csv"), ExitCode.DATA, "holds no")
 
 
@@ -330,7 +332,7 @@ def test_damaged_results_are_named(
         results[last] = value
 
     edit_results(tmp_path, damage)
-    for name in FORMATS:
+    for name in FORMATS.builtin:
         assert cli.run(["export", str(tmp_path), "--format", name]) == ExitCode.DATA
         assert "is damaged" in capsys.readouterr().err
 
@@ -388,3 +390,27 @@ def test_two_tasks_of_a_model_in_one_file(run: Path, exported: Any, tmp_path: Pa
     edit_results(tmp_path, lambda r: r["sampling"].update(temperature=0.1))
     result = recode_eval("export", str(run), str(tmp_path), "--format", "lm-eval")
     failed(result, ExitCode.USAGE, "sampled differently")
+
+
+def test_a_format_of_another_package_is_one_function_and_one_entry_point(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Any
+) -> None:
+    package = tmp_path / "others"
+    (package / "other-1.0.dist-info").mkdir(parents=True)
+    (package / "other-1.0.dist-info" / "METADATA").write_text("Name: other\nVersion: 1.0\n")
+    (package / "other-1.0.dist-info" / "entry_points.txt").write_text(
+        "[recode_eval.exports]\nlines = other_format:documents\n"
+    )
+    (package / "other_format.py").write_text(
+        "from recode_eval.exports.common import Document, all_facts\n\n\n"
+        "def documents(runs, about):\n"
+        "    text = ''.join(f'{x.model} {x.metrics[0].name}\\n' for x in all_facts(runs, about))\n"
+        "    return [Document('lines.txt', text)]\n"
+    )
+    monkeypatch.syspath_prepend(package)
+    assert exported(run, "--format", "lines") == "org/base pass@1\n"
+
+
+def test_an_unknown_format_has_a_hint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["export", str(run), "--format", "junitt"]) == ExitCode.USAGE
+    assert "Unknown export format 'junitt'. Did you mean junit?" in capsys.readouterr().err

@@ -136,8 +136,8 @@ def test_a_pass_that_times_out_here_is_not_confirmed() -> None:
     """Attack: an answer that runs for ever, called a pass: time-outs were no fault."""
     from types import SimpleNamespace
 
+    from recode_eval.leaderboard.verify import _deviation
     from recode_eval.run.records import ScoreRecord
-    from recode_eval.run.verify import _deviation
 
     def score(*statuses: str) -> ScoreRecord:
         tests = [[f"t{i}", status, ""] for i, status in enumerate(statuses)]
@@ -221,7 +221,7 @@ def test_hostile_limits_are_capped_or_refused(
 ) -> None:
     """Attack: limits that would let a program take the checking machine for days."""
     from recode_eval.errors import DataError
-    from recode_eval.run.verify import _MOST, _settings
+    from recode_eval.leaderboard.verify import _MOST, _settings
 
     class Entry:
         where = "sent"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hostile import CORPUS
 from hypothesis import given
@@ -18,8 +19,8 @@ from stored_runs import store_run
 
 from recode_eval import cli
 from recode_eval.errors import ExitCode, UsageError
-from recode_eval.gate.decision import decide, verdict_json
-from recode_eval.gate.policy import Policy
+from recode_eval.gating.decision import decide, verdict_json
+from recode_eval.gating.policy import Policy
 from recode_eval.leaderboard.boards import Board, Standing, boards
 from recode_eval.leaderboard.comparing import (
     DIGITS,
@@ -30,13 +31,18 @@ from recode_eval.leaderboard.comparing import (
     encoded,
 )
 from recode_eval.leaderboard.gates import read_verdicts
-from recode_eval.leaderboard.loading import ProblemCounts, load_runs
+from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
-from recode_eval.run.results_file import read_run
+from recode_eval.run.results_file import ResultsFile, read_run
+from recode_eval.schemas.results import ProblemResult
 
 
-def counts(n: int, passed: int | None, faulty: str | None = None) -> ProblemCounts:
-    return ProblemCounts("p", "c", {}, n, passed, None, None, faulty)
+def counts(n: int, passed: int | None, faulty: str | None = None) -> ProblemResult:
+    return ProblemResult(
+        id="p", cluster="c", tags={}, n=n, passed=passed, passed_without_update=None,
+        needed_update=None, test_rate=None, no_code=0, es=None, em=None, es_star=None,
+        em_star=None, faulty=faulty,
+    )  # fmt: skip
 
 
 def decoded(found: dict[str, Any], n: int) -> list[tuple[int, int] | None]:
@@ -109,12 +115,22 @@ def test_the_index_says_in_what_boards_differ(site_boards: list[Board]) -> None:
 def test_two_hundred_runs_of_a_thousand_problems_stay_small(site_boards: list[Board]) -> None:
     board = site_boards[0]
     run, problem = board.first, board.first.problems[0]
-    problems = tuple(
-        replace(problem, id=f"{problem.id}-{i}", cluster=f"u{i // 4}", n=4, passed=i % 5)
+    change = msgspec.structs.replace
+    problems = [
+        change(problem, id=f"{problem.id}-{i}", cluster=f"u{i // 4}", n=4, passed=i % 5)
         for i in range(1000)
-    )
+    ]
+    scores = {found.id: found for found in problems}
     standings = tuple(
-        Standing(replace(run, problems=problems, results={**run.results, "run": f"{i:064x}"}), None)
+        Standing(
+            replace(
+                run,
+                stored=ResultsFile(
+                    "here", change(run.results, problems=problems, run=f"{i:064x}"), scores
+                ),
+            ),
+            None,
+        )
         for i in range(200)
     )
     large = Board(board.key, board.conditions, standings)
@@ -224,7 +240,7 @@ def test_what_is_no_verdict_is_named_and_left_out(
     built = build([runs], tmp_path / "site", gates=[gate], reported=False)
     assert len(built.broken) == 9
     first = (tmp_path / "site" / "index.html").read_text()
-    assert "<code>torn/verdict.json</code>: verdict.json is no JSON" in first
+    assert "<code>torn/verdict.json</code>: Cannot read: verdict.json is no JSON" in first
 
 
 def test_a_place_without_verdicts_is_fine_and_no_place_is_not(tmp_path: Path) -> None:

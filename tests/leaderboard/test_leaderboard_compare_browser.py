@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from altered_results import altered, base_run
 from axe import axe_source, serious
 from chromium import Browser
 from hostile import CORPUS
@@ -19,14 +21,24 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import binomtest
 from stored_runs import store_run
 
-from recode_eval.compare.comparison import Difference, compare, difference, paired
-from recode_eval.gate.decision import decide, verdict_json
-from recode_eval.gate.policy import Policy
+from recode_eval.comparison.comparability import (
+    MOST_UNSCORED,
+    RULES,
+    browser_facts,
+    browser_rules,
+    differences,
+    facts,
+    percent,
+)
+from recode_eval.comparison.differences import MetricDifference, compare, difference, paired
+from recode_eval.gating.decision import decide, verdict_json
+from recode_eval.gating.policy import Policy
 from recode_eval.leaderboard.boards import boards
 from recode_eval.leaderboard.comparing import data_files
 from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
-from recode_eval.run.results_file import StoredRun, read_run
+from recode_eval.leaderboard.text import digest
+from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.scoring.pass_at_k import pass_at_k
 
 pytestmark = pytest.mark.browser
@@ -49,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(folder: Path) -> dict[str, StoredRun]:
+def runs(folder: Path) -> dict[str, ResultsFile]:
     places = {name: store_run(folder / "runs", name, right) for name, right in MODELS.items()}
     for name, n in (("many old", 70), ("many new", 64)):
         shift = 5 if name == "many new" else 0
@@ -63,7 +75,7 @@ def runs(folder: Path) -> dict[str, StoredRun]:
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path, runs: dict[str, StoredRun]) -> Path:
+def site(folder: Path, runs: dict[str, ResultsFile]) -> Path:
     make_run(folder / "runs", "alone", 0.5, n=1, temperature=0.0)
     policy = Policy(margins={"default": {"pass@1": 3.0}})
     content = verdict_json(decide([runs["old"]], [runs["none"]], policy))
@@ -97,7 +109,7 @@ def open_page(window: Browser, site: Path, fragment: str = "") -> None:
     window.wait_for("#comparison[data-state=ready]")
 
 
-def show(window: Browser, site: Path, a: StoredRun, b: StoredRun, metric: str = "") -> None:
+def show(window: Browser, site: Path, a: ResultsFile, b: ResultsFile, metric: str = "") -> None:
     more = f"&metric={metric}" if metric else ""
     open_page(window, site, f"a={a.results['run']}&b={b.results['run']}{more}")
 
@@ -160,7 +172,7 @@ def test_differences_intervals_and_p_values_equal_the_library(browser: Browser) 
     assert len(methods) == 5, "every way to make an interval, or none, was met"
 
 
-def assert_equal(answer: dict[str, Any], expected: Difference) -> None:
+def assert_equal(answer: dict[str, Any], expected: MetricDifference) -> None:
     estimate = expected.estimate
     assert answer["method"] == estimate.method
     assert (answer["n"], answer["clusters"]) == (estimate.n, estimate.clusters)
@@ -210,7 +222,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_the_page_shows_what_compare_says(
-    browser: Browser, site: Path, runs: dict[str, StoredRun], one: str, other: str
+    browser: Browser, site: Path, runs: dict[str, ResultsFile], one: str, other: str
 ) -> None:
     a, b = runs[one], runs[other]
     for metric in ("pass@1", "pass@5"):
@@ -249,7 +261,7 @@ def row_of(browser: Browser, selector: str) -> list[list[str]]:
     )
 
 
-def assert_row(browser: Browser, selector: str, expected: Difference) -> None:
+def assert_row(browser: Browser, selector: str, expected: MetricDifference) -> None:
     [[_, a, b, mean, low, high, p, n, clusters]] = row_of(browser, selector)
     estimate = expected.estimate
     assert (int(n), int(clusters)) == (estimate.n, estimate.clusters)
@@ -262,12 +274,12 @@ def assert_row(browser: Browser, selector: str, expected: Difference) -> None:
 
 
 def test_the_rows_by_tag_are_the_differences_of_their_problems(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     a, b = runs["tagged old"], runs["tagged new"]
     show(browser, site, a, b)
     values = (a.values("pass@1"), b.values("pass@1"))
-    tags = {tag for score in a.scores.values() for tag in score.problem.tags}
+    tags = {tag for score in a.scores.values() for tag in score.tags}
     seen = 0
     for position in range(len(tags)):
         rows = row_of(browser, f"#differences-{position} tbody tr")
@@ -275,14 +287,14 @@ def test_the_rows_by_tag_are_the_differences_of_their_problems(
             [subset] = [
                 chosen
                 for tag in tags
-                if (chosen := [k for k, s in a.scores.items() if s.problem.tags.get(tag) == name])
+                if (chosen := [k for k, s in a.scores.items() if s.tags.get(tag) == name])
             ]
             chosen = [k for k in subset if values[0][k] is not None and values[1][k] is not None]
             expected = difference(
                 "pass@1",
                 [values[0][k] or 0.0 for k in chosen],
                 [values[1][k] or 0.0 for k in chosen],
-                [a.scores[k].problem.cluster for k in chosen],
+                [a.scores[k].cluster for k in chosen],
             )
             assert expected is not None
             assert int(cells[6]) == len(chosen)
@@ -293,12 +305,20 @@ def test_the_rows_by_tag_are_the_differences_of_their_problems(
     assert seen > 30
 
 
+def untested(stored: ResultsFile) -> ResultsFile:
+    problems = [msgspec.structs.replace(p, passed=None) for p in stored.results.problems]
+    results = msgspec.structs.replace(stored.results, problems=problems)
+    return ResultsFile(stored.source, results, {p.id: p for p in problems})
+
+
 def test_a_task_without_tests_is_compared_by_similarity(browser: Browser, tmp_path: Path) -> None:
     for name, chance in (("one", 0.3), ("other", 0.8)):
         make_run(tmp_path / "runs", name, chance, n=1)
     build([tmp_path / "runs"], tmp_path / "site", reported=False)
     [board] = boards(load_runs([tmp_path / "runs"])[0])
-    standings = [replace(s, run=replace(s.run, tested=False)) for s in board.standings]
+    standings = [
+        replace(s, run=replace(s.run, stored=untested(s.run.stored))) for s in board.standings
+    ]
     [(name, content)] = data_files([replace(board, standings=tuple(standings))])
     (tmp_path / "site" / name).write_text(content)
     open_page(browser, tmp_path / "site")
@@ -316,7 +336,7 @@ def test_a_task_without_tests_is_compared_by_similarity(browser: Browser, tmp_pa
 
 
 def test_a_choice_is_in_the_url_and_restored(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     old, new = (str(runs[name].results["run"]) for name in ("old", "new"))
     choose(browser, "a", old)
@@ -343,7 +363,7 @@ def choose(browser: Browser, select: str, value: str) -> None:
 
 
 def test_runs_of_different_boards_are_not_paired(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     show(browser, site, runs["old"], runs["many new"])
     [said] = browser.texts("#verdict")
@@ -381,7 +401,7 @@ def test_a_run_alone_on_its_board_has_nothing_to_be_compared_with(
 
 
 def test_a_run_with_itself_and_what_may_explain_a_difference(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     show(browser, site, runs["old"], runs["old"])
     assert browser.texts("#verdict") == ["A and B are the same run."]
@@ -389,15 +409,41 @@ def test_a_run_with_itself_and_what_may_explain_a_difference(
     assert browser.texts("#comparison .note li") == ["n (samples per problem) differs: 70 and 64."]
     show(browser, site, runs["no answer"], runs["new"])
     notes = browser.texts("#comparison .note li")
-    assert (
-        "10.0 % of the samples of A are unscored; more than 1 % makes a comparison invalid."
-        in notes
-    )
-    assert "4 problems with a score in one of the runs only; not counted." in notes
+    unscored = "10.0% of the samples of A are unscored (at most 1.0%); the run's own command tries"
+    assert notes == [
+        f"{unscored} them again.",
+        "4 problems have a score in one of the runs only, and do not count.",
+    ]
+
+
+def test_browser_and_library_say_the_same_of_every_pair(browser: Browser) -> None:
+    """They were written apart, and tolerated other shares of faulty problems."""
+    base = base_run()
+    runs = [base, *(altered(base, rule.field) for rule in RULES if not rule.board)]
+    runs += [altered(altered(base, "faulty"), "unjudged"), altered(altered(base, "n"), "harness")]
+    order = {key: index for index, key in enumerate(base.scores)}
+    for limit in (MOST_UNSCORED, 0.5):
+        here = [
+            [
+                [{"what": x.what, "text": x.text, "level": str(x.level)}
+                 for x in differences(facts(a), facts(b), ("A", "B"), limit)]
+                for b in runs
+            ]
+            for a in runs
+        ]  # fmt: skip
+        there = browser.run(
+            "const [rules, facts, limit, count] = arguments;"
+            "return facts.map((a) => facts.map((b) => "
+            "window.comparability.differences(rules, a, b, ['A', 'B'], limit, count)));",
+            browser_rules(), [browser_facts(run, order, digest) for run in runs],
+            [limit, percent(limit)], len(order),
+        )  # fmt: skip
+        assert there == here
+        assert sum(map(bool, here[0])) >= (len(runs) - 1 if limit == MOST_UNSCORED else 5)
 
 
 def test_two_ticked_rows_lead_to_their_comparison(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     """The third tick replaces the first, and the ticks are in the URL."""
     browser.open(site / "index.html")
@@ -418,7 +464,7 @@ def test_two_ticked_rows_lead_to_their_comparison(
 
 
 def test_from_a_changed_problem_to_both_answers(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     show(browser, site, runs["old"], runs["new"])
     browser.run("document.querySelectorAll('#comparison details').forEach((d) => d.open = true)")
@@ -429,7 +475,7 @@ def test_from_a_changed_problem_to_both_answers(
 
 
 def test_the_gate_is_on_the_first_page_and_leads_to_the_comparison(
-    browser: Browser, site: Path, runs: dict[str, StoredRun]
+    browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     browser.open(site / "index.html")
     assert "regress" in browser.texts("#gate")[0]
@@ -460,7 +506,7 @@ def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [320, 390])
 def test_no_page_is_wider_than_a_phone(
-    browser: Browser, site: Path, runs: dict[str, StoredRun], width: int
+    browser: Browser, site: Path, runs: dict[str, ResultsFile], width: int
 ) -> None:
     size = {"height": 900, "deviceScaleFactor": 1}
     browser.command("Emulation.setDeviceMetricsOverride", width=width, mobile=True, **size)
@@ -475,7 +521,7 @@ def test_no_page_is_wider_than_a_phone(
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_serious(site: Path, runs: dict[str, StoredRun], dark: bool) -> None:
+def test_axe_finds_nothing_serious(site: Path, runs: dict[str, ResultsFile], dark: bool) -> None:
     source, window = axe_source(), Browser(dark=dark)
     try:
         show(window, site, runs["old"], runs["with gaps"])

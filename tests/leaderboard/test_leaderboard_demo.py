@@ -9,7 +9,6 @@ import pytest
 from made_runs import make_run
 
 from recode_eval.commands import demo
-from recode_eval.leaderboard import loading
 
 
 def test_the_demo_writes_the_site_and_prints_its_path(
@@ -31,8 +30,7 @@ def test_without_the_extra_the_demo_says_so_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(tmp_path, "baseline:reference", 1.0, n=1)
-    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
-    loading._validator.cache_clear()
+    monkeypatch.setitem(sys.modules, "orjson", None)
     demo.write_site(tmp_path, as_json=False)
     captured = capsys.readouterr()
     assert captured.out == ""

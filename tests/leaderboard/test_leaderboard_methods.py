@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from made_runs import make_run
 from made_trainings import PAPER, config, make_comparison, make_training
 
-from recode_eval.compare.comparison import metric_difference
-from recode_eval.compare.pooling import (
+from recode_eval.comparison.differences import metric_difference
+from recode_eval.comparison.pooling import (
     Change,
     Evidence,
     adjusted,
@@ -56,9 +56,7 @@ def site(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(comparison: Path) -> Any:
     runs, _ = load_runs([comparison / "runs"])
-    made, broken = blocks(boards(runs), read_facts([comparison / "models.yaml"]))
-    assert broken == []
-    return made
+    return blocks(boards(runs), read_facts([comparison / "models.yaml"]))
 
 
 def facts(**by_name: tuple[str | None, str | None]) -> FactBook:
@@ -96,7 +94,7 @@ def test_differences_are_those_of_the_library(tmp_path: Path) -> None:
     """A single seed each: the same numbers as `recode-eval compare` has."""
     folders = [make_run(tmp_path, name, chance) for name, chance in (("a", 0.3), ("b", 0.6))]
     runs, _ = load_runs([tmp_path])
-    old, new = (evidence(next(r for r in runs if r.folder == f).results) for f in folders)
+    old, new = (evidence(next(r for r in runs if r.folder == f).problems) for f in folders)
     first, second = (read_run(folder / "results.json") for folder in folders)
     for metric in ("pass@1", "upass@1", "es_star"):
         expected = metric_difference(first, second, metric, 0.95)
@@ -150,7 +148,7 @@ def test_only_runs_of_one_board_are_paired(tmp_path: Path) -> None:
     make_run(tmp_path, "sft-1B", 0.9, temperature=0.2)
     runs, _ = load_runs([tmp_path])
     book = facts(**{"base*": ("B", "untrained"), "sft*": ("B", "SFT")})
-    assert blocks(boards(runs), book) == ([], [])
+    assert blocks(boards(runs), book) == []
 
 
 def test_what_is_not_known_or_a_baseline_is_in_no_block(tmp_path: Path) -> None:
@@ -158,7 +156,7 @@ def test_what_is_not_known_or_a_baseline_is_in_no_block(tmp_path: Path) -> None:
         make_run(tmp_path, name, 0.5)
     runs, _ = load_runs([tmp_path])
     book = facts(one=("B", "baseline"), two=("B", None), three=(None, "SFT"))
-    assert blocks(boards(runs), book) == ([], [])
+    assert blocks(boards(runs), book) == []
 
 
 def test_a_run_with_unscored_samples_is_shown_and_not_compared(tmp_path: Path) -> None:
@@ -167,7 +165,7 @@ def test_a_run_with_unscored_samples_is_shown_and_not_compared(tmp_path: Path) -
     make_run(tmp_path, "sft-b", 0.9, unscored=30)
     runs, _ = load_runs([tmp_path])
     book = facts(**{"base": ("B", "untrained"), "sft*": ("B", "SFT")})
-    ((block,), _) = blocks(boards(runs), book)
+    (block,) = blocks(boards(runs), book)
     row = block.sections[0].row("SFT")
     assert [run.why_not == "" for run in row.runs] == [True, False]
     assert row.metrics["pass@1"] == row.counted[0].metrics["pass@1"]
@@ -178,20 +176,33 @@ def test_two_names_of_one_method_are_one_row(tmp_path: Path) -> None:
         make_run(tmp_path, name, 0.5)
     runs, _ = load_runs([tmp_path])
     book = facts(**{"base": ("B", "none"), "grpo-a": ("B", "GRPO"), "grpo-b": ("B", "grpo")})
-    ((block,), _) = blocks(boards(runs), book)
+    (block,) = blocks(boards(runs), book)
     assert [len(row.runs) for row in block.sections[0].rows] == [1, 2]
 
 
-def test_values_that_no_run_has_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"es_star": 5.0}, "es_star of the problem"),
+        ({"passed": 99}, "99 of 4 samples"),
+        ({"n": None}, "problems[1].n"),
+        ({"es_star": "1"}, "problems[1].es_star"),
+        ({"similarity": {"es": 1}, "measures": {"new_api": -0.5}}, "new_api of the problem"),
+    ],
+)
+def test_values_that_no_run_has_are_refused(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
     """An ES* of 5 would put the mean outside of its range and stop the build."""
-    problem = {
-        "id": "p", "cluster": "c", "tags": {}, "n": 1, "passed": 1, "passed_groups": {},
-        "passed_without_update": 0, "needed_update": 1, "test_rate": 1.0, "no_code": 0, "es": 1.0,
-        "em": 1.0, "es_star": 5.0, "em_star": 2.0, "measures": {}, "faulty": None,
-    }  # fmt: skip
-    for bad in (problem, {**problem, "passed": 2}, {"id": "p"}, {**problem, "es_star": "1"}):
-        with pytest.raises(DataError, match="damaged"):
-            evidence({"problems": [bad]})
+    file = make_run(tmp_path, "m", 0.5) / "results.json"
+    results = json.loads(file.read_text())
+    results["problems"][1].update(change)
+    file.write_text(json.dumps(results))
+    with pytest.raises(DataError, match="damaged") as raised:
+        read_run(file)
+    assert said in str(raised.value)
+    _, [broken] = load_runs([tmp_path])
+    assert said in broken.reason
 
 
 def test_reported_differences_are_computed_not_copied() -> None:

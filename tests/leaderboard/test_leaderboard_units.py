@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recode_eval.compare.comparison import change, two_sided_p
+from recode_eval.comparison.differences import change, two_sided_p
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.ranking import ranks
 from recode_eval.leaderboard.text import script_json, shown, slug

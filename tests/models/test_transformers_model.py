@@ -27,6 +27,7 @@ from recode_eval.models import (  # noqa: E402
     SamplingParameters,
     create_model,
 )
+from recode_eval.models import sampling as sampling_module  # noqa: E402
 from recode_eval.models.sampling import SeededSampler, nucleus_sample  # noqa: E402
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny: Path, make_requests: R
 
     model._model.generate = small_memory
     assert texts(model.generate(make_requests(), SAMPLED)) == expected
-    assert sizes == [12, 6, 3, 3, 3, 3]
+    assert sizes == [12, 6, 3, 3, 2, 2, 2]
 
 
 def test_a_single_row_out_of_memory_names_the_fix(tiny: Path, make_requests: Requests) -> None:
@@ -241,6 +242,22 @@ def test_nucleus_sampling_has_the_right_distribution() -> None:
     expected = probabilities.sqrt() / probabilities.sqrt().sum()
     share = torch.bincount(heated, minlength=4) / rows
     assert share.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize("top_p", [1e-6, 0.5, 0.95, 0.9999, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.1, 1.0, 6.0])
+def test_a_sorted_head_draws_what_the_sorted_whole_draws(
+    monkeypatch: pytest.MonkeyPatch, top_p: float, spread: float
+) -> None:
+    """Rows whose nucleus is small and large, and many tokens that are equally probable."""
+    generator = torch.Generator().manual_seed(0)
+    scores = (torch.randn(200, 3000, generator=generator) * spread).round(decimals=1)
+    uniforms = torch.rand(200, dtype=torch.float64, generator=generator)
+    for part in (scores, scores[:7]):
+        monkeypatch.setattr(sampling_module, "_HEAD", 64)
+        quick = nucleus_sample(part, uniforms[: len(part)], 0.8, top_p)
+        monkeypatch.setattr(sampling_module, "_HEAD", 10_000)
+        assert torch.equal(quick, nucleus_sample(part, uniforms[: len(part)], 0.8, top_p))
 
 
 @pytest.mark.parametrize("top_p", [1e-9, 0.3, 1.0])

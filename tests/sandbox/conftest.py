@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _MODULES = {"docker": docker, "bubblewrap": bubblewrap, "landlock": landlock}
 _DOCKER_REQUIRED = os.environ.get("RECODE_EVAL_REQUIRE_DOCKER") == "1"
+OLD_PYTHON = "mini-py3.9"
+"""The usual libraries for programs on Python 3.9, which the supervisor cannot run on. Made by
+`DEBIAN_SUITE=bullseye sandbox/base-image recode-eval-base:bullseye` for docker, and by
+`sandbox/debian-python bullseye` for the other tiers."""
+_OLD_PYTHON_REQUIRED = os.environ.get("RECODE_EVAL_REQUIRE_OLD_PYTHON") == "1"
 
 
 def open_or_skip(tier: str, **options: object) -> Sandbox:
@@ -28,10 +33,11 @@ def open_or_skip(tier: str, **options: object) -> Sandbox:
     required = tier == "docker" and _DOCKER_REQUIRED
     if reason and not required:
         pytest.skip(f"{tier}: {reason}")
+    old_python = options.get("environment") == OLD_PYTHON
     try:
         return open_sandbox(tier, **options)
     except SandboxBuildError as error:
-        if required:
+        if _OLD_PYTHON_REQUIRED if old_python else required:
             raise
         pytest.skip(f"{tier}: {error}")
 

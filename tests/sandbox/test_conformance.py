@@ -1,14 +1,35 @@
-"""What every tier must do: verdicts, limits, blame, and a clean start for the next program."""
+"""What every tier must do: verdicts, limits, blame, and a clean start for the next program.
+
+Programs do so on Python 3.9, too, on which the supervisor itself cannot run.
+"""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
+from sandbox.conftest import OLD_PYTHON, open_or_skip
 
 from recode_eval.sandbox import Limits, Program, Sandbox, Status, Test
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENVIRONMENTS = ["mini", OLD_PYTHON]
 LIMITS = Limits(cpu_s=2, wall_s=8, memory_bytes=512 << 20)
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def sandbox(tier: str, environment: str) -> Iterator[Sandbox]:
+    """One worker of each tier and environment: what one test leaves behind, the next would see."""
+    with open_or_skip(tier, environment=environment, workers=1) as opened:
+        yield opened
 
 
 def run(sandbox: Sandbox, candidate: str, *tests: str, setup: str = "", limits: Limits = LIMITS):
@@ -240,3 +261,29 @@ def test_info_tells_what_was_used(sandbox: Sandbox, tier: str) -> None:
     assert info.guarantees
     assert info.libraries["numpy"] == "1.26.4"
     assert (info.image_digest is not None) == (tier == "docker")
+
+
+def test_programs_run_on_the_environments_python(sandbox: Sandbox, environment: str) -> None:
+    """The supervisor was once started by it, so that no program could run on an older one."""
+    seen = run(sandbox, "import sys", "print(*sys.version_info[:3], sys.argv[1:])")
+    major, minor, micro, arguments = seen.output.split()
+    assert sandbox.info.python == f"{major}.{minor}.{micro}"
+    assert arguments == "[]"
+    old = environment == OLD_PYTHON
+    wanted = run(sandbox, "import sys", "assert sys.version_info[:2] == (3, 9), sys.version")
+    assert wanted.passed == old
+    runtime = sandbox.info.runtimes["python"]
+    assert (runtime["kind"], runtime["version"]) == ("python", sandbox.info.python)
+    assert tuple(map(int, sandbox.info.supervisor.split(".")[:2])) >= (3, 11)
+
+
+def test_what_a_program_executes_is_the_same_python(sandbox: Sandbox) -> None:
+    """With Python in a folder of root's own, a child could not read it and took the system's."""
+    result = run(
+        sandbox,
+        "import subprocess, sys\ncode = 'import sys, numpy; print(sys.version, sys.prefix)'",
+        "done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)\n"
+        "assert done.stdout == f'{sys.version} {sys.prefix}\\n', done",
+        limits=Limits(cpu_s=10, wall_s=30),
+    )
+    assert result.passed, result

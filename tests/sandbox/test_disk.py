@@ -205,7 +205,7 @@ class Levels:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.used = self.files = 0
-        monkeypatch.setattr(disk, "level", lambda _: disk.Level(self.used, self.files))
+        monkeypatch.setattr(disk, "level", lambda _: disk.DiskLevel(self.used, self.files))
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_two_runs_convict(levels: Levels, tmp_path: Path) -> None:
     watched.new_program()
     found = []
     for _ in range(2):
-        watched.new_attempt()
+        watched.new_execution()
         levels.used += 200
         assert watched.suspicious()
         assert watched.investigate(int)
@@ -236,7 +236,7 @@ def test_two_runs_convict(levels: Levels, tmp_path: Path) -> None:
 def test_number_of_files_convicts(levels: Levels, tmp_path: Path) -> None:
     watched = shared(tmp_path)
     for strike in (False, True):
-        watched.new_attempt()
+        watched.new_execution()
         levels.files += 11
         assert watched.investigate(int)
         levels.files -= 11
@@ -249,20 +249,20 @@ def test_growth_that_stays_acquits_and_in_the_end_nothing_can_be_said(
     watched = shared(tmp_path)
     allowed = 100
     for _ in range(6):
-        watched.new_attempt()
+        watched.new_execution()
         levels.used += allowed
         assert not watched.suspicious()
         levels.used += 1
         assert watched.investigate(int)
         assert not watched.convicts(int)
         allowed = 100 + 2 * (allowed + 1)
-    watched.new_attempt()
+    watched.new_execution()
     levels.used += allowed + 1
     assert watched.investigate(int)
     with pytest.raises(OSError, match="others fill the disk"):
         watched.convicts(int)
     watched.new_program()
-    watched.new_attempt()
+    watched.new_execution()
     levels.used += 101
     assert watched.suspicious()
 
@@ -272,7 +272,7 @@ def test_little_that_others_write_hides_little(levels: Levels, tmp_path: Path) -
     watched = shared(tmp_path)
     found = []
     for own, others in ((99, 2), (105, 0), (105, 0)):
-        watched.new_attempt()
+        watched.new_execution()
         levels.used += own + others
         assert watched.investigate(int)
         levels.used -= own
@@ -283,7 +283,7 @@ def test_little_that_others_write_hides_little(levels: Levels, tmp_path: Path) -
 def test_space_that_others_give_back_hides_nothing(levels: Levels, tmp_path: Path) -> None:
     watched = shared(tmp_path)
     levels.used = 1000
-    watched.new_attempt()
+    watched.new_execution()
     levels.used = 500
     assert not watched.suspicious()
     levels.used = 601
@@ -292,7 +292,7 @@ def test_space_that_others_give_back_hides_nothing(levels: Levels, tmp_path: Pat
 
 def test_a_suspicion_that_passes_while_waiting_is_none(levels: Levels, tmp_path: Path) -> None:
     watched = shared(tmp_path)
-    watched.new_attempt()
+    watched.new_execution()
     levels.used = 101
     assert watched.suspicious()
     levels.used = 50
@@ -303,7 +303,7 @@ def test_workers_investigate_one_after_the_other(levels: Levels, tmp_path: Path)
     """What comes free in another worker's investigation is not this program's."""
     first, second = shared(tmp_path), shared(tmp_path, slot="1")
     for watched in (first, second):
-        watched.new_attempt()
+        watched.new_execution()
     levels.used = 201
     assert first.investigate(int)
     waited = []

@@ -118,7 +118,7 @@ def outcomes(futures: list[Future[Execution]], seconds: float) -> list[object]:
 
 
 def running(daemon: SecondDaemon, count: int) -> Callable[[], bool]:
-    """True when `count` workers have a program: supervisor, nursery, zygote, program, and shim."""
+    """True when `count` workers have a program: supervisor, spawner, zygote, program, and shim."""
     return lambda: len(daemon.processes()) >= 5 * count
 
 
@@ -132,7 +132,7 @@ def busy(daemon: SecondDaemon) -> set[str]:
     for container in daemon.docker("ps", "-q").stdout.split():
         state = daemon.docker("inspect", "-f", "{{.State.Pid}}", container, check=False)
         processes = [int(state.stdout)] if state.stdout.strip() not in {"", "0"} else []
-        for _ in ("nursery", "zygote", "program"):
+        for _ in ("spawner", "zygote", "program"):
             processes = [child for pid in processes for child in children(pid)]
         if processes:
             found.add(container)
@@ -315,7 +315,7 @@ def test_container_out_of_memory_as_a_whole(
 def test_supervisor_and_zygote_killed_by_the_kernel(daemon: SecondDaemon, image: ImageInfo) -> None:
     """What the out-of-memory killer does to them, one after the other."""
     with open_pool(image, workers=1) as sandbox:
-        for depth in (1, 2, 3):  # supervisor, nursery, zygote
+        for depth in (1, 2, 3):  # supervisor, spawner, zygote
             future = sandbox.submit(SLEEP, LIMITS)
             wait_for(running(daemon, 1))
             os.kill(daemon.processes()[depth], signal.SIGKILL)

@@ -15,7 +15,7 @@ import pytest
 from daemons import children
 
 from recode_eval.errors import UsageError
-from recode_eval.sandbox import Limits, Program, Test, docker, open_sandbox, opening, probe
+from recode_eval.sandbox import Limits, Program, Test, docker, landlock, open_sandbox, probe
 from recode_eval.sandbox.base import (
     SandboxClosedError,
     SandboxCrashError,
@@ -23,6 +23,7 @@ from recode_eval.sandbox.base import (
     Status,
 )
 from recode_eval.sandbox.local import WORK_PREFIX, sweep_work_folders
+from recode_eval.sandbox.tier import TIERS, TIERS_BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ LIMITS = Limits(cpu_s=5, wall_s=20)
 
 
 def running_below(supervisor: int) -> bool:
-    """True while a program runs: supervisor, nursery, zygote, program."""
+    """True while a program runs: supervisor, spawner, zygote, program."""
     return len(_family(supervisor)) >= 4
 
 
@@ -273,7 +274,7 @@ def test_running_bare_needs_consent() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown sandbox 'jail'"):
+    with pytest.raises(UsageError, match=r"Unknown sandbox 'jail'.*auto, docker"):
         open_sandbox("jail")
     with pytest.raises(UsageError, match="unknown isolation"):
         open_sandbox("landlock", isolation="none")
@@ -281,15 +282,23 @@ def test_unknown_names_are_refused() -> None:
         open_sandbox("landlock", workers=0)
 
 
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """These tiers do not work on this machine."""
+
+    def refuse(name: str) -> None:
+        raise SandboxUnavailableError(f"no {name} here")
+
+    for name in names:
+        module = TIERS_BY_NAME.get(name)
+        monkeypatch.setattr(module, "create", lambda _request, name=name: refuse(name))
+
+
 def test_auto_falls_back_loudly_and_refuses_when_nothing_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said: list[str] = []
 
-    def no_launcher(name: str, *_: object) -> None:
-        raise SandboxUnavailableError(f"no {name} here")
-
-    monkeypatch.setattr(opening, "_launcher", no_launcher)
+    without(monkeypatch, *TIERS)
     with pytest.raises(SandboxUnavailableError, match="no sandbox works on this machine"):
         open_sandbox("auto", notify=said.append)
     assert [line for line in said if "no docker here" in line]
@@ -297,18 +306,55 @@ def test_auto_falls_back_loudly_and_refuses_when_nothing_works(
 
 
 def test_auto_names_the_weaker_tier(monkeypatch: pytest.MonkeyPatch) -> None:
-    if opening.landlock.reason_against():
+    if landlock.reason_against():
         pytest.skip("landlock does not work here")
-    real = opening._launcher
-
-    def only_landlock(name: str, *arguments: object) -> object:
-        if name != "landlock":
-            raise SandboxUnavailableError(f"no {name} here")
-        return real(name, *arguments)
-
-    monkeypatch.setattr(opening, "_launcher", only_landlock)
+    without(monkeypatch, "docker", "bubblewrap")
     said: list[str] = []
     with open_sandbox("auto", workers=1, notify=said.append) as sandbox:
         assert sandbox.info.tier == "landlock"
         assert sandbox.submit(OK, LIMITS).result().passed
     assert "weaker sandbox 'landlock'" in said[-1]
+
+
+PADDED_CELL = """
+from recode_eval.sandbox.landlock import LandlockLauncher
+from recode_eval.sandbox.local import python_runtimes
+
+GUARANTEES = ("soft walls",)
+FIX = "knock harder"
+
+def reason_against():
+    return None
+
+class Launcher(LandlockLauncher):
+    def __init__(self, runtimes):
+        super().__init__(runtimes)
+        self.guarantees = GUARANTEES
+
+def create(request):
+    request.notify("padding the cell")
+    return Launcher(python_runtimes(request))
+"""
+
+
+def test_another_package_may_bring_a_tier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One module and one entry point, and nothing of this project is touched."""
+    if landlock.reason_against():
+        pytest.skip("landlock does not work here")
+    (tmp_path / "padded_cell.py").write_text(PADDED_CELL)
+    about = tmp_path / "padded_cell-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: padded-cell\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[recode_eval.sandboxes]\npadded = padded_cell\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said: list[str] = []
+    with open_sandbox("padded", workers=1, notify=said.append) as sandbox:
+        assert sandbox.info.guarantees == ("soft walls",)
+        assert sandbox.submit(OK, LIMITS).result().passed
+    assert said == ["padding the cell"]
+    assert [report.tier for report in probe()] == [*TIERS, "padded"]
+    with pytest.raises(UsageError, match="Did you mean padded"):
+        open_sandbox("paded")
+    without(monkeypatch, *TIERS)
+    with pytest.raises(SandboxUnavailableError, match="no sandbox works"):
+        open_sandbox("auto")

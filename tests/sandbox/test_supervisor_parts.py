@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 sys.path.insert(0, str(supervisor_folder()))
-from recode_supervisor import linux, seccomp, watch, wipe, wire
+from recode_program import linux, protocol, seccomp
+from recode_supervisor import usage, wipe
 
 on_known_machine = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "aarch64"}, reason="no filter for this processor"
@@ -107,18 +108,20 @@ def test_program_filter_keeps_processes_in_their_group_and_signals_in() -> None:
         assert list(file.read()) == [0, *[errno.EPERM] * 4]
 
 
-@pytest.mark.parametrize("size", [0, 1, wire.LARGEST_PACKET, wire.LARGEST_PACKET + 1, 3 << 20])
+@pytest.mark.parametrize(
+    "size", [0, 1, protocol.LARGEST_PACKET, protocol.LARGEST_PACKET + 1, 3 << 20]
+)
 def test_packets_of_any_size_arrive(size: int) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     payload = os.urandom(size)
-    data, handle = wire.packet(payload)
+    data, handle = protocol.packet(payload)
     if handle < 0:
         ours.send(data)
     else:
-        socket.send_fds(ours, [data], [handle])
+        protocol.send_handles(ours, data, [handle])
         os.close(handle)
     with ours, theirs:
-        assert wire.receiver(theirs)() == payload
+        assert protocol.receiver(theirs)() == payload
 
 
 def test_wiping_leaves_links_targets_alone_and_restores_the_mode(tmp_path: Path) -> None:
@@ -166,20 +169,20 @@ def test_usage_counts_the_whole_family() -> None:
         del held
         os._exit(0)
     os.read(reader, 1)
-    usage = watch.look(os.getpid(), pid, 0)
-    family = [pid, *watch.descendants(pid)]
+    found = usage.look(os.getpid(), pid, 0)
+    family = [pid, *usage.descendants(pid)]
     for one in family:
         os.kill(one, 9)
     os.waitpid(pid, 0)
     assert len(family) == 2
-    assert usage.memory > 128 << 20
-    assert usage.cpu_s > 0
-    assert not usage.ended
-    assert watch.look(os.getpid(), pid, 0).ended
+    assert found.memory > 128 << 20
+    assert found.cpu_s > 0
+    assert not found.ended
+    assert usage.look(os.getpid(), pid, 0).ended
 
 
 def test_disk_usage_stops_counting_in_time(tmp_path: Path) -> None:
     for number in range(30):
         (tmp_path / str(number)).write_bytes(b"x" * 4096)
-    assert watch.disk_usage(str(tmp_path), 1000) == (30 * 4096, 30)
-    assert watch.disk_usage(str(tmp_path), 10)[1] == 11
+    assert usage.disk_usage(str(tmp_path), 1000) == (30 * 4096, 30)
+    assert usage.disk_usage(str(tmp_path), 10)[1] == 11

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from recode_eval.languages.python import normalize as python_normalize
 from recode_eval.languages.python.syntax import MAX_CODE_CHARS, parses
 from recode_eval.scoring import (
     Similarity,
@@ -16,8 +17,7 @@ from recode_eval.scoring import (
     em_star,
     es_star,
     exact_match,
-    normalise,
-    similarity,
+    normalize,
     similarity_scores,
 )
 
@@ -36,7 +36,7 @@ def plain_levenshtein(a: str, b: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("code", "normalised"),
+    ("code", "normalized"),
     [
         ("", ""),
         ("\n\n  \n", ""),
@@ -56,23 +56,23 @@ def plain_levenshtein(a: str, b: str) -> int:
         ("if x:\n    # todo\n", "if x:"),
     ],
 )
-def test_normalisation_by_hand(code: str, normalised: str | None) -> None:
-    if normalised is None:
-        normalised = code.removesuffix("  # yes")
-    assert normalise(code) == normalised
+def test_normalisation_by_hand(code: str, normalized: str | None) -> None:
+    if normalized is None:
+        normalized = code.removesuffix("  # yes")
+    assert normalize(code) == normalized
 
 
 def test_an_apostrophe_in_a_comment_eats_no_code() -> None:
     """A regular expression pairs the apostrophe with the next quote and drops what is between."""
     code = "x = 1  # don't\ny = 'a'  # it's\nz = \"b\""
-    assert normalise(code) == "x = 1\ny = 'a'\nz = \"b\""
+    assert normalize(code) == "x = 1\ny = 'a'\nz = \"b\""
 
 
 def test_more_than_ten_strings_stay_apart() -> None:
     """Numbered placeholders for strings collide from the eleventh on (`1` is a prefix of `10`)."""
     lines = [f"s{i} = 'string {i} # {i}'" for i in range(30)]
     code = "\n".join(f"{line}  # comment {i}" for i, line in enumerate(lines))
-    assert normalise(code) == "\n".join(lines)
+    assert normalize(code) == "\n".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_more_than_ten_strings_stay_apart() -> None:
     ["def f(:  # c\n'", "x = (  # c\n", "'''a # b", "  x\n y # c\n", "x = $ # c", "Hi! # c ?"],
 )
 def test_code_without_tokens_is_compared_as_it_is(code: str) -> None:
-    assert normalise(code) == code
+    assert normalize(code) == code
 
 
 # --- the measures
@@ -152,18 +152,18 @@ anything = st.one_of(
 
 @given(programs)
 def test_normalisation_keeps_the_program_and_drops_every_comment(code: str) -> None:
-    normalised = normalise(code)
-    assert ast.dump(ast.parse(normalised)) == ast.dump(ast.parse(code))
-    assert normalise(normalised) == normalised
-    assert "don't" not in normalised
+    normalized = normalize(code)
+    assert ast.dump(ast.parse(normalized)) == ast.dump(ast.parse(code))
+    assert normalize(normalized) == normalized
+    assert "don't" not in normalized
 
 
 @given(anything)
 def test_the_short_way_past_the_tokeniser_gives_the_same(code: str) -> None:
-    """Most programs are normalised line by line; the tokeniser is the judge of that."""
-    short = similarity._without_plain_comments(code) if parses(code) else None
+    """Most programs are normalized line by line; the tokeniser is the judge of that."""
+    short = python_normalize._without_plain_comments(code) if parses(code) else None
     if short is not None:
-        assert short == similarity._by_tokens(code)
+        assert short == python_normalize._by_tokens(code)
 
 
 @given(anything)
@@ -171,17 +171,17 @@ def test_the_short_way_past_the_tokeniser_gives_the_same(code: str) -> None:
 @example("x\\\n")
 @example("#\\\n\nx")
 def test_normalisation_is_idempotent_and_never_longer(code: str) -> None:
-    normalised = normalise(code)
-    assert normalise(normalised) == normalised
-    assert len(normalised) <= len(code)
+    normalized = normalize(code)
+    assert normalize(normalized) == normalized
+    assert len(normalized) <= len(code)
     # A comment alone behind a backslash at the end: without it nothing ends the line.
     if parses(code) and "\\\n" not in code:
-        assert parses(normalised)
+        assert parses(normalized)
 
 
 @given(anything, anything)
 def test_similarity_is_one_minus_the_relative_edit_distance(first: str, second: str) -> None:
-    a, b = normalise(first), normalise(second)
+    a, b = normalize(first), normalize(second)
     longest = max(len(a), len(b))
     expected = 1 - plain_levenshtein(a, b) / longest if longest else 1.0
     assert edit_similarity(first, second) == pytest.approx(expected, abs=1e-12)
@@ -250,5 +250,5 @@ def test_the_distance_of_two_megabytes_is_bounded_from_above() -> None:
 
 def test_beyond_the_limit_code_is_compared_as_it_is() -> None:
     long = "x = 1  # c\n" * (MAX_CODE_CHARS // 11 + 1)
-    assert normalise(long) == long
+    assert normalize(long) == long
     assert es_star(long, "x = 1") == -2

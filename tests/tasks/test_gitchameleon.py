@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recode_eval.errors import DataError
-from recode_eval.sandbox import Limits, open_fleet, open_sandbox
+from recode_eval.sandbox import Limits, open_router, open_sandbox
 from recode_eval.sandbox.base import Program, SandboxBuildError
 from recode_eval.sandbox.locks import NoSuchReleaseError
 from recode_eval.tasks import gitchameleon
@@ -239,7 +239,7 @@ def ground_truths(shared_data: Path, libraries: set[str] | None) -> dict[str, st
     assert all(problem.payload.hidden_test for problem in data.problems)
     data = task.prepare(data, print)
     assert not [row for row in data.skipped if lists[row.where] == "wheels"]
-    with open_fleet("landlock") as sandbox:
+    with open_router("landlock") as sandbox:
         running = {
             problem.id: sandbox.submit(
                 task.programs(problem, answers[problem.id])["tests"], Limits()

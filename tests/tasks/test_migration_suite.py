@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from recode_eval.run.validate import validate
-from recode_eval.sandbox import Limits, open_fleet
+from recode_eval.sandbox import Limits, open_router
 from recode_eval.tasks.migration import KINDS, MigrationRow, composition
 from recode_eval.tasks.registry import create_task
 
@@ -119,7 +119,7 @@ def test_pairs_are_what_they_claim(place: int) -> None:
     libraries = _libraries_of_the_day()
     if place >= len(libraries):
         pytest.skip("fewer libraries were named")
-    with open_fleet("landlock") as sandbox:
+    with open_router("landlock") as sandbox:
         for name in TASKS:
             task = create_task(name)
             chosen = [

@@ -14,8 +14,8 @@ from command_line import failed, recode_eval
 from recode_eval.errors import DataError, ExitCode
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.validate import expectations
-from recode_eval.sandbox.absent import AbsentSandbox
 from recode_eval.sandbox.base import Limits, Program, SandboxUnavailableError
+from recode_eval.sandbox.null import NullSandbox
 from recode_eval.tasks.base import TaskData
 from recode_eval.tasks.registry import create_task
 
@@ -177,7 +177,7 @@ def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, Any], message: st
 
 
 def test_a_program_is_refused_where_there_is_no_sandbox() -> None:
-    with AbsentSandbox() as sandbox, pytest.raises(SandboxUnavailableError, match="no sandbox"):
+    with NullSandbox() as sandbox, pytest.raises(SandboxUnavailableError, match="no sandbox"):
         sandbox.submit(Program("", "", ()), Limits())
 
 

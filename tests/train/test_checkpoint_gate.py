@@ -11,7 +11,7 @@ import pytest
 from arena_rows import REFERENCE, arena_row, write_rows
 
 from recode_eval import cli
-from recode_eval.gate.watcher import read_history
+from recode_eval.gating.watcher import read_history
 
 pytestmark = pytest.mark.slow
 

@@ -61,7 +61,9 @@ def test_importing_it_loads_nothing_heavy() -> None:
 
 def test_only_commands_read_arguments() -> None:
     root = Path(recode_train.__file__).parent
-    using = {file.relative_to(root) for file in root.rglob("*.py") if "argparse" in file.read_text()}
+    using = {
+        file.relative_to(root) for file in root.rglob("*.py") if "argparse" in file.read_text()
+    }
     assert using
     assert {path.parts[0] for path in using} == {"cli.py", "commands"}
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from recode_eval.compare.pooling import Change
+from recode_eval.comparison.pooling import Change
 from recode_eval.errors import DataError, UsageError
+from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.differences import Differences, differences
 from recode_train.comparing.settings import CompareConfig, EvaluationSettings, arm_configs
 from recode_train.progress import TrainEvent
@@ -77,19 +78,17 @@ def test_a_setting_of_an_absent_arm_is_refused(tmp_path):
         arm_configs(plan(tmp_path, arms=("grpo",), overrides=("sft.max_steps=9",)), 1)
 
 
-def results(values: list[float]) -> dict[str, Any]:
+def results(values: list[float]) -> list[ProblemResult]:
     """Results with two samples of problems p0, p1, ...; each its own cluster, of two kinds."""
-    return {
-        "problems": [
-            {
-                "id": f"p{i}", "cluster": f"c{i}", "tags": {"kind": "odd" if i % 2 else "even"},
-                "n": 2, "passed": int(2 * value), "passed_groups": {}, "passed_without_update": 0,
-                "needed_update": int(2 * value), "test_rate": value, "no_code": 0, "es": value,
-                "em": value, "es_star": value, "em_star": value, "measures": {}, "faulty": None,
-            }
-            for i, value in enumerate(values)
-        ]
-    }  # fmt: skip
+    return [
+        ProblemResult(
+            id=f"p{i}", cluster=f"c{i}", tags={"kind": "odd" if i % 2 else "even"},
+            n=2, passed=int(2 * value), passed_without_update=0, needed_update=int(2 * value),
+            test_rate=value, no_code=0, es=value, em=value, es_star=value, em_star=value,
+            faulty=None,
+        )
+        for i, value in enumerate(values)
+    ]  # fmt: skip
 
 
 def compared(**arms: list[list[float]]) -> Differences:

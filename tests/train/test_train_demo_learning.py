@@ -32,10 +32,10 @@ MARGIN = 0.1
 
 @pytest.fixture(scope="module")
 def tier() -> str:
-    from recode_eval.sandbox import open_fleet
+    from recode_eval.sandbox import open_router
 
     try:
-        open_fleet("landlock", environment="mini").close()
+        open_router("landlock", environment="mini").close()
     except InfrastructureError as error:
         pytest.skip(f"no sandbox of the tier landlock here: {error}")
     return "landlock"

@@ -90,13 +90,13 @@ def test_evaluation_lies_on_the_same_axis(
 
     sandboxes: list[FakeSandbox] = []
 
-    def open_fleet(*_: Any, **__: Any) -> FakeSandbox:
+    def open_router(*_: Any, **__: Any) -> FakeSandbox:
         sandboxes.append(FakeSandbox())
         return sandboxes[-1]
 
     plain = train(real("grpo", long_model, tmp_path / "plain", pairs, max_steps=4))
     monkeypatch.setattr(recode_eval.tasks.registry, "create_task", create)
-    monkeypatch.setattr(recode_eval.sandbox, "open_fleet", open_fleet)
+    monkeypatch.setattr(recode_eval.sandbox, "open_router", open_router)
     # The pairs are of the same program, as a program of the test split may not be trained on.
     monkeypatch.setattr("recode_train.data._tested", lambda _: [])
     settings = real(

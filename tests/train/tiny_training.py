@@ -18,14 +18,15 @@ class KilledError(Exception):
     """Stands for a run that was killed."""
 
 
-def make_tokenizer(*, bos: bool = False) -> Any:
-    """One token per byte; with `bos`, every text begins with one."""
+def make_tokenizer(*, bos: bool = False, merges: Sequence[tuple[str, str]] = ()) -> Any:
+    """One token per byte and merge; with `bos`, every text begins with one."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate(["<pad>", "<bos>", "<eos>", *alphabet])}
-    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokens = ["<pad>", "<bos>", "<eos>", *alphabet, *map("".join, merges)]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     if bos:
@@ -41,12 +42,18 @@ def make_tokenizer(*, bos: bool = False) -> Any:
     )
 
 
-def save_model(folder: Path, *, seed: int = 0, context: int = 128) -> Path:
+def save_model(
+    folder: Path,
+    *,
+    seed: int = 0,
+    context: int = 128,
+    merges: Sequence[tuple[str, str]] = (),
+) -> Path:
     """Write a Llama of about 30,000 random weights, and its tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(merges=merges)
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

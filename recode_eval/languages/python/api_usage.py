@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import keyword
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from recode_eval.languages.python.names import Call, Usage, usage
@@ -69,6 +70,12 @@ class Pattern:
                 f"{text!r}: `_` alone is anything; name an attribute, as in `_.append`"
             )
         return cls(text, path[1:], "attribute", arguments)
+
+
+@lru_cache(maxsize=4096)
+def parsed_patterns(texts: tuple[str, ...]) -> tuple[Pattern, ...]:
+    """Return the patterns that these texts mean; raises `ValueError`."""
+    return tuple(Pattern.parse(text) for text in texts)
 
 
 def matches(pattern: Pattern, code: str) -> bool:

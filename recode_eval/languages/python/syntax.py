@@ -10,19 +10,24 @@ from __future__ import annotations
 import ast
 import threading
 import warnings
+from functools import lru_cache
 
-MAX_CODE_CHARS = 200_000
-"""Longer text is not taken for a program and is not tokenised (about 50,000 tokens of a model; the
-longest reference solutions have a few thousand characters). Bounds time and memory."""
+from recode_eval.languages.base import MAX_CODE_CHARS
 
 # `warnings.catch_warnings` swaps a global list; two threads inside it at once can lose the filters.
 _WARNINGS_LOCK = threading.Lock()
 
 
 def parse(code: str) -> ast.Module | None:
-    """Return the tree of `code`, or None if it is not a Python program. Never raises or warns."""
-    if len(code) > MAX_CODE_CHARS:
-        return None
+    """Return the tree of `code`, or None if it is not a Python program. Never raises or warns.
+
+    The tree is shared with other callers: nobody may change it.
+    """
+    return None if len(code) > MAX_CODE_CHARS else _parsed(code)
+
+
+@lru_cache(maxsize=8)  # Extraction, similarity, flags and measures look at one answer in turn.
+def _parsed(code: str) -> ast.Module | None:
     with _WARNINGS_LOCK, warnings.catch_warnings():
         # An invalid escape ("\d") warns; under `-W error` it would even turn into a SyntaxError.
         warnings.simplefilter("ignore")
@@ -36,6 +41,12 @@ def parse(code: str) -> ast.Module | None:
 def parses(code: str) -> bool:
     """Return whether `code` is a Python program (an empty one is)."""
     return parse(code) is not None
+
+
+def names_defined_by(code: str) -> frozenset[str]:
+    """Return `defined_names` of the code's tree; none if it does not parse."""
+    tree = parse(code)
+    return frozenset() if tree is None else defined_names(tree)
 
 
 def defined_names(tree: ast.Module) -> frozenset[str]:

@@ -1,6 +1,7 @@
-"""The part of the sandbox that runs inside it; Python's standard library only.
+"""The part of the sandbox that owns the verdicts; Python's standard library only, 3.11 or newer.
 
-`main` (owns the verdicts, talks to the evaluator) -> `nursery` (clean process that starts zygotes)
--> `zygote` (has a set of libraries loaded, forks one process per program) -> `runner` (that
-process: confines itself, runs set-up, candidate and tests).
+`main` talks to the evaluator and runs one program after the other. Each language has a `Runtime`
+(`runtimes`): it starts a *spawner* under the interpreter of the programs (`recode_program`, which
+has its own rules) and makes a `ProgramExecution` of every program. The supervisor's own interpreter
+never runs one.
 """

@@ -5,12 +5,14 @@ The supervisor refuses to start if it is not enough for the tier that the evalua
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
-import sys
 from typing import Any
 
-from recode_supervisor import disk, linux, seccomp, zygote
+from recode_program import confine, linux, seccomp
+
+from recode_supervisor import disk
 
 _SYSTEM = (
     "/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
@@ -25,13 +27,15 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 _RANDOM = ("/dev/random", "/dev/urandom")
 
 
-def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
+def decide(config: dict[str, Any]) -> tuple[confine.Settings, dict[str, Any]]:
     """Turn the evaluator's configuration into settings; also return what was found.
+
+    What depends on where an interpreter lies comes later, with `rule_files`.
 
     Raises:
         OSError: a protection that the configuration requires cannot be had here.
     """
-    settings = zygote.Settings(work=config["work"], other_processes=config.get("processes", 0))
+    settings = confine.Settings(work=config["work"], other_processes=config.get("processes", 0))
     settings.disk_bytes = int(config.get("disk_bytes", 0))
     settings.disk_files = int(config.get("disk_files", 0))
     settings.own_disk = bool(config.get("own_disk"))
@@ -50,25 +54,41 @@ def decide(config: dict[str, Any]) -> tuple[zygote.Settings, dict[str, Any]]:
     if settings.uid is not None:
         _own_work(settings, capabilities)
     abi = linux.landlock_abi()
-    if config.get("landlock_files"):
-        if abi < 1:
-            raise OSError(errno.ENOSYS, "this kernel offers no Landlock")
-        rules = _rules(settings.work)
-        if settings.uid is not None and not _readable_by_others():
-            # Programs lose root's right to look into private folders like /root, where this Python
-            # lives. They keep this one right; Landlock limits what they can use it on.
-            settings.keep_capabilities = 1 << linux.CAP_DAC_READ_SEARCH
-            if not capabilities & settings.keep_capabilities:
-                raise OSError(errno.EACCES, f"other users cannot read {sys.prefix}")
-        settings.ruleset = _out_of_the_way(linux.landlock_ruleset(abi, rules))
-    elif settings.uid is None and abi >= 6:
-        settings.ruleset = _out_of_the_way(linux.landlock_ruleset(abi, None))
+    if config.get("landlock_files") and abi < 1:
+        raise OSError(errno.ENOSYS, "this kernel offers no Landlock")
     settings.guard_signals = settings.uid is None and abi < 6
     facts = {"own_uid": settings.uid is not None, "own_disk": settings.own_disk}
     return settings, {"landlock": abi, **facts}
 
 
-def _make_private_disk(settings: zygote.Settings, capabilities: int) -> None:
+def rule_files(
+    settings: confine.Settings, config: dict[str, Any], folders: list[str]
+) -> tuple[confine.Settings, int]:
+    """The settings of programs that need to read `folders`, and their Landlock ruleset.
+
+    The ruleset is a descriptor, or -1 where none is used; programs of one language have one.
+
+    Raises:
+        OSError: programs cannot read the folders, or the kernel refuses the ruleset.
+    """
+    settings = dataclasses.replace(settings)
+    if config["tier"] == "none":
+        return settings, -1
+    abi = linux.landlock_abi()
+    if config.get("landlock_files"):
+        if settings.uid is not None and not _readable_by_others(folders):
+            # Programs lose root's right to look into private folders like /root, where their
+            # interpreter lives. They keep this one right; Landlock limits what they can use it on.
+            settings.keep_capabilities = 1 << linux.CAP_DAC_READ_SEARCH
+            if not linux.effective_capabilities() & settings.keep_capabilities:
+                raise OSError(errno.EACCES, f"other users cannot read {folders[0]}")
+        return settings, linux.landlock_ruleset(abi, _rules(settings.work, folders))
+    if settings.uid is None and abi >= 6:
+        return settings, linux.landlock_ruleset(abi, None)
+    return settings, -1
+
+
+def _make_private_disk(settings: confine.Settings, capabilities: int) -> None:
     """Let the kernel limit what programs write, where it lets us mount; else it is watched."""
     as_root = bool(capabilities >> linux.CAP_SYS_ADMIN & 1)
     if settings.uid is not None and not as_root:
@@ -82,7 +102,7 @@ def _make_private_disk(settings: zygote.Settings, capabilities: int) -> None:
         settings.other_processes = disk.OWN_TASKS
 
 
-def _own_work(settings: zygote.Settings, capabilities: int) -> None:
+def _own_work(settings: confine.Settings, capabilities: int) -> None:
     """Make the work directory usable for the slot's user id."""
     if capabilities & 1:  # CAP_CHOWN
         os.chown(settings.work, settings.uid or 0, settings.uid or 0)
@@ -91,30 +111,18 @@ def _own_work(settings: zygote.Settings, capabilities: int) -> None:
         os.chmod(settings.work, 0o1777)  # noqa: PTH101, S103
 
 
-def _out_of_the_way(handle: int) -> int:
-    os.dup2(handle, zygote.RULESET, inheritable=False)
-    os.close(handle)
-    return zygote.RULESET
-
-
-def _python_folders() -> set[str]:
-    folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path}
-    folders.add(os.path.dirname(os.path.realpath(sys.executable)))  # noqa: PTH120
-    return {os.path.realpath(folder) for folder in folders if folder} | {f for f in folders if f}
-
-
-def _rules(work: str) -> dict[str, int]:
+def _rules(work: str, folders: list[str]) -> dict[str, int]:
     look = linux.READ | linux.EXECUTE
-    rules = dict.fromkeys((*_SYSTEM, *_python_folders()), look)
+    rules = dict.fromkeys((*_SYSTEM, *folders), look)
     rules.update(dict.fromkeys((*_FACTS_OF_THE_MACHINE, *_RANDOM), linux.READ))
     rules.update(dict.fromkeys(_DEVICES, linux.READ | (1 << 1)))
     rules[work] = linux.READ | linux.WRITE
     return rules
 
 
-def _readable_by_others() -> bool:
-    """True if everybody may enter the folders of this Python."""
-    for folder in _python_folders():
+def _readable_by_others(folders: list[str]) -> bool:
+    """True if everybody may enter the folders, as far as they exist."""
+    for folder in filter(os.path.lexists, folders):
         path = folder
         while path not in {"/", ""}:
             try:

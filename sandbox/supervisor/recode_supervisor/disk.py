@@ -19,7 +19,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recode_supervisor import linux, watch
+from recode_program import linux
+
+from recode_supervisor import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 1 << 14, 1 << 18
 _MNT_DETACH = 2
 OWN_TASKS = 12
-"""Supervisor, nursery, zygotes and a helper: what a user namespace of our own counts at most."""
+"""Supervisor, spawners, zygotes and a helper: what a user namespace of our own counts at most."""
 _LOCK_S = 5.0
 _SETTLE_S = 0.5
 """How long a file system may take to count as free what is free."""
@@ -94,25 +96,27 @@ def _checked(result: int) -> None:
 
 
 @dataclass(frozen=True)
-class Level:
+class DiskLevel:
     """What a file system holds."""
 
     used: int
     files: int
 
-    def __sub__(self, other: Level) -> Level:
+    def __sub__(self, other: DiskLevel) -> DiskLevel:
         """How much more there is, of both."""
-        return Level(self.used - other.used, self.files - other.files)
+        return DiskLevel(self.used - other.used, self.files - other.files)
 
 
-def _more(level: Level, limit: Level) -> bool:
+def _more(level: DiskLevel, limit: DiskLevel) -> bool:
     return level.used > limit.used or level.files > limit.files
 
 
-def level(path: str) -> Level:
+def level(path: str) -> DiskLevel:
     """Read the counters of the file system below `path`; deleted files that are open count."""
     found = os.statvfs(path)
-    return Level((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
+    return DiskLevel(
+        (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
+    )
 
 
 class Disk:
@@ -123,7 +127,7 @@ class Disk:
 
     def __init__(self, work: str, most_bytes: int, most_files: int, *, own: bool) -> None:
         self._work = work
-        self._limit = Level(most_bytes, most_files)
+        self._limit = DiskLevel(most_bytes, most_files)
         self._own = own
         self._empty = level(work)
         self._allowed = self._limit
@@ -136,7 +140,7 @@ class Disk:
         self._allowed = self._limit
         self._strikes = self._acquittals = 0
 
-    def new_attempt(self) -> None:
+    def new_execution(self) -> None:
         """The work directory is empty now."""
         if self._limit.used and not self._own:
             self._empty = level(self._work)
@@ -148,17 +152,17 @@ class Disk:
             return False
         if self._own and self._empty.files:  # a tmpfs may be told not to count files
             return _more(self._growth(), limit)
-        used, entries = watch.disk_usage(self._work, limit.files)
+        used, entries = usage.disk_usage(self._work, limit.files)
         return used > limit.used or entries > limit.files
 
     def suspicious(self) -> bool:
         """True if more than allowed has gone from a disk on which others write as well."""
         return bool(self._limit.used) and not self._own and _more(self._growth(), self._allowed)
 
-    def _growth(self) -> Level:
+    def _growth(self) -> DiskLevel:
         now = level(self._work)
         # What others delete must not hide what is written.
-        self._empty = Level(min(now.used, self._empty.used), min(now.files, self._empty.files))
+        self._empty = DiskLevel(min(now.used, self._empty.used), min(now.files, self._empty.files))
         return now - self._empty
 
     def investigate(self, tick: Callable[[], None]) -> bool:
@@ -208,12 +212,12 @@ class Disk:
         if self._acquittals > _MOST_ACQUITTALS:
             raise OSError(errno.ENOSPC, "others fill the disk of the work directory")
         others, limit = self._suspected - held, self._limit
-        self._allowed = Level(
+        self._allowed = DiskLevel(
             limit.used + 2 * max(0, others.used), limit.files + 2 * max(0, others.files)
         )
         return False
 
-    def _came_free(self, seconds: float, tick: Callable[[], None]) -> Level:
+    def _came_free(self, seconds: float, tick: Callable[[], None]) -> DiskLevel:
         """How much came free since the suspicion; waits until it is enough, or for so long."""
         deadline = time.monotonic() + seconds
         while not _more(held := self._before - level(self._work), self._limit):

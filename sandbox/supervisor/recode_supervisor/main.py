@@ -1,5 +1,5 @@
 # No pathlib in here, it would cost start-up time.
-# ruff: noqa: PTH100, PTH106, PTH120, PTH123, PTH208
+# ruff: noqa: PTH106, PTH120, PTH123, PTH208
 """The supervisor's main loop: requests in, results out, one JSON object a line.
 
 First line in: the settings. First line out: `hello` (or `fatal`). Then one program at a time. While
@@ -12,17 +12,26 @@ evaluator with nothing to run says `ping`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import platform
 import select
 import signal
 import socket
-import sys
 import time
 from typing import Any, NoReturn
 
-from recode_supervisor import attempt, colony, confinement, disk, linux, wipe, zygote
+from recode_program import linux
+
+from recode_supervisor import confinement, disk, runtimes, wipe, zygote_pool
+from recode_supervisor.execution import (
+    ExecutionOutcome,
+    Home,
+    ProgramRequest,
+    SandboxBrokenError,
+    Verdict,
+)
 
 _BEAT_S = 5.0
 _SHUTDOWN_S = 10.0
@@ -82,11 +91,11 @@ def say(message: dict[str, Any]) -> None:
 
 
 class Supervisor:
-    """Runs the programs that come in, with one colony of zygotes and one work directory."""
+    """Runs the programs that come in, with a runtime per language and one work directory."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._settings, self._facts = confinement.decide(config)
-        self._colony = colony.Colony(self._settings)
+        self._runtimes = runtimes.start(config, self._settings)
         self._remove_work = bool(config.get("remove_work"))
         self._last_beat = 0.0
         self._hung_up = select.poll()
@@ -98,12 +107,15 @@ class Supervisor:
             settings.work, settings.disk_bytes, settings.disk_files, own=settings.own_disk
         )
 
-    def hello(self, libraries: list[str]) -> dict[str, Any]:
+    def hello(self) -> dict[str, Any]:
         """What the evaluator wants to know before it sends anything."""
+        python = self._runtimes.get("python")
         return {
             "hello": 1,
-            "python": platform.python_version(),
-            "libraries": _versions(libraries),
+            "python": "" if python is None else str(python.facts()["version"]),
+            "libraries": {} if python is None else python.libraries,
+            "supervisor": platform.python_version(),
+            "runtimes": {name: one.facts() for name, one in self._runtimes.items()},
             **self._facts,
         }
 
@@ -124,10 +136,11 @@ class Supervisor:
         self._disk.new_program()
         started = time.monotonic()
         self._last_beat = started
-        request = attempt.Request(**message["program"])
+        request = ProgramRequest(**message["program"])
         one_each = message["isolation"] == "test"
-        home = self._home(tuple(message["libraries"]))
-        verdicts: dict[int, attempt.Verdict] = {}
+        runtime = self._runtimes[message.get("language", "python")]
+        home = self._home(runtime, tuple(message["libraries"]))
+        verdicts: dict[int, Verdict] = {}
         cpu_s, output, setup_error = 0.0, b"", None
         missing = list(range(len(request.tests)))
         first = True
@@ -136,15 +149,18 @@ class Supervisor:
             # A new one each time: offset, flags, mode and seals of the last one are the program's.
             printed = os.memfd_create("output")
             try:
-                running = attempt.Attempt(home, request, chosen, printed)
+                running = runtime.execution(home, request, chosen, printed)
                 outcome = running.run(self.tick)
                 self._clean = self._wipe() and outcome.clean
                 if self._convicts(outcome):
                     running.convict()
                 if not outcome.accused or outcome.verdicts:
-                    output = (output + _last(printed, request.output))[-request.output :]
+                    said = _last(printed, request.output) + outcome.printed
+                    output = (output + said)[-request.output :]
             finally:
                 os.close(printed)
+            if outcome.unproven is not None and self._clean:
+                self._blame(outcome, runtime, home, request, missing)
             cpu_s += outcome.cpu_s
             verdicts.update(outcome.verdicts)
             if outcome.hopeless:
@@ -171,20 +187,44 @@ class Supervisor:
             "recycle": "" if self._clean else "a program left processes or files behind",
         }
 
-    def _home(self, libraries: tuple[str, ...]) -> attempt.Home:
+    def _home(self, runtime: runtimes.Runtime, libraries: tuple[str, ...]) -> Home:
         """The zygote to fork from; what loading its libraries left behind is removed."""
-        number = len(self._colony)
-        found = self._colony.zygote_for(libraries, self.tick)
-        if len(self._colony) != number:
+        number = runtime.zygotes
+        home = runtime.home(libraries, self._disk, self.tick)
+        if runtime.zygotes != number:
             wipe.wipe(self._settings.work, self._work_mode, None)
-        return attempt.Home(found, self._disk, self._settings.uid)
+        return home
 
-    def _convicts(self, outcome: attempt.Outcome) -> bool:
+    def _blame(
+        self,
+        outcome: ExecutionOutcome,
+        runtime: runtimes.Runtime,
+        home: Home,
+        request: ProgramRequest,
+        missing: list[int],
+    ) -> None:
+        """Run the set-up alone: it failed, or else the candidate did, and with it every test."""
+        assert outcome.unproven is not None
+        alone = dataclasses.replace(request, candidate="")
+        printed = os.memfd_create("output")
+        try:
+            trial = runtime.execution(home, alone, [], printed).run(self.tick)
+        finally:
+            os.close(printed)
+        self._clean = self._wipe() and trial.clean
+        outcome.cpu_s += trial.cpu_s
+        status, detail = trial.unproven or outcome.unproven
+        if trial.unproven is not None:
+            outcome.setup_error = f"{status}: {detail}"
+        else:
+            outcome.verdicts.update(dict.fromkeys(missing, (status, detail, None)))
+
+    def _convicts(self, outcome: ExecutionOutcome) -> bool:
         """True if the program that was ended on suspicion held too much; else it runs again."""
         try:
             return outcome.accused and self._disk.convicts(self.tick)
         except OSError as problem:
-            raise attempt.SandboxBrokenError(problem.strerror) from problem
+            raise SandboxBrokenError(problem.strerror) from problem
 
     def _wipe(self) -> bool:
         return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
@@ -192,16 +232,17 @@ class Supervisor:
     def _need_room(self) -> None:
         """Refuse to judge where the disk below the empty work directory is full."""
         if not wipe.has_room(self._settings.work):
-            raise attempt.SandboxBrokenError("no space left on the disk of the work directory")
+            raise SandboxBrokenError("no space left on the disk of the work directory")
 
     def close(self) -> None:
         """End every process below this one and empty the work directory."""
-        self._colony.close()
+        for one in self._runtimes.values():
+            one.close()
         deadline = time.monotonic() + _SHUTDOWN_S
         patience = time.monotonic() + 0.5
         while time.monotonic() < deadline:
             try:
-                ended, _ = os.waitpid(-1, zygote.WALL | os.WNOHANG)
+                ended, _ = os.waitpid(-1, linux.WALL | os.WNOHANG)
             except ChildProcessError:
                 break
             if not ended:
@@ -229,22 +270,11 @@ def _kill_children() -> None:
                     os.kill(int(pid), signal.SIGKILL)
 
 
-def _versions(libraries: list[str]) -> dict[str, str]:
-    from importlib import metadata
-
-    found = {}
-    for name in libraries:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
 def main() -> NoReturn:
     """Serve until the input ends. Exit status 0: done or hung up; 1: could not go on."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.path[:] = [entry for entry in sys.path if entry not in {"", _folder()}]
     lines = Lines()
     config = json.loads(lines.next() or b"{}")
     lines.lease_s = float(config.get("lease_s", _LEASE_S))
@@ -254,10 +284,10 @@ def main() -> NoReturn:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         supervisor = Supervisor(config)
-    except OSError as problem:
+    except (OSError, zygote_pool.LostError) as problem:
         say({"fatal": str(problem)})
         os._exit(1)
-    say(supervisor.hello(config.get("report", [])))
+    say(supervisor.hello())
     status = 0
     try:
         while line := lines.next():
@@ -267,7 +297,7 @@ def main() -> NoReturn:
                 break
     except _HungUpError:
         pass
-    except (colony.LostError, attempt.SandboxBrokenError) as problem:
+    except (zygote_pool.LostError, SandboxBrokenError) as problem:
         status = 1
         with contextlib.suppress(OSError):
             say({"fatal": str(problem)})
@@ -281,7 +311,7 @@ def main() -> NoReturn:
 def _call(channel: str) -> None:
     """Go on over this socket instead of standard input and output; stay with them if none is there.
 
-    Programs inherit neither: the nursery closes both.
+    Programs inherit neither: a spawner gets neither.
     """
     if not channel:
         return
@@ -289,7 +319,3 @@ def _call(channel: str) -> None:
         evaluator.connect(channel)
         os.dup2(evaluator.fileno(), 0)
         os.dup2(evaluator.fileno(), 1)
-
-
-def _folder() -> str:
-    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -1,0 +1,327 @@
+"""Two models on the same problems: paired, clustered differences per metric (docs/ci.md).
+
+The unit is the problem: what the candidate has of a metric minus what the baseline has. Problems of
+one update move together, so error and tests count clusters. The t-test on the clustered difference
+is the primary one; McNemar's and the sign-flip test are a second opinion. The sign convention
+everywhere: candidate minus baseline, whether more is better (pass@1) or worse (no_code).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.comparison.comparability import mismatches, remarks
+from recode_eval.metrics import TaskKind, primary
+from recode_eval.metrics import metric as metric_of
+from recode_eval.stats.estimates import IntervalMethod, cluster_mean, minimum_detectable_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.stats.estimates import Bounds, Estimate
+
+_SIGN_FLIPS = 9_999
+_FLIPS_AT_A_TIME = 500
+_SUM_DIGITS = 12
+"""Decimals of a sum of shares; differences beyond them are rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDifference:
+    """One metric of two runs, in the metric's own unit (shares, not percent)."""
+
+    metric: str
+    baseline: float
+    candidate: float
+    """Means over the problems that both runs have a value of."""
+    estimate: Estimate
+    """Candidate minus baseline with its clustered interval."""
+    confidence: float
+    p_value: float | None
+    """Two-sided, by clusters; None where there is no interval."""
+    p_sign_flip: float | None
+    """Two-sided: the signs of whole clusters flipped at random."""
+    detectable: float | None
+    """The true difference that a two-sided 5 % test would find with 80 % power."""
+    p_holm: float | None = None
+    """`p_value` adjusted for all that was compared together."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of the metric is better."""
+        return metric_of(self.metric).higher_is_better
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemChanges:
+    """Problems that one run solves and the other does not: with more than half of its samples."""
+
+    fixed: tuple[str, ...]
+    broken: tuple[str, ...]
+    p_mcnemar: float | None
+    """Exact, two-sided; takes problems as independent. None where nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A metric on the problems that both runs have a value of."""
+
+    ids: list[str]
+    baseline: list[float]
+    candidate: list[float]
+    clusters: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs of one task with all that differs."""
+
+    baseline: ResultsFile
+    candidate: ResultsFile
+    differences: tuple[MetricDifference, ...]
+    changes: ProblemChanges
+    cautions: tuple[str, ...]
+    """Why the difference may not be the models' alone."""
+
+
+def paired(a: ResultsFile, b: ResultsFile, metric: str) -> Pairs:
+    """Return a metric's values on the problems where both runs have one."""
+    second = b.values(metric)
+    pairs = Pairs([], [], [], [])
+    for key, old in a.values(metric).items():
+        new = second.get(key)
+        if old is not None and new is not None:
+            pairs.ids.append(key)
+            pairs.baseline.append(old)
+            pairs.candidate.append(new)
+            pairs.clusters.append(a.scores[key].cluster)
+    return pairs
+
+
+def difference(
+    metric: str,
+    baseline: Sequence[float],
+    candidate: Sequence[float],
+    clusters: Sequence[Hashable],
+    *,
+    bounds: Bounds = (0.0, 1.0),
+    confidence: float = 0.95,
+) -> MetricDifference | None:
+    """Compare two models' values problem by problem; None where there is none.
+
+    `bounds` is the metric's own range. Raises `ValueError` for unequal lengths and values that are
+    no finite numbers or outside of the range.
+    """
+    if not baseline:
+        return None
+    changes = [new - old for old, new in zip(baseline, candidate, strict=True)]
+    estimate = change(changes, clusters, bounds=bounds, confidence=confidence)
+    error = estimate.standard_error
+    return MetricDifference(
+        metric,
+        math.fsum(baseline) / len(baseline),
+        math.fsum(candidate) / len(candidate),
+        estimate,
+        confidence,
+        two_sided_p(estimate),
+        sign_flip_p(changes, clusters),
+        minimum_detectable_difference(error, clusters=estimate.clusters) if error else None,
+    )
+
+
+def change(
+    changes: Sequence[float], clusters: Sequence[Hashable], *, bounds: Bounds, confidence: float
+) -> Estimate:
+    """Return the mean change with its clustered interval; `bounds` is the range of the metric.
+
+    No change anywhere is no proof of none: then the interval reaches as far as the share of
+    clusters that may still change (Clopper-Pearson for 0 of G) times the range.
+    """
+    reach = bounds[1] - bounds[0]
+    estimate = cluster_mean(changes, clusters, confidence, bounds=(-reach, reach))
+    if estimate.method is IntervalMethod.NO_SPREAD and not any(changes):
+        possible = reach * (1 - ((1 - confidence) / 2) ** (1 / estimate.clusters))
+        return replace(estimate, low=-possible, high=possible, method=IntervalMethod.NO_CHANGE)
+    return estimate
+
+
+def lower_tail_p(estimate: Estimate) -> float | None:
+    """Return the one-sided p-value of 'there is no drop', in agreement with the interval.
+
+    Student's t with G-1 degrees of freedom. Where every problem moved by the whole range, it is the
+    chance 2**-G that all clusters do so by luck. None where there is no interval.
+    """
+    from scipy.special import stdtr
+
+    if estimate.mean is None or estimate.low is None:
+        return None
+    if estimate.method is IntervalMethod.NO_CHANGE:
+        return 1.0
+    if not estimate.standard_error:
+        luck = 2.0**-estimate.clusters
+        return luck if estimate.mean < 0 else 1 - luck
+    return float(stdtr(estimate.clusters - 1, estimate.mean / estimate.standard_error))
+
+
+def two_sided_p(estimate: Estimate) -> float | None:
+    """Return the two-sided p-value of 'there is no difference'; see `lower_tail_p`."""
+    from scipy.special import stdtr
+
+    if estimate.mean is None or estimate.low is None:
+        return None
+    if estimate.method is IntervalMethod.NO_CHANGE:
+        return 1.0
+    if not estimate.standard_error:
+        return float(2.0 ** (1 - estimate.clusters))
+    # Twice the lower tail of -|t|: 1 - p would lose the digits of a large difference.
+    distance = abs(estimate.mean) / estimate.standard_error
+    return 2 * float(stdtr(estimate.clusters - 1, -distance))
+
+
+def sign_flip_p(
+    changes: Sequence[float], clusters: Sequence[Hashable], *, seed: int = 0
+) -> float | None:
+    """Return the two-sided p-value of a sign-flip (permutation) test on the clusters' sums.
+
+    Needs no normal mean: if the models were alike, each cluster could as well have changed the
+    other way. Exact up to 13 clusters, else 9,999 random flips with this `seed`. None for fewer
+    than two clusters.
+    """
+    import numpy as np
+    from scipy.stats import permutation_test
+
+    sums: dict[Hashable, float] = {}
+    for value, cluster in zip(changes, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + value
+    if len(sums) < 2:
+        return None
+    totals = np.array(list(sums.values()))
+    # Equal sums must be equal whatever the order of adding: ties decide for few clusters.
+    result = permutation_test(
+        (totals, np.zeros_like(totals)),
+        lambda x, y, axis: np.round(np.sum(x - y, axis=axis), _SUM_DIGITS),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_SIGN_FLIPS,
+        batch=_FLIPS_AT_A_TIME,
+        random_state=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
+
+
+def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
+    """Return which problems the candidate `b` solves that `a` does not, and the other way."""
+    from scipy.stats import binomtest
+
+    pairs = paired(a, b, primary(TaskKind.TESTED))
+    solved = [
+        (old > 0.5, new > 0.5) for old, new in zip(pairs.baseline, pairs.candidate, strict=True)
+    ]
+    fixed = tuple(key for key, pair in zip(pairs.ids, solved, strict=True) if pair == (False, True))
+    broken = tuple(
+        key for key, pair in zip(pairs.ids, solved, strict=True) if pair == (True, False)
+    )
+    both = len(fixed) + len(broken)
+    return ProblemChanges(
+        fixed, broken, float(binomtest(len(fixed), both).pvalue) if both else None
+    )
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return Holm's adjusted p-values (Holm 1979): below alpha is rejected at family level alpha.
+
+    None stays None and does not count as a test.
+    """
+    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, index) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        adjusted[index] = highest
+    return adjusted
+
+
+def run_differences(
+    a: ResultsFile, b: ResultsFile, metrics: Iterable[str] | None = None, confidence: float = 0.95
+) -> list[MetricDifference]:
+    """Return the differences of all metrics (or of those named) that both runs have."""
+    names = [name for name in a.metrics if name in b.metrics]
+    if metrics is not None:
+        names = [name for name in metrics if name in names]
+    found = (metric_difference(a, b, name, confidence) for name in names)
+    return [item for item in found if item is not None]
+
+
+def metric_difference(
+    a: ResultsFile, b: ResultsFile, metric: str, confidence: float
+) -> MetricDifference | None:
+    """Return one metric's difference; None if no problem has it in both runs."""
+    if metric not in a.metrics:
+        return None
+    pairs, bounds = paired(a, b, metric), a.metrics[metric].bounds
+    return difference(
+        metric,
+        pairs.baseline,
+        pairs.candidate,
+        pairs.clusters,
+        bounds=bounds,
+        confidence=confidence,
+    )
+
+
+def standard_error(a: ResultsFile, b: ResultsFile, metric: str) -> float | None:
+    """Return the clustered standard error of a metric's difference; None or 0 without a spread."""
+    if metric not in a.metrics:
+        return None
+    pairs = paired(a, b, metric)
+    if not pairs.ids:
+        return None
+    changes = [new - old for old, new in zip(pairs.baseline, pairs.candidate, strict=True)]
+    bounds = a.metrics[metric].bounds
+    return change(changes, pairs.clusters, bounds=bounds, confidence=0.95).standard_error
+
+
+def compare(
+    pairs: Sequence[tuple[ResultsFile, ResultsFile]],
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> list[Comparison]:
+    """Compare pairs of runs (baseline first), with Holm's correction over everything together."""
+    groups = [run_differences(a, b, metrics, confidence) for a, b in pairs]
+    p_holm = iter(holm([item.p_value for group in groups for item in group]))
+    return [
+        Comparison(
+            a,
+            b,
+            tuple(replace(item, p_holm=next(p_holm)) for item in group),
+            problem_changes(a, b),
+            (*(item.text for item in mismatches(a, b)), *remarks(a, b)),
+        )
+        for (a, b), group in zip(pairs, groups, strict=True)
+    ]
+
+
+def difference_json(item: MetricDifference) -> dict[str, Any]:
+    """Return the JSON form of a difference."""
+    estimate = item.estimate
+    return {
+        "metric": item.metric,
+        "higher_is_better": item.higher_is_better,
+        "baseline": item.baseline,
+        "candidate": item.candidate,
+        "difference": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "confidence": item.confidence,
+        "method": str(estimate.method),
+        "standard_error": estimate.standard_error,
+        "p_value": item.p_value,
+        "p_holm": item.p_holm,
+        "p_sign_flip": item.p_sign_flip,
+        "minimum_detectable_difference": item.detectable,
+        "problems": estimate.n,
+        "clusters": estimate.clusters,
+    }

@@ -1,0 +1,43 @@
+"""Pairing the runs of several places by task, for a comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import DataError, UsageError
+from recode_eval.run.results_file import ResultsFile, load_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:
+    """Pair the tasks of the first place, the baseline, with those of every other one.
+
+    Raises:
+        UsageError: fewer than two places are named, or two have no task in common.
+        DataError: results are damaged, or were measured on different data.
+    """
+    if len(places) < 2:
+        raise UsageError("Two runs are needed: recode-eval compare BASELINE CANDIDATE")
+    first, *others = [load_runs([place]) for place in places]
+    pairs = []
+    for place, runs in zip(places[1:], others, strict=True):
+        by_task = {run.task: run for run in runs}
+        found = [(a, by_task[a.task]) for a in first if a.task in by_task]
+        if not found:
+            raise UsageError(
+                f"{place} and {places[0]} have no task in common: "
+                f"{', '.join(by_task)} and {', '.join(run.task for run in first)}."
+            )
+        for a, b in found:
+            if a.results.task.data_hash != b.results.task.data_hash:
+                raise DataError(
+                    f"{a.source} and {b.source} were measured on different data (hashes "
+                    f"{a.results.task.data_hash[:12]} and "
+                    f"{b.results.task.data_hash[:12]}): their problems cannot be paired. "
+                    "Run one of them again on the other's rows."
+                )
+        pairs += found
+    return pairs

@@ -1,0 +1,238 @@
+"""A candidate that the gate samples itself, with the baseline's settings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import UsageError
+from recode_eval.models.options import ModelOptions
+from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions, named_fields_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from recode_eval.gating.decision import Decision
+    from recode_eval.gating.policy import Policy
+    from recode_eval.gating.sampling import Draw, Side
+    from recode_eval.models.base import Model
+    from recode_eval.run.evaluation import Run
+    from recode_eval.run.progress import Monitor
+    from recode_eval.run.results_file import ResultsFile
+    from recode_eval.tasks.loading import LoadedTask
+
+
+@named_fields_only
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model for the gate to sample. Everything else that a run has is the baseline's.
+
+    >>> Candidate(model="train-runs/grpo/final").tasks
+    ()
+    """
+
+    model: str | Model
+    """As in `RunConfig`."""
+    backend: str = "auto"
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    tasks: Sequence[str] = ()
+    """Tasks to gate on; empty: the policy's, else all of the baseline."""
+    data: Mapping[str, str | Path] = field(default_factory=dict)
+    include_path: Sequence[Path | str] = ()
+    skip_bad_rows: bool = False
+    prompt_file: Path | None = None
+    """The baseline's template, if it is none of the task's."""
+    out: Path | str = Path("runs")
+    """Where the candidate's run is stored; the same call continues it."""
+    full: bool = False
+    """Draw as many samples as the baseline has, and look once."""
+    baseline_model: str | None = None
+    """The baseline's model, loaded as the candidate is; it samples its part of a rerun."""
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
+    executor: ExecutorOptions = field(default_factory=ExecutorOptions)
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "include_path"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        include = tuple(Path(path) for path in self.include_path)
+        object.__setattr__(self, "include_path", include)
+        object.__setattr__(self, "out", Path(self.out))
+        absolute = {task: str(Path(file).absolute()) for task, file in self.data.items()}
+        object.__setattr__(self, "data", absolute)
+        if self.prompt_file is not None:
+            object.__setattr__(self, "prompt_file", Path(self.prompt_file))
+
+    def run_config(self, tasks: Sequence[str], isolation: str) -> RunConfig:
+        """Return how tasks are loaded and models opened; sampling comes from the baseline."""
+        return RunConfig(
+            model=self.model,
+            tasks=tasks,
+            backend=self.backend,
+            model_options=self.model_options,
+            data=self.data,
+            include_path=self.include_path,
+            skip_bad_rows=self.skip_bad_rows,
+            isolation=isolation,
+            sandbox=self.sandbox,
+            executor=self.executor,
+            out=self.out,
+        )
+
+
+def sample_and_decide(
+    candidate: Candidate,
+    baselines: Sequence[ResultsFile],
+    policy: Policy,
+    monitor: Monitor,
+    rerun_baselines: Sequence[ResultsFile] = (),
+) -> Decision:
+    """Sample the candidate until the verdict is certain, and rerun if the policy has a rerun.
+
+    Raises:
+        UsageError: the tasks are not the policy's, or the candidate cannot be asked as the
+            baseline was.
+        DataError, InfrastructureError: those of a run.
+    """
+    from recode_eval.gating.decision import Decision, Verdict
+
+    stored = {run.task: run for run in baselines}
+    names = _task_names(candidate, policy, stored)
+    absent = [f"{name}: the baseline has no run of it" for name in names if name not in stored]
+    if absent:
+        return Decision(Verdict.INVALID, (), tuple(absent), (), policy)
+    reruns = {run.task: run for run in rerun_baselines}
+    if reruns and (missing := set(names) - set(reruns)):
+        raise UsageError(f"--rerun-baseline has no run of the task {min(missing)}.")
+    chosen = [stored[name] for name in names]
+    # A sandbox that is opened early must be the one that the runs need.
+    isolation = chosen[0].results["scoring"].get("isolation", "program")
+    return _Sampling(candidate, candidate.run_config(names, isolation), chosen, monitor).decide(
+        policy, reruns
+    )
+
+
+def _task_names(
+    candidate: Candidate, policy: Policy, stored: Mapping[str, ResultsFile]
+) -> tuple[str, ...]:
+    named = tuple(dict.fromkeys(candidate.tasks))
+    if policy.tasks and named and set(named) != set(policy.tasks):
+        raise UsageError(
+            f"--tasks {','.join(named)}: the policy's tasks are {', '.join(policy.tasks)}; leave "
+            "--tasks out, or give another policy."
+        )
+    return policy.tasks or named or tuple(stored)
+
+
+class _Sampling:
+    """One gate that samples: its baselines, and how models are opened and asked."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        config: RunConfig,
+        baselines: Sequence[ResultsFile],
+        monitor: Monitor,
+    ) -> None:
+        from recode_eval.run.session import load_configured
+
+        self._candidate = candidate
+        self._config = config
+        self._baselines = {run.task: run for run in baselines}
+        self._monitor = monitor
+        self._loaded: list[LoadedTask] = load_configured(config, monitor.note)
+
+    def decide(self, policy: Policy, reruns: Mapping[str, ResultsFile]) -> Decision:
+        """Return the verdict; `reruns` are the baseline's, by task, if they are stored already."""
+        from recode_eval.gating.decision import decide_again
+        from recode_eval.gating.sampling import draw_whole, gate_in_looks
+
+        seeds = {
+            task: reruns[task].results["sampling"]["seed"] if reruns else _next_seed(run)
+            for task, run in self._baselines.items()
+        }
+        baseline_model = self._candidate.baseline_model
+        with self._opened(self._candidate.model) as (models, draw):
+            sides = self._sides(models)
+            looked = replace(policy, sequential=False) if self._candidate.full else policy
+            first = gate_in_looks(sides, looked, draw, self._monitor.note)
+            if not first.rerun_left or not (reruns or baseline_model):
+                return first
+            self._monitor.note("Inconclusive: now the one rerun that the policy declares.")
+            first = draw_whole(first, sides, draw)
+            candidates = [draw(side.run) for side in self._sides(models, seeds)]
+        again = list(reruns.values())
+        if not again:
+            assert baseline_model is not None
+            with self._opened(baseline_model) as (models, draw):
+                for model in models.values():
+                    self._require_baseline(model)
+                again = [draw(side.run) for side in self._sides(models, seeds)]
+        return decide_again(first, (again, candidates))
+
+    @contextlib.contextmanager
+    def _opened(self, model: str | Model) -> Iterator[tuple[Mapping[str, Model], Draw]]:
+        """Open a model; yield it by task, and what draws a run's missing samples."""
+        from recode_eval.run.results_file import read_run
+        from recode_eval.run.session import Session, complete, describe
+        from recode_eval.run.store import RESULTS
+
+        config = self._config.with_model(model)
+        with Session(config, self._monitor, self._loaded) as session:
+            opened = session.open_models(config.model, config.backend)
+            models = {loaded.name: model for loaded, model in opened}
+
+            def draw(run: Run) -> ResultsFile:
+                name = run.task.spec.name
+                self._monitor.note(f"{name}: {describe(run)}; stored in {run.folder}")
+                ks = self._baselines[name].ks | {1}
+                tier = config.sandbox.named_tier
+                found = complete(run, models[name], session.sandboxes, ks, tier)
+                return read_run(Path(found["folder"]) / RESULTS)
+
+            yield models, draw
+
+    def _sides(
+        self, models: Mapping[str, Model], seeds: Mapping[str, int] | None = None
+    ) -> list[Side]:
+        from recode_eval.gating.sampling import Side, run_like
+
+        config = self._config
+        sides = []
+        for task, data in self._loaded:
+            name = task.spec.name
+            baseline = self._baselines[name]
+            settings = {
+                "tasks": [name],
+                "data": config.data.get(name),
+                "include_path": [str(Path(path).resolve()) for path in config.include_path],
+                "k": sorted(baseline.ks | {1}),
+            }
+            run = run_like(
+                baseline,
+                task,
+                data,
+                models[name].info,
+                out=config.folder,
+                monitor=self._monitor,
+                settings=settings,
+                prompt_file=self._candidate.prompt_file,
+                seed=seeds[name] if seeds else None,
+            )
+            sides.append(Side(baseline, run))
+        return sides
+
+    def _require_baseline(self, model: Model) -> None:
+        identity = {"backend": model.info.backend, **model.info.identity}
+        for run in self._baselines.values():
+            if run.results["identity"]["model"] != json.loads(json.dumps(identity)):
+                raise UsageError(
+                    f"--baseline-model {self._candidate.baseline_model} is not the model of "
+                    f"{run.source}, or it is loaded in another way."
+                )
+
+
+def _next_seed(run: ResultsFile) -> int:
+    return int(run.results["sampling"]["seed"]) + 1

@@ -1,0 +1,47 @@
+"""What a watch has done by processes of its own, as data; `recode_eval.jobs` does it.
+
+A job is JSON with one key that says what to do: `evaluate` a model, `gate` a candidate, or build
+the `site`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.run.config import to_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from recode_eval.gating.candidate import Candidate
+    from recode_eval.run.config import RunConfig
+
+Job = dict[str, Any]
+
+
+def evaluation_job(config: RunConfig) -> Job:
+    """Return the job that evaluates a model; it prints the results."""
+    return {"evaluate": to_mapping(config)}
+
+
+def gate_job(
+    candidate: Candidate, baseline: Sequence[str], policy: Path | None, reports: Path
+) -> Job:
+    """Return the job that gates a candidate; it writes verdict.json and more into `reports`."""
+    return {
+        "gate": {
+            "candidate": to_mapping(candidate),
+            "baseline": list(baseline),
+            "policy": None if policy is None else str(policy),
+            "reports": str(reports),
+        }
+    }
+
+
+def site_job(options: Mapping[str, Any], runs: Path, gates: Path | None) -> Job:
+    """Return the job that builds the leaderboard of a watch's runs and verdicts.
+
+    `options` has `out`, `data` (task to file) and `include_paths`.
+    """
+    return {"site": {**options, "runs": str(runs), "gates": [] if gates is None else [str(gates)]}}

@@ -1,0 +1,115 @@
+"""The output of `recode-eval compare --json`, and what it shares with the gate's verdict."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from recode_eval.schemas.base import Integer, JsonStruct, Positive, Share
+
+SCHEMA_VERSION = 1
+_BOTH = "Mean over the problems that both runs have a value of, in the metric's unit."
+
+
+class ComparedRun(JsonStruct, frozen=True, kw_only=True):
+    """One side of a comparison, with the hashes that it was compared by."""
+
+    source: Annotated[str, Meta(description="The results.json that was read.")]
+    run: Annotated[str, Meta(description="Hash of the run's identity.")]
+    model: str
+    task: str
+    data_hash: str
+    prompt_hash: str
+    scoring_hash: str
+    n: Annotated[Positive, Meta(description="Samples per problem.")]
+    seed: Integer
+    unscored_share: Annotated[Share, Meta(description="Share of the samples without a verdict.")]
+    recode_eval: Annotated[str, Meta(description="Version of the last command of the run.")]
+
+
+class DifferenceFields(JsonStruct, frozen=True, kw_only=True):
+    """A paired difference in one metric."""
+
+    metric: str
+    higher_is_better: bool
+    baseline: Annotated[float, Meta(description=_BOTH)]
+    candidate: Annotated[float, Meta(description=_BOTH)]
+    difference: Annotated[
+        float,
+        Meta(
+            description="Candidate minus baseline, in the metric's unit (0.01 is one point), on "
+            "the problems that both runs have a value of."
+        ),
+    ]
+    low: float | None
+    high: float | None
+    confidence: Annotated[Share, Meta(description="Of [low, high].")]
+    method: Annotated[str, Meta(description="How the interval was made.")]
+    standard_error: float | None
+    p_value: Annotated[Share | None, Meta(description="Two-sided, by clusters.")]
+    p_sign_flip: Annotated[Share | None, Meta(description="Two-sided, sign-flip test on clusters.")]
+    minimum_detectable_difference: Annotated[
+        float | None, Meta(description="At a two-sided 5 % with 80 % power.")
+    ]
+    problems: Positive
+    clusters: Positive
+
+
+class ComparedMetric(DifferenceFields, frozen=True, kw_only=True):
+    """A paired difference, adjusted for all that was compared together."""
+
+    p_holm: Annotated[
+        Share | None,
+        Meta(
+            description="`p_value`, adjusted by Holm for all metrics, tasks and candidates of this "
+            "output."
+        ),
+    ]
+
+
+class ChangedProblems(JsonStruct, frozen=True, kw_only=True):
+    """Problems that changed sides."""
+
+    fixed: Annotated[
+        list[str],
+        Meta(
+            description="Problems that the candidate solves with more than half of its samples, "
+            "and the baseline does not."
+        ),
+    ]
+    broken: Annotated[list[str], Meta(description="The other way round.")]
+    p_mcnemar: Annotated[
+        Share | None,
+        Meta(
+            description="Exact, two-sided, problems taken as independent; null if nothing changed "
+            "sides."
+        ),
+    ]
+
+
+class ComparedPair(ChangedProblems, frozen=True, kw_only=True):
+    """A candidate against the baseline on one task."""
+
+    task: str
+    baseline: ComparedRun
+    candidate: ComparedRun
+    cautions: Annotated[
+        list[str],
+        Meta(
+            description="Why the difference may not be the models' alone: settings, limits or "
+            "libraries that differ, samples that were not judged."
+        ),
+    ]
+    metrics: Annotated[list[ComparedMetric], Meta(min_length=1)]
+
+
+class ComparisonOutput(JsonStruct, frozen=True, kw_only=True):
+    """Output of `recode-eval compare --json`: every candidate against the baseline, task by task.
+
+    Additions keep schema_version; anything else raises it.
+    """
+
+    schema_version: Literal[1]
+    confidence: Annotated[float, Meta(gt=0, lt=1, description="Of all intervals.")]
+    comparisons: Annotated[list[ComparedPair], Meta(min_length=1)]

@@ -1,0 +1,291 @@
+"""The content of results.json: one model on one task (docs/results.md).
+
+`ProblemResult` is also what a run computes per problem: counts and means, from which every metric
+and every comparison follows.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from recode_eval.metrics import NAME_PATTERN
+from recode_eval.schemas.base import (
+    Count,
+    Hash,
+    Integer,
+    JsonStruct,
+    Positive,
+    free_form,
+    require,
+)
+
+SCHEMA_VERSION = 1
+IDENTITY = ("task", "task_version", "data", "prompt", "update_note", "sampling", "model")
+_SELECTION = ("problems", "n", "limit", "patterns")
+_SCORING = ("hash", "limits", "isolation")
+_SANDBOX = ("tier", "guarantees", "isolation", "python", "libraries", "image", "image_digest")
+_INVOCATION = ("started", "command", "recode_eval", "python", "platform", "packages")
+MOST_UNSCORED_LISTED = 200
+
+
+class Estimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mean over problems; null where the metric has no value (for example n < k)."""
+
+    value: float
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    problems: Positive
+    clusters: Positive
+    method: Annotated[str, Meta(description="How the interval was made.")]
+
+
+MetricName = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Estimates = dict[MetricName, Estimate | None]
+
+
+class GroupEstimates(JsonStruct, frozen=True, kw_only=True):
+    """The problems with one value of a tag."""
+
+    problems: Integer
+    metrics: Estimates
+
+
+class ModelSection(JsonStruct, frozen=True, kw_only=True):
+    """The model that was evaluated."""
+
+    name: str
+    backend: str
+    details: Annotated[
+        dict[str, Any], Meta(description="Provenance only: versions, device, context length.")
+    ]
+
+
+class TaskSection(JsonStruct, frozen=True, kw_only=True):
+    """The task and the data that it was loaded from."""
+
+    name: str
+    version: Integer
+    source: str
+    data_hash: Hash
+    bad_rows: Annotated[list[str], Meta(description="Rows left out with --skip-bad-rows.")]
+    skipped: Annotated[
+        list[str],
+        Meta(
+            description="Rows that cannot run here (no wheels for this Python); neither passed nor "
+            "failed."
+        ),
+    ] = field(default_factory=list)
+
+
+class PromptSection(JsonStruct, frozen=True, kw_only=True):
+    """The prompt template."""
+
+    name: str
+    source: str
+    hash: Hash
+    update_note: bool
+
+
+class SamplingSection(JsonStruct, frozen=True, kw_only=True):
+    """How the model was sampled."""
+
+    n: Annotated[Positive, Meta(description="samples per problem")]
+    temperature: Annotated[float, Meta(ge=0)]
+    top_p: float
+    max_tokens: Integer
+    stop: list[str]
+    seed: Integer
+
+
+class Counts(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Numbers of problems and samples."""
+
+    problems: Annotated[Count, Meta(description="selected")]
+    clusters: Annotated[Count, Meta(description="groups of problems that are not independent")]
+    samples: Annotated[Count, Meta(description="problems x n")]
+    generated: Annotated[Count, Meta(description="completions stored")]
+    scored: Annotated[Count, Meta(description="samples that the metrics count")]
+    unscored: Annotated[
+        Count, Meta(description="samples that could not be judged; never counted as failures")
+    ]
+    faulty_problems: Annotated[
+        Count, Meta(description="problems whose own set-up failed; not counted")
+    ]
+    no_code: Annotated[Count, Meta(description="samples without code")]
+    cut_off: Annotated[Count, Meta(description="samples that ended at max_tokens")]
+    prompt_too_long: Annotated[Count, Meta(description="prompts that did not fit the context")]
+    suspicious: Annotated[Count, Meta(description="samples whose code was flagged")]
+
+
+class UsageSection(JsonStruct, frozen=True, kw_only=True):
+    """What the run took; null where the back-end does not say."""
+
+    prompt_tokens: float | None
+    completion_tokens: float | None
+    generation_seconds: float | None
+    execution_cpu_seconds: float | None
+
+
+class ProblemResult(JsonStruct, frozen=True, kw_only=True, gc=False):
+    """Counts and means of one problem over its scored samples."""
+
+    id: str
+    cluster: str
+    tags: dict[str, str]
+    n: Annotated[Count, Meta(description="scored samples")]
+    passed: Annotated[
+        Count | None,
+        Meta(
+            description="samples that pass (with the update, where there is one); null where the "
+            "task has no tests"
+        ),
+    ]
+    passed_groups: Annotated[
+        dict[str, Count],
+        Meta(description="samples that pass a group of the tests, for example base"),
+    ] = field(default_factory=dict)
+    passed_without_update: Annotated[
+        Count | None,
+        Meta(description="samples that pass without the update; null for tasks of one condition"),
+    ]
+    needed_update: Annotated[
+        Count | None, Meta(description="samples that pass, and only with the update")
+    ]
+    test_rate: Annotated[float | None, Meta(description="mean share of the tests that pass")]
+    no_code: Annotated[Count, Meta(description="samples without code")]
+    es: float | None
+    em: float | None
+    es_star: float | None
+    em_star: float | None
+    similarity: Annotated[
+        dict[str, float],
+        Meta(
+            description="further similarity metrics, means over the samples; one that is missing "
+            "was not measured"
+        ),
+    ] = field(default_factory=dict)
+    measures: Annotated[
+        dict[str, float],
+        Meta(
+            description="measures of the task's own, for example stale_api; means over the samples"
+        ),
+    ] = field(default_factory=dict)
+    faulty: Annotated[
+        str | None,
+        Meta(description="why the problem itself cannot be judged; such a problem has no score"),
+    ]
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for counts that no run has."""
+        n, groups = self.n, self.passed_groups
+        counts = (self.passed, self.passed_without_update, self.needed_update, self.no_code)
+        for count in (*counts, *groups.values()) if groups else counts:
+            if count is not None and count > n:
+                raise ValueError(f"{count} of {n} samples")
+
+    def similarity_of(self, name: str) -> float | None:
+        """Return a similarity metric; None where it was not measured."""
+        found: float | None = (
+            getattr(self, name) if name in SIMILARITY_FIELDS else self.similarity.get(name)
+        )
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `problems`."""
+        content: dict[str, Any] = msgspec.to_builtins(self)
+        if not self.similarity:
+            del content["similarity"]
+        return content
+
+
+SIMILARITY_FIELDS = ("es", "em", "es_star", "em_star")
+"""The similarity metrics that have had a field of their own since the first version of the file;
+those that came later are in `similarity`."""
+
+
+class Unscored(JsonStruct, frozen=True, kw_only=True):
+    """A sample that could not be judged."""
+
+    problem_id: str
+    sample: Integer
+    reason: str
+
+
+class Results(JsonStruct, frozen=True, kw_only=True):
+    """Content of results.json: one model on one task.
+
+    Additions keep schema_version; anything else raises it.
+    """
+
+    schema_version: Literal[1]
+    created: Annotated[str, Meta(description="UTC, ISO 8601.")]
+    run: Annotated[
+        str,
+        Meta(
+            pattern="^[0-9a-f]{12}$",
+            description="Hash of `identity`; the end of the run folder's name.",
+        ),
+    ]
+    identity: Annotated[
+        dict[str, Any],
+        free_form(
+            IDENTITY,
+            "Everything that decides what the model was asked and who it is. Two runs may be "
+            "compared if all but `model` agree.",
+        ),
+    ]
+    model: ModelSection
+    task: TaskSection
+    prompt: PromptSection
+    sampling: SamplingSection
+    selection: Annotated[
+        dict[str, Any],
+        free_form(_SELECTION, "How many problems of the data were chosen, and by what."),
+    ]
+    scoring: Annotated[dict[str, Any], free_form(_SCORING, "The rules and limits of judging.")]
+    sandbox: (
+        Annotated[
+            dict[str, Any],
+            free_form(
+                _SANDBOX,
+                "Tier, guarantees, Python, libraries, image and its digest; in `environments` the "
+                "same of every single release that programs ran in, in `nodes` the machines of a "
+                "cluster that judged.",
+            ),
+        ]
+        | None
+    )
+    counts: Counts
+    confidence: Annotated[float, Meta(ge=0.95, le=0.95, description="Of all intervals.")]
+    metrics: Estimates
+    breakdown: Annotated[
+        dict[str, dict[str, GroupEstimates]],
+        Meta(description="tag -> value -> problems and metrics"),
+    ]
+    usage: UsageSection
+    problems: list[ProblemResult]
+    unscored: Annotated[list[Unscored], Meta(max_length=MOST_UNSCORED_LISTED)]
+    invocations: Annotated[
+        list[Annotated[dict[str, Any], free_form(_INVOCATION)]], Meta(min_length=1)
+    ]
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where a free-form part lacks what is read of it."""
+        require(self.identity, IDENTITY, "identity")
+        require(self.selection, _SELECTION, "selection")
+        require(self.scoring, _SCORING, "scoring")
+        if self.sandbox is not None:
+            require(self.sandbox, _SANDBOX, "sandbox")
+        for invocation in self.invocations:
+            require(invocation, _INVOCATION, "invocations")
+        model, sampling = self.identity["model"], self.identity["sampling"]
+        if not isinstance(model, dict) or not isinstance(sampling, dict):
+            raise ValueError("`identity.model` or `identity.sampling` is no object")  # noqa: TRY004
+        if not isinstance(self.scoring["hash"], str):
+            raise ValueError("`scoring.hash` is no text")  # noqa: TRY004
+        if not isinstance(self.invocations[-1]["recode_eval"], str):
+            raise ValueError("`invocations.recode_eval` is no version")  # noqa: TRY004

@@ -1,0 +1,58 @@
+"""What happens in the process of one program of another language: it becomes that language's.
+
+The process is confined already. It writes the program's files into the work directory, leaves the
+nonces in a pipe on descriptor 3 and executes the command line. Nothing of this interpreter is left
+then, so no program can find its nonces in memory or among its arguments; it can only read them from
+the pipe, as the code that gives the verdicts does after each test.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import signal
+import socket
+from typing import NoReturn
+
+from recode_program import protocol
+
+NONCES = 3
+"""The descriptor from which verdicts read their nonces, one line each."""
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP)
+"""Ignored by Python or by the supervisor, which the new program must not inherit."""
+
+
+def run(channel: socket.socket) -> NoReturn:
+    """Become the program that comes over `channel`; that it closes says that this has worked."""
+    try:
+        receive = protocol.receiver(channel)
+        channel.send(protocol.CONFINED)
+        payload = receive()
+        if not payload:
+            os._exit(1)
+        files, arguments, environment, nonces = marshal.loads(payload)  # noqa: S302 - the supervisor's
+        for name, content in files:
+            _write(name, content)
+        kept = fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD_CLOEXEC, NONCES + 1)
+        channel.detach()
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, kept)
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        if os.write(writer, nonces) != len(nonces):
+            raise OSError("the nonces do not fit into a pipe")
+        os.close(writer)
+        os.dup2(reader, NONCES)
+        os.close(reader)
+        for number in _DEFAULT_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(arguments[0], arguments, environment)  # noqa: S606 - no shell wanted
+    except BaseException as problem:  # noqa: BLE001 - any failure here must stop the program
+        channel.send(protocol.BROKEN + repr(problem).encode("ascii", "backslashreplace")[:900])
+    os._exit(1)
+
+
+def _write(name: str, content: bytes) -> None:
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(content)

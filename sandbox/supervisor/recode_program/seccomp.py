@@ -1,0 +1,200 @@
+"""The system-call filters: what no candidate needs and every attack wants.
+
+Two filters: one for the zygotes, which every program inherits for free, and a small one that each
+program installs itself (what the zygote still needs before it hands over). Denied calls fail with
+`EPERM` or `ENOSYS`, so a program sees an ordinary exception; a foreign instruction set is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+
+from recode_program import linux
+
+_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+_AND = 0x54
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NR_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_X32 = 0x40000000
+_NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{CGROUP,UTS,IPC,USER,PID,NET}, NS and TIME
+
+# name: (x86_64, aarch64); None where the architecture has no such call
+_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "socket": (41, 198), "socketpair": (53, 199),
+    "bind": (49, 200), "listen": (50, 201), "connect": (42, 203),
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "shmget": (29, 194), "shmctl": (31, 195), "shmat": (30, 196), "shmdt": (67, 197),
+    "semget": (64, 190), "semctl": (66, 191), "semtimedop": (220, 192), "semop": (65, 193),
+    "msgget": (68, 186), "msgctl": (71, 187), "msgrcv": (70, 188), "msgsnd": (69, 189),
+    "mq_open": (240, 180), "mq_unlink": (241, 181), "mq_timedsend": (242, 182),
+    "mq_timedreceive": (243, 183), "mq_notify": (244, 184), "mq_getsetattr": (245, 185),
+    "io_setup": (206, 0), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427), "bpf": (321, 280), "perf_event_open": (298, 241),
+    "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
+    "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
+    "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
+    "mount_setattr": (442, 442), "unshare": (272, 97), "setns": (308, 268),
+    "pidfd_send_signal": (424, 424), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448), "userfaultfd": (323, 282),
+    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105),
+    "finit_module": (313, 273), "delete_module": (176, 106), "open_by_handle_at": (304, 265),
+    "name_to_handle_at": (303, 264), "acct": (163, 89), "swapon": (167, 224),
+    "swapoff": (168, 225), "reboot": (169, 142), "settimeofday": (164, 170),
+    "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171),
+    "quotactl": (179, 60), "quotactl_fd": (443, 443), "kcmp": (312, 272),
+    "fanotify_init": (300, 262), "lookup_dcookie": (212, 18), "vhangup": (153, 58),
+    "syslog": (103, 116), "sethostname": (170, 161), "setdomainname": (171, 162),
+    "ioperm": (172, None), "iopl": (173, None), "migrate_pages": (256, 238),
+    "move_pages": (279, 239), "personality": (135, 92), "nfsservctl": (180, 42),
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "clone3": (435, 435),
+    "clone": (56, 220), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119), "sched_setparam": (142, 118), "sched_setattr": (314, 274),
+    "setpriority": (141, 140), "ioprio_set": (251, 30), "fcntl": (72, 25), "ioctl": (16, 29),
+    "setsid": (112, 157), "setpgid": (109, 154), "kill": (62, 129), "tkill": (200, 130),
+    "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
+    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+}  # fmt: skip
+
+_UNAVAILABLE = frozenset({"clone3", "memfd_create", "memfd_secret", "io_uring_setup"})
+_SPECIAL = frozenset({
+    "clone", "prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam",
+    "sched_setattr", "setpriority", "ioprio_set", "fcntl", "ioctl", "socketpair",
+})  # fmt: skip
+_GROUPS = frozenset({"setsid", "setpgid"})
+_ATTRIBUTES = frozenset({
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime",
+    "utimes", "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+    "lremovexattr", "fremovexattr",
+})  # fmt: skip
+_SIGNALS = frozenset({"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"})
+
+
+class UnsupportedMachineError(OSError):
+    """There is no table of system calls for this processor."""
+
+
+def _number(name: str) -> int | None:
+    if linux.MACHINE not in _ARCH:
+        raise UnsupportedMachineError(errno.ENOSYS, f"no seccomp filter for {linux.MACHINE}")
+    return _NUMBERS[name][0 if linux.MACHINE == "x86_64" else 1]
+
+
+def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value & 0xFFFFFFFF)
+
+
+def _argument(index: int, *, high: bool = False) -> bytes:
+    return _op(_LOAD, _FIRST_ARGUMENT_AT + 8 * index + (4 if high else 0))
+
+
+def _verdict(action: int) -> bytes:
+    return _op(_RETURN, action)
+
+
+_PERMITTED = _verdict(_ALLOW)
+_REFUSED = _verdict(_ERRNO | errno.EPERM)
+_PRETENDED = _verdict(_ERRNO)  # returns 0 and does nothing
+
+
+def _allow_only(index: int, *values: int) -> bytes:
+    """Allow the call if the argument (a pid: 32 bits) is one of the values."""
+    tests = b"".join(_op(_EQUAL, value, 0, 1) + _PERMITTED for value in values)
+    return _argument(index) + tests + _REFUSED
+
+
+def _refuse_values(index: int, *values: int) -> bytes:
+    """Refuse the call if the argument (a command: 32 bits) is one of the values."""
+    tests = b"".join(_op(_EQUAL, value, 0, 1) + _REFUSED for value in values)
+    return _argument(index) + tests + _PERMITTED
+
+
+def _special(name: str) -> bytes:
+    if name == "clone":  # no new namespaces; plain forks and threads are fine
+        return _argument(0) + _op(_ANY_BIT, _NEW_NAMESPACES, 0, 1) + _REFUSED + _PERMITTED
+    if name == "fcntl":  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals by way of a descriptor
+        return _refuse_values(1, 8, 10, 15)
+    if name == "ioctl":  # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
+        return _refuse_values(1, 0x5412, 0x541C, 0x8901, 0x8902)
+    if name == "socketpair":  # a pair of datagram sockets can send to any address
+        return _argument(1) + _op(_AND, 0xF) + _op(_EQUAL, 2, 0, 1) + _REFUSED + _PERMITTED
+    if name in {"setpriority", "ioprio_set"}:  # which = process only, who = self only
+        which = 0 if name == "setpriority" else 1
+        return _argument(0) + _op(_EQUAL, which, 1, 0) + _REFUSED + _allow_only(1, 0)
+    return _allow_only(0, 0)  # pid 0: the caller itself
+
+
+def _program(rules: dict[int, bytes]) -> bytes:
+    """Assemble the rules (system call number -> what to do) as a binary search tree."""
+
+    def tree(numbers: list[int]) -> bytes:
+        if len(numbers) > 4:
+            middle = len(numbers) // 2
+            left, right = tree(numbers[:middle]), tree(numbers[middle:])
+            # An unconditional jump takes 32 bits, the conditional ones only 8.
+            jump = _op(0x05, len(left) // 8)
+            return _op(_AT_LEAST, numbers[middle], 0, 1) + jump + left + right
+        code = b""
+        for number in numbers:
+            body = rules[number]
+            code += _op(_EQUAL, number, 1, 0) + _op(0x05, len(body) // 8) + body
+        return code + _PERMITTED
+
+    head = _op(_LOAD, _ARCH_AT) + _op(_EQUAL, _ARCH[linux.MACHINE], 1, 0) + _verdict(_KILL)
+    head += _op(_LOAD, _NR_AT)
+    if linux.MACHINE == "x86_64":
+        head += _op(_AT_LEAST, _X32, 0, 1) + _verdict(_KILL)
+    return head + tree(sorted(rules))
+
+
+def zygote_filter() -> bytes:
+    """The filter that zygotes install and all programs inherit."""
+    rules = {}
+    for name in _NUMBERS.keys() - _GROUPS - _SIGNALS - _ATTRIBUTES:
+        number = _number(name)
+        if number is None:
+            continue
+        if name in _SPECIAL:
+            rules[number] = _special(name)
+        elif name in _UNAVAILABLE:
+            rules[number] = _verdict(_ERRNO | errno.ENOSYS)
+        else:
+            rules[number] = _REFUSED
+    return _program(rules)
+
+
+def program_filter(pid: int, *, guard_signals: bool, guard_files: bool) -> bytes:
+    """The filter that one program installs: it stays in its process group.
+
+    With `guard_signals` it can signal nobody but itself, its group and the process `pid` (its
+    first one); needed where neither an own user id nor Landlock keeps signals in. With
+    `guard_files`, changes of a file's mode, owner, times or attributes do nothing, and say that
+    they did (`shutil.copy` makes them): needed where programs run as a user who owns files, since
+    Landlock does not govern them.
+    """
+    rules = {}
+    for name in _GROUPS | (_SIGNALS if guard_signals else frozenset()):
+        number = _number(name)
+        if number is not None:
+            allowed = (0, pid) if name == "kill" else (pid,)
+            rules[number] = _REFUSED if name in _GROUPS else _allow_only(0, *allowed)
+    for name in _ATTRIBUTES if guard_files else ():
+        number = _number(name)
+        if number is not None:
+            rules[number] = _PRETENDED
+    return _program(rules)
+
+
+def install(program: bytes) -> None:
+    """Install a filter in this process; needs no_new_privs."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    pointer = ctypes.create_string_buffer(header, len(header))
+    linux.prctl(linux.PR_SET_SECCOMP, 2, ctypes.addressof(pointer))

@@ -1,0 +1,100 @@
+"""One Python program, forked from a process that has its libraries loaded.
+
+A test has passed only if its packet came, in order, with the nonce that was handed out for it.
+Everything else (no packet, a malformed one, the end of the process, a limit) is a failure of the
+test in hand.
+"""
+
+from __future__ import annotations
+
+import marshal
+import secrets
+from typing import TYPE_CHECKING
+
+from recode_program import protocol
+
+from recode_supervisor.execution import (
+    STATUS,
+    Home,
+    ProgramExecution,
+    ProgramRequest,
+    SandboxBrokenError,
+    printable,
+)
+from recode_supervisor.usage import cpu_time
+
+if TYPE_CHECKING:
+    import socket
+
+_MARSHAL = 4
+"""The version of the format that every Python since 3.4 reads."""
+
+
+class PythonExecution(ProgramExecution):
+    """Talks with `recode_program.runner`."""
+
+    def __init__(
+        self, home: Home, request: ProgramRequest, indices: list[int], output: int
+    ) -> None:
+        super().__init__(home, request, indices, output)
+        self._nonces: dict[int, bytes] = {}
+
+    def _payload(self) -> bytes:
+        return marshal.dumps((self._request.setup, self._request.candidate), _MARSHAL)
+
+    def _handle(self, channel: socket.socket, packet: bytes) -> bool:
+        """Take one packet; return True if the execution is decided."""
+        kind = packet[:1]
+        if self._stage == b"" and kind == protocol.BROKEN:
+            raise SandboxBrokenError(printable(packet[1:]))
+        if self._stage == protocol.CONFINED and kind == protocol.SETUP_FAILED:
+            self._outcome.setup_error = printable(packet[1:])
+            return True
+        if self._stage == protocol.SET_UP and kind == protocol.CANDIDATE_FAILED:
+            self._all(STATUS.get(packet[1:2], "failed"), printable(packet[2:]))
+            return True
+        following = {
+            b"": protocol.CONFINED,
+            protocol.CONFINED: protocol.SET_UP,
+            protocol.SET_UP: protocol.DEFINED,
+        }
+        if self._stage != protocol.DEFINED:
+            if packet != following[self._stage]:
+                return self._forged()
+            self._stage = packet
+            if packet == protocol.DEFINED:
+                self._new_budget()
+                self._credited = self._base_cpu
+                self._send_tests(channel)
+            return packet == protocol.DEFINED and not self._pending
+        return self._take_verdict(packet)
+
+    def _send_tests(self, channel: socket.socket) -> None:
+        for index in self._pending:
+            self._nonces[index] = secrets.token_bytes(protocol.NONCE_BYTES)
+            self._push(channel, marshal.dumps(self._request.tests[index], _MARSHAL))
+            self._push(channel, self._nonces[index])
+
+    def _take_verdict(self, packet: bytes) -> bool:
+        if len(packet) < protocol.VERDICT.size:
+            return self._forged()
+        nonce, letter, cpu_s = protocol.VERDICT.unpack_from(packet)
+        index = self._pending[0]
+        if not secrets.compare_digest(nonce, self._nonces[index]) or letter not in STATUS:
+            return self._forged()
+        # What the process says about its time is believed as far as it can be true.
+        most = max(0.0, cpu_time(self._pid) - self._credited)
+        cpu_s = cpu_s if 0 <= cpu_s <= most else most
+        self._credited += cpu_s
+        status, detail = STATUS[letter], printable(packet[protocol.VERDICT.size :])
+        if cpu_s > self._request.cpu_s:
+            # It ended before the next look at it. How soon that comes must not decide.
+            status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
+        self._outcome.verdicts[index] = (status, detail, cpu_s)
+        self._pending.popleft()
+        self._new_budget()
+        return not self._pending
+
+    def _forged(self) -> bool:
+        self._all("failed", "the program wrote to the sandbox's own channel")
+        return True

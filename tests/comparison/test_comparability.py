@@ -1,0 +1,80 @@
+"""The one rule of what may be compared, field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from altered_results import altered, base_run
+
+from recode_eval.comparison.comparability import (
+    RULES,
+    Comparator,
+    Mismatch,
+    Strictness,
+    comparability_key,
+    differences,
+    facts,
+    mismatches,
+    remarks,
+)
+from recode_eval.leaderboard.text import digest
+from recode_eval.run.results_file import ResultsFile
+
+change = msgspec.structs.replace
+
+
+@pytest.fixture(scope="module")
+def run() -> ResultsFile:
+    return base_run()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.field)
+def test_every_rule_finds_its_own_difference_and_nothing_else(rule: Any, run: ResultsFile) -> None:
+    other = altered(run, rule.field)
+    found = differences(facts(run), facts(other), ("the baseline", "the candidate"))
+    assert {item.what for item in found} == {rule.field}
+    assert {item.level for item in found} == {rule.level}
+    assert all("{" not in item.text for item in found)
+    strict = rule.level is Strictness.STRICT
+    assert bool(mismatches(run, other)) == strict
+    assert bool(remarks(run, other)) == (not strict)
+    keys = [digest(comparability_key(r.results, digest)) for r in (run, other)]
+    assert (keys[0] != keys[1]) == rule.board
+    assert mismatches(run, run) == []
+    assert remarks(run, run) == []
+
+
+def test_sampling_names_every_parameter_and_not_the_seed(run: ResultsFile) -> None:
+    texts = [item.text for item in mismatches(run, altered(run, "sampling"))]
+    assert texts == ["temperature differs: 0.8 and 0.1", "top_p differs: 0.95 and 0.5"]
+    results = change(run.results, sampling=change(run.results.sampling, seed=99))
+    assert mismatches(run, ResultsFile("seed", results, run.scores)) == []
+
+
+def test_a_difference_that_follows_from_another_is_not_said_twice(run: ResultsFile) -> None:
+    both = altered(altered(run, "scoring"), "data")
+    assert [item.what for item in mismatches(run, both)] == ["data"]
+
+
+def test_a_wider_limit_tolerates_more(run: ResultsFile) -> None:
+    for field in ("unscored", "faulty"):
+        assert mismatches(run, altered(run, field))
+        assert mismatches(run, altered(run, field), 0.5) == []
+
+
+def test_the_board_key_has_the_same_content_as_before_it_was_made_from_the_table(
+    run: ResultsFile,
+) -> None:
+    """Another key would break every link to a board; `identity` says it all but these four."""
+    found = comparability_key(run.results, digest)
+    identity = {key: value for key, value in run.results.identity.items() if key != "model"}
+    identity["sampling"] = {k: v for k, v in identity["sampling"].items() if k != "seed"}
+    assert {k: v for k, v in found.items() if k in identity} == identity
+    assert found.keys() - identity.keys() == {"scoring", "problems", "clusters", "tested"}
+
+
+def test_only_the_rules_of_a_board_are_applied_by_the_browser() -> None:
+    assert {rule.test for rule in RULES if not rule.board} == set(Comparator)
+    assert isinstance(Mismatch("n", "text").level, Strictness)

@@ -1,0 +1,221 @@
+"""Differences against statsmodels and SciPy, by hand, and by their properties."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stored_runs import store_run
+
+from recode_eval.comparison.differences import (
+    change,
+    compare,
+    difference,
+    holm,
+    lower_tail_p,
+    problem_changes,
+    sign_flip_p,
+    two_sided_p,
+)
+from recode_eval.run.results_file import read_run
+from recode_eval.scoring.pass_at_k import pass_at_k
+from recode_eval.stats.estimates import IntervalMethod, minimum_detectable_difference
+
+
+def models(seed: int, groups: int) -> tuple[list[float], list[float], list[int]]:
+    rng = np.random.default_rng(seed)
+    clusters = np.repeat(np.arange(groups), 1 + np.arange(groups) % 5)
+    chance = rng.beta(1, 1, size=groups)[clusters]
+    old = rng.binomial(10, chance) / 10
+    new = rng.binomial(10, np.clip(chance + rng.normal(0, 0.1, groups)[clusters], 0, 1)) / 10
+    return old.tolist(), new.tolist(), clusters.tolist()
+
+
+# --- against oracles
+
+
+@pytest.mark.parametrize("groups", [3, 12, 161])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_it_equals_a_regression_with_clustered_errors(groups: int, confidence: float) -> None:
+    from statsmodels.regression.linear_model import OLS
+
+    old, new, clusters = models(groups, groups)
+    changes = np.array(new) - np.array(old)
+    fit = OLS(changes, np.ones(len(changes))).fit(
+        cov_type="cluster", cov_kwds={"groups": np.array(clusters)}, use_t=True
+    )
+    found = difference("pass@1", old, new, clusters, confidence=confidence)
+    assert found is not None
+    ((low, high),) = fit.conf_int(1 - confidence)
+    assert found.estimate.mean == pytest.approx(fit.params[0], abs=1e-9)
+    assert found.estimate.standard_error == pytest.approx(fit.bse[0], abs=1e-9)
+    assert (found.estimate.low, found.estimate.high) == (
+        pytest.approx(low, abs=1e-9),
+        pytest.approx(high, abs=1e-9),
+    )
+    assert found.p_value == pytest.approx(fit.pvalues[0], abs=1e-9)
+    assert found.detectable == minimum_detectable_difference(
+        found.estimate.standard_error, clusters=groups
+    )
+
+
+def test_without_clusters_it_is_the_paired_t_test() -> None:
+    from scipy.stats import ttest_rel
+
+    old, new, _ = models(1, 40)
+    found = difference("pass@1", old, new, range(len(old)), confidence=0.9)
+    assert found is not None
+    oracle = ttest_rel(new, old)
+    assert found.p_value == pytest.approx(oracle.pvalue, abs=1e-9)
+    interval = oracle.confidence_interval(0.9)
+    assert (found.estimate.low, found.estimate.high) == (
+        pytest.approx(interval.low, abs=1e-9),
+        pytest.approx(interval.high, abs=1e-9),
+    )
+    drop = ttest_rel(new, old, alternative="less")
+    assert lower_tail_p(found.estimate) == pytest.approx(drop.pvalue, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_clusters_have_the_exact_sign_flip_test(seed: int) -> None:
+    old, new, clusters = models(seed, 9)
+    sums = np.zeros(9)
+    np.add.at(sums, clusters, np.array(new) - np.array(old))
+    totals = [
+        abs(np.dot(signs, sums)) >= abs(sums.sum()) - 1e-12
+        for signs in itertools.product((-1, 1), repeat=9)
+    ]
+    changes = [b - a for a, b in zip(old, new, strict=True)]
+    assert sign_flip_p(changes, clusters) == pytest.approx(np.mean(totals), abs=1e-9)
+
+
+def test_sums_that_rounding_alone_tells_apart_are_ties() -> None:
+    """The sum here is 0, so p is 1. It was 0.94: of the flips that give 0 too, some gave 1e-16."""
+    thirds = [[0, -2, -3], [1, 0, -3, 0], [-3, -1, 3, 0], [-2], [2, 2, 2], [1], [3]]
+    changes = [count / 3 for group in thirds for count in group]
+    clusters = [number for number, group in enumerate(thirds) for _ in group]
+    assert sign_flip_p(changes, clusters) == 1
+
+
+def test_many_clusters_have_a_reproducible_one_close_to_the_t_test() -> None:
+    old, new, clusters = models(3, 161)
+    found = difference("pass@1", old, new, clusters)
+    assert found is not None
+    assert found.p_sign_flip == pytest.approx(found.p_value, abs=0.03)
+    again = difference("pass@1", old, new, clusters)
+    assert again == found
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
+def test_holm_equals_statsmodels(p_values: list[float | None]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    known = [p for p in p_values if p is not None]
+    expected = iter(multipletests(known, method="holm")[1] if known else [])
+    for p, adjusted in zip(p_values, holm(p_values), strict=True):
+        if p is None:
+            assert adjusted is None
+        else:
+            assert adjusted == pytest.approx(next(expected), abs=1e-12)
+
+
+# --- where a t-interval would be dishonest
+
+
+def test_no_change_is_no_proof_of_none() -> None:
+    """Two equal columns gave no interval, so the gate could say nothing of equal checkpoints."""
+    clusters = [f"c{i // 4}" for i in range(640)]
+    found = change([0.0] * 640, clusters, bounds=(0, 1), confidence=0.9)
+    assert found.method is IntervalMethod.NO_CHANGE
+    assert found.high == -found.low == pytest.approx(1 - 0.05 ** (1 / 160))  # type: ignore[operator]
+    assert found.low > -0.03  # type: ignore[operator]
+    few = change([0.0] * 8, clusters[:8], bounds=(0, 1), confidence=0.9)
+    assert few.low < -0.5  # type: ignore[operator]
+    assert (lower_tail_p(found), two_sided_p(found)) == (1.0, 1.0)
+    assert change([0.0] * 4, clusters[:4], bounds=(0, 1), confidence=0.9).low is None
+
+
+@pytest.mark.parametrize("groups", [2, 4, 5, 12])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_change_of_everything_has_the_exact_p_value(groups: int, sign: int) -> None:
+    """Interval and p-value must agree: p < 5 % where the 90 % interval excludes zero."""
+    found = change([float(sign)] * groups, range(groups), bounds=(0, 1), confidence=0.9)
+    p_drop = lower_tail_p(found)
+    assert p_drop == (2.0**-groups if sign < 0 else 1 - 2.0**-groups)
+    assert two_sided_p(found) == 2.0 ** (1 - groups)
+    assert (found.high < 0) == (p_drop < 0.05)  # type: ignore[operator]
+    assert two_sided_p(found) == sign_flip_p([float(sign)] * groups, list(range(groups)))
+
+
+def test_one_cluster_has_no_p_value() -> None:
+    found = difference("pass@1", [0.0, 0.5], [1.0, 1.0], ["a", "a"])
+    assert found is not None
+    assert (found.p_value, found.p_sign_flip, found.detectable) == (None, None, None)
+    assert difference("pass@1", [], [], []) is None
+
+
+# --- properties
+
+columns = st.lists(
+    st.tuples(st.integers(0, 10), st.integers(0, 10), st.integers(0, 6)), min_size=2, max_size=40
+)
+
+
+@settings(max_examples=60)
+@given(columns, st.sampled_from([0.9, 0.95]))
+def test_swapping_the_models_turns_the_sign(
+    rows: list[tuple[int, int, int]], confidence: float
+) -> None:
+    old, new = [row[0] / 10 for row in rows], [row[1] / 10 for row in rows]
+    clusters = [row[2] for row in rows]
+    one = difference("pass@1", old, new, clusters, confidence=confidence)
+    two = difference("pass@1", new, old, clusters, confidence=confidence)
+    assert one is not None
+    assert two is not None
+    assert one.estimate.mean == pytest.approx(-two.estimate.mean)
+    assert one.p_value == (None if two.p_value is None else pytest.approx(two.p_value))
+    if one.estimate.low is not None:
+        assert one.estimate.low == pytest.approx(-two.estimate.high)
+        lower = lower_tail_p(one.estimate)
+        assert (lower < (1 - confidence) / 2) == (one.estimate.high < 0)
+    assert one.estimate.mean == pytest.approx(one.candidate - one.baseline, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_pass_at_k_is_the_share_of_subsets_with_a_success(n: int) -> None:
+    for c, k in itertools.product(range(n + 1), range(1, n + 1)):
+        subsets = list(itertools.combinations(range(n), k))
+        share = sum(min(subset) < c for subset in subsets) / len(subsets)
+        assert pass_at_k(n, c, k) == pytest.approx(share, abs=1e-15)
+
+
+# --- stored runs
+
+
+def test_fixed_and_broken_problems_and_mcnemar(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from scipy.stats import binomtest
+
+    def old(problem: int, sample: int) -> bool:
+        return problem < 10 or (problem == 20 and sample == 0)
+
+    def new(problem: int, sample: int) -> bool:
+        return 2 <= problem < 17 or (problem == 20 and sample < 2)
+
+    a = read_run(store_run(tmp_path, "a", old, n=4, problems=24) / "results.json")
+    b = read_run(store_run(tmp_path, "b", new, n=4, problems=24) / "results.json")
+    changes = problem_changes(a, b)
+    assert [key.rpartition("-")[2] for key in changes.broken] == ["0]", "1]"]
+    assert [key.rpartition("-")[2] for key in changes.fixed] == [f"{i}]" for i in range(10, 17)]
+    assert changes.p_mcnemar == binomtest(7, 9).pvalue
+    (item,) = compare([(a, b)])
+    by_name = {x.metric: x for x in item.differences}
+    assert by_name["pass@1"].estimate.mean == pytest.approx((5 + 1 / 4) / 24)
+    assert "pass@5" not in by_name  # n = 4
+    assert not by_name["pass_without_update"].higher_is_better
+    assert all(x.p_holm >= x.p_value for x in item.differences)  # type: ignore[operator]
+    (alone,) = compare([(a, b)], ["pass@1"])
+    assert [x.p_holm for x in alone.differences] == [by_name["pass@1"].p_value]
+    assert item.cautions == ()
