@@ -78,6 +78,14 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     "Unknown metric 'pas@1'. Did you mean pass@1? Known: pass@1, es."
     """
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"Unknown {kind} {str(name)!r}.{hint} Known: {', '.join(known)}."
+    return f"Unknown {kind} {str(name)!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return a question with the nearest of the known names, or nothing.
+
+    >>> did_you_mean("docer", ["docker", "landlock"])
+    ' Did you mean docker?'
+    """
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {near[0]}?" if near else ""

@@ -1,5 +1,87 @@
-"""Companion trainer: SFT, GRPO and DAPO on the tasks' training pairs, with TRL.
+"""Train a model to use changed APIs: SFT, GRPO and DAPO on the tasks' training pairs, with TRL.
 
-Prompts, extraction and similarity are those of `recode_eval`; nothing of it is written twice. The
-heavy libraries (torch, transformers, trl) are imported inside of functions only.
+The names below are the public interface; `docs/training.md` shows them in use. Prompts, extraction
+and similarity are those of `recode_eval`, so a model is trained on what it is measured by.
+Importing the package loads nothing heavy: every name is loaded when it is first used.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recode_train.algorithms import Algorithm
+    from recode_train.checkpoint_gate import gate_callback
+    from recode_train.comparing.running import compare_methods
+    from recode_train.comparing.settings import CompareConfig, EvaluationSettings
+    from recode_train.config import TrainConfig
+    from recode_train.data import PairSet, load_pairs
+    from recode_train.merging import merge
+    from recode_train.planning import Plan, make_plan
+    from recode_train.progress import TrainEvent
+    from recode_train.rewards import (
+        Rewards,
+        api_reward,
+        build_rewards,
+        format_reward,
+        overlong_penalty,
+    )
+    from recode_train.trainers.running import TrainResult, train
+
+_HOMES = {
+    "Algorithm": "algorithms",
+    "gate_callback": "checkpoint_gate",
+    "compare_methods": "comparing.running",
+    "CompareConfig": "comparing.settings",
+    "EvaluationSettings": "comparing.settings",
+    "TrainConfig": "config",
+    "PairSet": "data",
+    "load_pairs": "data",
+    "merge": "merging",
+    "Plan": "planning",
+    "make_plan": "planning",
+    "TrainEvent": "progress",
+    "Rewards": "rewards",
+    "api_reward": "rewards",
+    "build_rewards": "rewards",
+    "format_reward": "rewards",
+    "overlong_penalty": "rewards",
+    "TrainResult": "trainers.running",
+    "train": "trainers.running",
+}
+__all__ = [
+    "Algorithm",
+    "CompareConfig",
+    "EvaluationSettings",
+    "PairSet",
+    "Plan",
+    "Rewards",
+    "TrainConfig",
+    "TrainEvent",
+    "TrainResult",
+    "api_reward",
+    "build_rewards",
+    "compare_methods",
+    "format_reward",
+    "gate_callback",
+    "load_pairs",
+    "make_plan",
+    "merge",
+    "overlong_penalty",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

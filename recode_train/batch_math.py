@@ -16,7 +16,7 @@ from recode_train.config import SETTINGS, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Arithmetic:
+class BatchSizes:
     """Sizes and counts of a run; those of the generation are 0 for SFT."""
 
     completions_per_backward: int
@@ -41,16 +41,16 @@ class Arithmetic:
     """Passes over the pairs; None where their number is not known."""
 
 
-def arithmetic(config: TrainConfig, pairs: int | None = None) -> Arithmetic:
+def batch_sizes(config: TrainConfig, pairs: int | None = None) -> BatchSizes:
     """Return the sizes of a run over `pairs` training pairs."""
     per_step = (
         config.per_device_train_batch_size
         * config.num_processes
         * config.gradient_accumulation_steps
     )
-    if config.algorithm == "sft":
+    if not config.samples:
         seen = per_step * config.max_steps
-        return Arithmetic(
+        return BatchSizes(
             completions_per_backward=config.per_device_train_batch_size,
             completions_per_step=per_step,
             prompts_per_step=float(per_step),
@@ -69,7 +69,7 @@ def arithmetic(config: TrainConfig, pairs: int | None = None) -> Arithmetic:
     backwards = config.max_steps * config.gradient_accumulation_steps
     generations = math.ceil(backwards / _backwards_per_generation(config))
     prompts = generations * batch // config.num_generations
-    return Arithmetic(
+    return BatchSizes(
         completions_per_backward=config.per_device_train_batch_size,
         completions_per_step=per_step,
         prompts_per_step=per_step / config.num_generations,
@@ -108,7 +108,7 @@ def validate(config: TrainConfig, pairs: int | None = None) -> None:
     Raises:
         UsageError: the message has the numbers and what to change.
     """
-    if config.algorithm == "sft":
+    if not config.samples:
         return
     batch, group = generation_batch(config), config.num_generations
     if batch % group:
@@ -159,7 +159,7 @@ _EVALUATION: Final = ("eval_tasks", "eval_limit", "eval_n", "eval_temperature")
 def warnings(config: TrainConfig) -> list[str]:
     """Return a sentence for each setting that cannot have an effect, or hardly any."""
     found = _unused(config)
-    if config.algorithm != "sft":
+    if config.samples:
         found += _without_effect(config)
     if config.warmup_steps >= config.max_steps:
         found.append(
@@ -173,26 +173,26 @@ def warnings(config: TrainConfig) -> list[str]:
 
 def _changed(config: TrainConfig) -> set[str]:
     """Return the settings that are not what the algorithm and the preset say."""
-    plain = TrainConfig.from_sources(config.algorithm, preset=config.preset, model=config.model)
+    plain = TrainConfig(algorithm=config.algorithm, preset=config.preset, model=config.model)
     return {name for name in SETTINGS if getattr(config, name) != getattr(plain, name)}
 
 
 def _unused(config: TrainConfig) -> list[str]:
     changed = _changed(config)
     groups: list[tuple[tuple[str, ...], bool, str]] = [
-        (_RL_ONLY, config.algorithm == "sft", "SFT samples nothing and has no rewards"),
+        (_RL_ONLY, not config.samples, f"{config.method.label} samples nothing and has no rewards"),
         (_LORA, config.tuning == "full", "tuning=full trains all weights, without an adapter"),
         (_VLLM, not config.use_vllm, "use_vllm is false"),
         (_EVALUATION, config.eval_steps is None, "eval_steps is not set"),
         (
             ("sandbox", "sandbox_workers"),
             not (config.eval_tasks or _weight(config, "tests"))
-            or (config.algorithm == "sft" and not config.eval_tasks),
+            or (not config.samples and not config.eval_tasks),
             "no program is run: the reward tests has no weight and no task is evaluated",
         ),
         (("eval_steps",), not config.eval_tasks, "eval_tasks is empty"),
     ]
-    if config.algorithm != "sft":
+    if config.samples:
         groups += [
             (
                 ("dynamic_sampling_rounds",),

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from recode_train.evaluation import Evaluation
-    from recode_train.progress import Progress
+    from recode_train.budget import Budget
+    from recode_train.evaluation import TrainingEvaluation
 
 OnLog = Callable[[Mapping[str, Any]], None]
 
@@ -36,14 +36,14 @@ class Keeper:
     def __init__(
         self,
         output: Path,
-        progress: Progress,
+        budget: Budget,
         mark: Mapping[str, Any],
         on_log: OnLog | None = None,
         trained: Sequence[int] | None = None,
     ) -> None:
         """Keep the log in `output`; `trained` are the trained tokens by step, if known before."""
         self._output = output
-        self.progress = progress
+        self.budget = budget
         self._mark = mark
         self._on_log = on_log
         self._trained = trained
@@ -55,12 +55,12 @@ class Keeper:
 
     def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Start the clocks."""
-        self.progress.tick()
+        self.budget.tick()
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Count."""
         if self._trained is not None:
-            self.progress.tokens_trained = self._trained[state.global_step]
+            self.budget.tokens_trained = self._trained[state.global_step]
 
     def on_log(
         self, _args: Any, state: Any, _control: Any, logs: Mapping[str, Any] | None = None, **_: Any
@@ -71,9 +71,9 @@ class Keeper:
         line = {
             "step": state.global_step,
             **{name: _finite(value) for name, value in logs.items() if name not in self._left_out},
-            "tokens_generated": self.progress.tokens_generated,
-            "tokens_trained": self.progress.tokens_trained,
-            "seconds": round(self.progress.elapsed(), 3),
+            "tokens_generated": self.budget.tokens_generated,
+            "tokens_trained": self.budget.tokens_trained,
+            "seconds": round(self.budget.elapsed(), 3),
         }
         self.write(line)
 
@@ -90,21 +90,21 @@ class Keeper:
         self.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
             folder = self._output / f"checkpoint-{state.global_step}"
-            content = {"step": state.global_step, "progress": self.progress.as_dict()}
+            content = {"step": state.global_step, "progress": self.budget.as_dict()}
             checkpoints.mark(folder, {**content, **self._mark})
 
     def count_time(self) -> None:
         """Add the time since the last call, over all processes."""
         import torch
 
-        spent = torch.tensor([self.progress.tick()], device=self.accelerator.device)
-        self.progress.cpu_seconds += float(self.accelerator.gather(spent).sum())
+        spent = torch.tensor([self.budget.tick()], device=self.accelerator.device)
+        self.budget.cpu_seconds += float(self.accelerator.gather(spent).sum())
 
 
 class Evaluator:
     """Evaluates the model in training every so many steps, and before the first one."""
 
-    def __init__(self, evaluation: Evaluation, every: int, keeper: Keeper) -> None:
+    def __init__(self, evaluation: TrainingEvaluation, every: int, keeper: Keeper) -> None:
         """Evaluate at the multiples of `every`; a line of the log has the figures."""
         self._evaluation = evaluation
         self._every = every
@@ -129,7 +129,7 @@ class Evaluator:
             )
             self._keeper.write({"step": state.global_step, "evaluation": figures})
         self._keeper.accelerator.wait_for_everyone()
-        self._keeper.progress.skip()
+        self._keeper.budget.skip()
 
 
 def _finite(value: Any) -> Any:

@@ -1,197 +1,244 @@
 """What a training run is asked to do: one flat, checked, immutable value.
 
-Settings that TRL has carry TRL's names and units. Their values come from four places, the later
-ones first: `--set`, the YAML file, the preset, the defaults of the algorithm (and of the class).
+Settings that TRL has carry TRL's names and units. The type of a setting states its range. Values
+come from four places: `--set` wins over the YAML file, the file over the preset, the preset over
+the defaults of the algorithm and of the class.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
+import functools
+import sys
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from recode_eval.errors import UsageError
+from recode_eval.plugins import did_you_mean, unknown
+from recode_eval.run.config import named_fields_only
+from recode_train.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-ALGORITHMS: Final = ("sft", "grpo", "dapo")
-TUNINGS: Final = ("full", "lora", "dora")
+    from recode_train.algorithms import Algorithm
+
+T = TypeVar("T")
+
 REWARDS: Final = (
     "format", "es", "em", "es_star", "em_star", "overlong", "tests", "api",
 )  # fmt: skip
 """Names of the reward functions; `recode_train.rewards` has their formulas."""
 
+_FINITE: Final = sys.float_info.max
+Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
+Natural = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
+GroupSize = Annotated[int, Meta(ge=2, description="a whole number of at least 2")]
+Seed = Annotated[int, Meta(ge=0, le=2**31 - 1, description="a whole number in [0, 2147483647]")]
+Amount = Annotated[float, Meta(ge=0, le=_FINITE, description="a number of at least 0")]
+Positive = Annotated[float, Meta(gt=0, le=_FINITE, description="a number above 0")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number in [0, 1]")]
+PositiveShare = Annotated[float, Meta(gt=0, le=1, description="a number in [0, 1], above 0")]
+Text = Annotated[str, Meta(pattern=r"\S", description="text, and not empty")]
+Switch = Annotated[bool, Meta(description="true or false")]
+Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
+_Finite = Annotated[float, Meta(ge=-_FINITE, le=_FINITE)]
+Weights = Annotated[Mapping[str, _Finite], Meta(description="a mapping of names to finite numbers")]
+Arguments = Annotated[Mapping[str, Any], Meta(description="a mapping of names to values")]
+Tuning = Literal["full", "lora", "dora"]
+NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
+Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo"]
+RewardScale = Literal["group", "batch", "none"]
+VllmMode = Literal["colocate", "server"]
+Tier = Literal["auto", "docker", "bubblewrap", "landlock"]
 
-@dataclass(frozen=True, slots=True)
+
+def _resolved(cls: type[T]) -> type[T]:
+    """Let the constructor fill in what is not given and convert what is."""
+    plain = cls.__init__
+
+    @functools.wraps(plain)
+    def init(self: Any, **given: Any) -> None:
+        plain(self, **_resolve(given))
+
+    cls.__init__ = init  # type: ignore[method-assign]
+    return cls
+
+
+@named_fields_only
+@_resolved
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """Settings of a run. Raises `UsageError` for a value out of its range.
+    """Settings of a run.
 
-    A *completion* is one sampled answer, or for SFT one example; a *step* is one update of the
-    weights.
+    What is not given comes from the `preset`, then from the algorithm's own defaults, then from
+    those below. A *completion* is one sampled answer, or for SFT one example; a *step* is one
+    update of the weights.
+
+    Raises:
+        UsageError: a setting or a reward does not exist (the message has the nearest one), a value
+            is of the wrong type or out of its range, or the preset is for another algorithm.
+
+    >>> config = TrainConfig(algorithm="dapo", model="my-model", preset="paper-dapo", max_steps=200)
+    >>> config.dynamic_sampling, config.learning_rate, config.max_steps
+    (True, 5e-05, 200)
+    >>> TrainConfig(algorithm="sft", model="my-model", max_steps=0)
+    Traceback (most recent call last):
+    ...
+    recode_eval.errors.UsageError: max_steps must be a whole number of at least 1, not 0.
     """
 
-    algorithm: str
+    algorithm: Text
     """`sft`, `grpo` or `dapo`."""
-    model: str
+    model: Text
     """Folder, hub id or GGUF file of the model to train."""
-    data: str = "migration"
+    data: Text = "migration"
     """Training pairs: `migration`, `recode-train-data`, `recode-train-data=FILE` or a file."""
-    output: str = "train-runs"
-    """Folder of the run: log, provenance, checkpoints, and the trained weights in `final`."""
-    preset: str | None = None
-    """The preset these settings began with; provenance only."""
-    seed: int = 0
+    output: Text = "train-runs/ALGORITHM"
+    """Folder of the run: log, provenance, checkpoints, and the trained weights in `final`. Without
+    one it is `train-runs/` and the algorithm's name."""
+    preset: Text | None = None
+    """Settings to begin with; `recode-train presets` lists them."""
+    seed: Seed = 0
 
     # Data and prompts
-    limit: int | None = None
+    limit: Count | None = None
     """Only the first so many pairs."""
-    skip_bad_rows: bool = False
-    prompt: str | None = None
-    """A prompt variant of the data's task, or a template file; None: the task's default."""
-    max_prompt_length: int = 2048
+    skip_bad_rows: Switch = False
+    prompt: Text | None = None
+    """A prompt variant of the data's task, or a .jinja2 file. None: `recode`, which asks for the
+    think/answer form that the reward `format` needs; the task's default where it has no `recode`.
+    Evaluations use the same variant where the evaluated task has it, else that task's default."""
+    max_prompt_length: Count = 2048
     """Tokens; pairs with a longer prompt are left out and counted."""
-    max_completion_length: int = 1024
+    max_completion_length: Count = 1024
     """Tokens of a completion at most."""
 
     # Weights
-    tuning: str = "dora"
+    tuning: Tuning = "dora"
     """`full`, `lora` or `dora`."""
-    lora_r: int = 64
-    lora_alpha: int = 64
-    lora_dropout: float = 0.01
-    lora_target_modules: tuple[str, ...] = ("all-linear",)
-    dtype: str = "auto"
+    lora_r: Count = 64
+    lora_alpha: Count = 64
+    lora_dropout: Share = 0.01
+    lora_target_modules: Names = ("all-linear",)
+    dtype: NumberFormat = "auto"
     """Number format the weights are loaded in; `auto`: float32 on a CPU and when all weights are
     trained (shorter formats lose small updates), else that of the checkpoint."""
-    bf16: bool | None = None
+    bf16: Switch | None = None
     """Compute in bfloat16; None: where the accelerator can, never on a CPU."""
-    gradient_checkpointing: bool | None = None
+    gradient_checkpointing: Switch | None = None
     """Trade time for memory; None: on an accelerator, not on a CPU."""
-    model_revision: str | None = None
-    trust_remote_code: bool = False
+    model_revision: Text | None = None
+    trust_remote_code: Switch = False
 
     # Optimisation
-    max_steps: int = 1000
+    max_steps: Count = 1000
     """Updates of the weights."""
-    learning_rate: float = 5e-5
-    lr_scheduler_type: str = "cosine"
-    warmup_steps: int = 30
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    optim: str = "adamw_torch"
-    per_device_train_batch_size: int = 8
+    learning_rate: Positive = 5e-5
+    lr_scheduler_type: Text = "cosine"
+    warmup_steps: Natural = 30
+    weight_decay: Amount = 0.0
+    max_grad_norm: Amount = 1.0
+    optim: Text = "adamw_torch"
+    per_device_train_batch_size: Count = 8
     """Completions (SFT: examples) of one process in one backward pass."""
-    gradient_accumulation_steps: int = 1
+    gradient_accumulation_steps: Count = 1
     """Backward passes of one step."""
-    num_processes: int = 1
+    num_processes: Count = 1
     """Processes that share a step; a run started by `accelerate launch` knows it by itself."""
 
     # Generation and reinforcement learning
-    num_generations: int = 8
+    num_generations: GroupSize = 8
     """Completions of one prompt: a group."""
-    steps_per_generation: int = 1
+    steps_per_generation: Count = 1
     """Backward passes fed by one generation."""
-    num_iterations: int = 1
+    num_iterations: Count = 1
     """How often the completions of one generation are trained on."""
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
+    temperature: Positive = 1.0
+    top_p: PositiveShare = 1.0
+    top_k: Natural = 0
     """0: all tokens."""
-    loss_type: str = "grpo"
-    beta: float = 0.0
+    loss_type: Loss = "grpo"
+    beta: Amount = 0.0
     """Weight of the KL divergence from the untrained model."""
-    epsilon: float = 0.2
+    epsilon: Share = 0.2
     """The ratio of probabilities is clipped at 1 - epsilon ..."""
-    epsilon_high: float | None = None
+    epsilon_high: Amount | None = None
     """... and at 1 + epsilon_high; None: `epsilon`."""
-    scale_rewards: str = "group"
+    scale_rewards: RewardScale = "group"
     """What an advantage is divided by: the standard deviation of the `group`, the `batch`, or
     `none`."""
-    mask_truncated_completions: bool = False
-    use_bias_correction_kl: bool = False
-    dynamic_sampling: bool = False
+    mask_truncated_completions: Switch = False
+    use_bias_correction_kl: Switch = False
+    dynamic_sampling: Switch = False
     """Drop groups whose rewards are all equal and sample other prompts in their place."""
-    dynamic_sampling_rounds: int = 10
+    dynamic_sampling_rounds: Count = 10
     """Generations for one batch at most."""
-    rewards: Mapping[str, float] = field(
+    rewards: Weights = field(
         default_factory=lambda: MappingProxyType({"format": 1.0, "es_star": 1.0})
     )
     """Weight of each reward (`REWARDS`); those of weight 0 are not computed."""
-    overlong_cache: int = 256
+    overlong_cache: Natural = 256
     """Tokens before `max_completion_length` from which the overlong penalty grows."""
-    sandbox: str = "auto"
+    sandbox: Tier = "auto"
     """Tier that the reward `tests` and the evaluation run programs in."""
-    sandbox_workers: int | None = None
+    sandbox_workers: Count | None = None
 
     # vLLM
-    use_vllm: bool = False
-    vllm_mode: str = "colocate"
+    use_vllm: Switch = False
+    vllm_mode: VllmMode = "colocate"
     """`colocate` (in the training process) or `server` (started with `trl vllm-serve`)."""
-    vllm_server_base_url: str | None = None
-    vllm_gpu_memory_utilization: float = 0.3
-    vllm_tensor_parallel_size: int = 1
+    vllm_server_base_url: Text | None = None
+    vllm_gpu_memory_utilization: Share = 0.3
+    vllm_tensor_parallel_size: Count = 1
 
     # Logging, checkpoints, evaluation during training
-    logging_steps: int = 1
-    save_steps: int = 100
+    logging_steps: Count = 1
+    save_steps: Count = 100
     """Steps between checkpoints."""
-    save_total_limit: int = 2
-    eval_steps: int | None = None
+    save_total_limit: Count = 2
+    eval_steps: Count | None = None
     """Steps between evaluations with recode-eval; None: no evaluation."""
-    eval_tasks: tuple[str, ...] = ()
-    eval_limit: int | None = None
+    eval_tasks: Names = ()
+    eval_limit: Count | None = None
     """Only the first so many problems of each task."""
-    eval_n: int = 1
+    eval_n: Count = 1
     """Samples per problem."""
-    eval_temperature: float = 0.0
+    eval_temperature: Amount = 0.0
 
-    trainer_args: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    trainer_args: Arguments = field(default_factory=lambda: MappingProxyType({}))
     """More arguments of TRL's SFTConfig or GRPOConfig, for what has no name here."""
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise UsageError(
-                    f"{name} must be one of {', '.join(choices)}, not {value!r}."
-                    f"{did_you_mean(str(value), choices)}"
-                )
-        for names, low, high in _RANGES:
-            for name in names.split():
-                value = getattr(self, name)
-                if value is not None and not (math.isfinite(value) and low <= value <= high):
-                    bounds = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
-                    raise UsageError(f"{name} must be {bounds}, not {value!r}.")
-        for name in ("model", "data", "output"):
-            if not getattr(self, name).strip():
-                raise UsageError(f"{name} must not be empty.")
-        for name in ("learning_rate", "temperature", "top_p"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, not {getattr(self, name)!r}.")
-        self._check_rewards()
+        for name in self.rewards:
+            if name not in REWARDS:
+                raise UsageError(unknown("reward", name, REWARDS))
+        if self.samples and not any(
+            weight for name, weight in self.rewards.items() if name != "overlong"
+        ):
+            raise UsageError("No reward has a weight, so nothing would be learnt; set rewards.")
         if taken := sorted(set(self.trainer_args) & set(SETTINGS)):
             raise UsageError(
                 f"trainer_args: {taken[0]} is a setting of its own; set {taken[0]} instead."
             )
 
-    def _check_rewards(self) -> None:
-        for name, weight in self.rewards.items():
-            if name not in REWARDS:
-                raise UsageError(
-                    f"Unknown reward {name!r}.{did_you_mean(name, REWARDS)} "
-                    f"Known rewards: {', '.join(REWARDS)}."
-                )
-            if not math.isfinite(weight):
-                raise UsageError(f"The weight of the reward {name} must be finite, not {weight!r}.")
-        if self.algorithm != "sft" and not any(
-            weight for name, weight in self.rewards.items() if name != "overlong"
-        ):
-            raise UsageError("No reward has a weight, so nothing would be learnt; set rewards.")
+    @property
+    def method(self) -> Algorithm:
+        """The algorithm itself."""
+        return ALGORITHMS.get(self.algorithm)
+
+    @property
+    def samples(self) -> bool:
+        """Whether the algorithm samples completions and has rewards; SFT does neither."""
+        return self.method.samples
 
     @classmethod
     def from_sources(
@@ -203,94 +250,44 @@ class TrainConfig:
         overrides: Iterable[str] = (),
         **settings: Any,
     ) -> TrainConfig:
-        """Build a configuration; `overrides` are `KEY=VALUE` texts, `settings` come last of all.
+        """Build a configuration of a YAML file and `KEY=VALUE` texts, as the command line does.
 
-        A reward is set by `rewards.NAME=WEIGHT`. Settings that are None do not count.
+        `overrides` win over the `file`, and `settings` over both; settings that are None do not
+        count. `rewards.NAME=WEIGHT` sets a single reward.
 
-        Raises:
-            UsageError: an unknown preset, key or reward (the message has the nearest name), a value
-                of the wrong type or out of its range, a preset of another algorithm.
+        Raises `UsageError` as the constructor does, and for a file that cannot be read.
+
+        >>> made = TrainConfig.from_sources("grpo", model="m", overrides=["rewards.tests=2"])
+        >>> dict(made.rewards)
+        {'format': 1.0, 'es_star': 1.0, 'tests': 2.0}
         """
-        from recode_train.presets import ALGORITHM_DEFAULTS, preset_settings
-
-        if algorithm not in ALGORITHMS:
-            raise UsageError(
-                f"Unknown algorithm {algorithm!r}.{did_you_mean(algorithm, ALGORITHMS)} "
-                f"Known: {', '.join(ALGORITHMS)}."
-            )
         sources = [] if file is None else [(str(file), _read_yaml(file))]
         sources += [(f"--set {text}", _parse_override(text)) for text in overrides]
         for _, stated in sources if preset is None else ():
             preset = stated.get("preset", preset)
-        merged: dict[str, Any] = {
-            "algorithm": algorithm,
-            "output": f"train-runs/{algorithm}",
-            **ALGORITHM_DEFAULTS[algorithm],
-        }
-        if preset is not None:
-            merged |= preset_settings(str(preset), algorithm)
+        merged: dict[str, Any] = _defaults(algorithm, preset)
         for where, stated in sources:
             _merge(merged, stated, where)
-        merged["preset"] = preset
         merged |= {name: value for name, value in settings.items() if value is not None}
-        if merged["algorithm"] != algorithm:
+        if merged.setdefault("algorithm", algorithm) != algorithm:
             raise UsageError(
                 f"The settings are for {merged['algorithm']}, but the command is {algorithm}."
             )
-        if not merged.get("model"):
-            raise UsageError("No model is named; give --model PATH.")
-        return cls(**{name: _coerce(name, value) for name, value in merged.items()})
+        return cls(**{**merged, "preset": preset})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON and for a YAML file that repeats them."""
-        values = {name: getattr(self, name) for name in SETTINGS}
-        return {name: _plain(value) for name, value in values.items()}
+        return {name: _plain(getattr(self, name)) for name in SETTINGS}
 
 
-SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {item.name: str(item.type) for item in dataclasses.fields(TrainConfig)}
+SETTINGS: Final[Mapping[str, Any]] = MappingProxyType(
+    typing.get_type_hints(TrainConfig, include_extras=True)
 )
 """Every setting and its type."""
 
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "algorithm": ALGORITHMS,
-        "tuning": TUNINGS,
-        "dtype": ("auto", "float32", "bfloat16", "float16"),
-        "loss_type": ("grpo", "dapo", "dr_grpo", "bnpo"),
-        "scale_rewards": ("group", "batch", "none"),
-        "vllm_mode": ("colocate", "server"),
-        "sandbox": ("auto", "docker", "bubblewrap", "landlock"),
-    }
-)
-_RANGES: Final = (
-    (
-        (
-            "limit max_prompt_length max_completion_length lora_r lora_alpha max_steps "
-            "num_processes per_device_train_batch_size gradient_accumulation_steps "
-            "steps_per_generation num_iterations dynamic_sampling_rounds sandbox_workers "
-            "vllm_tensor_parallel_size logging_steps save_steps save_total_limit eval_steps "
-            "eval_limit eval_n"
-        ),
-        1,
-        math.inf,
-    ),
-    ("num_generations", 2, math.inf),
-    ("seed", 0, 2**31 - 1),
-    (
-        (
-            "warmup_steps weight_decay max_grad_norm top_k beta overlong_cache eval_temperature "
-            "learning_rate temperature epsilon_high"
-        ),
-        0,
-        math.inf,
-    ),
-    ("lora_dropout top_p epsilon vllm_gpu_memory_utilization", 0, 1),
-)
-
 
 def setting_defaults() -> list[tuple[str, str, str]]:
-    """Return name, type and default of every setting, as text for people."""
+    """Return name, range and default of every setting, as text for people."""
     rows = []
     for item in dataclasses.fields(TrainConfig):
         default: Any = "(needed)"
@@ -298,22 +295,64 @@ def setting_defaults() -> list[tuple[str, str, str]]:
             default = _plain(item.default_factory())
         elif item.default is not dataclasses.MISSING:
             default = _plain(item.default)
-        rows.append((item.name, str(item.type), str(default)))
+        rows.append((item.name, _expected(SETTINGS[item.name]), str(default)))
     return rows
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a question with the nearest of the names, or nothing."""
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]}?" if near else ""
+def _defaults(algorithm: str, preset: object) -> dict[str, Any]:
+    """Return the settings that an algorithm and a preset bring."""
+    from recode_train.presets import preset_settings
+
+    settings = {"output": f"train-runs/{algorithm}", **ALGORITHMS.get(algorithm).defaults}
+    if preset is not None:
+        settings |= preset_settings(str(preset), algorithm)
+    return settings
 
 
-def unknown(what: str, name: str, names: Iterable[str]) -> UsageError:
-    """Return the error for a name that does not exist, with the nearest one that does."""
-    known = list(names)
-    return UsageError(
-        f"Unknown {what} {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
-    )
+def _resolve(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings of a constructor's call, in their types."""
+    algorithm = str(given.get("algorithm", ""))
+    settings = {**_defaults(algorithm, given.get("preset")), **given}
+    if not settings.get("model"):
+        raise UsageError("No model is named; give model=... (--model PATH).")
+    return {name: _convert(name, value) for name, value in settings.items()}
+
+
+def _convert(name: str, value: Any) -> Any:
+    """Return the value in the setting's type; raises `UsageError` where it does not fit."""
+    wanted = SETTINGS[name]
+    if wanted == Names and isinstance(value, str):
+        value = tuple(text for part in value.split(",") if (text := part.strip()))
+    try:
+        # YAML reads 5e-5, which has no dot, as text; "true" in quotes stays text.
+        made = msgspec.convert(value, wanted, strict=not _is_numeric(wanted))
+    except (msgspec.ValidationError, OverflowError):
+        near = did_you_mean(str(value), _choices(wanted)) if _choices(wanted) else ""
+        raise UsageError(f"{name} must be {_expected(wanted)}, not {value!r}.{near}") from None
+    return MappingProxyType(made) if isinstance(made, dict) else made
+
+
+def _members(wanted: Any) -> tuple[Any, ...]:
+    """Return the members of a union, or the type alone."""
+    if typing.get_origin(wanted) in {typing.Union, types.UnionType}:
+        return typing.get_args(wanted)
+    return (wanted,)
+
+
+def _is_numeric(wanted: Any) -> bool:
+    return not any(member in {Text, Switch, Names} for member in _members(wanted))
+
+
+def _choices(wanted: Any) -> tuple[str, ...]:
+    return typing.get_args(wanted) if typing.get_origin(wanted) is Literal else ()
+
+
+def _expected(wanted: Any) -> str:
+    """Say what fits a type."""
+    if choices := _choices(wanted):
+        return f"one of {', '.join(choices)}"
+    first, *others = _members(wanted)
+    return f"{first.__metadata__[0].description}{' or null' if others else ''}"
 
 
 def _merge(into: dict[str, Any], settings: Mapping[str, Any], where: str) -> None:
@@ -363,93 +402,6 @@ def _yaml(text: str, where: str) -> Any:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{where}: not readable as YAML ({reason}).") from error
-
-
-def _coerce(name: str, value: Any) -> Any:
-    """Return the value in the setting's type; raises `UsageError` where it does not fit."""
-    wanted = SETTINGS[name]
-    if wanted.endswith(" | None"):
-        if value is None:
-            return None
-        wanted = wanted.removesuffix(" | None")
-    try:
-        return _CONVERSIONS[wanted](value)
-    except (ValueError, TypeError, OverflowError):
-        raise UsageError(
-            f"{name} must be {_EXPECTED[wanted]}, not {value!r} ({_kind(value)})."
-        ) from None
-
-
-def _as_int(value: Any) -> int:
-    number = _as_float(value)
-    if number != int(number):
-        raise ValueError
-    return int(number)
-
-
-def _as_float(value: Any) -> float:
-    # YAML reads 5e-5, which has no dot, as text.
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError
-    return float(value)
-
-
-def _as_bool(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        # YAML reads a bare `none` as text, but `off` and `no` as false.
-        raise TypeError
-    if not isinstance(value, str | int | float):
-        raise TypeError
-    return str(value)
-
-
-def _as_texts(value: Any) -> tuple[str, ...]:
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple):
-        raise TypeError
-    return tuple(text for text in (_as_text(item).strip() for item in items) if text)
-
-
-def _as_weights(value: Any) -> Mapping[str, float]:
-    if not isinstance(value, Mapping):
-        raise TypeError
-    return MappingProxyType({str(name): _as_float(weight) for name, weight in value.items()})
-
-
-def _as_mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError
-    return MappingProxyType({str(name): item for name, item in value.items()})
-
-
-_CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
-    {
-        "int": _as_int,
-        "float": _as_float,
-        "bool": _as_bool,
-        "str": _as_text,
-        "tuple[str, ...]": _as_texts,
-        "Mapping[str, float]": _as_weights,
-        "Mapping[str, Any]": _as_mapping,
-    }
-)
-_EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "int": "a whole number",
-        "float": "a number",
-        "bool": "true or false",
-        "str": "text",
-        "tuple[str, ...]": "a list of names",
-        "Mapping[str, float]": "a mapping of names to numbers",
-        "Mapping[str, Any]": "a mapping",
-    }
-)
 
 
 def _kind(value: object) -> str:

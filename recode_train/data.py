@@ -125,8 +125,8 @@ def _resolve(source: str) -> tuple[str, Path | None]:
 
 
 def _no_source(source: str) -> UsageError:
+    from recode_eval.plugins import did_you_mean
     from recode_eval.tasks.registry import find_tasks
-    from recode_train.config import did_you_mean
 
     if source.partition("=")[0] in find_tasks():
         return UsageError(

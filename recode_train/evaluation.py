@@ -8,49 +8,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.errors import UsageError
 from recode_eval.metrics import WHILE_TRAINING
 from recode_train.checkpoints import EVALUATIONS
-from recode_train.trainers.training_data import sandbox_opener
 
 if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from recode_eval.models.base import Model
-    from recode_eval.sandbox.base import Sandbox
-    from recode_eval.tasks.base import Task, TaskData
+    from recode_eval.run.config import RunConfig
+    from recode_eval.run.sandboxes import Sandboxes
+    from recode_eval.tasks.loading import LoadedTask
     from recode_train.config import TrainConfig
 
 
-class Evaluation:
-    """Tasks and sandboxes, ready before the first step."""
+class TrainingEvaluation:
+    """The tasks and sandboxes of a training's evaluations, ready before the first step."""
 
     def __init__(
         self,
         config: TrainConfig,
         tokenizer: Any,
         identity: Mapping[str, Any],
-        closing: contextlib.ExitStack,
+        sandboxes: Sandboxes,
+        prompt: str,
     ) -> None:
-        """Load the tasks and open their sandboxes; `identity` names what is trained, on what.
+        """Load the tasks and open their sandboxes, so that neither can fail after hours.
+
+        `identity` names what is trained, on what; `prompt` is the prompt it is trained on.
 
         Raises:
-            UsageError: there is no such task, or the weights are spread over the processes.
+            UsageError: there is no such task.
             DataError: a task's data is malformed.
             InfrastructureError: there is no sandbox, or no problem can run here.
         """
+        from recode_eval.tasks.loading import load_tasks
+
         self._config = config
         self._tokenizer = tokenizer
         self._identity = _short_hash(identity)
-        self._tasks = [self._load(name, closing) for name in config.eval_tasks]
+        self._sandboxes = sandboxes
+        self._prompt = prompt
+        self._tasks = load_tasks(config.eval_tasks, {})
+        for task, _ in self._tasks:
+            sandboxes.opener(task, "program")()
 
     def run(self, model: Any, step: int) -> dict[str, Any]:
-        """Evaluate, and return the main figures and the results' folder of each task.
+        """Evaluate, and return the main figures, the prompt and the run's folder for each task.
 
         The model is left as it was: its mode, its generation settings, the random state.
         """
@@ -65,89 +72,52 @@ class Evaluation:
             identity={"training": self._identity, "step": step},
         )
         try:
-            return {
-                task.spec.name: self._one(task, data, opener, wrapped)
-                for task, data, opener in self._tasks
-            }
+            return {loaded.name: self._one(loaded, wrapped) for loaded in self._tasks}
         finally:
             wrapped.close()
             model.train(training)
 
-    def _load(
-        self, name: str, closing: contextlib.ExitStack
-    ) -> tuple[Task, TaskData, Callable[[], Sandbox]]:
-        from recode_eval.sandbox.null import NullSandbox
-        from recode_eval.tasks.base import Preparing
-        from recode_eval.tasks.registry import create_task
-
-        task = create_task(name)
-        data = task.load(None, skip_bad_rows=False)
-        if isinstance(task, Preparing):
-            data = task.prepare(data, lambda _: None)
-            if not data.problems:
-                raise InfrastructureError(f"No problem of {name} can run here: {data.skipped[0]}")
-        if not task.conditions:
-            return task, data, NullSandbox
-        opener = sandbox_opener(self._config, task.spec.environment, closing)
-        opener()
-        return task, data, opener
-
-    def _one(
-        self, task: Task, data: TaskData, opener: Callable[[], Sandbox], model: Model
-    ) -> dict[str, Any]:
-        from recode_eval.models.base import SamplingParameters
-        from recode_eval.run.calibration import Calibration
-        from recode_eval.run.evaluation import Run
+    def _one(self, loaded: LoadedTask, model: Model) -> dict[str, Any]:
         from recode_eval.run.progress import SilentMonitor
-        from recode_eval.run.prompts import PromptTemplate
-        from recode_eval.run.results import compute_results
-        from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
-        from recode_eval.run.store import RESULTS, write_json
+        from recode_eval.run.session import evaluate_task
 
-        config = self._config
-        variant = task.spec.prompts[task.spec.default_prompt]
-        prompt = PromptSettings(
-            variant.name,
-            PromptTemplate.from_file(variant.path),
-            f"{task.spec.name}/{variant.path.name}",
-        )
-        sampling = SamplingParameters(
-            temperature=config.eval_temperature,
-            top_p=variant.defaults.top_p,
-            max_tokens=variant.defaults.max_tokens,
-            stop=variant.defaults.stop,
-            seed=config.seed,
-        )
+        config = self._run_config(loaded, model)
+        results = evaluate_task(config, loaded, model, self._sandboxes, SilentMonitor())
+        return {**_figures(results), "prompt": config.prompt, "folder": results["folder"]}
+
+    def _run_config(self, loaded: LoadedTask, model: Model) -> RunConfig:
+        from recode_eval.run.config import RunConfig
+        from recode_train.prompts import evaluation_prompt
+        from recode_train.trainers.training_data import sandbox_options
+
+        config, spec = self._config, loaded.task.spec
+        prompt = evaluation_prompt(spec, self._prompt)
         # A model in training may have a shorter context than the task's answers would fill.
-        sampling = replace(
-            sampling, max_tokens=min(sampling.max_tokens, config.max_completion_length)
+        longest = min(spec.prompts[prompt].defaults.max_tokens, config.max_completion_length)
+        return RunConfig(
+            model=model,
+            tasks=[loaded.name],
+            prompt=prompt,
+            n=config.eval_n if config.eval_temperature else 1,
+            temperature=config.eval_temperature,
+            max_tokens=longest,
+            limit=config.eval_limit,
+            seed=config.seed,
+            k=[1],
+            sandbox=sandbox_options(config),
+            out=Path(config.output) / EVALUATIONS,
         )
-        run = Run(
-            task,
-            data,
-            model.info,
-            prompt,
-            sampling,
-            Selection(config.eval_n if config.eval_temperature else 1, config.eval_limit),
-            ScoringSettings(calibration=Calibration()),
-            out=_folder(config),
-            monitor=SilentMonitor(),
-            settings={"tasks": [task.spec.name], "data": None, "include_path": [], "k": [1]},
-        )
-        results = compute_results(run.execute(model, opener), [1])
-        write_json(run.folder / RESULTS, results)
-        return {**_figures(results), "folder": str(run.folder)}
 
 
 def check(config: TrainConfig) -> None:
     """Raise `UsageError` for what cannot be evaluated while it is trained."""
+    from recode_eval.plugins import unknown
     from recode_eval.tasks.registry import find_tasks
-    from recode_train.config import unknown
 
     known = find_tasks()
     for name in config.eval_tasks:
         if name not in known:
-            raise unknown("task in eval_tasks", name, known)
+            raise UsageError(unknown("task in eval_tasks", name, known))
 
 
 def check_whole(accelerator: Any) -> None:
@@ -165,15 +135,7 @@ def _plain(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _folder(config: TrainConfig) -> Path:
-    from pathlib import Path
-
-    return Path(config.output) / EVALUATIONS
-
-
 def _run_name(config: TrainConfig) -> str:
-    from pathlib import Path
-
     return Path(config.output).resolve().name
 
 

@@ -46,12 +46,12 @@ class ModelShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class MemoryEstimate:
     """Bytes of one process, if nothing is sharded; rough, within a factor of two."""
 
     weights: int
     gradients: int
-    optimiser: int
+    optimizer: int
     reference: int
     """A second copy of the weights, for the KL divergence of full fine-tuning."""
     backward: int
@@ -68,7 +68,7 @@ class Footprint:
     @property
     def total(self) -> int:
         """Bytes at the peak: generating and the backward pass do not fall together."""
-        fixed = self.weights + self.gradients + self.optimiser + self.reference
+        fixed = self.weights + self.gradients + self.optimizer + self.reference
         return fixed + max(self.backward, self.generation)
 
 
@@ -157,7 +157,7 @@ def _shape_of_gguf(file: Path) -> ModelShape:
         ) from error
 
 
-def footprint(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> Footprint:
+def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> MemoryEstimate:
     """Estimate what one process takes; `accelerator` says whether it has a GPU."""
     full = config.tuning == "full"
     # As the model is loaded: `auto` trains whole models in float32, whatever the checkpoint has.
@@ -172,19 +172,19 @@ def footprint(config: TrainConfig, shape: ModelShape, *, accelerator: bool) -> F
     kept = _CHECKPOINTED if (accelerator if checkpointing is None else checkpointing) else None
     activations = rows * sequence * shape.hidden * shape.layers * number * (kept or _ACTIVATIONS)
     # Logits of the trained part in float32, and as much again for their gradient.
-    span = sequence if config.algorithm == "sft" else config.max_completion_length
+    span = sequence if not config.samples else config.max_completion_length
     logits = 2 * 4 * rows * span * shape.vocabulary
-    sampled = 0 if config.algorithm == "sft" else rows * config.steps_per_generation
+    sampled = 0 if not config.samples else rows * config.steps_per_generation
     if config.use_vllm and config.vllm_mode == "server":
         sampled = 0
     weights = shape.parameters * width
     state = trainable * trained_width
     saved = (weights if full else state) + 2 * state  # weights and Adam's two moments
-    return Footprint(
+    return MemoryEstimate(
         weights=weights,
         gradients=state,
-        optimiser=2 * state,
-        reference=weights if full and config.beta > 0 and config.algorithm != "sft" else 0,
+        optimizer=2 * state,
+        reference=weights if full and config.beta > 0 and config.samples else 0,
         backward=activations + logits,
         generation=2 * sampled * sequence * shape.layers * shape.key_value_size * number,
         trainable=trainable,

@@ -15,10 +15,10 @@ from recode_eval.errors import StorageError, UsageError
 from recode_train import batch_math
 
 if TYPE_CHECKING:
-    from recode_train.batch_math import Arithmetic
+    from recode_train.batch_math import BatchSizes
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
-    from recode_train.memory_estimate import Footprint
+    from recode_train.memory_estimate import MemoryEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,12 @@ class Plan:
 
     config: TrainConfig
     pairs: PairSet
+    prompt: str
+    """The prompt variant, or the template file, that is trained on."""
     prompts: PromptLengths | None
     """None where they could not be counted; `notes` says why."""
-    sizes: Arithmetic
-    footprint: Footprint | None
+    sizes: BatchSizes
+    memory: MemoryEstimate | None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -55,11 +57,10 @@ class Plan:
                 "clusters": len({pair.cluster for pair in self.pairs.pairs}),
                 "left_out": list(self.pairs.left_out),
             },
+            "prompt": self.prompt,
             "prompts": asdict(self.prompts) if self.prompts else None,
             "sizes": asdict(self.sizes),
-            "memory": {**asdict(self.footprint), "total": self.footprint.total}
-            if self.footprint
-            else None,
+            "memory": {**asdict(self.memory), "total": self.memory.total} if self.memory else None,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }
@@ -76,8 +77,8 @@ def make_plan(config: TrainConfig) -> Plan:
     """
     from recode_eval.models.checkpoint import check_name
     from recode_train.data import load_pairs
-    from recode_train.memory_estimate import footprint, read_shape
-    from recode_train.prompts import sft_completion
+    from recode_train.memory_estimate import estimate_memory, read_shape
+    from recode_train.prompts import sft_completion, training_prompt
     from recode_train.rewards import build_rewards
 
     batch_math.validate(config)
@@ -90,7 +91,7 @@ def make_plan(config: TrainConfig) -> Plan:
         notes.append(f"{len(pairs.left_out)} bad row(s) left out, first: {pairs.left_out[0]}.")
     prefills, lengths, note = _prompts(config, pairs, folder)
     notes += [note] if note else []
-    if config.algorithm == "sft":
+    if not config.samples:
         for pair in pairs.pairs:
             sft_completion(pair, prefills[pair.id])
     else:
@@ -103,7 +104,7 @@ def make_plan(config: TrainConfig) -> Plan:
         )
     usable = lengths.used if lengths else len(pairs.pairs)
     batch_math.validate(config, usable)
-    needed = footprint(config, shape, accelerator=_has_gpu()) if shape else None
+    needed = estimate_memory(config, shape, accelerator=_has_gpu()) if shape else None
     if needed is None:
         notes.append("Memory not estimated: the model is not a local folder.")
     else:
@@ -111,9 +112,10 @@ def make_plan(config: TrainConfig) -> Plan:
     return Plan(
         config=config,
         pairs=pairs,
+        prompt=training_prompt(pairs.task_object.spec, config.prompt),
         prompts=lengths,
-        sizes=batch_math.arithmetic(config, usable),
-        footprint=needed,
+        sizes=batch_math.batch_sizes(config, usable),
+        memory=needed,
         warnings=tuple(batch_math.warnings(config)),
         notes=tuple(notes),
     )
@@ -198,9 +200,10 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ("model", f"{config.model} ({config.tuning})"),
         ("data", f"{data}, sha256 {plan.pairs.content_hash[:12]}"),
     ]
+    rows.append(("prompt", plan.prompt))
     if plan.prompts:
         rows.append(("prompts", _prompts_text(plan.prompts, config.max_prompt_length)))
-    if config.algorithm != "sft":
+    if config.samples:
         weights = ", ".join(f"{name} x {weight:g}" for name, weight in config.rewards.items())
         rows += [("rewards", weights), ("a generation", _generation(plan))]
     rows += [
@@ -209,7 +212,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ("learning rate", f"{config.learning_rate:g}, {config.lr_scheduler_type}, {warm_up}"),
         ("checkpoints", f"every {config.save_steps} steps, {exact}, {kept}"),
     ]
-    return rows + (_footprint(plan.footprint) if plan.footprint else [])
+    return rows + (_memory(plan.memory) if plan.memory else [])
 
 
 def _prompts_text(prompts: PromptLengths, limit: int) -> str:
@@ -231,7 +234,7 @@ def _generation(plan: Plan) -> str:
 def _step(plan: Plan) -> str:
     config, sizes = plan.config, plan.sizes
     count = f"{sizes.completions_per_step} examples"
-    if config.algorithm != "sft":
+    if config.samples:
         count = f"{sizes.completions_per_step} completions = {sizes.prompts_per_step:g} prompts"
     return (
         f"{count} ({config.per_device_train_batch_size} a backward pass x "
@@ -242,7 +245,7 @@ def _step(plan: Plan) -> str:
 def _run(plan: Plan) -> str:
     sizes = plan.sizes
     what = f"{sizes.completions} examples"
-    if plan.config.algorithm != "sft":
+    if plan.config.samples:
         what = (
             f"{sizes.completions} completions of {sizes.prompts} prompts in {sizes.generations} "
             "generations"
@@ -251,11 +254,11 @@ def _run(plan: Plan) -> str:
     return f"{sizes.steps} steps, {what}{passes}; at most {sizes.tokens_at_most} tokens"
 
 
-def _footprint(needed: Footprint) -> list[tuple[str, str]]:
+def _memory(needed: MemoryEstimate) -> list[tuple[str, str]]:
     parts = {
         "weights": needed.weights,
         "gradients": needed.gradients,
-        "optimiser": needed.optimiser,
+        "optimizer": needed.optimizer,
         "reference model": needed.reference,
         "backward pass": needed.backward,
         "or generation": needed.generation,

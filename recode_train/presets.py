@@ -11,28 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
-from recode_train.config import ALGORITHMS, unknown
+from recode_eval.plugins import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ALGORITHM_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "sft": {},
-        # Shao et al. 2024, arXiv 2402.03300: loss per sequence, a penalty for the KL divergence.
-        "grpo": {"loss_type": "grpo", "beta": 0.001, "use_bias_correction_kl": False},
-        # Yu et al. 2025, arXiv 2503.14476: loss per token, no KL, clip-higher, dynamic sampling.
-        "dapo": {
-            "loss_type": "dapo",
-            "beta": 0.0,
-            "epsilon": 0.2,
-            "epsilon_high": 0.28,
-            "dynamic_sampling": True,
-            "rewards": {"format": 1.0, "es_star": 1.0, "overlong": 1.0},
-            "steps_per_generation": 2,
-        },
-    }
-)
 
 _PAPER: Final = {
     "tuning": "dora",
@@ -128,7 +110,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             ),
             Preset(
                 "cpu-demo",
-                ALGORITHMS,
+                ("sft", "grpo", "dapo"),
                 "A tiny model on a CPU, all weights: 80 steps of 32 completions (SFT: examples), "
                 "two updates per generation.",
                 {
@@ -155,7 +137,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
 def preset_settings(name: str, algorithm: str) -> Mapping[str, Any]:
     """Return the settings of a preset; raises `UsageError` if it is unknown or for another one."""
     if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
+        raise UsageError(unknown("preset", name, PRESETS))
     preset = PRESETS[name]
     if algorithm not in preset.algorithms:
         fitting = [other.name for other in PRESETS.values() if algorithm in other.algorithms]

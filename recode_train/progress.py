@@ -1,70 +1,91 @@
-"""What a run has done and spent so far; part of every checkpoint, so that it survives a kill."""
+"""Telling how a training goes: events for a callback, or lines on standard error."""
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from recode_eval.terminal import one_line
+
+_LINE_EVERY_S: Final = 15.0
+_SHOWN: Final = ("loss", "reward", "grad_norm", "completions/mean_length")
+"""Figures of a step that a line shows, where the algorithm has them."""
 
 
-@dataclass(slots=True)
-class Progress:
-    """Counts over all processes, from the first step on, whatever interrupted the run."""
+@dataclass(frozen=True, slots=True)
+class TrainEvent:
+    """What a progress callback is told; it is called in the training's own thread."""
 
-    tokens_generated: int = 0
-    """Tokens of sampled completions, those of dropped groups included."""
-    tokens_trained: int = 0
-    """Tokens that had a part in a loss, as often as they had; for GRPO and DAPO counted when their
-    generation begins."""
-    completions_generated: int = 0
-    groups_sampled: int = 0
-    groups_flat: int = 0
-    """Groups whose decisive rewards were all equal."""
-    groups_masked: int = 0
-    """Groups without effect that filled a batch after the last round of dynamic sampling."""
-    groups_surplus: int = 0
-    """Varied groups sampled over what a batch had room for."""
-    refill_cursor: int = 0
-    """Position in the stream of prompts that dynamic sampling draws from."""
-    seconds: float = 0.0
-    """Wall time of training, without loading and evaluations; that after the last checkpoint of an
-    interrupted run is lost."""
-    cpu_seconds: float = 0.0
-    """CPU time of all processes of the training (not of sandboxes and servers)."""
+    kind: Literal["log", "step", "evaluation"]
+    training: str = ""
+    """Name of the training's folder, such as `grpo-seed1`; empty for a comparison's own events."""
+    step: int = 0
+    """Steps done, those of earlier calls included."""
+    steps: int = 0
+    """Steps that the training is to have."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Of a step: its line in `train.jsonl`. Of an evaluation: task name to its figures."""
+    message: str = ""
+    """Of a `log` event: something the user should know."""
 
-    _wall: float | None = field(default=None, repr=False, compare=False)
-    _cpu: float | None = field(default=None, repr=False, compare=False)
 
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Progress:
-        """Return what `as_dict` made; unknown entries are ignored."""
-        names = {item.name for item in fields(cls) if not item.name.startswith("_")}
-        return cls(**{name: value for name, value in content.items() if name in names})
+ProgressCallback = Callable[[TrainEvent], None]
+Progress = ProgressCallback | bool | None
+"""What the library's functions take as `progress`: a callback, True (lines on standard error) or
+None (nothing is printed)."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts as plain values."""
-        return {
-            name: round(value, 3) if isinstance(value, float) else value
-            for name, value in asdict(self).items()
-            if not name.startswith("_")
-        }
 
-    def skip(self) -> None:
-        """Do not count the time since the last tick."""
-        self._wall, self._cpu = time.monotonic(), time.process_time()
+def resolve_progress(progress: Progress) -> ProgressCallback:
+    """Return the callback that `progress` asks for."""
+    if progress is None or progress is False:
+        return lambda _: None
+    return ProgressLines() if progress is True else progress
 
-    def elapsed(self) -> float:
-        """Return the wall time so far, that since the last tick included."""
-        return self.seconds + (0.0 if self._wall is None else time.monotonic() - self._wall)
 
-    def tick(self) -> float:
-        """Count the wall time since the last tick, and return this process's CPU time since then.
+def step_event(training: str, steps: int, line: Mapping[str, Any]) -> TrainEvent:
+    """Return the event of a line of `train.jsonl`."""
+    if "evaluation" in line:
+        return TrainEvent("evaluation", training, line["step"], steps, line["evaluation"])
+    return TrainEvent("step", training, line["step"], steps, line)
 
-        The CPU time is the caller's to add up over the processes.
-        """
-        wall, cpu = time.monotonic(), time.process_time()
-        spent = 0.0 if self._cpu is None else cpu - self._cpu
-        if self._wall is not None:
-            self.seconds += wall - self._wall
-        self._wall, self._cpu = wall, cpu
-        return spent
+
+class ProgressLines:
+    """Prints messages and evaluations at once, and a step every quarter of a minute."""
+
+    def __init__(self, every_s: float = _LINE_EVERY_S) -> None:
+        self._every_s = every_s
+        self._shown = float("-inf")
+
+    def __call__(self, event: TrainEvent) -> None:
+        """Print a line; the training goes on if nobody reads it any more."""
+        if event.kind == "step":
+            now = time.monotonic()
+            if now - self._shown < self._every_s and event.step < event.steps:
+                return
+            self._shown = now
+        with suppress(OSError):
+            print(one_line(as_text(event)), file=sys.stderr, flush=True)
+
+
+def as_text(event: TrainEvent) -> str:
+    """Return an event as a line.
+
+    >>> as_text(TrainEvent("step", "grpo", 3, 80, {"step": 3, "loss": 0.25, "reward": -1.5}))
+    'grpo: step 3 of 80, loss 0.25, reward -1.5'
+    """
+    name = f"{event.training}: " if event.training else ""
+    if event.kind == "log":
+        return name + event.message
+    place = f"{name}step {event.step} of {event.steps}"
+    if event.kind == "step":
+        return ", ".join([place, *_figures({k: event.figures.get(k) for k in _SHOWN})])
+    tasks = (f"{task} ({', '.join(_figures(found))})" for task, found in event.figures.items())
+    return f"{place}, evaluated: {', '.join(tasks)}"
+
+
+def _figures(found: Mapping[str, Any]) -> list[str]:
+    return [f"{k} {v:.4g}" for k, v in found.items() if isinstance(v, int | float)]

@@ -1,7 +1,7 @@
 """From a pair to what the trainer sees: the prompt with its opened turn, and for SFT the answer.
 
-The prompt is the task's own template, rendered as `recode_eval` renders it for evaluation, so that
-a model is trained on what it will be asked.
+The prompt is one of the task's own templates, rendered as `recode_eval` renders it for evaluation.
+The default is the variant that asks for the think/answer form, which the reward `format` pays for.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK,
 
 if TYPE_CHECKING:
     from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.tasks.base import TaskSpec
     from recode_train.data import Pair, PairSet
 
+THINK_ANSWER: Final = "recode"
+"""The prompt variant that asks for thoughts in `<think>` and the program in `<answer>`."""
 _MOST_LINES: Final = 8
 """Changed lines that the thoughts of an SFT example quote."""
 
@@ -37,21 +40,40 @@ class TrainingPrompt:
     """The ids of `text`, special tokens included: those that `recode_eval` gives the model."""
 
 
+def training_prompt(spec: TaskSpec, name: str | None = None) -> str:
+    """Return the prompt to train on: `name`, else `recode` if the task has it, else its default."""
+    if name is not None:
+        return name
+    return THINK_ANSWER if THINK_ANSWER in spec.prompts else spec.default_prompt
+
+
+def evaluation_prompt(spec: TaskSpec, trained: str) -> str:
+    """Return the variant to evaluate on: the one trained on if the task has it, else its default.
+
+    A model that has learnt one form of answer is not measured by its luck with another.
+    """
+    return trained if trained in spec.prompts else spec.default_prompt
+
+
 def prompt_template(pairs: PairSet, name: str | None = None) -> PromptTemplate:
-    """Return a prompt variant of the pairs' task, or a template file (None: the default variant).
+    """Return a prompt variant of the pairs' task, or a template file (None: `training_prompt`).
 
     Raises `UsageError` if there is no such variant and no such file.
     """
     from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.run.session import TEMPLATE_SUFFIXES
 
     spec = pairs.task_object.spec
-    variant = spec.prompts.get(name or spec.default_prompt)
+    name = training_prompt(spec, name)
+    variant = spec.prompts.get(name)
     if variant is not None:
         return PromptTemplate.from_file(variant.path)
-    path = Path(str(name)).expanduser()
-    if path.suffix not in {".jinja2", ".jinja", ".j2"}:
+    path = Path(name).expanduser()
+    if path.suffix not in TEMPLATE_SUFFIXES:
+        first = training_prompt(spec)
+        known = [first, *(other for other in spec.prompts if other != first)]
         raise UsageError(
-            f"prompt {name}: not a prompt of {spec.name} ({', '.join(spec.prompts)}) and not a "
+            f"prompt {name}: not a prompt of {spec.name} ({', '.join(known)}) and not a "
             ".jinja2 file."
         )
     return PromptTemplate.from_file(path)
@@ -66,7 +88,7 @@ def render(
 ) -> tuple[list[TrainingPrompt], list[str]]:
     """Return the prompts, and the ids of the pairs whose prompt has more than `max_tokens` tokens.
 
-    Without a `template` the default one of the pairs' task is taken.
+    Without a `template`, that of `training_prompt` is taken.
 
     Raises:
         UsageError: the template or the model's chat template refuses a prompt, the tokenizer makes

@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from recode_eval.errors import UsageError
 from recode_eval.languages.python.syntax import defined_names, parse
+from recode_eval.plugins import unknown
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
 from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
-from recode_train.config import REWARDS, unknown
+from recode_train.config import REWARDS
 
 if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Problem, Task
     from recode_train.data import PairSet
-    from recode_train.test_runner import Execution
+    from recode_train.test_runner import TestRunner
 
 RewardFunction = Callable[..., list[float | None]]
 """TRL's form: keyword arguments `prompts`, `completions`, `completion_ids`, the columns of the data
@@ -91,12 +92,12 @@ class Rewards:
     decisive: list[bool]
     """Whether a function counts in deciding if a group's rewards are all equal (see
     `dynamic_sampling`); the overlong penalty does not."""
-    _execution: Execution | None = field(default=None, repr=False)
+    _runner: TestRunner | None = field(default=None, repr=False)
 
     def close(self) -> None:
         """Close the sandbox, if one was opened. Idempotent."""
-        if self._execution is not None:
-            self._execution.close()
+        if self._runner is not None:
+            self._runner.close()
 
 
 def build_rewards(
@@ -121,15 +122,15 @@ def build_rewards(
     """
     for name in weights:
         if name not in REWARDS:
-            raise unknown("reward", name, REWARDS)
+            raise UsageError(unknown("reward", name, REWARDS))
     chosen = [name for name in REWARDS if weights.get(name)]
     if not chosen:
         raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")
     task = pairs.task_object
     reader = _Reader(pairs, prefills)
-    execution = None
+    runner = None
     if "tests" in chosen:
-        execution = _execution(task, sandbox, pairs)
+        runner = _test_runner(task, sandbox, pairs)
     functions: dict[str, Callable[[], RewardFunction]] = {
         "format": lambda: _PerSample("format", reader, lambda r: r.form),
         "es": lambda: _PerSample("es", reader, lambda r: r.similarity.es),
@@ -137,7 +138,7 @@ def build_rewards(
         "es_star": lambda: _PerSample("es_star", reader, lambda r: r.similarity.es_star),
         "em_star": lambda: _PerSample("em_star", reader, lambda r: r.similarity.em_star),
         "overlong": lambda: _Overlong(completion_limit, cache),
-        "tests": lambda: _Tests(reader, execution),
+        "tests": lambda: _Tests(reader, runner),
         "api": lambda: _api(reader, task, pairs),
     }
     return Rewards(
@@ -145,19 +146,19 @@ def build_rewards(
         names=chosen,
         weights=[float(weights[name]) for name in chosen],
         decisive=[name != "overlong" for name in chosen],
-        _execution=execution,
+        _runner=runner,
     )
 
 
-def _execution(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairSet) -> Execution:
-    from recode_train.test_runner import Execution
+def _test_runner(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairSet) -> TestRunner:
+    from recode_train.test_runner import TestRunner
 
     if not task.conditions:
         raise UsageError(
             f"The reward tests needs pairs with tests, and those of {pairs.source} have none; use "
             "--data migration, or the rewards es_star, em_star."
         )
-    return Execution(task, sandbox)
+    return TestRunner(task, sandbox)
 
 
 def _api(reader: _Reader, task: Task, pairs: PairSet) -> RewardFunction:
@@ -245,17 +246,17 @@ class _Overlong:
 class _Tests:
     """1.0 if every test of the pair passes, else 0.0."""
 
-    def __init__(self, reader: _Reader, execution: Execution | None) -> None:
-        assert execution is not None
+    def __init__(self, reader: _Reader, runner: TestRunner | None) -> None:
+        assert runner is not None
         self.__name__ = "tests"
         self._reader = reader
-        self._execution = execution
+        self._runner = runner
 
     def __call__(
         self, *, completions: Sequence[str], pair_id: Sequence[str], **_: Any
     ) -> list[float | None]:
         readings = self._reader.read(completions, pair_id)
-        passed = self._execution.passed([(r.problem, r.code) for r in readings])
+        passed = self._runner.passed([(r.problem, r.code) for r in readings])
         holes = {p for p, value in zip(pair_id, passed, strict=True) if value is None}
         return [
             None if p in holes or value is None else float(value)

@@ -6,10 +6,10 @@ took here, measured when the pair first comes up. What the machine did wrong is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError
-from recode_eval.run.calibration import Calibration, measure
+from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.sandbox.base import Limits, SandboxCrashError
 
 if TYPE_CHECKING:
@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Problem, Task
 
-_CALIBRATION: Final = Calibration()
 
+class TestRunner:
+    """Tells which answers pass their tests; opens its sandbox when it is first needed.
 
-class Execution:
-    """Says of answers whether they pass; opens its sandbox when it is first needed."""
+    The reward of a training needs no more than that: `RewardGrader` also runs every answer without
+    the update, reads the text, and measures similarity, which training does once for all rewards.
+    """
+
+    __test__ = False
+    """Keeps pytest from collecting the class where a test imports it."""
 
     def __init__(self, task: Task, sandbox: Callable[[], Sandbox] | None) -> None:
         self._task = task
         self._open = sandbox or self._strongest
         self._sandbox: Sandbox | None = None
-        self._cpu_s: dict[str, float] = {}
+        self._limits = MeasuredLimits(task, Calibration(), Limits())
 
     def _strongest(self) -> Sandbox:
         from recode_eval.sandbox import open_router
@@ -55,15 +60,13 @@ class Execution:
     def _run(self, programs: Mapping[tuple[str, str], Problem]) -> dict[tuple[str, str], bool]:
         if self._sandbox is None:
             self._sandbox = self._open()
-        sandbox, base = self._sandbox, Limits()
-        new = {p.id: p for p in programs.values() if p.id not in self._cpu_s}
-        self._cpu_s |= measure(self._task, new.values(), sandbox, base, _CALIBRATION)
+        sandbox = self._sandbox
+        self._limits.measure(programs.values(), sandbox)
         futures: dict[tuple[str, str], Future[Verdicts]] = {}
         try:
             for (pair_id, code), problem in programs.items():
-                cpu_s = self._cpu_s.get(pair_id, _CALIBRATION.fallback_s)
                 program = self._task.programs(problem, code)[self._task.conditions[0]]
-                futures[pair_id, code] = sandbox.submit(program, _CALIBRATION.limits(base, cpu_s))
+                futures[pair_id, code] = sandbox.submit(program, self._limits.limits(pair_id))
             found = {key: _verdict(key[0], future) for key, future in futures.items()}
         finally:
             for future in futures.values():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,28 @@ def slowest_test(execution: Execution) -> float | None:
         return None
     seconds = [v.cpu_s for v in execution.verdicts if v.cpu_s is not None]
     return max(seconds) if seconds else None
+
+
+class MeasuredLimits:
+    """The limits of each problem, measured when the problem first comes up; safe in threads."""
+
+    def __init__(self, task: Task, calibration: Calibration, base: Limits) -> None:
+        self._task = task
+        self._calibration = calibration
+        self._base = base
+        self._cpu_s: dict[str, float] = {}
+        self._measuring = threading.Lock()
+
+    def measure(self, problems: Iterable[Problem], sandbox: Sandbox) -> None:
+        """Run the reference of every problem that was not measured before."""
+        with self._measuring:
+            new = {p.id: p for p in problems if p.id not in self._cpu_s}
+            self._cpu_s |= measure(self._task, new.values(), sandbox, self._base, self._calibration)
+
+    def limits(self, problem_id: str) -> Limits:
+        """Return the limits of a problem; the fallback, if it could not be measured."""
+        cpu_s = self._cpu_s.get(problem_id, self._calibration.fallback_s)
+        return self._calibration.limits(self._base, cpu_s)
 
 
 class LimitBook:

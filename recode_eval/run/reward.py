@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from recode_eval.errors import UsageError
-from recode_eval.run.calibration import Calibration, measure
+from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.run.config import SandboxOptions
 from recode_eval.run.grading import Judge
 from recode_eval.run.records import CompletionRecord, ScoreRecord
@@ -22,7 +22,6 @@ from recode_eval.tasks.loading import LoadedTask, load_task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Problem
 
 
@@ -47,9 +46,7 @@ class RewardGrader:
             )
         self._problems = {problem.id: problem for problem in self._loaded.problems}
         self._sandboxes = Sandboxes(sandbox or SandboxOptions())
-        self._calibration = Calibration()
-        self._cpu_s: dict[str, float] = {}
-        self._measuring = threading.Lock()
+        self._limits = MeasuredLimits(self._loaded.task, Calibration(), Limits())
 
     def __call__(self, problem_id: str, text: str) -> float | None:
         """Return the reward of one answer; see `rewards`."""
@@ -71,12 +68,12 @@ class RewardGrader:
         if not asked:
             return []
         sandbox = self._sandboxes.opener(self._loaded.task, "program")()
-        self._measure(asked, sandbox)
+        self._limits.measure(asked, sandbox)
         found: list[float | None] = [None] * len(answers)
         grader = Judge(
             self._loaded.task,
             sandbox,
-            self._limits,
+            self._limits.limits,
             scoring="reward",
             on_score=lambda record: self._note(record, found),
             on_unscored=lambda _: None,
@@ -93,17 +90,6 @@ class RewardGrader:
     def _note(self, record: ScoreRecord, found: list[float | None]) -> None:
         if record.setup_error is None:
             found[record.sample] = float(record.passed(self._loaded.task.conditions[0]))
-
-    def _measure(self, problems: Sequence[Problem], sandbox: Sandbox) -> None:
-        with self._measuring:
-            new = {p.id: p for p in problems if p.id not in self._cpu_s}
-            self._cpu_s |= measure(
-                self._loaded.task, new.values(), sandbox, Limits(), self._calibration
-            )
-
-    def _limits(self, problem_id: str) -> Limits:
-        cpu_s = self._cpu_s.get(problem_id, self._calibration.fallback_s)
-        return self._calibration.limits(Limits(), cpu_s)
 
     def close(self) -> None:
         """Close the sandbox. Idempotent."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from recode_train.config import unknown
+from recode_eval.errors import UsageError
+from recode_eval.plugins import unknown
 
 FOLDER: Final = Path(__file__).resolve().parent
 
@@ -18,5 +19,5 @@ def names() -> list[str]:
 def path(name: str) -> Path:
     """Return a configuration's file; raises `UsageError` with the nearest name if there is none."""
     if name not in names():
-        raise unknown("configuration", name, names())
+        raise UsageError(unknown("configuration", name, names()))
     return FOLDER / f"{name}.yaml"

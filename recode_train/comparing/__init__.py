@@ -1,6 +1,6 @@
-"""A base model, SFT and reinforcement learning on the same pairs, evaluated and compared."""
+"""The untrained model, SFT and reinforcement learning on the same pairs, evaluated and compared."""
 
-from recode_train.comparing.running import compare
-from recode_train.comparing.settings import Comparing, Evaluated
+from recode_train.comparing.running import compare_methods
+from recode_train.comparing.settings import CompareConfig, EvaluationSettings
 
-__all__ = ["Comparing", "Evaluated", "compare"]
+__all__ = ["CompareConfig", "EvaluationSettings", "compare_methods"]

@@ -39,7 +39,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ArmDifference:
     """A paired difference: `arm` minus `reference`."""
 
     task: str
@@ -70,14 +70,14 @@ class Differences:
     """All of a comparison."""
 
     values: tuple[Value, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[ArmDifference, ...]
     categories: tuple[Category, ...]
 
 
 def differences(evaluations: Evaluations) -> Differences:
     """Compare what was evaluated: every arm on the same problems."""
     values: list[Value] = []
-    found: list[Difference] = []
+    found: list[ArmDifference] = []
     categories: list[Category] = []
     for (task, sampling), arms in evaluations.items():
         seeds = {
@@ -92,7 +92,7 @@ def differences(evaluations: Evaluations) -> Differences:
                 for arm, one in seeds.items()
             ]
             found += [
-                Difference(task, sampling, metric, old, new,
+                ArmDifference(task, sampling, metric, old, new,
                            compared(whole[old], whole[new], metric))
                 for old, new in _contrasts(list(arms))
             ]  # fmt: skip

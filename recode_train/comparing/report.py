@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.schemas.results import ProblemResult
-    from recode_train.comparing.settings import Comparing
+    from recode_train.comparing.settings import CompareConfig
 
 SCHEMA_VERSION: Final = 1
 _BUDGETS: Final = {
@@ -41,14 +41,15 @@ _Table = tuple[list[str], list[list[str]]]
 
 
 def make(
-    plan: Comparing,
+    config: CompareConfig,
     runs: Mapping[str, Mapping[str, Sequence[ResultsFile]]],
     budgets: Mapping[str, Sequence[Mapping[str, Any]]],
+    prompts: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the content of comparison.json (docs/training.md).
 
     `runs` has those of all seeds and tasks by sampling and arm; `budgets` what every training of
-    an arm cost, seed by seed.
+    an arm cost, seed by seed; `prompts` the prompt variant that each task was evaluated on.
     """
     evaluations: dict[tuple[str, str], dict[str, list[list[ProblemResult]]]] = {}
     for sampling, arms in runs.items():
@@ -59,10 +60,11 @@ def make(
     found = differences(evaluations)
     content = {
         "schema_version": SCHEMA_VERSION,
-        "model": plan.model,
-        "arms": [BASE, *plan.trained],
-        "seeds": list(plan.seeds),
-        "match": plan.match,
+        "model": config.model,
+        "arms": [BASE, *config.trained],
+        "seeds": list(config.seeds),
+        "match": config.match,
+        "prompts": dict(prompts),
         "budgets": {arm: [dict(item) for item in items] for arm, items in budgets.items()},
         **{
             name: [dataclasses.asdict(item) for item in getattr(found, name)]

@@ -7,140 +7,202 @@ leaderboard), `comparison.json` and `comparison.md`.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.errors import DataError, InfrastructureError, UsageError
 from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
+from recode_train.algorithms import ALGORITHMS
 from recode_train.comparing.settings import (
     BASE,
-    Comparing,
+    CompareConfig,
     arm_configs,
     changed,
     identity,
     revision,
 )
+from recode_train.progress import TrainEvent, resolve_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from recode_eval.run.config import RunConfig
+    from recode_train.progress import Progress, ProgressCallback
 
 PLAN: Final = "plan.json"
-_INTERRUPTED: Final = 130
-_METHODS: Final = {BASE: "untrained", "sft": "SFT", "grpo": "GRPO", "dapo": "DAPO"}
 
 Runs = dict[str, dict[str, list[Path]]]
 """How it was sampled -> arm -> folder of the evaluations of each seed."""
 
 
-def compare(plan: Comparing, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Train and evaluate what is not there yet, and return the content of `comparison.json`.
+def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict[str, Any]:
+    """Train a model in several ways, evaluate all alike, and compare; does what is not done yet.
+
+    Returns the content of `comparison.json` (docs/training.md). `progress` is a callback for
+    `TrainEvent`s, or True for lines on standard error. By default nothing is printed. After an
+    interruption (Ctrl-C, a kill) the same call goes on where it was.
 
     Raises:
         UsageError: settings do not fit together, or differ from those that the folder began with
             (the message names them).
         DataError: training pairs or a task's data are malformed.
-        InfrastructureError: training or evaluation could not be done.
+        InfrastructureError: training or evaluation cannot be done here.
+
+    >>> from recode_train import CompareConfig, compare_methods
+    >>> compare_methods(CompareConfig(model="no-such-model", arms=["sft"], out=folder))
+    Traceback (most recent call last):
+    ...
+    recode_eval.errors.UsageError: There is no model at no-such-model; a name on the hub looks \
+like owner/name.
     """
     from recode_eval.run.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
     from recode_train.planning import make_plan
     from recode_train.trainers import train
 
-    first = [make_plan(config) for config in arm_configs(plan, plan.seeds[0]).values()]
-    _begin(plan, first[0].pairs.content_hash)
-    runs: Runs = {how: {} for how in _sampling(plan)}
+    tell = resolve_progress(progress)
+    first = [make_plan(arm) for arm in arm_configs(config, config.seeds[0]).values()]
+    prompts = evaluation_prompts(config, first[0].prompt)
+    evaluations = _Evaluations(config, prompts, tell)
+    evaluations.check()
+    _begin(config, first[0].pairs.content_hash, prompts)
     budgets: dict[str, list[Mapping[str, Any]]] = {}
-    _evaluate(plan, BASE, BASE, Path(plan.model), runs, say)
-    for seed in plan.seeds:
-        for arm, config in arm_configs(plan, seed).items():
-            say(f"training: {arm}, seed {seed}, {config.max_steps} steps")
-            result = train(config)
+    evaluations.evaluate(BASE, BASE, config.model)
+    for seed in config.seeds:
+        for arm, settings in arm_configs(config, seed).items():
+            _log(tell, f"training: {arm}, seed {seed}, {settings.max_steps} steps")
+            result = train(settings, progress=tell)
             budgets.setdefault(arm, []).append({"steps": result.steps, **result.budgets})
-            _evaluate(plan, arm, f"{arm}-seed{seed}", result.final, runs, say)
-    _write_models(plan, runs)
+            evaluations.evaluate(arm, f"{arm}-seed{seed}", str(result.final))
+    _write_models(config, evaluations.folders)
     evaluated = {
         how: {arm: [run for folder in folders for run in stored_runs(folder)]
               for arm, folders in arms.items()}
-        for how, arms in runs.items()
+        for how, arms in evaluations.folders.items()
     }  # fmt: skip
-    content = make(plan, evaluated, budgets)
-    write_json(plan.out / "comparison.json", content)
-    write_text(plan.out / "comparison.md", markdown(content))
+    content = make(config, evaluated, budgets, prompts)
+    write_json(config.folder / "comparison.json", content)
+    write_text(config.folder / "comparison.md", markdown(content))
     return content
 
 
-def _begin(plan: Comparing, data_hash: str) -> None:
+def evaluation_prompts(config: CompareConfig, trained: str) -> dict[str, str]:
+    """Return the prompt variant of each task: the one trained on, where the task has it."""
+    from recode_eval.tasks.registry import create_task
+    from recode_train.prompts import evaluation_prompt
+
+    paths = tuple(map(Path, config.evaluated.include_paths))
+    return {name: evaluation_prompt(create_task(name, paths).spec, trained)
+            for name in config.tasks}  # fmt: skip
+
+
+def _begin(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> None:
     """Note what is asked; refuse to mix it with something else."""
     from recode_eval.run.store import read_json, write_json
+    from recode_train.prompts import THINK_ANSWER
 
-    asked = json.loads(json.dumps(identity(plan, data_hash)))
-    file = plan.out / PLAN
+    asked = json.loads(json.dumps(identity(config, data_hash, prompts)))
+    file = config.folder / PLAN
     if file.exists():
-        if names := changed(read_json(file), asked):
+        before = read_json(file)
+        # Comparisons of earlier versions evaluated on `recode`, then every task's default.
+        usual = evaluation_prompts(config, THINK_ANSWER)
+        before.setdefault("evaluated", {}).setdefault("prompts", usual)
+        if names := changed(before, asked):
             raise UsageError(
-                f"{plan.out} holds a comparison with other settings: {', '.join(names)} differ. "
+                f"{config.out} holds a comparison with other settings: {', '.join(names)} differ. "
                 "Give the same command, or another --out."
             )
         return
-    plan.out.mkdir(parents=True, exist_ok=True)
+    config.folder.mkdir(parents=True, exist_ok=True)
     write_json(file, asked)
 
 
-def _sampling(plan: Comparing) -> dict[str, list[str]]:
-    """Return the arguments of each way to sample."""
-    evaluated = plan.evaluated
-    ways = {"greedy": ["--n", "1", "--temperature", "0", "--k", "1"]}
+def _log(tell: ProgressCallback, message: str) -> None:
+    tell(TrainEvent("log", message=message))
+
+
+def _sampling(config: CompareConfig) -> dict[str, dict[str, Any]]:
+    """Return the options of each way to sample."""
+    evaluated = config.evaluated
+    ways: dict[str, dict[str, Any]] = {"greedy": {"n": 1, "temperature": 0.0, "k": [1]}}
     if n := evaluated.samples:
-        ks = ",".join(str(k) for k in sorted({1, min(5, n), n}))
-        ways["sampled"] = [
-            "--n", str(n), "--temperature", str(evaluated.temperature),
-            "--top-p", str(evaluated.top_p), "--k", ks,
-        ]  # fmt: skip
+        ways["sampled"] = {
+            "n": n,
+            "temperature": evaluated.temperature,
+            "top_p": evaluated.top_p,
+            "k": sorted({1, min(5, n), n}),
+        }
     return ways
 
 
-def _evaluate(
-    plan: Comparing, arm: str, name: str, model: Path, runs: Runs, say: Callable[[str], None]
-) -> None:
-    for how, words in _sampling(plan).items():
-        folder = plan.out / "runs" / how / name
-        runs[how].setdefault(arm, []).append(folder)
-        for task in plan.evaluated.tasks:
-            say(f"evaluating: {name}, {how}, {task.partition('=')[0]}")
-            _evaluate_on(plan, task, model, folder, words)
+class _Evaluations:
+    """Evaluates models one after the other, and keeps where their runs lie."""
+
+    def __init__(
+        self, config: CompareConfig, prompts: Mapping[str, str], tell: ProgressCallback
+    ) -> None:
+        self.config = config
+        self.prompts = prompts
+        self.tell = tell
+        self.folders: Runs = {how: {} for how in _sampling(config)}
+
+    def check(self) -> None:
+        """Raise `UsageError` for options that no evaluation takes, before hours of training."""
+        for task in self.config.evaluated.tasks:
+            for sampling in _sampling(self.config).values():
+                self._run_config(task, self.config.model, self.config.folder, sampling)
+
+    def evaluate(self, arm: str, name: str, model: str) -> None:
+        """Evaluate a model on every task in every way, unless that was done."""
+        for how, sampling in _sampling(self.config).items():
+            folder = self.config.folder / "runs" / how / name
+            self.folders[how].setdefault(arm, []).append(folder)
+            for task in self.config.evaluated.tasks:
+                _log(self.tell, f"evaluating: {name}, {how}, {task.partition('=')[0]}")
+                if not _is_done(folder, task.partition("=")[0]):
+                    _evaluate_on(self._run_config(task, model, folder, sampling))
+
+    def _run_config(
+        self, task: str, model: str, out: Path, sampling: Mapping[str, Any]
+    ) -> RunConfig:
+        from recode_eval.models.options import ModelOptions
+        from recode_eval.run.config import RunConfig, SandboxOptions
+
+        evaluated = self.config.evaluated
+        name, _, rows = task.partition("=")
+        wanted = revision(self.config) if model == self.config.model else None
+        return RunConfig(
+            model=model,
+            tasks=[name],
+            model_options=ModelOptions(revision=wanted),
+            data={name: rows} if rows else {},
+            include_path=evaluated.include_paths,
+            prompt=self.prompts[name],
+            max_tokens=evaluated.max_tokens,
+            limit=evaluated.limit,
+            sandbox=SandboxOptions(tier=evaluated.sandbox),
+            out=out,
+            **sampling,
+        )
 
 
-def _evaluate_on(plan: Comparing, task: str, model: Path, out: Path, sampling: list[str]) -> None:
-    """Evaluate on one task with recode-eval, unless that was done."""
-    from recode_eval import cli
+def _evaluate_on(config: RunConfig) -> None:
+    """Evaluate; raises an error unless every sample is graded."""
+    from recode_eval import evaluate
 
-    name, separator, _ = task.partition("=")
-    if _is_done(out, name):
-        return
-    evaluated = plan.evaluated
-    words = ["run", "--model", str(model), "--tasks", name, *sampling, "--quiet"]
-    words += ["--sandbox", evaluated.sandbox, "--out", str(out)]
-    words += ["--data", task] if separator else []
-    if str(model) == plan.model and (wanted := revision(plan)) is not None:
-        words += ["--revision", wanted]
-    for path in evaluated.include_paths:
-        words += ["--include-path", path]
-    if evaluated.max_tokens is not None:
-        words += ["--max-tokens", str(evaluated.max_tokens)]
-    if evaluated.limit is not None:
-        words += ["--limit", str(evaluated.limit)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        code = cli.run(words)
-    if code == _INTERRUPTED:
-        raise KeyboardInterrupt
-    if code != 0:
+    [result] = evaluate(config)
+    if result.unscored:
         raise InfrastructureError(
-            f"The evaluation of {model} on {name} ended with exit code {code}; its reason is "
-            "above. The same command goes on from here."
+            f"{result.unscored} sample(s) of {config.model} on {result.task} could not be graded "
+            f"({result.folder}). The same command tries them again and goes on."
+        )
+    if not result.content["counts"]["scored"]:
+        raise DataError(
+            f"No sample of {config.model} on {result.task} has a score ({result.folder}): every "
+            "problem of the task is faulty."
         )
 
 
@@ -151,12 +213,10 @@ def stored_runs(folder: Path) -> list[ResultsFile]:
 
 def _is_done(out: Path, task: str) -> bool:
     """Tell whether the folder has a whole result of the task."""
-    return any(
-        run.task == task and not run.results["counts"]["unscored"] for run in stored_runs(out)
-    )
+    return any(run.task == task and not run.results.counts.unscored for run in stored_runs(out))
 
 
-def _write_models(plan: Comparing, runs: Runs) -> None:
+def _write_models(config: CompareConfig, runs: Runs) -> None:
     """Tell the leaderboard the base and the method of every model."""
     import yaml
 
@@ -165,12 +225,16 @@ def _write_models(plan: Comparing, runs: Runs) -> None:
     for arm, folders in runs["greedy"].items():
         for folder in folders:
             name = stored_runs(folder)[0].model
-            entry = {"match": _literal(name), "base": base, "method": _METHODS[arm]}
+            entry = {
+                "match": _literal(name),
+                "base": base,
+                "method": "untrained" if arm == BASE else ALGORITHMS.get(arm).label,
+            }
             if arm != BASE:
                 entry["training"] = f"arms/{folder.name}"
             names[name] = entry
     text = yaml.safe_dump({"models": list(names.values())}, sort_keys=False)
-    (plan.out / "models.yaml").write_text(text, encoding="utf-8")
+    (config.folder / "models.yaml").write_text(text, encoding="utf-8")
 
 
 def _literal(name: str) -> str:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
-from recode_train.config import ALGORITHMS, TrainConfig, unknown
+from recode_eval.plugins import unknown
+from recode_eval.run.config import named_fields_only
+from recode_train.algorithms import ALGORITHMS
+from recode_train.config import TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +26,14 @@ _SHARED: Final = (
 """Settings that must not differ between the arms: the base, the pairs and the prompts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """How every model is evaluated: greedily, and with `samples` samples per problem."""
+@named_fields_only
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """How every model is evaluated: greedily, and with `samples` samples per problem.
+
+    The prompt is not among the settings: it is the one that the arms are trained on, where the
+    evaluated task has it, else the task's default.
+    """
 
     tasks: Sequence[str] = ("migration", "arena-mini")
     """`TASK` or `TASK=FILE`."""
@@ -42,14 +50,26 @@ class Evaluated:
     sandbox: str = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparing:
-    """A comparison; raises `UsageError` for values that make none."""
+@named_fields_only
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareConfig:
+    """One model, trained in several ways on the same pairs.
+
+    Raises:
+        UsageError: an option does not exist (the message has the nearest one), or the values make
+            no comparison.
+
+    >>> config = CompareConfig(model="my-model", arms=["sft", "grpo"], seeds=[1])
+    >>> config.trained
+    ('sft', 'grpo')
+    """
 
     model: str
-    out: Path
-    arms: Sequence[str] = ALGORITHMS
-    """Algorithms; the base is always evaluated and need not be named."""
+    """Folder or hub id that all arms start from."""
+    out: Path | str = Path("comparison")
+    """Trainings, runs and results; the same settings continue what lies there."""
+    arms: Sequence[str] = ("sft", "grpo", "dapo")
+    """Algorithms; the untrained model (`base`) is always evaluated and need not be named."""
     seeds: Sequence[int] = (1, 2, 3)
     data: str = "migration"
     presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -58,15 +78,18 @@ class Comparing:
     """`KEY=VALUE` for all arms, `ARM.KEY=VALUE` for one."""
     match: str = "steps"
     """`steps`: every arm gets as many as the one with the fewest; `none`: as its settings say."""
-    evaluated: Evaluated = Evaluated()
+    evaluated: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "out", Path(self.out))
         trained = self.trained
         for arm in (*trained, *self.presets):
             if arm not in ALGORITHMS:
-                raise unknown("arm", arm, (BASE, *ALGORITHMS))
+                raise UsageError(unknown("arm", arm, (BASE, *ALGORITHMS.names())))
         if not trained:
-            raise UsageError("No arm is trained; name one of sft, grpo, dapo in --arms.")
+            raise UsageError(
+                f"No arm is trained; name one of {', '.join(ALGORITHMS.names())} in --arms."
+            )
         if idle := set(self.presets) - set(trained):
             raise UsageError(f"A preset is given for {min(idle)}, which is not among the arms.")
         for what, values in (("arm", trained), ("seed", self.seeds), ("task", self.tasks)):
@@ -79,7 +102,7 @@ class Comparing:
         if self.evaluated.samples < 0:
             raise UsageError(f"samples must be at least 0, not {self.evaluated.samples}.")
         if self.match not in MATCHES:
-            raise unknown("way to match budgets", self.match, MATCHES)
+            raise UsageError(unknown("way to match budgets", self.match, MATCHES))
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -87,19 +110,24 @@ class Comparing:
         return tuple(arm for arm in self.arms if arm != BASE)
 
     @property
+    def folder(self) -> Path:
+        """`out` as a path."""
+        return Path(self.out)
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks."""
         return tuple(text.partition("=")[0] for text in self.evaluated.tasks)
 
 
-def arm_configs(plan: Comparing, seed: int) -> dict[str, TrainConfig]:
+def arm_configs(config: CompareConfig, seed: int) -> dict[str, TrainConfig]:
     """Return the configuration of every arm for one seed.
 
     Raises:
         UsageError: a setting is unknown or out of its range, or the arms would not have the same
             base, pairs and prompts.
     """
-    configs = {arm: _config(plan, arm, seed) for arm in plan.trained}
+    configs = {arm: _config(config, arm, seed) for arm in config.trained}
     first, *others = configs.values()
     for other in others:
         for name in _SHARED:
@@ -109,41 +137,41 @@ def arm_configs(plan: Comparing, seed: int) -> dict[str, TrainConfig]:
                     f"{getattr(other, name)!r} for {other.algorithm}: arms with different bases, "
                     f"pairs or prompts are not comparable. Set it for all: --set {name}=VALUE"
                 )
-    if plan.match == "steps":
-        steps = min(config.max_steps for config in configs.values())
-        configs = {
-            arm: dataclasses.replace(config, max_steps=steps) for arm, config in configs.items()
-        }
+    if config.match == "steps":
+        steps = min(one.max_steps for one in configs.values())
+        configs = {arm: dataclasses.replace(one, max_steps=steps) for arm, one in configs.items()}
     return configs
 
 
-def revision(plan: Comparing) -> str | None:
+def revision(config: CompareConfig) -> str | None:
     """Return the revision of the base on the hub, which all arms share."""
-    return next(iter(arm_configs(plan, plan.seeds[0]).values())).model_revision
+    return next(iter(arm_configs(config, config.seeds[0]).values())).model_revision
 
 
-def _config(plan: Comparing, arm: str, seed: int) -> TrainConfig:
+def _config(config: CompareConfig, arm: str, seed: int) -> TrainConfig:
     overrides = []
-    for text in plan.overrides:
+    for text in config.overrides:
         owner, dot, _rest = text.partition(".")
         if not (dot and owner in ALGORITHMS):
             overrides.append(text)
-        elif owner not in plan.trained:
+        elif owner not in config.trained:
             raise UsageError(f"--set {text}: {owner} is not among the arms.")
-    own = [text.partition(".")[2] for text in plan.overrides if text.startswith(f"{arm}.")]
+    own = [text.partition(".")[2] for text in config.overrides if text.startswith(f"{arm}.")]
     return TrainConfig.from_sources(
         arm,
-        preset=plan.presets.get(arm),
+        preset=config.presets.get(arm),
         overrides=[*overrides, *own],
-        model=plan.model,
-        data=plan.data,
-        output=str(plan.out / "arms" / f"{arm}-seed{seed}"),
+        model=config.model,
+        data=config.data,
+        output=str(config.folder / "arms" / f"{arm}-seed{seed}"),
         seed=seed,
     )
 
 
-def identity(plan: Comparing, data_hash: str) -> dict[str, Any]:
+def identity(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> dict[str, Any]:
     """Return all that decides the results, as plain values: what a continued comparison must keep.
+
+    `prompts` are those of the evaluations, by task.
 
     Raises `UsageError` if the model is missing, `DataError` if a task's file cannot be read.
     """
@@ -152,19 +180,20 @@ def identity(plan: Comparing, data_hash: str) -> dict[str, Any]:
 
     return {
         "model": dict(
-            resolve_checkpoint(plan.model, ModelOptions(revision=revision(plan))).model.identity
+            resolve_checkpoint(config.model, ModelOptions(revision=revision(config))).model.identity
         ),
         "data_hash": data_hash,
-        "seeds": list(plan.seeds),
-        "match": plan.match,
+        "seeds": list(config.seeds),
+        "match": config.match,
         "arms": {
-            arm: {k: v for k, v in config.as_dict().items() if k not in {"output", "seed"}}
-            for arm, config in arm_configs(plan, plan.seeds[0]).items()
+            arm: {k: v for k, v in one.as_dict().items() if k not in {"output", "seed"}}
+            for arm, one in arm_configs(config, config.seeds[0]).items()
         },
         "evaluated": {
-            **{k: v for k, v in dataclasses.asdict(plan.evaluated).items() if k != "sandbox"},
-            "tasks": {text.partition("=")[0]: _file_hash(text) for text in plan.evaluated.tasks},
-            "include_paths": list(plan.evaluated.include_paths),
+            **{k: v for k, v in dataclasses.asdict(config.evaluated).items() if k != "sandbox"},
+            "tasks": {text.partition("=")[0]: _file_hash(text) for text in config.evaluated.tasks},
+            "include_paths": list(config.evaluated.include_paths),
+            "prompts": dict(prompts),
         },
     }
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from recode_train.progress import Progress
+
 KINDS: Final = ("renamed", "moved")
+ARMS: Final = ("sft", "grpo", "dapo")
 OVERRIDES: Final = (
     "max_steps=24",
     "save_steps=24",
@@ -59,41 +62,43 @@ class Demonstration:
     sandbox: str = "auto"
 
 
-def run(demo: Demonstration, say: Callable[[str], None]) -> dict[str, Any]:
+def run_demo(
+    demo: Demonstration, log: Callable[[str], None], progress: Progress = None
+) -> dict[str, Any]:
     """Make, train and evaluate what is not there yet; returns the content of `comparison.json`.
 
     Raises UsageError, DataError or InfrastructureError as training and evaluation do.
     """
     import torch
 
-    from recode_train.comparing import Comparing, Evaluated, compare
-    from recode_train.config import ALGORITHMS
+    from recode_train.comparing import CompareConfig, EvaluationSettings, compare_methods
 
     torch.set_num_threads(1)  # A model this small only loses by more.
-    material = making.write_material(demo.folder, demo.pairs, demo.problems, demo.kinds)
-    plan = Comparing(
-        model=str(make_start(demo, material, say)),
+    files = making.write_files(demo.folder, demo.pairs, demo.problems, demo.kinds)
+    config = CompareConfig(
+        model=str(make_start(demo, files, log)),
         out=demo.folder / "comparison",
+        arms=ARMS,
         seeds=demo.seeds,
-        data=f"recode-train-data={material.pairs}",
-        presets=dict.fromkeys(ALGORITHMS, _PRESET),
+        data=f"recode-train-data={files.pairs}",
+        presets=dict.fromkeys(ARMS, _PRESET),
         overrides=(
             *OVERRIDES,
             f"prompt={making.PROMPT}",
             f"max_completion_length={making.LONGEST_ANSWER}",
         ),
-        evaluated=Evaluated(
-            tasks=(f"{making.TASK}={material.problems}",),
+        evaluated=EvaluationSettings(
+            tasks=(f"{making.TASK}={files.problems}",),
             include_paths=(str(making.TASK_FOLDER),),
             samples=demo.samples,
             max_tokens=making.LONGEST_ANSWER,
             sandbox=demo.sandbox,
         ),
     )
-    return compare(plan, say)
+    return compare_methods(config, progress=progress)
 
 
-def make_start(demo: Demonstration, material: making.Material, say: Callable[[str], None]) -> Path:
+def make_start(demo: Demonstration, files: making.DemoFiles, log: Callable[[str], None]) -> Path:
     """Return the model that all arms start from; make it if it is not there."""
     from recode_train.demo.warm_start import Shape, WarmStart
 
@@ -107,8 +112,8 @@ def make_start(demo: Demonstration, material: making.Material, say: Callable[[st
 
     def report(step: int, loss: float) -> None:
         if step % 10 == 0:
-            say(f"teaching the start: step {step} of {settings.steps}, loss {loss:.2f}")
+            log(f"teaching the start: step {step} of {settings.steps}, loss {loss:.2f}")
 
-    making.make_start(folder, material.taught, Shape(), settings, report)
+    making.make_start(folder, files.taught, Shape(), settings, report)
     mark.write_text(taught, encoding="utf-8")
     return folder

@@ -40,8 +40,8 @@ def write_problems(file: Path, count: int, seed: int, kinds: Sequence[str] = row
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The files that `write_material` wrote."""
+class DemoFiles:
+    """The files that `write_files` wrote."""
 
     taught: Path
     """What the start is taught on."""
@@ -51,13 +51,13 @@ class Material:
     """What they are measured on."""
 
 
-def write_material(
+def write_files(
     folder: Path, pairs: int, problems: int, kinds: Sequence[str] = rows.KINDS
-) -> Material:
+) -> DemoFiles:
     """Write all data into `folder`, which is made; raises `StorageError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Material(
+        return DemoFiles(
             write_pairs(folder / "taught.jsonl", _TAUGHT, 1, kinds),
             write_pairs(folder / "pairs.jsonl", pairs, 2, kinds),
             write_problems(folder / "problems.jsonl", problems, 3, kinds),

@@ -118,12 +118,12 @@ def teach(
 
     torch.manual_seed(settings.seed)
     rng = random.Random(f"warm start {settings.seed}")
-    optimisers = _optimisers(model, settings)
+    optimizers = _optimizers(model, settings)
     model.train()
     for step in range(settings.steps):
         rate = min((step + 1) / settings.warm_up, 1.0, 2 * (1 - step / settings.steps))
-        for optimiser, full in optimisers:
-            optimiser.param_groups[0]["lr"] = full * rate
+        for optimizer, full in optimizers:
+            optimizer.param_groups[0]["lr"] = full * rate
         rows = examples(rng)
         width = max(map(len, rows))
         ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows])
@@ -131,15 +131,15 @@ def teach(
         loss = model(input_ids=ids, attention_mask=labels != -100, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser, _ in optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        for optimizer, _ in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         report(step + 1, loss.item())
     model.eval()
 
 
-def _optimisers(model: Any, settings: WarmStart) -> list[tuple[Any, float]]:
-    """Return each optimiser with its full learning rate."""
+def _optimizers(model: Any, settings: WarmStart) -> list[tuple[Any, float]]:
+    """Return each optimizer with its full learning rate."""
     import torch
 
     matrices: list[Any] = []

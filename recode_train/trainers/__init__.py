@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from recode_train.trainers.running import TrainResult, train
+from recode_train.trainers.running import TrainResult, require_libraries, train
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "require_libraries", "train"]

@@ -26,14 +26,14 @@ def build(config_class: Any, config: TrainConfig, **more: Any) -> Any:
 
     Raises `UsageError` for an entry of `trainer_args` that the class does not know or takes.
     """
-    from recode_train.config import unknown
+    from recode_eval.plugins import unknown
 
     names = [field.name for field in dataclasses.fields(config_class) if field.init]
     settings = {**_shared(config), **more}
     for name in config.trainer_args:
         if name not in names:
-            raise unknown(f"entry of trainer_args (an argument of {config_class.__name__})", name,
-                          names)  # fmt: skip
+            kind = f"entry of trainer_args (an argument of {config_class.__name__})"
+            raise UsageError(unknown(kind, name, names))
         if name in settings:
             raise UsageError(f"trainer_args: {name} is set by recode-train itself; leave it out.")
     try:

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
+from recode_train.algorithms import Algorithm
 from recode_train.trainers import grpo
 from recode_train.trainers.dynamic_sampling import DynamicSampling
 from recode_train.trainers.ordering import PromptStream
 
 if TYPE_CHECKING:
+    from recode_train.budget import Budget
     from recode_train.config import TrainConfig
-    from recode_train.progress import Progress
-    from recode_train.trainers.training_data import Material
+    from recode_train.trainers.training_data import TrainingData
 
 
-def build(
+def build_dapo(
     config: TrainConfig,
-    material: Material,
+    data: TrainingData,
     model: Any,
     callbacks: list[Any],
-    progress: Progress,
+    budget: Budget,
 ) -> Any:
     """Return TRL's trainer with dynamic sampling, ready to train; raises `UsageError`."""
-    check(config, material)
-    trainer = grpo.build(config, material, model, callbacks, progress, DynamicSampling)
-    trainer.rows = grpo.rows_of(material)
+    check(config, data)
+    trainer = grpo.build_grpo(config, data, model, callbacks, budget, DynamicSampling)
+    trainer.rows = grpo.rows_of(data)
     # An order of its own: the prompts of the batches are the same as without dynamic sampling.
-    trainer.refills = PromptStream(
-        len(trainer.rows), f"{config.seed}:refill", progress.refill_cursor
-    )
+    trainer.refills = PromptStream(len(trainer.rows), f"{config.seed}:refill", budget.refill_cursor)
     trainer.rounds = config.dynamic_sampling_rounds
     return trainer
 
 
-def check(config: TrainConfig, material: Material) -> None:
+def check(config: TrainConfig, data: TrainingData) -> None:
     """Raise `UsageError` for what dynamic sampling cannot work with."""
     if config.scale_rewards == "batch":
         raise UsageError(
             "scale_rewards=batch does not go with dynamic_sampling: a batch is put together from "
             "several rounds, each with a deviation of its own. Use group or none."
         )
-    if material.rewards is not None and not any(material.rewards.decisive):
+    if data.rewards is not None and not any(data.rewards.decisive):
         raise UsageError(
             "dynamic_sampling needs a reward that can tell a flat group; the overlong penalty "
             "alone does not count."
         )
+
+
+ALGORITHM: Final = Algorithm(
+    name="dapo",
+    label="DAPO",
+    summary="reinforcement learning: GRPO with DAPO's clipping, loss and dynamic sampling",
+    samples=True,
+    build=grpo.build,
+    # Yu et al. 2025, arXiv 2503.14476: loss per token, no KL, clip-higher, dynamic sampling.
+    defaults={
+        "loss_type": "dapo",
+        "beta": 0.0,
+        "epsilon": 0.2,
+        "epsilon_high": 0.28,
+        "dynamic_sampling": True,
+        "rewards": {"format": 1.0, "es_star": 1.0, "overlong": 1.0},
+        "steps_per_generation": 2,
+    },
+)

@@ -135,9 +135,9 @@ class DynamicSampling(Recording):
             masks = max(0, wanted - len(kept))
             kept = kept[:wanted] + [masked(group) for group in fillers[:masks]]
             output = self._assemble(kept)
-            self.progress.refill_cursor = self.refills.cursor
-        self.progress.groups_masked += masks
-        self.progress.groups_surplus += surplus
+            self.budget.refill_cursor = self.refills.cursor
+        self.budget.groups_masked += masks
+        self.budget.groups_surplus += surplus
         self._tell(rounds, masks, surplus, wanted)
         return output
 

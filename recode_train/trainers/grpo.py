@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
-from recode_train.batch_math import arithmetic
+from recode_train.algorithms import Algorithm
 from recode_train.trainers import arguments, loading
 from recode_train.trainers.ordering import long_order
 from recode_train.trainers.recording import TRL_VERSION, Recording
 
 if TYPE_CHECKING:
+    from recode_train.budget import Budget
     from recode_train.config import TrainConfig
-    from recode_train.progress import Progress
-    from recode_train.trainers.training_data import Material
+    from recode_train.trainers.training_data import TrainingData
 
 
-def rows_of(material: Material) -> list[dict[str, str]]:
+def rows_of(data: TrainingData) -> list[dict[str, str]]:
     """Return the rows of the data set, one per prompt."""
-    return [{"prompt": p.text, "pair_id": p.pair_id} for p in material.prompts]
+    return [{"prompt": p.text, "pair_id": p.pair_id} for p in data.prompts]
 
 
 def build(
+    config: TrainConfig, data: TrainingData, model: Any, callbacks: list[Any], budget: Budget
+) -> Any:
+    """Return the trainer, with dynamic sampling if the settings ask for it; raises `UsageError`."""
+    if config.dynamic_sampling:
+        from recode_train.trainers import dapo
+
+        return dapo.build_dapo(config, data, model, callbacks, budget)
+    return build_grpo(config, data, model, callbacks, budget)
+
+
+def build_grpo(
     config: TrainConfig,
-    material: Material,
+    data: TrainingData,
     model: Any,
     callbacks: list[Any],
-    progress: Progress,
+    budget: Budget,
     mixin: type[Recording] = Recording,
 ) -> Any:
     """Return TRL's trainer with our mixin, ready to train; raises `UsageError`."""
     import trl
     from datasets import Dataset
 
+    from recode_train.batch_math import batch_sizes
+
     if not trl.__version__.startswith(f"{TRL_VERSION}."):
         raise UsageError(
             f"recode-train needs TRL {TRL_VERSION}, found {trl.__version__}: it relies on parts "
             f"that TRL may change. pip install 'trl=={TRL_VERSION}.*'"
         )
-    if material.rewards is None:
-        raise UsageError("GRPO and DAPO need reward functions.")
-    rows = rows_of(material)
-    sizes = arithmetic(config, len(rows))
+    if data.rewards is None:
+        raise UsageError(f"{config.method.label} needs reward functions.")
+    rows = rows_of(data)
+    sizes = batch_sizes(config, len(rows))
     order = long_order(
         len(rows), sizes.generations * sizes.prompts_per_generation, str(config.seed)
     )
     trainer_class: Any = type(f"{mixin.__name__}GRPOTrainer", (mixin, trl.GRPOTrainer), {})
     trainer = trainer_class(
         model=model,
-        reward_funcs=list(material.rewards.functions),
-        args=_arguments(config, material, trl.GRPOConfig),
+        reward_funcs=list(data.rewards.functions),
+        args=_arguments(config, data, trl.GRPOConfig),
         train_dataset=Dataset.from_list(rows).select(order),
-        processing_class=material.tokenizer,
+        processing_class=data.tokenizer,
         peft_config=loading.adapter(config),
         callbacks=callbacks,
     )
-    trainer.progress = progress
-    trainer.decisive = list(material.rewards.decisive)
-    trainer.expected_ids = {p.text: p.token_ids for p in material.prompts}
+    trainer.budget = budget
+    trainer.decisive = list(data.rewards.decisive)
+    trainer.expected_ids = {p.text: p.token_ids for p in data.prompts}
     return trainer
 
 
-def _arguments(config: TrainConfig, material: Material, config_class: Any) -> Any:
-    assert material.rewards is not None
+def _arguments(config: TrainConfig, data: TrainingData, config_class: Any) -> Any:
+    assert data.rewards is not None
     vllm: dict[str, Any] = {}
     if config.use_vllm:
         vllm = {
@@ -90,7 +103,18 @@ def _arguments(config: TrainConfig, material: Material, config_class: Any) -> An
         scale_rewards=config.scale_rewards,
         mask_truncated_completions=config.mask_truncated_completions,
         use_bias_correction_kl=config.use_bias_correction_kl,
-        reward_weights=list(material.rewards.weights),
+        reward_weights=list(data.rewards.weights),
         shuffle_dataset=False,
         **vllm,
     )
+
+
+ALGORITHM: Final = Algorithm(
+    name="grpo",
+    label="GRPO",
+    summary="reinforcement learning: Group Relative Policy Optimization",
+    samples=True,
+    build=build,
+    # Shao et al. 2024, arXiv 2402.03300: loss per sequence, a penalty for the KL divergence.
+    defaults={"loss_type": "grpo", "beta": 0.001, "use_bias_correction_kl": False},
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from recode_eval.errors import UsageError
 from recode_train.checkpoints import check_space
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from recode_eval.models.checkpoint import Checkpoint
     from recode_eval.models.options import ModelOptions
-    from recode_train.config import TrainConfig
+    from recode_train.config import NumberFormat, TrainConfig
 
 _DTYPES: Final = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """Files of a model, and how to read them."""
 
     checkpoint: Checkpoint
@@ -33,7 +33,7 @@ class Source:
         return str(self.checkpoint.model.identity.get("hub", self.checkpoint.model.location))
 
 
-def find(config: TrainConfig) -> Source:
+def find(config: TrainConfig) -> ModelSource:
     """Find the model's files; loads nothing.
 
     Raises:
@@ -58,13 +58,13 @@ def find(config: TrainConfig) -> Source:
     if checkpoint.model.gguf is not None:
         _check_reference(config, checkpoint.model.location)
     dtype = _dtype(config, checkpoint.model.path)
-    return Source(checkpoint, ModelOptions(
+    return ModelSource(checkpoint, ModelOptions(
         device="cpu", dtype=dtype, trust_remote_code=config.trust_remote_code,
         revision=config.model_revision,
     ))  # fmt: skip
 
 
-def tokenizer(source: Source) -> Any:
+def tokenizer(source: ModelSource) -> Any:
     """Load the tokenizer; raises `UsageError` if it cannot end a text."""
     from recode_eval.models.loading import load_tokenizer
 
@@ -79,7 +79,7 @@ def tokenizer(source: Source) -> Any:
     return loaded
 
 
-def model(source: Source, config: TrainConfig, longest: int) -> Any:
+def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
     """Load the model; `longest` is the longest prompt, in tokens.
 
     Raises:
@@ -121,26 +121,26 @@ def adapter(config: TrainConfig) -> Any:
     )
 
 
-def name_base(trained: Any, source: Source) -> None:
+def name_base(trained: Any, source: ModelSource) -> None:
     """Let the adapter name its base as others can find it."""
     for description in getattr(trained, "peft_config", {}).values():
         description.base_model_name_or_path = source.base
         description.revision = source.checkpoint.model.identity.get("revision")
 
 
-def _check_space(source: Source, config: TrainConfig) -> None:
+def _check_space(source: ModelSource, config: TrainConfig) -> None:
     """Raise `StorageError` if the disk cannot hold the checkpoints and the result."""
     from dataclasses import replace
     from pathlib import Path
 
     import torch
 
-    from recode_train.memory_estimate import footprint, read_shape
+    from recode_train.memory_estimate import estimate_memory, read_shape
 
     kept = kept_checkpoints(config)
     shape = read_shape(source.checkpoint.model.location)
-    true = replace(config, save_total_limit=kept, dtype=source.options.dtype)
-    needed = footprint(true, shape, accelerator=torch.cuda.is_available()).checkpoints
+    true = replace(config, save_total_limit=kept, dtype=cast("NumberFormat", source.options.dtype))
+    needed = estimate_memory(true, shape, accelerator=torch.cuda.is_available()).checkpoints
     check_space(Path(config.output), needed, kept)
 
 
@@ -150,7 +150,7 @@ def _check_reference(config: TrainConfig, file: Path) -> None:
     TRL loads that one itself, by its folder, and cannot take it out of a GGUF file. Under an
     adapter it is the base that is in memory anyway.
     """
-    if config.algorithm != "sft" and config.tuning == "full" and config.beta > 0:
+    if config.samples and config.tuning == "full" and config.beta > 0:
         raise UsageError(
             f"{file} is a GGUF file, from which the reference model of the KL divergence cannot be "
             f"loaded (beta is {config.beta:g}); set beta to 0, train an adapter (tuning lora), or "

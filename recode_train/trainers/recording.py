@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recode_train.progress import Progress
+    from recode_train.budget import Budget
 
 TRL_VERSION: Final = "1.16"
 HOOKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -57,7 +57,7 @@ def flat_groups(
 class Recording:
     """Mixin; stands before GRPOTrainer among the bases."""
 
-    progress: Progress
+    budget: Budget
     expected_ids: Mapping[str, Sequence[int]]
     """Text of a prompt -> its token ids, without a doubled BOS and with the open prefill."""
     decisive: Sequence[bool]
@@ -106,17 +106,17 @@ class Recording:
         if self.model.training:
             mine = sum(len(ids) for ids in completion_ids_list)
             counts = torch.tensor([mine], device=self.accelerator.device)
-            self.progress.tokens_generated += int(self.accelerator.gather(counts).sum())
-            self.progress.completions_generated += len(rewards)
-            self.progress.groups_sampled += len(self.last_flat)
-            self.progress.groups_flat += sum(self.last_flat)
+            self.budget.tokens_generated += int(self.accelerator.gather(counts).sum())
+            self.budget.completions_generated += len(rewards)
+            self.budget.groups_sampled += len(self.last_flat)
+            self.budget.groups_flat += sum(self.last_flat)
         return rewards
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return self._round(inputs)
         output = self._batch(inputs)
-        self.progress.tokens_trained += int(output["num_items_in_batch"]) * self.num_iterations
+        self.budget.tokens_trained += int(output["num_items_in_batch"]) * self.num_iterations
         return output
 
     def _batch(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import importlib.util
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, StorageError, UsageError
 from recode_train import checkpoints
+from recode_train.budget import Budget
 from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
-from recode_train.progress import Progress
+from recode_train.progress import resolve_progress, step_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recode_train.config import TrainConfig
-    from recode_train.trainers.loading import Source
-    from recode_train.trainers.training_data import Material
+    from recode_train.progress import Progress
+    from recode_train.trainers.loading import ModelSource
+    from recode_train.trainers.training_data import TrainingData
 
 SCHEMA_VERSION: Final = 1
+_LIBRARIES: Final = ("torch", "trl", "peft")
 _NOT_THE_MODEL: Final = (
     "optimizer*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json", "global_step*",
     checkpoints.MARK,
@@ -37,67 +41,97 @@ _NOT_THE_MODEL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a run came to."""
+    """Result of a training."""
 
     output: Path
+    """The run's folder."""
     final: Path
     """The trained model, or the adapter."""
     steps: int
     resumed_from: int | None
-    """The step of the checkpoint that this call went on from; None: it began anew."""
+    """Step of the checkpoint that this call continued from; None: it began anew."""
     budgets: Mapping[str, Any]
-    """See `progress.Progress`."""
+    """Counts of tokens, groups and seconds (`recode_train.budget.Budget`)."""
     report: Mapping[str, Any]
     """The content of `train.json`."""
 
 
-def train(config: TrainConfig, *, resume: bool = True, on_log: OnLog | None = None) -> TrainResult:
-    """Train, and return where the weights are and what they cost.
+def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None) -> TrainResult:
+    """Train a model; returns where its weights are and what they cost.
 
-    With `resume` an interrupted run in the output folder goes on from its last whole checkpoint,
-    to the same weights as an uninterrupted one, and a finished one is only reported; without, what
-    an earlier run left there is removed. `on_log` gets each line of the log.
+    With `resume`, an interrupted run in the output folder continues from its last whole checkpoint
+    and ends with the weights of an uninterrupted one, and a finished run is only reported. Without
+    it, what an earlier run left there is removed. Ctrl-C leaves a run that the same call continues.
+    `progress` is a callback for `TrainEvent`s, or True for lines on standard error; in several
+    processes the first one reports. By default nothing is printed.
 
     Raises:
-        UsageError: settings, model, data and libraries do not fit together; the output folder
+        UsageError: settings, model, data and libraries do not fit together, or the output folder
             holds another run.
         DataError: a training pair is malformed.
         InfrastructureError: the sandbox, the hub, the memory or the disk (`StorageError`) fails.
+
+    >>> from recode_train import TrainConfig, train
+    >>> steps = []
+    >>> config = TrainConfig(
+    ...     algorithm="sft", model=model, output=folder, limit=4, max_steps=2, tuning="full",
+    ...     per_device_train_batch_size=1, max_prompt_length=8000, max_completion_length=8000,
+    ... )
+    >>> result = train(config, progress=lambda event: steps.append(event.step))
+    >>> steps, result.steps, result.final.name
+    ([1, 2], 2, 'final')
     """
     from recode_train.batch_math import validate
     from recode_train.trainers import loading, training_data
 
+    require_libraries()
     config = with_processes(config)
     validate(config)
     _check_start(config)
     source = loading.find(config)
     pairs = training_data.load_pairs_of(config)
     prepared = training_data.prepare(config, pairs, loading.tokenizer(source))
-    return run(config, source, prepared, resume=resume, on_log=on_log)
+    return run(config, source, prepared, resume=resume, on_log=_teller(config, progress))
+
+
+def require_libraries() -> None:
+    """Raise `UsageError` if a library is missing that training needs."""
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"Training needs {', '.join(missing)}: pip install 'recode-eval[train]'. "
+            "A plan (--dry-run) works without."
+        )
+
+
+def _teller(config: TrainConfig, progress: Progress) -> OnLog:
+    """Return what gets each line of the log and tells the caller."""
+    tell, name = resolve_progress(progress), Path(config.output).resolve().name
+    return lambda line: tell(step_event(name, config.max_steps, line))
 
 
 def run(
     config: TrainConfig,
-    source: Source,
-    material: Material,
+    source: ModelSource,
+    data: TrainingData,
     *,
     resume: bool = True,
     on_log: OnLog | None = None,
 ) -> TrainResult:
-    """Train on prepared material; `config.num_processes` is the true number. Errors as `train`."""
+    """Train on prepared data; `config.num_processes` is the true number. Errors as `train`."""
     from accelerate import PartialState
 
-    with material.closing, _blaming(config):
+    with data.closing, _blaming(config):
         output = Path(config.output)
         state = PartialState()
         start = None
         if resume:
-            finished = _finished(config, material)
+            finished = _finished(config, data)
             if finished is not None:
                 return finished
             start = checkpoints.latest(output)
             if start is not None:
-                checkpoints.check_same_run(output, start[1], config.as_dict(), material.data_hash)
+                checkpoints.check_same_run(output, start[1], config.as_dict(), data.data_hash)
         state.wait_for_everyone()
         if state.is_main_process:
             output.mkdir(parents=True, exist_ok=True)
@@ -106,7 +140,7 @@ def run(
             else:
                 checkpoints.remove_after(output, start[1]["step"])
         state.wait_for_everyone()
-        return _run(config, source, material, start, on_log)
+        return _run(config, source, data, start, on_log)
 
 
 def with_processes(config: TrainConfig) -> TrainConfig:
@@ -138,38 +172,41 @@ def _check_start(config: TrainConfig) -> None:
 
 def _run(
     config: TrainConfig,
-    source: Source,
-    material: Material,
+    source: ModelSource,
+    data: TrainingData,
     start: tuple[Path, dict[str, Any]] | None,
     on_log: OnLog | None,
 ) -> TrainResult:
-    from recode_train.evaluation import Evaluation, check_whole
-    from recode_train.trainers import loading, sft
+    from recode_train.evaluation import TrainingEvaluation, check_whole
+    from recode_train.trainers import loading
 
     output = Path(config.output)
-    progress = Progress.from_dict(start[1]["progress"]) if start else Progress()
-    identity = {"config": config.as_dict(), "data_hash": material.data_hash}
-    longest = max(len(prompt.token_ids) for prompt in material.prompts)
+    budget = Budget.from_dict(start[1]["progress"]) if start else Budget()
+    identity = {"config": config.as_dict(), "data_hash": data.data_hash}
+    longest = max(len(prompt.token_ids) for prompt in data.prompts)
     model = loading.model(source, config, longest)
-    trained = sft.trained_tokens(config, material) if config.algorithm == "sft" else None
-    keeper = as_callback(Keeper(output, progress, identity, on_log, trained))
+    algorithm = config.method
+    count = algorithm.trained_tokens
+    trained = None if count is None else count(config, data)
+    keeper = as_callback(Keeper(output, budget, identity, on_log, trained))
     callbacks = [keeper]
     if config.eval_steps is not None and config.eval_tasks:
         deciding = {k: v for k, v in config.as_dict().items() if k not in checkpoints.FREE_SETTINGS}
-        evaluation = Evaluation(
+        evaluation = TrainingEvaluation(
             config,
-            material.tokenizer,
-            {"config": deciding, "data_hash": material.data_hash},
-            material.closing,
+            data.tokenizer,
+            {"config": deciding, "data_hash": data.data_hash},
+            data.sandboxes,
+            data.prompt,
         )
         callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
-    trainer = _build(config, material, model, callbacks, progress)
+    trainer = algorithm.build(config, data, model, callbacks, budget)
     _silence(trainer)
     keeper.accelerator = trainer.accelerator
     if len(callbacks) > 1:
         check_whole(trainer.accelerator)
     loading.name_base(trainer.model, source)
-    report = _report(config, source, material)
+    report = _report(config, source, data)
     main = trainer.is_world_process_zero()
     if main and start is None:
         checkpoints.write_report(output, report)
@@ -184,25 +221,13 @@ def _run(
         **report,
         "finished": True,
         "steps": config.max_steps,
-        "budgets": progress.as_dict(),
+        "budgets": budget.as_dict(),
         "last_log": keeper.last,
     }
     if main:
         checkpoints.write_report(output, report)
     trainer.accelerator.wait_for_everyone()
     return _result(config, report, start[1]["step"] if start else None)
-
-
-def _build(
-    config: TrainConfig, material: Material, model: Any, callbacks: list[Any], progress: Progress
-) -> Any:
-    from recode_train.trainers import dapo, grpo, sft
-
-    if config.algorithm == "sft":
-        return sft.build(config, material, model, callbacks)
-    if config.dynamic_sampling:
-        return dapo.build(config, material, model, callbacks, progress)
-    return grpo.build(config, material, model, callbacks, progress)
 
 
 def _silence(trainer: Any) -> None:
@@ -212,17 +237,17 @@ def _silence(trainer: Any) -> None:
     trainer.remove_callback(PrinterCallback)
 
 
-def _report(config: TrainConfig, source: Source, material: Material) -> dict[str, Any]:
+def _report(config: TrainConfig, source: ModelSource, data: TrainingData) -> dict[str, Any]:
     from recode_eval.run import provenance
-    from recode_train.batch_math import arithmetic, warnings
+    from recode_train.batch_math import batch_sizes, warnings
 
     return {
         "schema_version": SCHEMA_VERSION,
         "config": config.as_dict(),
         "model": dict(source.checkpoint.model.identity),
-        "data": dict(material.provenance),
-        "data_hash": material.data_hash,
-        "sizes": dataclasses.asdict(arithmetic(config, len(material.prompts))),
+        "data": dict(data.provenance),
+        "data_hash": data.data_hash,
+        "sizes": dataclasses.asdict(batch_sizes(config, len(data.prompts))),
         "warnings": warnings(config),
         "invocation": {**provenance.invocation(), "trainer": _versions()},
         "finished": False,
@@ -235,13 +260,13 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("trl", "accelerate", "peft")}
 
 
-def _finished(config: TrainConfig, material: Material) -> TrainResult | None:
+def _finished(config: TrainConfig, data: TrainingData) -> TrainResult | None:
     """Return the result of a run that came to its end in the output folder."""
     output = Path(config.output)
     report = checkpoints.read_report(output)
     if not report.get("finished") or not (output / checkpoints.FINAL).is_dir():
         return None
-    checkpoints.check_same_run(output, report, config.as_dict(), material.data_hash)
+    checkpoints.check_same_run(output, report, config.as_dict(), data.data_hash)
     return _result(config, report, report["steps"])
 
 

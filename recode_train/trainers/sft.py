@@ -9,25 +9,27 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_train.algorithms import Algorithm
 from recode_train.trainers import arguments, loading
 from recode_train.trainers.ordering import long_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from recode_train.budget import Budget
     from recode_train.config import TrainConfig
-    from recode_train.trainers.training_data import Material
+    from recode_train.trainers.training_data import TrainingData
 
 IGNORED: Final = -100
 """Label of a token without a loss."""
 
 
-def examples(material: Material) -> list[dict[str, list[int]]]:
+def examples(data: TrainingData) -> list[dict[str, list[int]]]:
     """Return token ids and labels of every pair, in the prompts' order; an EOS ends each."""
-    tokenizer = material.tokenizer
+    tokenizer = data.tokenizer
     rows = []
-    for prompt in material.prompts:
-        answer = tokenizer(material.completions[prompt.pair_id], add_special_tokens=False)
+    for prompt in data.prompts:
+        answer = tokenizer(data.completions[prompt.pair_id], add_special_tokens=False)
         ids = [*answer["input_ids"], tokenizer.eos_token_id]
         rows.append({
             "input_ids": [*prompt.token_ids, *ids],
@@ -45,12 +47,15 @@ def examples_per_step(config: TrainConfig) -> int:
     )
 
 
-def build(config: TrainConfig, material: Material, model: Any, callbacks: list[Any]) -> Any:
+def build(
+    config: TrainConfig, data: TrainingData, model: Any, callbacks: list[Any], budget: Budget
+) -> Any:
     """Return TRL's trainer, ready to train."""
+    del budget  # its only count, `trained_tokens`, is known beforehand
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    rows = examples(material)
+    rows = examples(data)
     length = config.max_steps * examples_per_step(config)
     order = long_order(len(rows), length, str(config.seed))
     dataset = Dataset.from_list(rows).select(order)
@@ -67,16 +72,26 @@ def build(config: TrainConfig, material: Material, model: Any, callbacks: list[A
         model=model,
         args=settings,
         train_dataset=dataset,
-        processing_class=material.tokenizer,
+        processing_class=data.tokenizer,
         peft_config=loading.adapter(config),
         callbacks=callbacks,
     )
 
 
-def trained_tokens(config: TrainConfig, material: Material) -> Sequence[int]:
+def trained_tokens(config: TrainConfig, data: TrainingData) -> Sequence[int]:
     """Return how many tokens had a loss after 0, 1, 2, ... steps."""
-    lengths = [sum(label != IGNORED for label in row["labels"]) for row in examples(material)]
+    lengths = [sum(label != IGNORED for label in row["labels"]) for row in examples(data)]
     per_step = examples_per_step(config)
     order = long_order(len(lengths), config.max_steps * per_step, str(config.seed))
     sums = [0, *accumulate(lengths[index] for index in order)]
     return sums[::per_step]
+
+
+ALGORITHM: Final = Algorithm(
+    name="sft",
+    label="SFT",
+    summary="train on the reference answers of the pairs",
+    samples=False,
+    build=build,
+    trained_tokens=trained_tokens,
+)

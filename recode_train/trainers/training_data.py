@@ -1,4 +1,4 @@
-"""What a run is made of, besides the model: prompts, perfect answers, rewards, provenance."""
+"""What a model is trained on: prompts, perfect answers or rewards, and their provenance."""
 
 from __future__ import annotations
 
@@ -7,31 +7,44 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
+from recode_train.prompts import THINK_ANSWER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from recode_eval.sandbox.base import Sandbox
+    from recode_eval.run.config import SandboxOptions
+    from recode_eval.run.sandboxes import Sandboxes
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
     from recode_train.prompts import TrainingPrompt
     from recode_train.rewards import Rewards
 
 
+def _sandboxes(options: SandboxOptions | None = None) -> Sandboxes:
+    from recode_eval.run.config import SandboxOptions
+    from recode_eval.run.sandboxes import Sandboxes
+
+    return Sandboxes(options or SandboxOptions())
+
+
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """Everything that the training pairs come to for one tokenizer."""
 
     tokenizer: Any
     prompts: Sequence[TrainingPrompt]
     completions: Mapping[str, str]
-    """Pair -> what follows its prompt in a perfect turn (SFT only)."""
+    """Pair -> what follows its prompt in a perfect turn, where these are learnt."""
     rewards: Rewards | None
-    """Reward functions (GRPO and DAPO only)."""
+    """Reward functions, where completions are sampled."""
     data_hash: str
+    prompt: str = THINK_ANSWER
+    """Name of the prompt variant, or the template file, that `prompts` were rendered with."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    sandboxes: Sandboxes = field(default_factory=_sandboxes)
+    """Where programs of rewards and evaluations run; each is opened when it is first needed."""
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    """Ends the sandbox, if one was opened."""
+    """Closes the sandboxes that were opened."""
 
 
 def load_pairs_of(config: TrainConfig) -> PairSet:
@@ -41,7 +54,7 @@ def load_pairs_of(config: TrainConfig) -> PairSet:
     return load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
 
 
-def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> Material:
+def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData:
     """Render the prompts and build what the algorithm needs.
 
     Raises:
@@ -49,7 +62,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> Material:
         DataError: a reference cannot be an answer (SFT).
     """
     from recode_train.batch_math import validate
-    from recode_train.prompts import prompt_template, render
+    from recode_train.prompts import prompt_template, render, training_prompt
 
     template = prompt_template(pairs, config.prompt)
     prompts, overlong = render(
@@ -57,29 +70,35 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> Material:
     )
     completions: dict[str, str] = {}
     cut: list[str] = []
-    if config.algorithm == "sft":
+    if not config.samples:
         completions, cut = _perfect_answers(config, pairs, prompts, tokenizer)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))
     closing = contextlib.ExitStack()
+    sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
     rewards = None
-    if config.algorithm != "sft":
-        rewards = _rewards(config, pairs, prompts, closing)
-    return Material(
+    if config.samples:
+        rewards = _rewards(config, pairs, prompts, sandboxes)
+        closing.callback(rewards.close)
+    prompt = training_prompt(pairs.task_object.spec, config.prompt)
+    return TrainingData(
         tokenizer=tokenizer,
         prompts=prompts,
         completions=completions,
         rewards=rewards,
         data_hash=pairs.content_hash,
+        prompt=prompt,
         provenance={
             "source": pairs.source,
             "data_hash": pairs.content_hash,
             "pairs": len(pairs.pairs),
             "prompts": len(prompts),
+            "prompt": prompt,
             "prompt_hash": template.content_hash,
             "overlong_prompts": overlong,
             "overlong_completions": cut,
         },
+        sandboxes=sandboxes,
         closing=closing,
     )
 
@@ -113,36 +132,22 @@ def _rewards(
     config: TrainConfig,
     pairs: PairSet,
     prompts: Sequence[TrainingPrompt],
-    closing: contextlib.ExitStack,
+    sandboxes: Sandboxes,
 ) -> Rewards:
     from recode_train.rewards import build_rewards
 
-    rewards = build_rewards(
+    return build_rewards(
         config.rewards,
         pairs,
         prefills={prompt.pair_id: prompt.prefill for prompt in prompts},
-        sandbox=sandbox_opener(config, pairs.task_object.spec.environment, closing),
+        sandbox=sandboxes.opener(pairs.task_object, "program"),
         completion_limit=config.max_completion_length,
         cache=config.overlong_cache,
     )
-    closing.callback(rewards.close)
-    return rewards
 
 
-def sandbox_opener(
-    config: TrainConfig, environment: str, closing: contextlib.ExitStack
-) -> Callable[[], Sandbox]:
-    """Return the function that gives the sandbox of an environment, opened when first needed."""
-    opened: list[Sandbox] = []
+def sandbox_options(config: TrainConfig) -> SandboxOptions:
+    """Return where the programs of a training run."""
+    from recode_eval.run.config import SandboxOptions
 
-    def opener() -> Sandbox:
-        from recode_eval.sandbox import open_router
-
-        if not opened:
-            opened.append(
-                open_router(config.sandbox, environment=environment, workers=config.sandbox_workers)
-            )
-            closing.callback(opened[0].close)
-        return opened[0]
-
-    return opener
+    return SandboxOptions(tier=config.sandbox, workers=config.sandbox_workers)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from test_grpo import LEARNING, NAMES, rewards_of
-from tiny_training import config, flat_for, letter_share, make_tokenizer, material, start
+from tiny_training import config, flat_for, letter_share, make_tokenizer, start, training_data
 
 from recode_eval.errors import UsageError
 from recode_train.checkpoints import read_log
@@ -36,7 +36,7 @@ def test_reward_rises(tiny_model: Path, tmp_path: Path) -> None:
     settings = config("dapo", tiny_model, tmp_path / "run", **LEARNING)
     assert (settings.beta, settings.epsilon, settings.epsilon_high) == (0.0, 0.2, 0.28)
     assert settings.loss_type == "dapo"
-    start(settings, material(NAMES, letter_share(make_tokenizer())))
+    start(settings, training_data(NAMES, letter_share(make_tokenizer())))
     rewards = rewards_of(tmp_path / "run")
     assert sum(rewards[-3:]) / 3 > 2 * sum(rewards[:3]) / 3
     assert sum(rewards[-3:]) / 3 > 0.3
@@ -52,7 +52,7 @@ def test_only_varied_groups_are_trained_on(
         return [float(i % 2) for i, _ in enumerate(completion_ids)]
 
     names = ["flat0", "flat1", "flat2", "open0", "open1", "open2"]
-    stuff = material(names, flat_for("flat", varied), extra=True)
+    stuff = training_data(names, flat_for("flat", varied), extra=True)
     settings = config("dapo", tiny_model, tmp_path / "run", max_steps=6)
     result = start(settings, stuff)
     assert len(batches) == 3
@@ -80,7 +80,7 @@ def test_masked_groups_fill_the_batch_when_the_rounds_are_used_up(
     def varied(*, completion_ids: list[list[int]], **_: Any) -> list[float]:
         return [float(i % 2) for i, _ in enumerate(completion_ids)]
 
-    stuff = material(["flat0", "flat1", "flat2", "open0"], flat_for("flat", varied))
+    stuff = training_data(["flat0", "flat1", "flat2", "open0"], flat_for("flat", varied))
     settings = config("dapo", tiny_model, tmp_path / "run", dynamic_sampling_rounds=2, max_steps=8)
     result = start(settings, stuff)
     masks = 0
@@ -106,7 +106,7 @@ def test_nothing_varies(tiny_model: Path, tmp_path: Path) -> None:
         return [1.0 for _ in completion_ids]
 
     settings = config("dapo", tiny_model, tmp_path / "run", dynamic_sampling_rounds=3, max_steps=2)
-    result = start(settings, material(NAMES, constant))
+    result = start(settings, training_data(NAMES, constant))
     assert weights_hash(result.final) == weights_hash(tiny_model)
     assert result.budgets["groups_masked"] == 2
     assert result.budgets["groups_sampled"] == result.budgets["groups_flat"] == 6
@@ -122,7 +122,7 @@ def test_without_flat_groups_it_is_the_same_as_grpo(tiny_model: Path, tmp_path: 
         settings = config(
             "dapo", tiny_model, tmp_path / str(dynamic), dynamic_sampling=dynamic, max_steps=4
         )
-        result = start(settings, material(NAMES, varied_by_place))
+        result = start(settings, training_data(NAMES, varied_by_place))
         assert result.budgets["groups_flat"] == 0
         hashes.append(weights_hash(result.final))
     assert hashes[0] == hashes[1] != weights_hash(tiny_model)
@@ -135,4 +135,4 @@ def varied_by_place(*, completion_ids: list[list[int]], **_: Any) -> list[float]
 def test_scaling_by_the_batch_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     settings = config("dapo", tiny_model, tmp_path / "run", scale_rewards="batch")
     with pytest.raises(UsageError, match="scale_rewards"):
-        start(settings, material(NAMES, varied_by_place))
+        start(settings, training_data(NAMES, varied_by_place))

@@ -137,9 +137,9 @@ def test_unknown_part_of_a_batch_is_an_error(libraries: None) -> None:
 def test_batches_of_trl_have_known_parts(tiny_model: Path, tmp_path: Path) -> None:
     """With a KL penalty and two updates per generation, every optional part there is."""
     from test_dapo import varied_by_place
-    from tiny_training import config, flat_for, material, start
+    from tiny_training import config, flat_for, start, training_data
 
-    stuff = material(["flat0", "flat1", "a", "b", "c"], flat_for("flat", varied_by_place))
+    stuff = training_data(["flat0", "flat1", "a", "b", "c"], flat_for("flat", varied_by_place))
     settings = config(
         "dapo", tiny_model, tmp_path / "run", beta=0.01, mask_truncated_completions=True
     )

@@ -5,7 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from tiny_training import config, letter_share, make_tokenizer, material, start
+from tiny_training import config, letter_share, make_tokenizer, start, training_data
 
 from recode_train.checkpoints import read_log
 
@@ -42,20 +42,20 @@ def test_overridden_methods_are_those_of_trl_1_16(libraries: None) -> None:
 def test_reward_rises(tiny_model: Path, tmp_path: Path) -> None:
     """The share of small letters, about 0.1 at random, at least doubles; the seed is fixed."""
     settings = config("grpo", tiny_model, tmp_path / "run", beta=0.001, **LEARNING)
-    start(settings, material(NAMES, letter_share(make_tokenizer())))
+    start(settings, training_data(NAMES, letter_share(make_tokenizer())))
     rewards = rewards_of(tmp_path / "run")
     assert sum(rewards[-3:]) / 3 > 2 * sum(rewards[:3]) / 3
     assert sum(rewards[-3:]) / 3 > 0.3
 
 
 def test_settings_reach_trl(tiny_model: Path, tmp_path: Path) -> None:
-    from recode_train.progress import Progress
+    from recode_train.budget import Budget
     from recode_train.trainers import grpo, loading
 
     settings = config("grpo", tiny_model, tmp_path / "run", epsilon_high=0.3, top_p=0.9)
     source = loading.find(settings)
-    stuff = material(NAMES, letter_share(make_tokenizer()))
-    trainer = grpo.build(settings, stuff, loading.model(source, settings, 8), [], Progress())
+    stuff = training_data(NAMES, letter_share(make_tokenizer()))
+    trainer = grpo.build(settings, stuff, loading.model(source, settings, 8), [], Budget())
     arguments = trainer.args
     assert (arguments.loss_type, arguments.beta) == ("grpo", 0.001)
     assert arguments.use_bias_correction_kl is False
@@ -77,7 +77,7 @@ def test_budgets_count_every_token(tiny_model: Path, tmp_path: Path) -> None:
         return [float(len(ids)) for ids in completion_ids]
 
     settings = config("grpo", tiny_model, tmp_path / "run")
-    result = start(settings, material(NAMES, reward))
+    result = start(settings, training_data(NAMES, reward))
     # 6 steps, a generation of 8 completions every second one.
     assert len(seen) == result.budgets["completions_generated"] == 24
     assert result.budgets["tokens_generated"] == sum(seen)
@@ -90,7 +90,7 @@ def test_prompt_with_a_doubled_bos_stops_the_run(tiny_model: Path, tmp_path: Pat
     """TRL tokenises prompts with special tokens: a BOS in the text would come twice."""
     from recode_train.prompts import TrainingPrompt
 
-    stuff = material(["p0"], letter_share(make_tokenizer()))
+    stuff = training_data(["p0"], letter_share(make_tokenizer()))
     tokenizer = make_tokenizer(bos=True)
     text = "<bos>p0: say"
     ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -110,7 +110,7 @@ def test_prompts_come_in_an_order_of_epochs(tiny_model: Path, tmp_path: Path) ->
         seen.extend(pair_id[::4])
         return [float(i % 3) for i, _ in enumerate(pair_id)]
 
-    start(config("grpo", tiny_model, tmp_path / "run"), material(["a", "b", "c"], reward))
+    start(config("grpo", tiny_model, tmp_path / "run"), training_data(["a", "b", "c"], reward))
     assert len(seen) == 6
     assert sorted(seen[:3]) == sorted(seen[3:]) == ["a", "b", "c"]
 
@@ -121,7 +121,9 @@ def test_flat_groups_are_counted_and_stay(tiny_model: Path, tmp_path: Path) -> N
     def reward(*, pair_id: list[str], **_: object) -> list[float]:
         return [float(i % 2) if name == "a" else 1.0 for i, name in enumerate(pair_id)]
 
-    result = start(config("grpo", tiny_model, tmp_path / "run"), material(["a", "b", "c"], reward))
+    result = start(
+        config("grpo", tiny_model, tmp_path / "run"), training_data(["a", "b", "c"], reward)
+    )
     assert result.budgets["groups_sampled"] == 6
     assert result.budgets["groups_flat"] == 4
     assert result.budgets["groups_masked"] == 0

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_training import config, make_tokenizer, material, start
+from tiny_training import config, make_tokenizer, start, training_data
 
 from recode_train.checkpoints import read_log
 
@@ -17,7 +17,7 @@ def test_labels_are_those_of_the_answer_and_the_end(libraries: None) -> None:
     from recode_train.trainers.sft import IGNORED, examples
 
     tokenizer = make_tokenizer()
-    row = examples(material(["p0"], None))[0]
+    row = examples(training_data(["p0"], None))[0]
     assert tokenizer.decode(row["input_ids"]) == "p0: sayyes p0<eos>"
     prompt = len("p0: say")
     assert row["labels"] == [IGNORED] * prompt + row["input_ids"][prompt:]
@@ -28,10 +28,10 @@ def test_prompt_is_the_one_that_is_evaluated(libraries: None) -> None:
     from tiny_training import prompts
 
     from recode_train.trainers.sft import examples
-    from recode_train.trainers.training_data import Material
+    from recode_train.trainers.training_data import TrainingData
 
     tokenizer = make_tokenizer(bos=True)
-    stuff = Material(tokenizer, prompts(tokenizer, ["p0"]), {"p0": "yes"}, None, "0")
+    stuff = TrainingData(tokenizer, prompts(tokenizer, ["p0"]), {"p0": "yes"}, None, "0")
     ids = examples(stuff)[0]["input_ids"]
     assert ids.count(tokenizer.bos_token_id) == 1
     assert ids[0] == tokenizer.bos_token_id
@@ -45,7 +45,7 @@ def test_loss_on_the_prompt_does_not_count(tiny_model: Path, tmp_path: Path) -> 
     from recode_train.trainers.ordering import long_order
     from recode_train.trainers.sft import examples
 
-    stuff = material(NAMES, None)
+    stuff = training_data(NAMES, None)
     settings = config("sft", tiny_model, tmp_path / "run", max_steps=1)
     start(settings, stuff)
     rows = examples(stuff)
@@ -67,7 +67,7 @@ def test_loss_falls(tiny_model: Path, tmp_path: Path) -> None:
     settings = config(
         "sft", tiny_model, tmp_path / "run", max_steps=40, save_steps=40, logging_steps=10
     )
-    result = start(settings, material(NAMES, None))
+    result = start(settings, training_data(NAMES, None))
     losses = [line["loss"] for line in read_log(tmp_path / "run" / "train.jsonl")]
     assert losses[-1] < 0.5 * losses[0]
     # 4 examples a step, each "yes pN" and the end: 7 tokens.
@@ -99,7 +99,7 @@ def test_adapter_names_its_base_and_has_an_effect(
         "sft", tiny_model, tmp_path / "run", tuning=tuning, max_steps=40, save_steps=40,
         lora_r=8, lora_alpha=32, learning_rate=3e-2,
     )  # fmt: skip
-    result = start(settings, material(["p0"], None))
+    result = start(settings, training_data(["p0"], None))
     description = json.loads((result.final / "adapter_config.json").read_text())
     assert description["base_model_name_or_path"] == str(tiny_model.resolve())
     assert description["use_dora"] is (tuning == "dora")

@@ -6,7 +6,7 @@ import pytest
 
 from recode_eval.errors import ExitCode
 from recode_train import accelerate
-from recode_train.accelerate.__main__ import run
+from recode_train.commands.accelerate import run
 
 KINDS = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
 

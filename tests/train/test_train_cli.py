@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,7 +83,7 @@ def test_a_plan(tmp_path: Path, pairs: str, capsys: pytest.CaptureFixture[str]) 
     memory = plan["memory"]
     assert memory["trainable"] == PARAMETERS
     assert memory["weights"] == memory["gradients"] == 4 * PARAMETERS
-    assert memory["optimiser"] == 8 * PARAMETERS
+    assert memory["optimizer"] == 8 * PARAMETERS
     assert memory["reference"] == 0
     assert any("lora_r: without effect" in text for text in plan["warnings"])
     assert any("transformers is missing" in text for text in plan["notes"])
@@ -192,20 +192,24 @@ def test_training_gets_the_configuration(
     tmp_path: Path, pairs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(model_folder(tmp_path / "model"))
-    calls: list[tuple[Any, bool]] = []
-    trainers = ModuleType("recode_train.trainers")
-    trainers.train = lambda config, *, resume: calls.append((config, resume))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "recode_train.trainers", trainers)
-    monkeypatch.setattr(cli, "_require_libraries", lambda: None)
+    calls: list[tuple[Any, bool, bool]] = []
+
+    def train(config: Any, *, resume: bool, progress: bool) -> Any:
+        calls.append((config, resume, progress))
+        return SimpleNamespace(final=tmp_path / "out" / "final")
+
+    monkeypatch.setattr("recode_train.trainers.train", train)
+    monkeypatch.setattr("recode_train.trainers.require_libraries", lambda: None)
     monkeypatch.setenv("WORLD_SIZE", "2")
     words = ["grpo", "--model", model, "--data", pairs, "--out", str(tmp_path / "out")]
     assert cli.run(words) == ExitCode.OK
     assert cli.run([*words, "--restart", "--quiet"]) == ExitCode.OK
-    (config, resume), (_, anew) = calls
+    (config, resume, shown), (_, anew, quiet) = calls
     assert (config.algorithm, config.num_processes, config.output) == (
         "grpo", 2, str(tmp_path / "out"),
     )  # fmt: skip
     assert (resume, anew) == (True, False)
+    assert (shown, quiet) == (True, False)
     assert "16 completions" in capsys.readouterr().err
 
 

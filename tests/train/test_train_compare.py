@@ -13,14 +13,15 @@ from recode_eval.comparison.pooling import Change
 from recode_eval.errors import DataError, UsageError
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.differences import Differences, differences
-from recode_train.comparing.settings import Comparing, Evaluated, arm_configs
+from recode_train.comparing.settings import CompareConfig, EvaluationSettings, arm_configs
+from recode_train.progress import TrainEvent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def plan(tmp_path: Path, **changes: Any) -> Comparing:
-    return Comparing(**{"model": "m", "out": tmp_path, **changes})
+def plan(tmp_path: Path, **changes: Any) -> CompareConfig:
+    return CompareConfig(**{"model": "m", "out": tmp_path, **changes})
 
 
 def test_unknown_arms_have_a_hint(tmp_path):
@@ -36,9 +37,9 @@ def test_unknown_arms_have_a_hint(tmp_path):
         ({"seeds": ()}, "No seed"),
         ({"seeds": (1, 1)}, "One seed is named twice"),
         ({"arms": ("sft",), "presets": {"grpo": "paper-grpo"}}, "not among the arms"),
-        ({"evaluated": Evaluated(tasks=())}, "No task"),
-        ({"evaluated": Evaluated(tasks=("a", "a=x.jsonl"))}, "One task is named twice"),
-        ({"evaluated": Evaluated(samples=-1)}, "at least 0"),
+        ({"evaluated": EvaluationSettings(tasks=())}, "No task"),
+        ({"evaluated": EvaluationSettings(tasks=("a", "a=x.jsonl"))}, "One task is named twice"),
+        ({"evaluated": EvaluationSettings(samples=-1)}, "at least 0"),
     ],
 )
 def test_what_makes_no_comparison_is_refused(tmp_path, changes, message):
@@ -170,7 +171,7 @@ def whole(tmp_path_factory):
     ]
     data = folder / "pairs.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return Comparing(
+    return CompareConfig(
         model=str(save_model(folder / "model", context=4096)),
         out=folder / "out",
         arms=("base", "sft", "grpo"),
@@ -189,27 +190,29 @@ def whole(tmp_path_factory):
             "grpo.num_generations=2",
             "grpo.steps_per_generation=1",
         ),
-        evaluated=Evaluated(tasks=(f"recode-train-data={data}",), samples=2, max_tokens=8, limit=4),
+        evaluated=EvaluationSettings(
+            tasks=(f"recode-train-data={data}",), samples=2, max_tokens=8, limit=4
+        ),
     )
 
 
 @pytest.mark.slow
 def test_a_whole_comparison_resumes_and_refuses_other_settings(whole, monkeypatch):
-    from recode_train.comparing import compare, running
+    from recode_train.comparing import compare_methods, running
 
     trained: list[str] = []
 
-    def killed(text: str) -> None:
-        trained.append(text)
-        if text.startswith("training: grpo, seed 1"):
+    def killed(event: TrainEvent) -> None:
+        trained.append(event.message)
+        if event.message.startswith("training: grpo, seed 1"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare(whole, killed)
+        compare_methods(whole, progress=killed)
     assert (whole.out / "arms/sft-seed1/final").is_dir()
     kept = {p: p.stat().st_mtime_ns for p in whole.out.glob("runs/*/*/*/*/results.json")}
     assert len(kept) == 4  # the base and one arm, greedy and sampled
-    content = compare(whole)
+    content = compare_methods(whole)
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
 
     kinds = {"sft": 2, "grpo": 2}
@@ -231,18 +234,18 @@ def test_a_whole_comparison_resumes_and_refuses_other_settings(whole, monkeypatc
 
     monkeypatch.setattr(running, "_evaluate_on", lambda *_: pytest.fail("changed, but begun"))
     with pytest.raises(UsageError, match=r"arms\.sft\.learning_rate.* differ"):
-        compare(replace(whole, overrides=(*whole.overrides, "sft.learning_rate=0.1")))
+        compare_methods(replace(whole, overrides=(*whole.overrides, "sft.learning_rate=0.1")))
     with pytest.raises(UsageError, match=r"evaluated\.samples"):
-        compare(replace(whole, evaluated=replace(whole.evaluated, samples=3)))
+        compare_methods(replace(whole, evaluated=replace(whole.evaluated, samples=3)))
 
 
 @pytest.mark.slow
 def test_a_missing_file_of_a_task_is_named_before_training(whole, tmp_path):
-    from recode_train.comparing import compare
+    from recode_train.comparing import compare_methods
 
     evaluated = replace(whole.evaluated, tasks=("recode-train-data=absent.jsonl",))
     with pytest.raises(DataError, match=r"absent\.jsonl"):
-        compare(replace(whole, out=tmp_path / "new", evaluated=evaluated))
+        compare_methods(replace(whole, out=tmp_path / "new", evaluated=evaluated))
     assert not (tmp_path / "new").exists()
 
 

@@ -12,7 +12,8 @@ import yaml
 
 from recode_eval.errors import UsageError
 from recode_train import batch_math
-from recode_train.config import ALGORITHMS, TrainConfig
+from recode_train.algorithms import ALGORITHMS
+from recode_train.config import TrainConfig
 from recode_train.presets import PRESETS
 
 
@@ -84,7 +85,7 @@ def test_bad_sources(tmp_path: Path) -> None:
         config(file=tmp_path / "typo.yaml")
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_a_file_of_the_resolved_settings_gives_them_again(tmp_path: Path, algorithm: str) -> None:
     made = config(algorithm, preset="cpu-demo")
     file = tmp_path / "again.yaml"
@@ -116,7 +117,7 @@ def test_presets_are_sound(name: str) -> None:
     for algorithm in PRESETS[name].algorithms:
         made = config(algorithm, preset=name)
         batch_math.validate(made, pairs=100)
-        assert batch_math.arithmetic(made).steps == made.max_steps
+        assert batch_math.batch_sizes(made).steps == made.max_steps
 
 
 def test_the_paper_s_figures() -> None:
@@ -135,11 +136,11 @@ def test_the_paper_s_figures() -> None:
 
 
 def test_a_batch_of_eight_is_completions_here_and_prompts_there() -> None:
-    grpo = batch_math.arithmetic(config("grpo", preset="paper-grpo"), pairs=1000)
+    grpo = batch_math.batch_sizes(config("grpo", preset="paper-grpo"), pairs=1000)
     assert (grpo.completions_per_step, grpo.prompts_per_step) == (8, 1.0)
     assert (grpo.completions_per_generation, grpo.updates_per_generation) == (8, 1.0)
     assert (grpo.generations, grpo.completions, grpo.epochs) == (5000, 40_000, 5.0)
-    dapo = batch_math.arithmetic(config("dapo", preset="paper-dapo"), pairs=1000)
+    dapo = batch_math.batch_sizes(config("dapo", preset="paper-dapo"), pairs=1000)
     assert (dapo.completions_per_step, dapo.prompts_per_step) == (32, 4.0)
     assert (dapo.completions_per_generation, dapo.prompts_per_generation) == (64, 8)
     assert (dapo.updates_per_generation, dapo.resume_unit) == (2.0, 2)
@@ -153,7 +154,7 @@ def test_arithmetic_of_several_processes_and_iterations() -> None:
         config("grpo"), per_device_train_batch_size=4, num_processes=2, num_generations=8,
         gradient_accumulation_steps=3, steps_per_generation=4, num_iterations=2, max_steps=10,
     )  # fmt: skip
-    sizes = batch_math.arithmetic(made)
+    sizes = batch_math.batch_sizes(made)
     assert (sizes.completions_per_step, sizes.completions_per_generation) == (24, 32)
     assert sizes.updates_per_generation == pytest.approx(8 / 3)
     assert sizes.generations == 4  # 30 backward passes, 8 from each generation

@@ -115,12 +115,12 @@ def test_the_same_seed_makes_the_same_model_and_teaching_lowers_the_loss(tmp_pat
     assert losses[11] < losses[0] - 0.5
 
 
-def test_the_command_makes_the_material_and_says_how_to_go_on(tmp_path, capsys):
-    from recode_train.demo.__main__ import main
+def test_the_command_makes_the_files_and_says_how_to_go_on(tmp_path, capsys):
+    from recode_train.commands.demo import run
 
     folder = tmp_path / "a demo"
     words = [str(folder), "--steps", "1", "--pairs", "8", "--problems", "3", "--kinds", "moved"]
-    assert main([*words, "--make-only"]) == 0
+    assert run([*words, "--make-only"]) == 0
     assert {path.name for path in folder.iterdir()} == {
         "taught.jsonl", "pairs.jsonl", "problems.jsonl", "start",
     }  # fmt: skip
@@ -138,9 +138,9 @@ def _dry_run(command: str) -> int:
 
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are(tmp_path, capsys):
-    from recode_train.demo.__main__ import main
+    from recode_train.commands.demo import run
 
     with pytest.raises(SystemExit) as end:
-        main([str(tmp_path / "demo"), "--kinds", "moved,removed"])
+        run([str(tmp_path / "demo"), "--kinds", "moved,removed"])
     assert end.value.code == 2
     assert "unknown kind removed; there are argument-renamed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The demonstration's material: rows that execution proves, and names held out."""
+"""The demonstration's training_data: rows that execution proves, and names held out."""
 
 import json
 import re

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from recode_train.config import TrainConfig
-from recode_train.memory_estimate import Footprint, ModelShape, footprint
+from recode_train.memory_estimate import MemoryEstimate, ModelShape, estimate_memory
 
 PARAMETERS = 1_000
 
 
-def needed(*, accelerator: bool, width: int = 2, **settings: object) -> Footprint:
+def needed(*, accelerator: bool, width: int = 2, **settings: object) -> MemoryEstimate:
     """The estimate for a model of 1,000 parameters, `width` bytes each on disk."""
     shape = ModelShape(PARAMETERS, width, ((10, 20),), 10, 1, 10, 50)
     config = TrainConfig.from_sources("sft", model="m", **settings)
-    return footprint(config, shape, accelerator=accelerator)
+    return estimate_memory(config, shape, accelerator=accelerator)
 
 
 @pytest.mark.parametrize("accelerator", [True, False])
@@ -22,14 +22,14 @@ def test_full_training_is_in_float32_whatever_the_checkpoint_has(accelerator: bo
     """A bfloat16 checkpoint on a GPU was counted in bfloat16: half of what training then took."""
     found = needed(accelerator=accelerator, tuning="full")
     assert found.width == 4
-    assert (found.weights, found.gradients, found.optimiser) == (4_000, 4_000, 8_000)
+    assert (found.weights, found.gradients, found.optimizer) == (4_000, 4_000, 8_000)
     assert found.trainable == PARAMETERS
 
 
 def test_full_training_in_bfloat16() -> None:
     found = needed(accelerator=True, tuning="full", dtype="bfloat16")
     assert found.width == 2
-    assert (found.weights, found.gradients, found.optimiser) == (2_000, 2_000, 4_000)
+    assert (found.weights, found.gradients, found.optimizer) == (2_000, 2_000, 4_000)
 
 
 def test_frozen_weights_stay_as_stored_and_adapters_are_float32() -> None:
@@ -37,4 +37,4 @@ def test_frozen_weights_stay_as_stored_and_adapters_are_float32() -> None:
     trainable = 2 * (10 + 20)
     assert found.width == 2
     assert (found.weights, found.gradients) == (2_000, 4 * trainable)
-    assert found.optimiser == 8 * trainable
+    assert found.optimizer == 8 * trainable

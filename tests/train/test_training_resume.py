@@ -15,8 +15,8 @@ from tiny_training import (
     killing_at,
     letter_share,
     make_tokenizer,
-    material,
     start,
+    training_data,
     weights_hash,
 )
 
@@ -32,13 +32,13 @@ TIMES = {"seconds", "step_time", "cpu_seconds"}
 
 def stuff_of(algorithm: str, *, kill_at: int | None = None) -> Any:
     if algorithm == "sft":
-        return material(NAMES, None)
+        return training_data(NAMES, None)
     reward = letter_share(make_tokenizer())
     if algorithm == "dapo":
         reward = flat_for("flat", reward)
     if kill_at is not None:
         reward = killing_at(kill_at, reward)
-    return material(NAMES, reward, extra=True)
+    return training_data(NAMES, reward, extra=True)
 
 
 def kill(settings: Any, algorithm: str, step: int) -> None:
@@ -80,7 +80,7 @@ def test_same_weights_log_and_budgets(
 
 def test_accumulated_gradients_and_reused_generations(tiny_model: Path, tmp_path: Path) -> None:
     """Two passes a step, and each generation used twice: exact at every fourth step."""
-    from recode_train.batch_math import arithmetic, validate
+    from recode_train.batch_math import batch_sizes, validate
 
     more: dict[str, Any] = {
         "gradient_accumulation_steps": 2,
@@ -91,7 +91,7 @@ def test_accumulated_gradients_and_reused_generations(tiny_model: Path, tmp_path
     }
     settings = config("dapo", tiny_model, tmp_path / "killed", **more)
     validate(settings)
-    assert arithmetic(settings).resume_unit == 4
+    assert batch_sizes(settings).resume_unit == 4
     whole = start(config("dapo", tiny_model, tmp_path / "whole", **more), stuff_of("dapo"))
     kill(settings, "dapo", 10)
     again = start(settings, stuff_of("dapo"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_sandbox import FakeSandbox
 from migration_rows import write_pairs
-from tiny_training import config, letter_share, make_tokenizer, material, save_model, start
+from tiny_training import config, letter_share, make_tokenizer, save_model, start, training_data
 from training_pairs import training_row
 
 from recode_eval.errors import InfrastructureError, StorageError, UsageError
@@ -141,10 +141,10 @@ def test_wrapped_model_gets_its_settings_back(long_model: Path) -> None:
 def test_log_has_finite_numbers_only(tmp_path: Path) -> None:
     from types import SimpleNamespace
 
+    from recode_train.budget import Budget
     from recode_train.callbacks import Keeper
-    from recode_train.progress import Progress
 
-    keeper = Keeper(tmp_path, Progress(), {})
+    keeper = Keeper(tmp_path, Budget(), {})
     state = SimpleNamespace(global_step=1, is_world_process_zero=True)
     keeper.on_log(None, state, None, {"loss": float("nan"), "grad_norm": float("inf"), "x": 1.0})
     (line,) = read_log(tmp_path / "train.jsonl")
@@ -159,16 +159,16 @@ def test_torn_line_of_the_log_is_left_out(tmp_path: Path) -> None:
 
 
 def test_progress_survives(tmp_path: Path) -> None:
-    from recode_train.progress import Progress
+    from recode_train.budget import Budget
 
-    progress = Progress(tokens_generated=5, seconds=1.5)
-    again = Progress.from_dict({**progress.as_dict(), "unknown": 1})
-    assert again == progress
+    budget = Budget(tokens_generated=5, seconds=1.5)
+    again = Budget.from_dict({**budget.as_dict(), "unknown": 1})
+    assert again == budget
 
 
 def refusal(settings: TrainConfig, kind: type[Exception], match: str, **stuff: Any) -> None:
     with pytest.raises(kind, match=match):
-        start(settings, dataclasses.replace(material(NAMES, letters()), **stuff))
+        start(settings, dataclasses.replace(training_data(NAMES, letters()), **stuff))
     assert not list(Path(settings.output).glob("checkpoint-*"))
 
 
@@ -179,7 +179,7 @@ def letters() -> Any:
 def test_adapter_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     start(
         config("sft", tiny_model, tmp_path / "a", tuning="lora", lora_r=2, max_steps=1),
-        material(NAMES, None),
+        training_data(NAMES, None),
     )
     adapter = tmp_path / "a" / "final"
     refusal(config("grpo", adapter, tmp_path / "b"), UsageError, "merge it into its base")
@@ -221,25 +221,29 @@ def test_folder_of_something_else_is_left_alone(tiny_model: Path, tmp_path: Path
     (tmp_path / "run" / "final" / "thesis.txt").write_text("years of work")
     for resume in (True, False):
         with pytest.raises(UsageError, match="no run of recode-train"):
-            start(config("sft", tiny_model, tmp_path / "run"), material(NAMES, None), resume=resume)
+            start(
+                config("sft", tiny_model, tmp_path / "run"),
+                training_data(NAMES, None),
+                resume=resume,
+            )
     assert (tmp_path / "run" / "final" / "thesis.txt").is_file()
 
 
 def test_evaluations_are_not_training_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Budgets are compared between algorithms; how often one was evaluated is another matter."""
-    from recode_train.progress import Progress
+    from recode_train.budget import Budget
 
     now = [100.0]
-    monkeypatch.setattr("recode_train.progress.time.monotonic", lambda: now[0])
-    progress = Progress()
-    progress.tick()
+    monkeypatch.setattr("recode_train.budget.time.monotonic", lambda: now[0])
+    budget = Budget()
+    budget.tick()
     now[0] += 5
-    progress.tick()
+    budget.tick()
     now[0] += 70
-    progress.skip()
+    budget.skip()
     now[0] += 2
-    progress.tick()
-    assert progress.seconds == 7
+    budget.tick()
+    assert budget.seconds == 7
 
 
 def test_disk_full_in_the_middle(
@@ -263,7 +267,7 @@ def test_memory_gives_out(tiny_model: Path, tmp_path: Path) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(InfrastructureError, match="per_device_train_batch_size"):
-        start(config("grpo", tiny_model, tmp_path / "run"), material(NAMES, reward))
+        start(config("grpo", tiny_model, tmp_path / "run"), training_data(NAMES, reward))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A model of a few thousand weights, and training material without real pairs or a sandbox."""
+"""A model of a few thousand weights, and training training_data without real pairs or a sandbox."""
 
 from __future__ import annotations
 
@@ -142,15 +142,15 @@ def lengths(*, completion_ids: list[list[int]], **_: Any) -> list[float]:
     return [-len(ids) / 100 for ids in completion_ids]
 
 
-def material(
+def training_data(
     names: Sequence[str],
     reward: Callable[..., list[float]] | None,
     *,
     extra: bool = False,
     completion: str = "yes",
 ) -> Any:
-    """The material of a run: `names` are the pairs."""
-    from recode_train.trainers.training_data import Material
+    """The training_data of a run: `names` are the pairs."""
+    from recode_train.trainers.training_data import TrainingData
 
     tokenizer = make_tokenizer()
     functions = [] if reward is None else [reward, *([lengths] if extra else [])]
@@ -160,7 +160,7 @@ def material(
         weights=[1.0, 1.0][: len(functions)],
         decisive=[True, False][: len(functions)],
     )
-    return Material(
+    return TrainingData(
         tokenizer=tokenizer,
         prompts=prompts(tokenizer, names),
         completions={name: f"{completion} {name}" for name in names},

@@ -13,8 +13,8 @@ from tiny_training import (
     killing_at,
     letter_share,
     make_tokenizer,
-    material,
     start,
+    training_data,
     weights_hash,
 )
 
@@ -32,20 +32,20 @@ def main(model: Path, output: Path) -> None:
         killed = config(algorithm, model, output / f"{algorithm}-killed", **settings)
         if algorithm == "sft":
             # Nothing of the test's own runs in every process, so the second run starts half-way.
-            result = start(whole, material(names, None))
+            result = start(whole, training_data(names, None))
             half = output / "sft-killed"
             if state.is_main_process:
                 half.mkdir()
                 (output / "sft-whole" / "checkpoint-6").rename(half / "checkpoint-6")
             state.wait_for_everyone()
-            again = start(killed, material(names, None))
+            again = start(killed, training_data(names, None))
         else:
-            result = start(whole, material(names, reward, extra=True))
+            result = start(whole, training_data(names, reward, extra=True))
             try:
-                start(killed, material(names, killing_at(6, reward), extra=True))
+                start(killed, training_data(names, killing_at(6, reward), extra=True))
             except KilledError:
                 state.wait_for_everyone()
-            again = start(killed, material(names, reward, extra=True))
+            again = start(killed, training_data(names, reward, extra=True))
         found[algorithm] = {
             "whole": weights_hash(result.final),
             "killed": weights_hash(again.final),

@@ -64,7 +64,7 @@ def test_a_regression_ends_the_training(
     tiny_model: Path, tmp_path: Path, baseline: tuple[Path, list[str]]
 ) -> None:
     """An untrained model solves nothing; its adapter is evaluated on top of the base."""
-    from recode_train.gate_callback import gate_callback
+    from recode_train.checkpoint_gate import gate_callback
 
     run, words = baseline
     callback = gate_callback(run, words, wait=True)
@@ -82,7 +82,7 @@ def test_a_regression_ends_the_training(
 def test_a_gate_that_fails_does_not_lose_the_training(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from recode_train.gate_callback import gate_callback
+    from recode_train.checkpoint_gate import gate_callback
 
     callback = gate_callback(tmp_path / "gone", wait=True)
     assert train(tiny_model, tmp_path / "training", callback) == 6
@@ -92,7 +92,7 @@ def test_a_gate_that_fails_does_not_lose_the_training(
 
 def test_the_watch_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     """A trainer that is killed must not leave a watch behind: the pipe between them ends."""
-    from recode_train.gate_callback import GateWatch
+    from recode_train.checkpoint_gate import GateWatch
 
     words = ["--baseline", "first", "--tasks", "arena-mini"]
     watch = GateWatch(words, None, stop=True, wait=False, environment={})
@@ -112,7 +112,7 @@ RANK = """
 import sys
 from types import SimpleNamespace
 import torch.distributed
-from recode_train.gate_callback import GateWatch
+from recode_train.checkpoint_gate import GateWatch
 
 rank, rendezvous = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=2)

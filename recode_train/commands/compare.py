@@ -1,4 +1,4 @@
-"""`recode-train compare`: arguments to a comparison, and what comes of it on the screen."""
+"""`recode-train compare`: train one model in several ways and print the comparison."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from recode_eval.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from recode_train.comparing.settings import Comparing
-
-TEXT = "train one model in several ways on the same pairs, and compare what comes of it"
+    from recode_train.comparing.settings import CompareConfig
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +26,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.names,
         default=["base", "sft", "grpo", "dapo"],
         metavar="ARM[,ARM]",
-        help="of base, sft, grpo, dapo (default: all; base, the untrained model, is always there)",
+        help="algorithms to compare (default: sft,grpo,dapo); the untrained model, base, is "
+        "always evaluated too",
     )
     parser.add_argument(
         "--seeds",
@@ -56,8 +55,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--match",
         choices=("steps", "none"),
         default="steps",
-        help="what is made equal: the updates of all arms (default), or nothing; tokens and time "
-        "are recorded in any case",
+        help="steps (default): all arms make the same number of updates; none: as their settings "
+        "say. Tokens and time are recorded either way",
     )
     group = parser.add_argument_group("evaluation, greedy and sampled")
     group.add_argument(
@@ -66,7 +65,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TASK[=FILE]",
         help="a task, with rows from FILE (default: migration and arena-mini; "
-        "humaneval=FILE adds what the training costs in general ability)",
+        "humaneval=FILE shows what the training costs in general ability)",
     )
     group.add_argument("--include-path", action="append", default=[], metavar="FOLDER",
                        help="look for tasks in this folder too")  # fmt: skip
@@ -90,55 +89,57 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="trainings, runs and results; the same command continues (default: comparison)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what every arm would do and cost; then stop"
+        "--dry-run", action="store_true", help="print the plan of every arm and stop"
     )
     options.add_output_options(parser)
 
 
-def execute(arguments: argparse.Namespace) -> ExitCode:
+def execute(arguments: argparse.Namespace) -> int:
     """Train, evaluate, compare, and print the result."""
-    plan = read_plan(arguments)
-    if arguments.dry_run:
-        _dry_run(plan, as_json=arguments.json)
-        return ExitCode.OK
-
-    def say(text: str) -> None:
-        if not arguments.quiet:
-            print(f"recode-train: {text}", file=sys.stderr, flush=True)
-
     from recode_eval.terminal import stdout_for_results
     from recode_train.comparing.report import show
-    from recode_train.comparing.running import compare
+    from recode_train.comparing.running import compare_methods
+    from recode_train.trainers import require_libraries
 
-    if "humaneval" not in plan.tasks:
-        say("general ability is not measured; --eval humaneval=FILE adds it")
+    config = read_config(arguments)
+    if arguments.dry_run:
+        _dry_run(config, as_json=arguments.json)
+        return ExitCode.OK
+    require_libraries()
+    log = (lambda _: None) if arguments.quiet else _print_line
+    if "humaneval" not in config.tasks:
+        log("general ability is not measured; --eval humaneval=FILE adds it")
     with stdout_for_results():
-        content = compare(plan, say)
+        content = compare_methods(config, progress=not arguments.quiet)
     if arguments.json:
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return ExitCode.OK
     show(content)
-    say(f"everything: {plan.out}/comparison.md")
-    say(f"as a site: recode-eval leaderboard build {plan.out} --out site")
+    log(f"everything: {config.folder}/comparison.md")
+    log(f"as a site: recode-eval leaderboard build {config.folder} --out site")
     return ExitCode.OK
 
 
-def read_plan(arguments: argparse.Namespace) -> Comparing:
+def _print_line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def read_config(arguments: argparse.Namespace) -> CompareConfig:
     """Return what the command line asks for; raises `UsageError`."""
-    from recode_train.comparing.settings import BASE, Comparing, Evaluated
+    from recode_train.comparing.settings import BASE, CompareConfig, EvaluationSettings
 
     trained = [arm for arm in arguments.arms if arm != BASE]
     general = [text for text in arguments.preset if "=" not in text]
     own = dict(text.split("=", 1) for text in arguments.preset if "=" in text)
     presets = {**(dict.fromkeys(trained, general[-1]) if general else {}), **own}
     tasks = []
-    for text in arguments.eval or Evaluated().tasks:
+    for text in arguments.eval or EvaluationSettings().tasks:
         name, equals, rows = text.partition("=")
         if not name or (equals and not rows):
             raise UsageError(f"--eval {text}: write TASK or TASK=FILE.")
         tasks.append(f"{name}={Path(rows).expanduser().absolute()}" if rows else name)
-    return Comparing(
+    return CompareConfig(
         model=arguments.model,
         out=arguments.out,
         arms=arguments.arms,
@@ -147,7 +148,7 @@ def read_plan(arguments: argparse.Namespace) -> Comparing:
         presets=presets,
         overrides=arguments.set,
         match=arguments.match,
-        evaluated=Evaluated(
+        evaluated=EvaluationSettings(
             tasks=tasks,
             include_paths=[str(Path(path).absolute()) for path in arguments.include_path],
             samples=arguments.n,
@@ -160,19 +161,22 @@ def read_plan(arguments: argparse.Namespace) -> Comparing:
     )
 
 
-def _dry_run(plan: Comparing, *, as_json: bool) -> None:
-    """Print the arithmetic of one training of every arm."""
+def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
+    """Print the sizes of one training of every arm."""
     from recode_eval.terminal import one_line
     from recode_train.comparing.settings import arm_configs
     from recode_train.planning import describe, make_plan
 
-    plans = {arm: make_plan(config) for arm, config in arm_configs(plan, plan.seeds[0]).items()}
+    plans = {arm: make_plan(one) for arm, one in arm_configs(config, config.seeds[0]).items()}
     if as_json:
         json.dump({arm: item.as_dict() for arm, item in plans.items()}, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    print(f"{'seeds':<17} {len(plan.seeds)}")
-    print(f"{'evaluated on':<17} {', '.join(plan.tasks)}: greedy, {plan.evaluated.samples} samples")
+    print(f"{'seeds':<17} {len(config.seeds)}")
+    print(
+        f"{'evaluated on':<17} {', '.join(config.tasks)}: greedy, "
+        f"{config.evaluated.samples} samples"
+    )
     for arm, item in plans.items():
         print(f"\n{arm}")
         warnings = [("warning", text) for text in item.warnings]

@@ -1,0 +1,55 @@
+"""The algorithms a model can be trained with: the one list of them, and what each has to bring.
+
+A new algorithm is a module with an `Algorithm` (like `trainers/sft.py`) and a line in `ALGORITHMS`;
+another package names its own under the entry point group `recode_train.algorithms`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.plugins import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from recode_train.budget import Budget
+    from recode_train.config import TrainConfig
+    from recode_train.trainers.training_data import TrainingData
+
+    BuildTrainer = Callable[[TrainConfig, TrainingData, Any, list[Any], Budget], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """One way to train."""
+
+    name: str
+    """In commands and settings."""
+    label: str
+    """In tables and on the leaderboard."""
+    summary: str
+    """Half a sentence for the help."""
+    samples: bool
+    """True: the model samples completions, and rewards score them. False: it learns the reference
+    answers."""
+    build: BuildTrainer
+    """Makes the trainer, ready for `train()`, of settings, data, the loaded model, callbacks of
+    transformers, and the counts to keep up to date. Raises `UsageError`."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Settings where it differs from the defaults of `TrainConfig`."""
+    trained_tokens: Callable[[TrainConfig, TrainingData], Sequence[int]] | None = None
+    """Tokens with a loss after 0, 1, 2, ... steps, where that is known beforehand; otherwise the
+    trainer counts them."""
+
+
+ALGORITHMS: Final = Registry[Algorithm](
+    "algorithm",
+    "recode_train.algorithms",
+    {
+        "sft": "recode_train.trainers.sft:ALGORITHM",
+        "grpo": "recode_train.trainers.grpo:ALGORITHM",
+        "dapo": "recode_train.trainers.dapo:ALGORITHM",
+    },
+)

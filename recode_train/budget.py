@@ -1,0 +1,70 @@
+"""What a run has done and spent so far; part of every checkpoint, so that it survives a kill."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(slots=True)
+class Budget:
+    """Counts over all processes, from the first step on, whatever interrupted the run."""
+
+    tokens_generated: int = 0
+    """Tokens of sampled completions, those of dropped groups included."""
+    tokens_trained: int = 0
+    """Tokens that had a part in a loss, as often as they had; for GRPO and DAPO counted when their
+    generation begins."""
+    completions_generated: int = 0
+    groups_sampled: int = 0
+    groups_flat: int = 0
+    """Groups whose decisive rewards were all equal."""
+    groups_masked: int = 0
+    """Groups without effect that filled a batch after the last round of dynamic sampling."""
+    groups_surplus: int = 0
+    """Varied groups sampled over what a batch had room for."""
+    refill_cursor: int = 0
+    """Position in the stream of prompts that dynamic sampling draws from."""
+    seconds: float = 0.0
+    """Wall time of training, without loading and evaluations; that after the last checkpoint of an
+    interrupted run is lost."""
+    cpu_seconds: float = 0.0
+    """CPU time of all processes of the training (not of sandboxes and servers)."""
+
+    _wall: float | None = field(default=None, repr=False, compare=False)
+    _cpu: float | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Budget:
+        """Return what `as_dict` made; unknown entries are ignored."""
+        names = {item.name for item in fields(cls) if not item.name.startswith("_")}
+        return cls(**{name: value for name, value in content.items() if name in names})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        return {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+            if not name.startswith("_")
+        }
+
+    def skip(self) -> None:
+        """Do not count the time since the last tick."""
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    def elapsed(self) -> float:
+        """Return the wall time so far, that since the last tick included."""
+        return self.seconds + (0.0 if self._wall is None else time.monotonic() - self._wall)
+
+    def tick(self) -> float:
+        """Count the wall time since the last tick, and return this process's CPU time since then.
+
+        The CPU time is the caller's to add up over the processes.
+        """
+        wall, cpu = time.monotonic(), time.process_time()
+        spent = 0.0 if self._cpu is None else cpu - self._cpu
+        if self._wall is not None:
+            self.seconds += wall - self._wall
+        self._wall, self._cpu = wall, cpu
+        return spent

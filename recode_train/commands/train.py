@@ -1,0 +1,133 @@
+"""`recode-train ALGORITHM`: train a model, or say what would be done (--dry-run)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.commands import options
+from recode_eval.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+
+    from recode_train.config import TrainConfig
+    from recode_train.planning import Plan
+    from recode_train.trainers import TrainResult
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--model", metavar="PATH", help="folder, hub id or GGUF file of the model")
+    parser.add_argument(
+        "--data",
+        metavar="NAME|FILE",
+        help="migration (the bundled training pairs; default), recode-train-data, "
+        "recode-train-data=FILE, or a .jsonl or .parquet file",
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help="settings to begin with; `recode-train presets` lists them"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE.yaml", type=options.path, help="settings, over the preset's"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, over all others; rewards.NAME=WEIGHT for a single reward",
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="folder of the run (default: train-runs/ALGORITHM)"
+    )
+    parser.add_argument("--seed", type=options.natural, metavar="N", help="default: 0")
+    parser.add_argument(
+        "--limit", type=options.positive, metavar="N", help="train on the first N pairs only"
+    )
+    parser.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        default=None,
+        help="leave malformed rows out instead of stopping at the first",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew instead of continuing in the folder"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan (batches, steps, memory, settings without effect) and stop",
+    )
+    options.add_output_options(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the plan, and train unless this is a dry run."""
+    from recode_eval.terminal import stdout_for_results
+    from recode_train.planning import make_plan
+    from recode_train.trainers import require_libraries, train
+
+    config = read_config(arguments)
+    if arguments.dry_run:
+        show_plan(make_plan(config), sys.stdout, as_json=arguments.json)
+        return ExitCode.OK
+    require_libraries()
+    plan = make_plan(config)
+    first = os.environ.get("RANK", "0") == "0"
+    if first and not arguments.quiet:
+        show_plan(plan, sys.stderr, as_json=False)
+    with stdout_for_results():
+        result = train(config, resume=not arguments.restart, progress=not arguments.quiet)
+    if first:
+        _show_result(result, as_json=arguments.json)
+    return ExitCode.OK
+
+
+def read_config(arguments: argparse.Namespace) -> TrainConfig:
+    """Return the configuration that the arguments describe."""
+    from recode_train.config import TrainConfig
+
+    world = os.environ.get("WORLD_SIZE", "")  # set by `accelerate launch`
+    return TrainConfig.from_sources(
+        arguments.command,
+        preset=arguments.preset,
+        file=arguments.config,
+        overrides=arguments.set,
+        model=arguments.model,
+        data=arguments.data,
+        output=arguments.out,
+        seed=arguments.seed,
+        limit=arguments.limit,
+        skip_bad_rows=arguments.skip_bad_rows,
+        num_processes=int(world) if world.isdigit() and int(world) else None,
+    )
+
+
+def show_plan(plan: Plan, stream: Any, *, as_json: bool) -> None:
+    """Print a plan, its notes and its warnings."""
+    from recode_eval.terminal import one_line
+    from recode_train.planning import describe
+
+    if as_json:
+        json.dump(plan.as_dict(), stream, indent=2)
+        stream.write("\n")
+        return
+    notes = [("note", text) for text in plan.notes]
+    warnings = [("warning", text) for text in plan.warnings]
+    for name, value in [*describe(plan), *notes, *warnings]:
+        stream.write(f"{name:<17} {one_line(value)}\n")
+
+
+def _show_result(result: TrainResult, *, as_json: bool) -> None:
+    from recode_eval.terminal import one_line
+
+    if as_json:
+        from dataclasses import asdict
+
+        json.dump(asdict(result), sys.stdout, indent=2, default=str)
+        sys.stdout.write("\n")
+    else:
+        print(one_line(f"done: {result.final}"))
