@@ -42,7 +42,7 @@ class BrokenRun:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the model wrote and how it was judged; `score` is None where it could not be."""
+    """What the model wrote and how it was graded; `score` is None where it could not be."""
 
     completion: CompletionRecord
     score: ScoreRecord | None
@@ -107,7 +107,7 @@ class RunEntry:
 
     @property
     def unscored_share(self) -> float:
-        """Share of the samples that could not be judged, 0 to 1."""
+        """Share of the samples that could not be graded, 0 to 1."""
         return self.stored.unscored_share
 
     @property
@@ -149,8 +149,8 @@ class RunEntry:
         completions = self.completion_lines.read(self.folder / COMPLETIONS, position)
         scores = self.score_lines.read(self.folder / SCORES, position)
         try:
-            judged = {score["sample"]: score for score in scores}
-            return [(record, judged.get(record["sample"])) for record in completions]
+            graded = {score["sample"]: score for score in scores}
+            return [(record, graded.get(record["sample"])) for record in completions]
         except (KeyError, TypeError) as error:
             raise changed(self.folder, error) from error
 

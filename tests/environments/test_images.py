@@ -136,7 +136,7 @@ def test_the_supervisor_is_part_of_the_image(client: DockerClient, mini: ImageIn
 def test_a_finished_image_is_found_at_once(mini: ImageInfo) -> None:
     messages: list[str] = []
     started = time.monotonic()
-    assert ensure_image(get_environment("mini"), notify=messages.append) == mini
+    assert ensure_image(get_environment("mini"), log=messages.append) == mini
     assert time.monotonic() - started < 20
     assert messages == []
 

@@ -72,7 +72,7 @@ def run(info: VenvInfo, code: str) -> str:
 
 def test_the_libraries_can_be_imported_and_nothing_else(cache: Path) -> None:
     messages: list[str] = []
-    info = ensure_venv(tiny(), notify=messages.append)
+    info = ensure_venv(tiny(), log=messages.append)
     assert run(info, "import alpha, beta; print(alpha.VERSION, beta.VERSION)") == "1.0 2.0+cpu"
     assert info.libraries == {"alpha": "1.0", "beta": "2.0+cpu"}
     assert info.version == run(info, "import platform; print(platform.python_version())")
@@ -89,7 +89,7 @@ def test_the_second_call_builds_nothing(cache: Path) -> None:
     first = ensure_venv(tiny())
     messages: list[str] = []
     started = time.monotonic()
-    assert ensure_venv(tiny(), notify=messages.append) == first
+    assert ensure_venv(tiny(), log=messages.append) == first
     assert time.monotonic() - started < 10
     assert messages == []
     assert len(list((cache / "logs").iterdir())) == 1
