@@ -14,7 +14,20 @@ from recode_eval.resources import resource_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOOLS = "basename chmod cp dirname find head mkdir mktemp mv rm sed sh".split()
+TOOLS = [
+    "basename",
+    "chmod",
+    "cp",
+    "dirname",
+    "find",
+    "head",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "rm",
+    "sed",
+    "sh",
+]
 UNPACK = """
 for root; do case $root in */root) break ;; esac; done
 mkdir -p $root/usr/bin $root/usr/lib/python3.9 $root/lib/x86_64-linux-gnu
