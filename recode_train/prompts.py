@@ -16,6 +16,7 @@ from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
 if TYPE_CHECKING:
+    from recode_eval.models.base import Prompt
     from recode_eval.run.prompts import PromptTemplate
     from recode_eval.tasks.base import TaskSpec
     from recode_train.data import Pair, PairSet
@@ -79,6 +80,17 @@ def prompt_template(pairs: PairSet, name: str | None = None) -> PromptTemplate:
     return PromptTemplate.from_file(path)
 
 
+def template_context(pair: Pair) -> dict[str, Any]:
+    """Return what a template is filled with; training always tells of the update."""
+    return {**pair.problem.context, "update_note": True}
+
+
+def asks_for_the_form(prompt: Prompt) -> bool:
+    """Whether a prompt opens the thoughts or names the tags of the think/answer form."""
+    texts = [prompt.prefill, *(message.content for message in prompt.messages)]
+    return any(tag in text for tag in (THINK, ANSWER) for text in texts)
+
+
 def render(
     pairs: PairSet,
     tokenizer: Any,
@@ -102,7 +114,7 @@ def render(
     overlong: list[str] = []
     shortest: int | None = None
     for pair in pairs.pairs:
-        prompt = template.render({**pair.problem.context, "update_note": True})
+        prompt = template.render(template_context(pair))
         ids = encoder.encode(prompt)
         shortest = len(ids) if shortest is None else min(shortest, len(ids))
         if len(ids) > max_tokens:

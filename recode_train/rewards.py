@@ -104,21 +104,30 @@ def build_rewards(
     weights: Mapping[str, float],
     pairs: PairSet,
     *,
-    prefills: Mapping[str, str],
+    prefills: Mapping[str, str] | None = None,
     sandbox: Callable[[], Sandbox] | None = None,
-    completion_limit: int,
-    cache: int,
+    completion_limit: int = 1024,
+    cache: int = 256,
 ) -> Rewards:
-    """Return the reward functions that have a weight, in the order of `REWARDS`.
+    r"""Return the reward functions that have a weight, in the order of `REWARDS`.
 
-    `prefills` has the prefill of each pair by its id. `sandbox` opens the sandbox of the reward
-    `tests` when it is first needed (None: the strongest of this machine); whoever gets the rewards
-    closes it with `Rewards.close`. `completion_limit` and `cache` are the tokens of the overlong
-    penalty.
+    `prefills` maps each pair's id to the text that opens the model's turn (None: that of the prompt
+    that training uses by default). `sandbox` opens the sandbox of the reward `tests` when it is
+    first needed (None: the strongest of this machine); the caller closes it with `Rewards.close`.
+    `completion_limit` and `cache` are the tokens of the overlong penalty.
 
     Raises:
         UsageError: an unknown reward, none at all, or one that the pairs cannot give: `tests` for
             pairs without tests, `api` for pairs that say nothing about API use.
+
+    >>> from recode_train import build_rewards, load_pairs
+    >>> pairs = load_pairs("migration", limit=1)
+    >>> rewards = build_rewards({"format": 1, "em_star": 1}, pairs)
+    >>> pair = pairs.pairs[0]
+    >>> code = pair.problem.answers["reference"]
+    >>> answer = f"Hm.</think>\n<answer>\n```python\n{code}\n```\n</answer>"
+    >>> [f(completions=[answer, "No."], pair_id=[pair.id] * 2) for f in rewards.functions]
+    [[1.0, -1.0], [2.0, -2.0]]
     """
     for name in weights:
         if name not in REWARDS:
@@ -127,7 +136,7 @@ def build_rewards(
     if not chosen:
         raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")
     task = pairs.task_object
-    reader = _Reader(pairs, prefills)
+    reader = _Reader(pairs, _usual_prefills(pairs) if prefills is None else prefills)
     runner = None
     if "tests" in chosen:
         runner = _test_runner(task, sandbox, pairs)
@@ -148,6 +157,13 @@ def build_rewards(
         decisive=[name != "overlong" for name in chosen],
         _runner=runner,
     )
+
+
+def _usual_prefills(pairs: PairSet) -> dict[str, str]:
+    from recode_train.prompts import prompt_template, template_context
+
+    template = prompt_template(pairs)
+    return {pair.id: template.render(template_context(pair)).prefill for pair in pairs.pairs}
 
 
 def _test_runner(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairSet) -> TestRunner:

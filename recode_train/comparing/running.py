@@ -50,12 +50,17 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
         DataError: training pairs or a task's data are malformed.
         InfrastructureError: training or evaluation cannot be done here.
 
-    >>> from recode_train import CompareConfig, compare_methods
-    >>> compare_methods(CompareConfig(model="no-such-model", arms=["sft"], out=folder))
-    Traceback (most recent call last):
-    ...
-    recode_eval.errors.UsageError: There is no model at no-such-model; a name on the hub looks \
-like owner/name.
+    >>> from recode_train import CompareConfig, EvaluationSettings, compare_methods
+    >>> config = CompareConfig(
+    ...     model=model, arms=["sft"], seeds=[1], data=f"recode-train-data={pairs}", out=folder,
+    ...     overrides=["max_steps=1", "tuning=full", "per_device_train_batch_size=1"],
+    ...     evaluated=EvaluationSettings(
+    ...         tasks=[f"recode-train-data={pairs}"], samples=0, max_tokens=8
+    ...     ),
+    ... )
+    >>> content = compare_methods(config)
+    >>> content["arms"], content["prompts"]
+    (['base', 'sft'], {'recode-train-data': 'recode'})
     """
     from recode_eval.run.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
