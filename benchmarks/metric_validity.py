@@ -10,7 +10,7 @@ right is known and not assumed. Then each metric is asked to tell right from wro
     python benchmarks/metric_validity.py --again FILE
 
 Shares of answers of each kind are a choice of this study, and figures over all answers depend on
-them; those within a contrast of two kinds do not. Exit status 1: nothing could be judged.
+them; those within a contrast of two kinds do not. Exit status 1: nothing could be graded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from validity.answers import answers
 from validity.printing import tables
-from validity.study import Judged, report, scores_of
+from validity.study import Graded, report, scores_of
 
 from recode_eval.sandbox import Limits, Status, open_router
 from recode_eval.sandbox.base import SandboxError
@@ -56,16 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     if arguments.again:
         stored = json.loads(arguments.again.read_text(encoding="utf-8"))
-        about, judged = stored["about"], [Judged(**answer) for answer in stored["answers"]]
+        about, graded = stored["about"], [Graded(**answer) for answer in stored["answers"]]
     else:
-        about, judged = study(arguments)
-    if not judged:
-        print("nothing could be judged", file=sys.stderr)
+        about, graded = study(arguments)
+    if not graded:
+        print("nothing could be graded", file=sys.stderr)
         return 1
-    results = report(judged)
+    results = report(graded)
     print("\n".join(tables(about, results)))
     if arguments.json:
-        everything = {"about": about, **results, "answers": [asdict(a) for a in judged]}
+        everything = {"about": about, **results, "answers": [asdict(a) for a in graded]}
         arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     return 0
 
@@ -89,12 +89,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def study(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Judged]]:
+def study(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Graded]]:
     """Make and execute the answers; return what was done, and the answers with verdicts."""
     began = time.monotonic()
     jobs, about = _jobs(arguments)
     _say(f"{len(jobs)} answers to {about['pairs']} pairs made in {time.monotonic() - began:.0f} s")
-    with open_router(arguments.sandbox, workers=arguments.workers, notify=_say) as sandbox:
+    with open_router(arguments.sandbox, workers=arguments.workers, log=_say) as sandbox:
         executed = _execute(jobs, sandbox, Limits(cpu_s=arguments.timeout))
         about["tier"] = sandbox.info.tier
     reasons = Counter(str(outcome) for outcome in executed if isinstance(outcome, SandboxError))
@@ -103,8 +103,8 @@ def study(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Judged]]:
         for (_, problem, answer), outcome in zip(jobs, executed, strict=True)
         if answer.kind == REFERENCE and not (_sound(outcome) and outcome.passed)
     )
-    judged = [
-        _judged(task, problem, answer, outcome)
+    graded = [
+        _graded(task, problem, answer, outcome)
         for (task, problem, answer), outcome in zip(jobs, executed, strict=True)
         if _sound(outcome) and problem.id not in unsound
     ]
@@ -116,13 +116,13 @@ def study(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Judged]]:
         if verdict.status not in {Status.PASSED, Status.FAILED}
     )
     return about | {
-        "judged": len(judged),
-        "left_out": len(jobs) - len(judged),
-        "not_judged": dict(reasons),
+        "graded": len(graded),
+        "left_out": len(jobs) - len(graded),
+        "not_graded": dict(reasons),
         "reference_does_not_pass": unsound,
         "tests_ended_otherwise": dict(statuses),
         "seconds": round(time.monotonic() - began),
-    }, judged
+    }, graded
 
 
 def _jobs(arguments: argparse.Namespace) -> tuple[list[Job], dict[str, Any]]:
@@ -178,7 +178,7 @@ def _execute(
         if now - said > _SAY_EVERY_S or len(outcomes) == len(jobs):
             said = now
             _say(
-                f"{len(outcomes)} of {len(jobs)} judged in {now - began:.0f} s, "
+                f"{len(outcomes)} of {len(jobs)} graded in {now - began:.0f} s, "
                 f"now {programs[place].environment}"
             )
     return [outcomes[place] for place in range(len(jobs))]
@@ -189,11 +189,11 @@ def _sound(outcome: Execution | SandboxError) -> Any:
     return not isinstance(outcome, SandboxError) and outcome.setup_error is None
 
 
-def _judged(task: MigrationTask, problem: Problem, answer: Answer, outcome: Any) -> Judged:
+def _graded(task: MigrationTask, problem: Problem, answer: Answer, outcome: Any) -> Graded:
     # As in a run: extraction takes the end of an answer off.
-    similarity = similarity_scores(answer.code, problem.answers["reference"].rstrip())
+    similarity = similarity_scores(answer.code, problem.solutions["reference"].rstrip())
     failed = next((v for v in outcome.verdicts if v.status is not Status.PASSED), None)
-    return Judged(
+    return Graded(
         pair=problem.id,
         cluster=problem.cluster,
         library=problem.payload.dependency,

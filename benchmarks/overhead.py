@@ -75,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     task = create_task("arena-mini")
     data = task.load(None, skip_bad_rows=False)
-    model = PacedModel({p.id: dict(p.answers) for p in data.problems}, arguments.pace)
+    model = PacedModel({p.id: dict(p.solutions) for p in data.problems}, arguments.pace)
     generation, execution, whole, own_cpu = [], [], [], []
     with open_sandbox(arguments.sandbox, environment=task.spec.environment) as sandbox:
         _execute(sandbox, task, data, 1, tag="warm up")
@@ -133,7 +133,7 @@ def _execute(sandbox: Sandbox, task: Task, data: TaskData, n: int, tag: str) -> 
         for problem in data.problems
         for sample in range(n)
         for program in task.programs(
-            problem, f"# {tag} {sample}\n{problem.answers['reference']}"
+            problem, f"# {tag} {sample}\n{problem.solutions['reference']}"
         ).values()
     ]
     began = time.perf_counter()

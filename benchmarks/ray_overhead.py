@@ -19,7 +19,7 @@ from recode_eval.sandbox import Limits, Program, Sandbox, Test, open_router
 
 LIMITS = Limits()
 IN_FLIGHT = 4096
-"""As many as the judge submits before it waits."""
+"""As many as the grader submits before it waits."""
 
 
 def program(number: int) -> Program:

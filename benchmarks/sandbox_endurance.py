@@ -156,7 +156,7 @@ def run(sandbox: Sandbox, programs: int, seed: int, tell: Any = None) -> Outcome
     lock = threading.Lock()
     began = time.monotonic()
 
-    def judge(kind: str, number: int, expected: Status, future: Any) -> None:
+    def grade(kind: str, number: int, expected: Status, future: Any) -> None:
         room.release()
         error = future.exception()
         with lock:
@@ -176,7 +176,7 @@ def run(sandbox: Sandbox, programs: int, seed: int, tell: Any = None) -> Outcome
         room.acquire()
         future = sandbox.submit(program, LIMITS)
         future.add_done_callback(
-            lambda done, kind=kind, number=number, expected=expected: judge(
+            lambda done, kind=kind, number=number, expected=expected: grade(
                 kind, number, expected, done
             )
         )
@@ -363,7 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.sandbox,
         environment=arguments.environment,
         workers=arguments.workers,
-        notify=lambda message: print(message, file=sys.stderr),
+        log=lambda message: print(message, file=sys.stderr),
     ) as sandbox:
         outcome = run(sandbox, arguments.programs, arguments.seed, tell)
         tops = supervisors()

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         for contender in everything.values():
             contender.close()
-    racing.judge(records, jobs)
+    racing.grade(records, jobs)
     about["load_after"] = round(os.getloadavg()[0], 2)
     _print(records, about, jobs)
     if arguments.json:

@@ -220,7 +220,7 @@ def gate(
     >>> problems = load_task("arena-mini").problems[:12]
     >>> def stored(kind):
     ...     file = runs / f"{kind}.jsonl"
-    ...     solutions = [{"task_id": p.id, "solution": p.answers[kind]} for p in problems]
+    ...     solutions = [{"task_id": p.id, "solution": p.solutions[kind]} for p in problems]
     ...     _ = file.write_text("\n".join(map(json.dumps, 2 * solutions)))
     ...     model = f"replay:{file}"
     ...     return evaluate(RunConfig(model=model, tasks=["arena-mini"], limit=12, out=runs))

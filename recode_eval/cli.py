@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "evaluate a model (the default: `recode-eval --model ... --tasks ...`)",
     "sweep": "evaluate many models on many tasks as one job",
-    "score": "judge the stored completions of a run again, without a model",
+    "score": "grade the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
     "gate": "say whether a new checkpoint may replace the old one (for CI)",
     "pack": "make one file of a run, to send or submit it",

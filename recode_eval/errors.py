@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     INTERNAL = 70
     IO = 74
     INCOMPLETE = 75
-    """The run ended, but some samples could not be judged; the same command tries them again."""
+    """The run ended, but some samples could not be graded; the same command tries them again."""
     INTERRUPTED = 130
 
 

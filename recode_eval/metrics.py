@@ -312,6 +312,15 @@ def primary_of(estimates: Mapping[str, object]) -> str:
     return next((name for name in (first, *others) if estimates.get(name) is not None), others[-1])
 
 
+def plain_labels(names: Iterable[str]) -> list[str]:
+    """Return the labels of those metrics that are not shown in percent.
+
+    >>> plain_labels(["pass@1", "es_star"])
+    ['ES*']
+    """
+    return [found.label for found in map(metric, names) if found.scale == 1]
+
+
 def unit_note(names: Iterable[str] | None = None) -> str:
     """Say which metrics are not shown in percent, and their range; of `names`, or of all.
 

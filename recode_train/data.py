@@ -162,7 +162,7 @@ def _tested(problems: Iterable[Problem]) -> list[BadRow]:
             found.append(BadRow(problem.id, "its split is test"))
             continue
         same = next(
-            (known[n] for c in problem.answers.values() if (n := normalize(c).strip()) in known),
+            (known[n] for c in problem.solutions.values() if (n := normalize(c).strip()) in known),
             None,
         )
         if same is not None:
@@ -177,7 +177,7 @@ def _tested_codes() -> Mapping[str, str]:
     from recode_eval.tasks.registry import create_task
 
     problems = create_task(_TEST_TASK).load(None, skip_bad_rows=True).problems
-    return {normalize(code).strip(): p.id for p in problems for code in p.answers.values()}
+    return {normalize(code).strip(): p.id for p in problems for code in p.solutions.values()}
 
 
 def _split(payload: Any) -> str | None:

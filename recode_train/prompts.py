@@ -168,7 +168,7 @@ def sft_completion(pair: Pair, prefill: str) -> str:
 
     Raises `DataError` for a reference that no well-formed answer can hold.
     """
-    code = pair.problem.answers["reference"].strip("\n")
+    code = pair.problem.solutions["reference"].strip("\n")
     fence = "```"
     while fence in code:
         fence += "`"
@@ -187,7 +187,7 @@ def sft_completion(pair: Pair, prefill: str) -> str:
 
 
 def _thoughts(pair: Pair) -> str:
-    context, answers = pair.problem.context, pair.problem.answers
+    context, answers = pair.problem.context, pair.problem.solutions
     release = f"{context.get('dependency', 'the library')} {context.get('new_version', '')}".strip()
     changes = _changes(answers.get("stale"), answers["reference"])
     if not changes:

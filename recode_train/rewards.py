@@ -203,7 +203,7 @@ class _Reading:
     @property
     def similarity(self) -> Similarity:
         if self._similarity is None:
-            self._similarity = similarity_scores(self.code, self.problem.answers["reference"])
+            self._similarity = similarity_scores(self.code, self.problem.solutions["reference"])
         return self._similarity
 
 

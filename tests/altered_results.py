@@ -55,7 +55,7 @@ def altered(run: ResultsFile, field: str) -> ResultsFile:
             other["counts"] = change(r.counts, unscored=1)
         case "faulty":
             problems[0] = change(problems[0], faulty="no set-up")
-        case "unjudged":
+        case "ungraded":
             problems[0] = change(problems[0], n=0, passed=0, needed_update=0,
                                  passed_without_update=0, no_code=0)  # fmt: skip
         case _:

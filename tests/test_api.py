@@ -26,6 +26,7 @@ from recode_eval import (
     reward,
 )
 from recode_eval.run.config import from_mapping, to_mapping
+from recode_eval.run.progress import resolve_monitor
 
 LANDLOCK = SandboxOptions(tier="landlock")
 
@@ -112,6 +113,32 @@ def test_nothing_is_printed_and_progress_is_told(
         found["arena-mni"]
 
 
+def test_a_notebook_shows_one_bar_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a kernel of Jupyter `progress=True` draws HTML; what a run says is escaped."""
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, progress: object) -> None:
+            shown.append(progress._repr_html_())  # type: ignore[attr-defined]
+
+    class ZMQInteractiveShell:
+        pass
+
+    module = types.ModuleType("IPython")
+    module.get_ipython = ZMQInteractiveShell  # type: ignore[attr-defined]
+    display = types.ModuleType("IPython.display")
+    display.display = lambda *_, **__: Handle()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monitor = resolve_monitor(True)
+    monitor.begin(samples=4, generated=1, graded=0)
+    monitor.log("<script>alert(1)</script>")
+    monitor.end()
+    assert "1 of 4" in shown[0]
+    assert "&lt;script&gt;" in shown[-1]
+    assert "<script>" not in "".join(shown)
+
+
 def test_an_interruption_leaves_a_run_that_the_same_call_continues(tmp_path: Path) -> None:
     def interrupt(event: ProgressEvent) -> None:
         if event.graded == 2:
@@ -134,7 +161,7 @@ def test_a_model_object_is_evaluated_and_left_open(tmp_path: Path) -> None:
         def close(self) -> None:
             self.closed += 1
 
-    answers = {p.id: p.answers for p in load_task("arena-mini").problems}
+    answers = {p.id: p.solutions for p in load_task("arena-mini").problems}
     model = Watched("reference", answers)
     [result] = evaluate(small(tmp_path, model))  # type: ignore[arg-type]
     assert (result.value("pass@1"), model.closed) == (1, 0)
@@ -143,8 +170,8 @@ def test_a_model_object_is_evaluated_and_left_open(tmp_path: Path) -> None:
 def test_rewards_are_1_0_or_unscored() -> None:
     task = load_task("arena-mini")
     problem = task.problems[0]
-    right = f"```python\n{problem.answers['reference']}\n```"
-    stale = f"```python\n{problem.answers['stale']}\n```"
+    right = f"```python\n{problem.solutions['reference']}\n```"
+    stale = f"```python\n{problem.solutions['stale']}\n```"
     with RewardGrader("arena-mini", LANDLOCK) as grader:
         asked = [
             (problem.id, right),
@@ -175,7 +202,7 @@ def test_what_the_sandbox_cannot_run_has_no_reward(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("recode_eval.run.sandboxes.Sandboxes._get", lambda *_: Crashing())
     problem = load_task("arena-mini").problems[0]
     with RewardGrader("arena-mini") as grader:
-        assert grader(problem.id, f"```python\n{problem.answers['reference']}\n```") is None
+        assert grader(problem.id, f"```python\n{problem.solutions['reference']}\n```") is None
 
 
 def test_argparse_stays_in_the_commands() -> None:

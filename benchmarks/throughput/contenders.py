@@ -90,12 +90,12 @@ class Machinery:
     @cached_property
     def python(self) -> str:
         """The interpreter with the libraries, outside of containers."""
-        return str(ensure_venv(get_environment(self.environment), notify=print).python)
+        return str(ensure_venv(get_environment(self.environment), log=print).python)
 
     @cached_property
     def image(self) -> ImageInfo:
         """The image with the libraries."""
-        return ensure_image(get_environment(self.environment), notify=print)
+        return ensure_image(get_environment(self.environment), log=print)
 
     @cached_property
     def client(self) -> DockerClient | None:
@@ -125,7 +125,7 @@ class Sandboxed:
                 environment=self._machinery.environment,
                 workers=workers,
                 isolation=self._isolation,
-                notify=print,
+                log=print,
             )
         except SandboxError as error:
             raise UnavailableError(str(error)) from None

@@ -92,7 +92,7 @@ def containers_cpu_s(client: DockerClient | None, containers: Iterable[str]) -> 
 
 
 def machine() -> dict[str, Any]:
-    """What somebody needs to know to judge the numbers."""
+    """What somebody needs to know to grade the numbers."""
     model = ""
     for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
         if line.startswith("model name"):

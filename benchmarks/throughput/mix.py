@@ -112,7 +112,7 @@ def from_rows(path: Path, count: int, seed: int) -> list[Job]:
     task = create_task("arena")
     jobs = []
     for problem in task.load(str(path), skip_bad_rows=True).problems:
-        programs = task.programs(problem, problem.answers["reference"])
+        programs = task.programs(problem, problem.solutions["reference"])
         program = programs.get("with_update") or next(iter(programs.values()))
         package = min(program.preload - {"pytest"}, default="std")
         jobs.append(Job(problem.id, package if package in LIBRARIES else "std", program))

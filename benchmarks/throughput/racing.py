@@ -207,7 +207,7 @@ def _taken(waiting: Iterator[Job], lock: threading.Lock) -> Iterator[Job]:
         yield job
 
 
-def judge(records: dict[str, Record], jobs: Sequence[Job]) -> None:
+def grade(records: dict[str, Record], jobs: Sequence[Job]) -> None:
     """Compare all verdicts with what must come out, else with what most contenders say."""
     for job in jobs:
         given = {n: r.answers[job.name] for n, r in records.items() if job.name in r.answers}

@@ -17,11 +17,11 @@ def tables(about: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str
     """Yield the lines of all tables."""
     yield (
         f"{about['date']}, {about['pairs']} pairs in {about['clusters']} clusters, "
-        f"{about['judged']} of {about['answers']} answers judged ({about['tier']}, "
+        f"{about['graded']} of {about['answers']} answers graded ({about['tier']}, "
         f"seed {about['seed']}, {about['seconds']} s)"
     )
     yield f"libraries: {', '.join(about['libraries'])}"
-    for name in ("bad_rows", "not_judged", "reference_does_not_pass", "tests_ended_otherwise"):
+    for name in ("bad_rows", "not_graded", "reference_does_not_pass", "tests_ended_otherwise"):
         yield f"{name.replace('_', ' ')}: {about[name] or 'none'}"
     yield from ("", *_kinds(results["kinds"]))
     for name, chosen in results["sets"].items():

@@ -1,6 +1,6 @@
 """What the study reports: per metric and set of answers, how well it predicts passing.
 
-Works on judged answers alone; nothing is executed here.
+Works on graded answers alone; nothing is executed here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEAR, FAR = 0.95, 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Graded:
     """An answer with its scores and its verdict."""
 
     pair: str
@@ -63,30 +63,30 @@ def scores_of(similarity: Any, measures: Mapping[str, float]) -> dict[str, float
     return scores
 
 
-def report(judged: Sequence[Judged]) -> dict[str, Any]:
+def report(graded: Sequence[Graded]) -> dict[str, Any]:
     """Return all tables, ready for JSON."""
     return {
-        "kinds": [_kind(kind, judged) for kind in kinds.KINDS],
-        "sets": {name: _metrics(chosen) for name, chosen in answer_sets(judged).items()},
-        "contrasts": {name: _metrics(chosen) for name, chosen in contrasts(judged).items()},
+        "kinds": [_kind(kind, graded) for kind in kinds.KINDS],
+        "sets": {name: _metrics(chosen) for name, chosen in answer_sets(graded).items()},
+        "contrasts": {name: _metrics(chosen) for name, chosen in contrasts(graded).items()},
         "update_types": {
-            name: _metrics([a for a in _novel(judged) if a.update_type == name])
-            for name in sorted({a.update_type for a in judged})
+            name: _metrics([a for a in _novel(graded) if a.update_type == name])
+            for name in sorted({a.update_type for a in graded})
         },
-        "confusions": confusions(judged),
+        "confusions": confusions(graded),
     }
 
 
-def _novel(judged: Iterable[Judged]) -> list[Judged]:
+def _novel(graded: Iterable[Graded]) -> list[Graded]:
     """Return what is no copy of the reference, up to comments."""
-    return [answer for answer in judged if not answer.scores["EM"]]
+    return [answer for answer in graded if not answer.scores["EM"]]
 
 
-def answer_sets(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+def answer_sets(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
     """Return the sets that the main table is about."""
-    novel = _novel(judged)
+    novel = _novel(graded)
     return {
-        "all answers": list(judged),
+        "all answers": list(graded),
         "no copies of the reference": novel,
         "no copies, API use visible": [a for a in novel if "both" in a.scores],
         "no copies, API use not visible": [a for a in novel if "both" not in a.scores],
@@ -94,13 +94,13 @@ def answer_sets(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
     }
 
 
-def contrasts(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
+def contrasts(graded: Iterable[Graded]) -> dict[str, list[Graded]]:
     """Return right answers of one sort with wrong ones of another sort, which AUC tells apart."""
-    judged = list(judged)
+    graded = list(graded)
 
-    def between(right: Iterable[str], wrong: Iterable[str]) -> list[Judged]:
+    def between(right: Iterable[str], wrong: Iterable[str]) -> list[Graded]:
         right, wrong = set(right), set(wrong)
-        return [a for a in judged if a.kind in (right if a.passed else wrong)]
+        return [a for a in graded if a.kind in (right if a.passed else wrong)]
 
     any_right = {"reference", *kinds.REWRITTEN}
     single = kinds.REWRITTEN[:-1]
@@ -120,7 +120,7 @@ def contrasts(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
     }
 
 
-def _metrics(chosen: Sequence[Judged]) -> dict[str, Any]:
+def _metrics(chosen: Sequence[Graded]) -> dict[str, Any]:
     """Return every metric's figures over a set of answers."""
     return {
         "answers": len(chosen),
@@ -131,7 +131,7 @@ def _metrics(chosen: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _figures(name: str, chosen: Sequence[Judged]) -> dict[str, Any]:
+def _figures(name: str, chosen: Sequence[Graded]) -> dict[str, Any]:
     scored = _scored(name, chosen)
     values, passed = [s.score for s in scored], [s.passed for s in scored]
     return {
@@ -146,12 +146,12 @@ def _figures(name: str, chosen: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _scored(name: str, chosen: Iterable[Judged]) -> list[Scored]:
+def _scored(name: str, chosen: Iterable[Graded]) -> list[Scored]:
     return [Scored(a.scores[name], a.passed, a.pair, a.cluster) for a in chosen if name in a.scores]
 
 
-def _kind(kind: str, judged: Iterable[Judged]) -> dict[str, Any]:
-    own = [answer for answer in judged if answer.kind == kind]
+def _kind(kind: str, graded: Iterable[Graded]) -> dict[str, Any]:
+    own = [answer for answer in graded if answer.kind == kind]
     similar = [answer.scores["ES"] for answer in own]
     return {
         "kind": kind,
@@ -163,10 +163,10 @@ def _kind(kind: str, judged: Iterable[Judged]) -> dict[str, Any]:
     }
 
 
-def confusions(judged: Sequence[Judged]) -> dict[str, Any]:
+def confusions(graded: Sequence[Graded]) -> dict[str, Any]:
     """Return how often similarity misleads badly, and the clearest examples."""
-    wrong = [answer for answer in judged if not answer.passed]
-    right = [answer for answer in judged if answer.passed]
+    wrong = [answer for answer in graded if not answer.passed]
+    right = [answer for answer in graded if answer.passed]
     near = sorted((a for a in wrong if a.scores["ES"] > NEAR), key=lambda a: -a.scores["ES"])
     far = sorted((a for a in right if a.scores["ES"] < FAR), key=lambda a: a.scores["ES"])
     return {
@@ -176,7 +176,7 @@ def confusions(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _share(
-    among: Sequence[Judged], found: Sequence[Judged], test: Callable[[Judged], bool]
+    among: Sequence[Graded], found: Sequence[Graded], test: Callable[[Graded], bool]
 ) -> dict[str, Any]:
     estimate = cluster_mean(
         [float(test(a)) for a in among], [a.cluster for a in among], bounds=(0, 1)

@@ -1,7 +1,7 @@
 // Compare two runs of one board, in the browser. The state is the fragment: a=RUN, b=RUN, metric=.
 // A board's file (recode_eval/leaderboard/comparing.py) has one entry per problem in `ids`, `pages`,
 // `clusters`, every tag's `of`, and in each run's `passed` (`width` characters: passes to base 62,
-// "-" where nothing was scored; `scored` where not all n samples were judged) or `values`. How a
+// "-" where nothing was scored; `scored` where not all n samples were graded) or `values`. How a
 // metric is shown (`metrics`) and what keeps two runs from being compared (`rules`, and a run's
 // `facts`: comparability.js) is data, too: both are ruled in Python.
 "use strict";
@@ -239,7 +239,7 @@
   };
 
   const problem = ({ board, a, b }) => {
-    if (board.runs.length < 2) return `${board.label} has one run only: nothing else was asked and judged in the same way.`;
+    if (board.runs.length < 2) return `${board.label} has one run only: nothing else was asked and graded in the same way.`;
     const stranger = [a, b].find((key) => key && !boardOf.has(key));
     if (stranger) return "A run in this link is not on this site.";
     if (!a || !b) return "Choose two runs.";

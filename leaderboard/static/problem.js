@@ -1,6 +1,6 @@
 // The answers of a problem: loaded when they are opened, and made into text nodes only. A file of
 // answers (recode_eval/leaderboard/answers.py) has lists `texts`, `codes` and `conditions`, to which
-// the samples in `runs` refer by index. A sample without `extraction` could not be judged.
+// the samples in `runs` refer by index. A sample without `extraction` could not be graded.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -94,17 +94,17 @@
   };
 
   const scored = (sample) => sample.extraction !== undefined;
-  const judged = (file, sample) => (sample.conditions ?? []).map((index) => file.conditions[index]);
+  const graded = (file, sample) => (sample.conditions ?? []).map((index) => file.conditions[index]);
 
   const body = (file, sample) => {
     const parts = [];
     const facts = [`ended by: ${sample.finish}`];
-    const conditions = judged(file, sample);
+    const conditions = graded(file, sample);
     if (sample.tokens !== undefined) facts.push(`${sample.tokens} tokens`);
     if (scored(sample)) facts.push(`code found by: ${sample.extraction}`);
     if (sample.similarity !== undefined) facts.push(`${data.similarity} ${sample.similarity}`);
     parts.push(make("p", { className: "facts-line" }, facts.join(" · ")));
-    if (!scored(sample)) parts.push(make("p", { className: "note" }, "Unscored: this sample could not be judged; it does not count as a failure."));
+    if (!scored(sample)) parts.push(make("p", { className: "note" }, "Unscored: this sample could not be graded; it does not count as a failure."));
     else {
       if (sample.faulty !== undefined) parts.push(make("p", { className: "note" }, `The problem's set-up failed: ${sample.faulty}`));
       if (sample.flags) parts.push(make("p", { className: "note" }, `Suspicious: ${sample.flags.join("; ")}`));
@@ -129,7 +129,7 @@
     if (sample.faulty !== undefined) return ["faulty problem", "warn"];
     if (sample.code === undefined) return ["no code", "bad"];
     if (!sample.conditions) return ["not executed", ""];
-    return judged(file, sample)[0].passed ? ["passes", "good"] : ["fails", "bad"];
+    return graded(file, sample)[0].passed ? ["passes", "good"] : ["fails", "bad"];
   };
 
   const state = window.siteState;

@@ -1,4 +1,4 @@
-"""Attacks on the sandbox, and the judge of whether a sandbox withstood them.
+"""Attacks on the sandbox, and the grader of whether a sandbox withstood them.
 
 An attack is a small file in `sandbox/attacks/<class>/`. It runs as a candidate whose tests it
 cannot pass honestly; then an honest program runs on the same worker and must find a clean world.

@@ -1,4 +1,4 @@
-"""Running attacks, an honest program after each, and judging what happened."""
+"""Running attacks, an honest program after each, and grading what happened."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class AttackOutcome(StrEnum):
     NEIGHBOUR_HURT = "neighbour hurt"
     """An honest program on another worker, at the same time, was disturbed."""
     INFRASTRUCTURE = "infrastructure error"
-    """A program could not be judged: an attack must not be able to make itself unscored."""
+    """A program could not be graded: an attack must not be able to make itself unscored."""
     MISTAKE = "mistake in the attack"
     """The attack stopped at an error of its own, so it shows nothing."""
 
@@ -216,7 +216,7 @@ class _Runner:
         execution = None
         try:
             execution = _result(future, "the attack")
-            self._judge(attack, execution)
+            self._grade(attack, execution)
         except _Failure as failure:
             failures.append(failure)
         checks: list[Callable[[], None]] = [
@@ -252,7 +252,7 @@ class _Runner:
         )
         return Program(self._bait.setup(), attack.code, tests)
 
-    def _judge(self, attack: Attack, execution: Execution) -> None:
+    def _grade(self, attack: Attack, execution: Execution) -> None:
         if escapes := _ESCAPED.findall(execution.output):
             raise _Failure(AttackOutcome.LEAKED, "; ".join(dict.fromkeys(escapes)))
         if execution.setup_error is not None:
@@ -366,7 +366,7 @@ def _result(future: Future[Execution], who: str) -> Execution:
         return future.result(_ANSWER_S)
     except SandboxError as error:
         raise _Failure(
-            AttackOutcome.INFRASTRUCTURE, f"{who} could not be judged: {error}"
+            AttackOutcome.INFRASTRUCTURE, f"{who} could not be graded: {error}"
         ) from None
     except FutureTimeoutError:
         raise _Failure(

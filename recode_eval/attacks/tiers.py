@@ -50,7 +50,7 @@ def attack_tier(
     environment: str = "mini",
     isolation: str = "program",
     base_image: str | None = None,
-    notify: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     on_done: Callable[[AttackResult], None] | None = None,
 ) -> TierOutcome:
     """Open a sandbox of the tier (and a second one for the neighbours), attack it, close it, look.
@@ -71,7 +71,7 @@ def attack_tier(
             workers=1,
             isolation=isolation,
             base_image=base_image,
-            notify=notify,
+            log=log,
         )
 
     users: set[int] = set()

@@ -59,10 +59,12 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> None:
     from recode_eval.comparison import report
+    from recode_eval.metrics import plain_labels, similarity_names
     from recode_eval.terminal import stdout_console
 
     title = (
-        "Differences, candidate minus baseline, in points of 100 (ES*, EM*: as they are), with "
+        "Differences, candidate minus baseline, in points of 100 "
+        f"({', '.join(plain_labels(similarity_names()))}: as they are), with "
         f"{100 * arguments.confidence:g} % intervals and p-values by clusters; detectable: at 5 % "
         "with 80 % power"
     )

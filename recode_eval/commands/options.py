@@ -153,7 +153,7 @@ def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = N
 
 
 def add_limit_options(group: argparse._ActionsContainer, default: str | None = None) -> None:
-    """Add how programs are judged; `default` says where the values come from, if not from here."""
+    """Add how programs are graded; `default` says where the values come from, if not from here."""
     group.add_argument(
         "--isolation",
         choices=("program", "test"),
@@ -178,7 +178,7 @@ def add_limit_options(group: argparse._ActionsContainer, default: str | None = N
 
 
 def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add what decides where programs run, but not how they are judged; returns the group."""
+    """Add what decides where programs run, but not how they are graded; returns the group."""
     group = parser.add_argument_group("sandbox")
     group.add_argument(
         "--sandbox",

@@ -137,14 +137,12 @@ def _build(arguments: argparse.Namespace) -> None:
     from recode_eval.terminal import stdout_console
 
     environment = environments.get_environment(arguments.environment)
-    notify = create_monitor(quiet=arguments.json).note
+    log = create_monitor(quiet=arguments.json).log
     built: environments.ImageInfo | environments.VenvInfo
     if arguments.kind == "image":
-        built = environments.ensure_image(
-            environment, base_image=arguments.base_image, notify=notify
-        )
+        built = environments.ensure_image(environment, base_image=arguments.base_image, log=log)
     else:
-        built = environments.ensure_venv(environment, notify=notify)
+        built = environments.ensure_venv(environment, log=log)
     plain = (str, int, dict, type(None))
     fields = asdict(built)
     content = {k: value if isinstance(value, plain) else str(value) for k, value in fields.items()}
@@ -187,7 +185,7 @@ def _test(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.terminal import stdout_console
 
     attacks = load_attacks(arguments.attacks)
-    notify = create_monitor(quiet=arguments.json).note
+    log = create_monitor(quiet=arguments.json).log
     outcomes: list[TierOutcome] = []
     for tier in TIERS if arguments.sandbox == "all" else (arguments.sandbox,):
         with counting(f"attacking {tier}", len(attacks), quiet=arguments.json) as advance:
@@ -198,7 +196,7 @@ def _test(arguments: argparse.Namespace) -> ExitCode:
                     environment=arguments.environment,
                     isolation=arguments.isolation,
                     base_image=arguments.base_image,
-                    notify=notify,
+                    log=log,
                     on_done=_ignoring_result(advance),
                 )
             )

@@ -32,7 +32,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
-    """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be judged."""
+    """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be graded."""
     from recode_eval.run.progress import counting, create_monitor
     from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.settings import Selection, changed_limits
@@ -44,13 +44,13 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
     where = options.sandbox_options(arguments)
-    with stdout_for_results(), Sandboxes(where, monitor.note) as sandboxes:
+    with stdout_for_results(), Sandboxes(where, monitor.log) as sandboxes:
         for task, data in load_tasks(
             arguments.tasks,
             options.data_sources(arguments.data, arguments.tasks),
             include_path=arguments.include_path,
             skip_bad_rows=arguments.skip_bad_rows,
-            log=monitor.note,
+            log=monitor.log,
         ):
             problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
             sandbox = sandboxes.opener(task, arguments.isolation)()
@@ -72,7 +72,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     everything = [finding for _, findings in reports for finding in findings]
     if any(finding.faults for finding in everything):
         return ExitCode.CHECK_FAILED
-    return ExitCode.INCOMPLETE if any(f.unjudged for f in everything) else ExitCode.OK
+    return ExitCode.INCOMPLETE if any(f.ungraded for f in everything) else ExitCode.OK
 
 
 def _print_json(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
@@ -82,7 +82,7 @@ def _print_json(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
                 "problem_id": finding.problem_id,
                 "checks": finding.checks,
                 "faults": list(finding.faults),
-                "unjudged": list(finding.unjudged),
+                "ungraded": list(finding.ungraded),
             }
             for finding in findings
         ]
@@ -98,7 +98,7 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
     console = stdout_console()
     for task, findings in reports:
         faulty = [finding for finding in findings if finding.faults]
-        unjudged = [finding for finding in findings if finding.unjudged and not finding.faults]
+        ungraded = [finding for finding in findings if finding.ungraded and not finding.faults]
         for finding in faulty:
             for fault in finding.faults:
                 console.print(
@@ -106,17 +106,17 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
                     style="red",
                     soft_wrap=True,
                 )
-        for finding in unjudged:
+        for finding in ungraded:
             console.print(
-                f"{one_line(finding.problem_id)}: not judged: {one_line(finding.unjudged[0])}",
+                f"{one_line(finding.problem_id)}: not graded: {one_line(finding.ungraded[0])}",
                 style="yellow",
                 soft_wrap=True,
             )
         checks = sum(finding.checks for finding in findings)
-        sound = len(findings) - len(faulty) - len(unjudged)
+        sound = len(findings) - len(faulty) - len(ungraded)
         shown = f"{checks} checks" if task.conditions else "nothing to execute: it has no tests"
         console.print(
             f"{task.spec.name}: {sound} of {len(findings)} problems are sound "
-            f"({shown}, {len(faulty)} faulty, {len(unjudged)} not judged)",
+            f"({shown}, {len(faulty)} faulty, {len(ungraded)} not graded)",
             style="green" if sound == len(findings) else "bold",
         )

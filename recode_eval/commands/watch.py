@@ -108,7 +108,7 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_grading(parser: argparse.ArgumentParser) -> None:
-    """Add what else a run has: which problems, and how they are judged."""
+    """Add what else a run has: which problems, and how they are graded."""
     options.add_selection_options(parser.add_argument_group("problems"))
     options.add_limit_options(parser.add_argument_group("limits"))
 
@@ -129,7 +129,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     watch = _watch(arguments)
     monitor = create_monitor(quiet=arguments.quiet)
-    watcher = Watcher(watch, monitor.note, call_process)
+    watcher = Watcher(watch, monitor.log, call_process)
     with watcher.opened():
         last = arguments.once
         while True:
@@ -143,7 +143,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             return ExitCode(watcher.untried)
         newest = watcher.newest()
         if newest is None:
-            monitor.note(f"There is no whole checkpoint in {watch.place}.")
+            monitor.log(f"There is no whole checkpoint in {watch.place}.")
         return ExitCode.OK if newest is None else ExitCode(newest["exit_code"])
 
 

@@ -1,7 +1,7 @@
 """May two runs be compared? The one rule, as a table that Python and the browser both apply.
 
 Strict: the difference would not be the models' alone, so the gate refuses and `compare` warns. A
-strict condition that is known before anything is judged also decides on which board of the
+strict condition that is known before anything is graded also decides on which board of the
 leaderboard a run is. Caution: the comparison stands, but this may explain a difference.
 
 A run is reduced to its facts (`facts`), a value and a text per field; everything else is a question
@@ -112,8 +112,8 @@ RULES: Final = (
     Rule("n", "samples per problem", "n (samples per problem) differs: {a} and {b}", _STRICT),
     Rule("harness", "version", "the harness differs in its major version: {a} and {b}", _STRICT,
          Comparator.MAJOR),
-    Rule("scoring", "rules of judging",
-         "the limits or the rules of judging differ; judge one run again: recode-eval score",
+    Rule("scoring", "rules of grading",
+         "the limits or the rules of grading differ; grade one run again: recode-eval score",
          after=("data", "harness"), **_CONDITION),
     Rule("unscored", "unscored samples", _SHARE_TEXT, _STRICT, Comparator.SHARE, tolerance=True),
     Rule("faulty", "faulty problems",
@@ -124,7 +124,7 @@ RULES: Final = (
              Strictness.CAUTION)
         for key in _SANDBOX
     ),
-    Rule("unjudged", "problems without a score",
+    Rule("ungraded", "problems without a score",
          "{count} problems have a score in one of the runs only, and do not count",
          Strictness.CAUTION, Comparator.MEMBERS),
 )  # fmt: skip
@@ -152,13 +152,13 @@ def facts(run: ResultsFile) -> Facts:
         "harness": one_line(run.harness, _LONGEST),
         "unscored": run.unscored_share,
         "faulty": frozenset(key for key, p in run.scores.items() if p.faulty is not None),
-        "unjudged": frozenset(key for key, p in run.scores.items() if not p.n),
+        "ungraded": frozenset(key for key, p in run.scores.items() if not p.n),
         **{f"sandbox.{key}": (run.results.sandbox or {}).get(key) for key in _SANDBOX},
     }
 
 
 def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str, Any]:
-    """Return the facts that a board's runs share: all that was fixed before anything was judged."""
+    """Return the facts that a board's runs share: all that was fixed before anything was graded."""
     task, prompt, sampling = results.task, results.prompt, results.sampling
     covered = {"task", "task_version", "data", "prompt", "update_note", "sampling", *NOT_COMPARED}
     drawn = {key: value for key, value in sampling.items() if key not in {"n", "seed"}}

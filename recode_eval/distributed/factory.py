@@ -27,5 +27,5 @@ def open_executor(options: ExecutorOptions, log: Callable[[str], None]) -> Execu
         options.ray_address,
         replicas=options.replicas,
         replica_cpus=options.replica_cpus,
-        notify=log,
+        log=log,
     )

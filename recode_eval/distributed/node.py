@@ -71,7 +71,7 @@ class NodeSandbox:
         from recode_eval.sandbox import open_router
 
         notes: list[str] = []
-        self._sandbox = open_router(**wanted, notify=notes.append)
+        self._sandbox = open_router(**wanted, log=notes.append)
         return self._sandbox.info, notes
 
     def exchange(

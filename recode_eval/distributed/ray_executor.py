@@ -30,7 +30,7 @@ class RayExecutor:
         *,
         replicas: int | None = None,
         replica_cpus: int = 1,
-        notify: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Connect; see `Cluster` for the address and the errors.
 
@@ -40,12 +40,12 @@ class RayExecutor:
         self._cluster = Cluster(address)
         self._replicas = replicas
         self._cpus = replica_cpus
-        self._notify = notify
+        self._log = log
         self._reserved: list[Any] = []
         self._lock = threading.Lock()
         machines = self._cluster.machines()
         cpus, gpus = sum(m.cpus for m in machines), sum(m.gpus for m in machines)
-        notify(f"Ray: {len(machines)} machines, {cpus} CPUs, {gpus} GPUs.")
+        log(f"Ray: {len(machines)} machines, {cpus} CPUs, {gpus} GPUs.")
 
     def prepare(self, backend: str, options: ModelOptions) -> None:
         """Start the replicas' actors, empty: their resources are reserved from now on."""
@@ -87,7 +87,7 @@ class RayExecutor:
         copies = self.count(options) if copies is None else copies
         with self._lock:
             actors = [self._reserved.pop() for _ in range(min(copies, len(self._reserved)))]
-        model = RayModel(self._cluster, actors, share, self._notify)
+        model = RayModel(self._cluster, actors, share, self._log)
         try:
             for _ in range(copies - len(actors)):
                 model.add(self._start(share))
@@ -98,9 +98,9 @@ class RayExecutor:
         return model
 
     def open_sandbox(self, **wanted: Any) -> RaySandbox:
-        """Open a pool on every machine; notes of the machines go to this executor's `notify`."""
-        wanted.pop("notify", None)
-        return RaySandbox(self._cluster, wanted, self._notify)
+        """Open a pool on every machine; notes of the machines go to this executor's `log`."""
+        wanted.pop("log", None)
+        return RaySandbox(self._cluster, wanted, self._log)
 
     def _start(self, share: Share) -> Any:
         return self._cluster.start_replica(cpus=share.cpus, gpus=share.gpus)

@@ -47,14 +47,14 @@ class RayModel:
         cluster: Cluster,
         replicas: Sequence[Any],
         share: Share,
-        notify: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         """Take actors of `Replica` that have loaded nothing yet; call `load` next."""
         self._cluster = cluster
         self._replicas: list[Any | None] = list(replicas)
         """None: lost, and not replaced."""
         self._share = share
-        self._notify = notify
+        self._log = log
         self._restarts = _RESTARTS * len(self._replicas)
         self._loading: tuple[str, str, ModelOptions] | None = None
         self._info: ModelInfo | None = None
@@ -184,7 +184,7 @@ class RayModel:
         except troubles() as failure:
             if not away:
                 raise
-            self._notify(f"WARNING: the others go on without it: {failure}")
+            self._log(f"WARNING: the others go on without it: {failure}")
             return False
         return not away or work.rejoin()
 
@@ -195,7 +195,7 @@ class RayModel:
         assert self._loading is not None
         self._restarts -= 1
         reason = next(iter(str(error).splitlines()), "")[:200]
-        self._notify(f"WARNING: a replica of the model is lost ({reason}); starting another one.")
+        self._log(f"WARNING: a replica of the model is lost ({reason}); starting another one.")
         if self._restarts < 0:
             raise InfrastructureError(f"Replicas of the model were lost too often: {reason}")
         actor = self._cluster.start_replica(cpus=self._share.cpus, gpus=self._share.gpus)

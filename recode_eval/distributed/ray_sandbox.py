@@ -75,7 +75,7 @@ class RaySandbox:
     """Follows `Sandbox`; thread-safe."""
 
     def __init__(
-        self, cluster: Cluster, wanted: Mapping[str, Any], notify: Callable[[str], None]
+        self, cluster: Cluster, wanted: Mapping[str, Any], log: Callable[[str], None]
     ) -> None:
         """Open the pools; `wanted` are the arguments of `open_router`, `workers` those per machine.
 
@@ -85,7 +85,7 @@ class RaySandbox:
         """
         self._cluster = cluster
         self._wanted = dict(wanted)
-        self._notify = notify
+        self._log = log
         self._lock = threading.Condition()
         self._waiting: deque[_Job] = deque()
         self._serial = 0
@@ -106,7 +106,7 @@ class RaySandbox:
 
     @property
     def info(self) -> SandboxInfo:
-        """What all machines have in common; `nodes` has each one that judged something."""
+        """What all machines have in common; `nodes` has each one that graded something."""
         with self._lock:
             return replace(
                 self._info, environments=dict(self._environments), nodes=dict(self._used)
@@ -176,7 +176,7 @@ class RaySandbox:
                 reasons.append(f"{machine.label}: {error}")
                 self._end(actor)
         for reason in reasons:
-            self._notify(f"WARNING: no programs run on {reason}")
+            self._log(f"WARNING: no programs run on {reason}")
         if not found:
             cause = " | ".join(reasons) or "no machine has a CPU that a replica has not taken"
             raise SandboxUnavailableError(f"no machine of the cluster has a sandbox ({cause})")
@@ -196,7 +196,7 @@ class RaySandbox:
         with translated("the sandbox could not be opened"):
             info, notes = ray.get(opening)
         for note in notes:
-            self._notify(f"{machine.label}: {note}")
+            self._log(f"{machine.label}: {note}")
         return info
 
     def _alike(self, nodes: list[_Node]) -> list[_Node]:
@@ -207,7 +207,7 @@ class RaySandbox:
         best = min(workers, key=lambda kind: (_strength(kind[0]), -workers[kind]))
         for node in nodes:
             if _kind(node.info) != best:
-                self._notify(
+                self._log(
                     f"WARNING: no programs run on {node.machine.label}, whose sandbox is "
                     f"{_describe(node.info)} and not {_describe_kind(best)}: one run, one kind. "
                     "--sandbox names a tier that all machines have."
@@ -313,9 +313,9 @@ class RaySandbox:
         )
         if closed:
             return False
-        self._notify(f"WARNING: the sandbox on {node.machine.label} is lost: {_short(error)}")
+        self._log(f"WARNING: the sandbox on {node.machine.label} is lost: {_short(error)}")
         if self._restarted(node):
-            self._notify(f"The sandbox on {node.machine.label} works again.")
+            self._log(f"The sandbox on {node.machine.label} works again.")
             return True
         self._forget(node, error)
         return False
@@ -331,7 +331,7 @@ class RaySandbox:
                 actor, opening = self._start(node.machine)
                 info = self._opened(node.machine, opening)
             except Exception as error:  # noqa: BLE001 - whatever it is, others wait for its programs
-                self._notify(f"WARNING: {node.machine.label}: {_short(error)}")
+                self._log(f"WARNING: {node.machine.label}: {_short(error)}")
                 if actor is not None:  # It must give back its CPUs for the next try.
                     self._end(actor)
                 continue

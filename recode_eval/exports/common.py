@@ -104,7 +104,7 @@ class RunFacts:
     harness: str
     tier: str
     problems: int
-    """Selected, whether they could be judged or not."""
+    """Selected, whether they could be graded or not."""
     metrics: tuple[ExportedMetric, ...]
 
     @property
@@ -164,7 +164,7 @@ def _with_metrics(found: RunFacts, run: ResultsFile, about: About) -> RunFacts:
     if missing or not known:
         raise UsageError(
             f"{run.source} has no value of {', '.join(missing) or 'any metric'}. It has: "
-            f"{', '.join(known) or 'nothing that was judged'}."
+            f"{', '.join(known) or 'nothing that was graded'}."
         )
     return replace(found, metrics=tuple(known[name] for name in about.metrics or known))
 

@@ -69,7 +69,7 @@ def _case(item: RunFacts, score: ProblemResult) -> ET.Element:
         text = one_line(f"the problem itself is faulty: {score.faulty}")
         ET.SubElement(case, "error", type="faulty", message=text).text = text
     elif not score.n or score.passed is None:
-        ET.SubElement(case, "skipped", message="no sample could be judged")
+        ET.SubElement(case, "skipped", message="no sample could be graded")
     else:
         text = f"{score.passed} of {score.n} samples pass"
         if 2 * score.passed <= score.n:

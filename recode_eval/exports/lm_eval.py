@@ -53,7 +53,7 @@ def _content(found: Sequence[RunFacts], name: str) -> dict[str, Any]:
         "higher_is_better": by_task(
             lambda item: {metric.name: not metric.lower_is_better for metric in item.metrics}
         ),
-        "n-samples": by_task(lambda item: {"original": item.problems, "effective": _judged(item)}),
+        "n-samples": by_task(lambda item: {"original": item.problems, "effective": _graded(item)}),
         "config": {
             "model": first.backend,
             "model_args": f"pretrained={name}",
@@ -72,7 +72,7 @@ def _metrics(item: RunFacts) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": item.task,
         "alias": item.task,
-        "sample_len": _judged(item),
+        "sample_len": _graded(item),
     }
     for metric in item.metrics:
         error = metric.standard_error
@@ -113,5 +113,5 @@ def _sanitized(name: str) -> str:
     return piece(re.sub(r'["<>:/|\\?*\[\]]+', "__", name))
 
 
-def _judged(item: RunFacts) -> int:
+def _graded(item: RunFacts) -> int:
     return max(metric.problems for metric in item.metrics)

@@ -125,7 +125,7 @@ def _sample_row(sample: Sample) -> Row:
         "finish_reason": completion.finish_reason,
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
-        "judged": score is not None and score.setup_error is None,
+        "graded": score is not None and score.setup_error is None,
     }
     if score is None:
         return row

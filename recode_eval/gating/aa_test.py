@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.comparison.differences import change, lower_tail_p
 from recode_eval.errors import UsageError
-from recode_eval.gating.decision import Verdict, judge
+from recode_eval.gating.decision import Verdict, grade
 from recode_eval.metrics import TaskKind, primary
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def self_check(
     verdicts: Counter[Verdict] = Counter()
     for row in changes:
         estimate = change(row.tolist(), clusters, bounds=(0, 1), confidence=policy.confidence)
-        verdicts[judge(estimate, points / 100, lower_tail_p(estimate), policy.level)[0]] += 1
+        verdicts[grade(estimate, points / 100, lower_tail_p(estimate), policy.level)[0]] += 1
     alarms = binomtest(verdicts[Verdict.REGRESS], splits, policy.level, alternative="greater")
     return SelfCheck(
         run,

@@ -142,7 +142,7 @@ class _Sampling:
         self._config = config
         self._baselines = {run.task: run for run in baselines}
         self._monitor = monitor
-        self._loaded: list[LoadedTask] = load_configured(config, monitor.note)
+        self._loaded: list[LoadedTask] = load_configured(config, monitor.log)
 
     def decide(self, policy: Policy, reruns: Mapping[str, ResultsFile]) -> Decision:
         """Return the verdict; `reruns` are the baseline's, by task, if they are stored already."""
@@ -157,10 +157,10 @@ class _Sampling:
         with self._opened(self._candidate.model) as (models, draw):
             sides = self._sides(models)
             looked = replace(policy, sequential=False) if self._candidate.full else policy
-            first = gate_in_looks(sides, looked, draw, self._monitor.note)
+            first = gate_in_looks(sides, looked, draw, self._monitor.log)
             if not first.rerun_left or not (reruns or baseline_model):
                 return first
-            self._monitor.note("Inconclusive: now the one rerun that the policy declares.")
+            self._monitor.log("Inconclusive: now the one rerun that the policy declares.")
             first = draw_whole(first, sides, draw)
             candidates = [draw(side.run) for side in self._sides(models, seeds)]
         again = list(reruns.values())
@@ -186,7 +186,7 @@ class _Sampling:
 
             def draw(run: Run) -> ResultsFile:
                 name = run.task.spec.name
-                self._monitor.note(f"{name}: {describe(run)}; stored in {run.folder}")
+                self._monitor.log(f"{name}: {describe(run)}; stored in {run.folder}")
                 ks = self._baselines[name].ks | {1}
                 tier = config.sandbox.named_tier
                 found = complete(run, models[name], session.sandboxes, ks, tier)

@@ -175,7 +175,7 @@ def improvement(difference: MetricDifference) -> Estimate:
     return replace(found, mean=-found.mean, low=low, high=high)
 
 
-def judge(
+def grade(
     estimate: Estimate, margin: float, p_drop: float | None, alpha: float
 ) -> tuple[Verdict, str]:
     """Apply the rule to one metric's improvement; `p_drop` is adjusted for all metrics.
@@ -232,7 +232,7 @@ def decide(
         compared.append(Compared(a, b, problem_changes(a, b), tuple(notes)))
         if not reasons:
             checks += found
-    checks = _judged(checks, policy.level)
+    checks = _graded(checks, policy.level)
     verdicts = {check.verdict for check in checks} | ({Verdict.INVALID} if invalid else set())
     if not verdicts:
         invalid.append("there is nothing to compare")
@@ -300,13 +300,13 @@ def _checks(
     return checks, missing
 
 
-def _judged(checks: Sequence[GateCheck], alpha: float) -> list[GateCheck]:
-    judged = []
+def _graded(checks: Sequence[GateCheck], alpha: float) -> list[GateCheck]:
+    graded = []
     p_values = [c.p_drop if c.p_drop_looks is None else c.p_drop_looks for c in checks]
     for check, p_holm in zip(checks, holm(p_values), strict=True):
-        verdict, note = judge(improvement(check.difference), check.margin, p_holm, alpha)
-        judged.append(replace(check, p_drop_holm=p_holm, verdict=verdict, note=note))
-    return judged
+        verdict, note = grade(improvement(check.difference), check.margin, p_holm, alpha)
+        graded.append(replace(check, p_drop_holm=p_holm, verdict=verdict, note=note))
+    return graded
 
 
 def verdict_json(decision: Decision) -> dict[str, Any]:

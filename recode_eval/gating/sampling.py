@@ -183,9 +183,9 @@ def _unlike(side: Side, policy: Policy) -> list[str]:
             hash=run.prompt.template.content_hash,
             update_note=run.prompt.update_note,
         ),
-        scoring={"hash": run.scoring_hash},
+        scoring={**stored.scoring, "hash": run.scoring_hash},
         sampling=change(stored.sampling, **sampling),
-        invocations=[{"recode_eval": __version__}],
+        invocations=[{**stored.invocations[-1], "recode_eval": __version__}],
         counts=change(stored.counts, samples=1, unscored=0),
     )
     known = {p.id: side.baseline.scores[p.id] for p in run.problems if p.id in side.baseline.scores}

@@ -17,8 +17,8 @@ from recode_eval.metrics import TaskKind, primary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    Judged = tuple[Mapping[str, Any], Mapping[str, Any] | None]
-    """A completion record and, where it could be judged, its score record (`records`)."""
+    Graded = tuple[Mapping[str, Any], Mapping[str, Any] | None]
+    """A completion record and, where it could be graded, its score record (`records`)."""
 
 _LONGEST_DETAIL = 2_000
 _LARGEST = 2**53
@@ -43,7 +43,7 @@ class AnswerFile:
     _verdicts: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _tests: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
-    def add(self, key: str, samples: Iterable[Judged], coloured: int) -> None:
+    def add(self, key: str, samples: Iterable[Graded], coloured: int) -> None:
         """Add a run; the code of its first `coloured` samples is coloured."""
         self.runs[key] = [
             self._sample(completion, score, colour=index < coloured)
@@ -152,7 +152,7 @@ def _is_number(value: object) -> bool:
 
 
 def answer_files(
-    runs: Iterable[tuple[str, Sequence[Judged]]], coloured: int
+    runs: Iterable[tuple[str, Sequence[Graded]]], coloured: int
 ) -> Iterator[AnswerFile]:
     """Yield the files of a problem, made of its runs (key and samples) in this order.
 

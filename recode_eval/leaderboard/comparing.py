@@ -117,7 +117,7 @@ def encoded(counts: Sequence[ProblemResult], n: int) -> dict[str, Any]:
 
     One character holds 0 to 61 passes; more samples take as many as their number needs (a number to
     base 62, highest digit first). `scored` has the samples of those problems where not all `n` of
-    them could be judged, by index.
+    them could be graded, by index.
     """
     width = 1
     while 62**width <= max((p.passed or 0 for p in counts), default=0):

@@ -13,7 +13,7 @@ from recode_eval.metrics import TaskKind, metric, primary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.leaderboard.answers import Judged
+    from recode_eval.leaderboard.answers import Graded
     from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.sources import Sources
     from recode_eval.models.base import Prompt
@@ -66,7 +66,7 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
     problems, missing = sources.problems(first)
     problem = problems.get(problem_id)
     samples = {run.key: run.raw_samples(position) for run, position in members}
-    answers = dict(problem.answers) if problem else {}
+    answers = dict(problem.solutions) if problem else {}
     path = problem_path(first.task, first.identity["data"], problem_id)
     files: dict[str, bytes] = {}
     places: dict[str, str] = {}
@@ -96,7 +96,7 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
 def _prompts(
     problem_id: str,
     members: Members,
-    samples: Mapping[str, Sequence[Judged]],
+    samples: Mapping[str, Sequence[Graded]],
     sources: Sources,
 ) -> Iterable[PromptShown]:
     groups: dict[str, list[RunEntry]] = {}

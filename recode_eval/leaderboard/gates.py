@@ -57,7 +57,7 @@ def read_verdicts(places: Sequence[Path]) -> tuple[list[GateVerdict], list[Broke
     """Return the verdicts of some places, newest first, and the files that are none.
 
     A place is a file, or a folder with files `verdict.json` in it or below; a folder without any is
-    no error: the gate may not have judged yet. Raises `UsageError` if a place does not exist.
+    no error: the gate may not have graded yet. Raises `UsageError` if a place does not exist.
     """
     found: list[GateVerdict] = []
     broken: list[BrokenRun] = []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from recode_eval.run.results_file import ResultsFile
-    from recode_eval.schemas.results import Counts, Estimate, ProblemResult, Results
+    from recode_eval.schemas.results import Counts, ProblemResult, Results, StoredEstimate
 
 _BUFFER = 1 << 20
 _WORTH_A_POOL = 32_000_000
@@ -42,7 +42,7 @@ class BrokenRun:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the model wrote and how it was judged; `score` is None where it could not be."""
+    """What the model wrote and how it was graded; `score` is None where it could not be."""
 
     completion: CompletionRecord
     score: ScoreRecord | None
@@ -107,7 +107,7 @@ class RunEntry:
 
     @property
     def unscored_share(self) -> float:
-        """Share of the samples that could not be judged, 0 to 1."""
+        """Share of the samples that could not be graded, 0 to 1."""
         return self.stored.unscored_share
 
     @property
@@ -121,7 +121,7 @@ class RunEntry:
         value = metric(self.primary).value
         return [value(problem) for problem in self.problems]
 
-    def metric(self, name: str) -> Estimate | None:
+    def metric(self, name: str) -> StoredEstimate | None:
         """Return an estimate (`value`, `low`, `high`, ...), or None where there is none."""
         return self.results.metrics.get(name)
 
@@ -149,8 +149,8 @@ class RunEntry:
         completions = self.completion_lines.read(self.folder / COMPLETIONS, position)
         scores = self.score_lines.read(self.folder / SCORES, position)
         try:
-            judged = {score["sample"]: score for score in scores}
-            return [(record, judged.get(record["sample"])) for record in completions]
+            graded = {score["sample"]: score for score in scores}
+            return [(record, graded.get(record["sample"])) for record in completions]
         except (KeyError, TypeError) as error:
             raise changed(self.folder, error) from error
 

@@ -17,7 +17,15 @@ from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.site_views import shown_views, view_files
 from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
-from recode_eval.metrics import METHODS, OVERVIEW, TaskKind, metric, primary, unit_note
+from recode_eval.metrics import (
+    METHODS,
+    OVERVIEW,
+    TaskKind,
+    metric,
+    plain_labels,
+    primary,
+    unit_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +37,9 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.model_facts import ReportedRow
     from recode_eval.leaderboard.rows import Row
     from recode_eval.leaderboard.site_views import SiteData, SiteView
-    from recode_eval.schemas.results import Estimate
+    from recode_eval.schemas.results import StoredEstimate
 
-    Shown = Estimate | Mapping[str, Any] | None
+    Shown = StoredEstimate | Mapping[str, Any] | None
 
 _MOST_DOTS = 40
 _MOST_COLUMNS = 12
@@ -186,13 +194,12 @@ def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
 def _metric_facts() -> dict[str, object]:
     """Return what the templates say of metrics, besides their labels and values."""
     first, similarity = (metric(primary(kind)) for kind in TaskKind)
-    plain = [metric(name).label for name in METHODS if metric(name).scale == 1]
     return {
         "unit_note": unit_note,
         "ranking": [first.name, similarity.name],
         "ranking_note": f"{first.label}, or {similarity.label} where the task has no tests",
         "similarity": similarity,
-        "plain_metrics": " and ".join(plain),
+        "plain_metrics": " and ".join(plain_labels(METHODS)),
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
-    from recode_eval.schemas.results import Estimate
+    from recode_eval.schemas.results import StoredEstimate
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -45,7 +45,7 @@ class Row:
     backend: str | None
     date: str | None
     run: str | None
-    metrics: Mapping[str, Estimate | Mapping[str, Any] | None]
+    metrics: Mapping[str, StoredEstimate | Mapping[str, Any] | None]
     n: int | None
     problems: int | None
     unscored: int | None

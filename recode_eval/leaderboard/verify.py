@@ -1,8 +1,8 @@
-"""Is a run that somebody sent what it says? Its files, its figures, and a part of it judged again.
+"""Is a run that somebody sent what it says? Its files, its figures, and a part of it graded again.
 
 A pack's bytes are verified when it is read, its results against its records when it is loaded. Here
 the figures are computed anew, prompts rendered from the bundled template, and a random part of the
-answers is judged in a sandbox of this machine. Nothing from the pack is executed outside of the
+answers is graded in a sandbox of this machine. Nothing from the pack is executed outside of the
 sandbox: task, rows and templates are those of this program or of the command line.
 
 What this cannot show: who made the run, that the model named in it wrote the answers, or that no
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import metric
 from recode_eval.run.calibration import Calibration, measure
-from recode_eval.run.grading import Judge, Unscored
+from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.results import estimates
 from recode_eval.run.settings import ScoringSettings
 from recode_eval.sandbox.base import Limits, Status
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recode_eval.tasks.base import Problem, Task
 
 LEAST: Final = 20
-"""Samples that are judged again at least, where there are so many."""
+"""Samples that are graded again at least, where there are so many."""
 _TOLERANCE: Final = 1e-9
 _MOST: Final = Limits(cpu_s=120, wall_s=1200, memory_bytes=16 << 30, output_bytes=1 << 20,
                       file_bytes=1 << 30, processes=256)  # fmt: skip
@@ -70,8 +70,8 @@ class Checked:
     prompts: str = ""
     """Why prompts could not be checked; empty if all that were drawn are right."""
     wrong_prompts: list[str] = field(default_factory=list)
-    unjudged: list[str] = field(default_factory=list)
-    """Samples that this machine could not judge, with the reason."""
+    ungraded: list[str] = field(default_factory=list)
+    """Samples that this machine could not grade, with the reason."""
 
     @property
     def sound(self) -> bool:
@@ -115,12 +115,12 @@ def check(
     _check_prompts(run, sources, problems, drawn, found)
     chosen = task(run.task)
     sandbox = open_sandbox(chosen, settings.isolation) if chosen.conditions else NullSandbox()
-    note(f"Judging {len(drawn)} of {found.samples} samples again.")
-    judging = _Again(chosen, problems, sandbox, settings)
-    first = judging.judge(drawn)
+    note(f"Grading {len(drawn)} of {found.samples} samples again.")
+    grading = _Again(chosen, problems, sandbox, settings)
+    first = grading.grade(drawn)
     other = [s for s in drawn if _deviation(s, first.get(s.completion.key)) is not None]
-    second = judging.judge(other) if other else {}
-    found.unjudged = judging.unjudged
+    second = grading.grade(other) if other else {}
+    found.ungraded = grading.ungraded
     for sample in other:
         key = sample.completion.key
         if key not in first:
@@ -134,7 +134,7 @@ def check(
 
 
 def _settings(run: RunEntry) -> ScoringSettings:
-    """Return rules to judge by: the run's limits, but within reason, and our own calibration.
+    """Return rules to grade by: the run's limits, but within reason, and our own calibration.
 
     A limit too low would make time-outs of failures that a sender calls passes.
     """
@@ -148,7 +148,7 @@ def _settings(run: RunEntry) -> ScoringSettings:
         if settings.isolation not in {"program", "test"}:
             raise ValueError("isolation")
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{run.where}: its rules of judging are damaged ({error}).") from error
+        raise DataError(f"{run.where}: its rules of grading are damaged ({error}).") from error
     calibration = None if settings.calibration is None else Calibration()
     return ScoringSettings(Limits(**limits), settings.isolation, calibration)
 
@@ -176,7 +176,7 @@ def _same(one: float | None, two: object) -> bool:
 
 
 def _draw(run: RunEntry, share: float, seed: int) -> list[Sample]:
-    """Return a random part of the judged samples, in the run's order."""
+    """Return a random part of the graded samples, in the run's order."""
     keys: list[Key] = []
     for problem in run.problems:
         keys += [
@@ -214,7 +214,7 @@ def _check_prompts(
 
 
 class _Again:
-    """Judges stored completions as a run does, without a run."""
+    """Grades stored completions as a run does, without a run."""
 
     def __init__(
         self,
@@ -226,10 +226,10 @@ class _Again:
         self._task, self._problems = task, problems
         self._sandbox, self._settings = sandbox, settings
         self._limits: dict[str, Limits] = {}
-        self.unjudged: list[str] = []
+        self.ungraded: list[str] = []
 
-    def judge(self, samples: Sequence[Sample]) -> dict[Key, ScoreRecord]:
-        """Return the scores; what cannot be judged is named in `unjudged`."""
+    def grade(self, samples: Sequence[Sample]) -> dict[Key, ScoreRecord]:
+        """Return the scores; what cannot be graded is named in `ungraded`."""
         self._measure({sample.completion.problem_id for sample in samples})
         found: dict[Key, ScoreRecord] = {}
 
@@ -237,9 +237,9 @@ class _Again:
             found[record.key] = record
 
         def give_up(item: Unscored) -> None:
-            self.unjudged.append(f"{item.problem_id}, sample {item.sample}: {item.reason}")
+            self.ungraded.append(f"{item.problem_id}, sample {item.sample}: {item.reason}")
 
-        judge = Judge(
+        grader = Grader(
             self._task,
             self._sandbox,
             self._limits.__getitem__,
@@ -249,10 +249,10 @@ class _Again:
         )
         try:
             for sample in samples:
-                judge.submit(self._problems[sample.completion.problem_id], sample.completion)
-            judge.finish()
+                grader.submit(self._problems[sample.completion.problem_id], sample.completion)
+            grader.finish()
         except BaseException:
-            judge.abandon()
+            grader.abandon()
             raise
         return found
 

@@ -1,4 +1,4 @@
-"""Time limits from the reference solutions, measured in the sandbox that judges the answers.
+"""Time limits from the reference solutions, measured in the sandbox that grades the answers.
 
 A fixed limit in seconds makes verdicts depend on the machine. Here each problem's reference is run
 once, and an answer gets a multiple of the CPU time that its slowest test took (the idea is
@@ -60,12 +60,12 @@ def measure(
 ) -> dict[str, float]:
     """Run every problem's reference and return the CPU limit (seconds) of its tests, by id.
 
-    A reference that fails gives the fallback; one that the sandbox could not judge is left out.
+    A reference that fails gives the fallback; one that the sandbox could not grade is left out.
     """
     generous = calibration.limits(base, calibration.maximum_s / calibration.factor)
     running = []
     for problem in problems:
-        program = task.programs(problem, problem.answers["reference"])[task.conditions[0]]
+        program = task.programs(problem, problem.solutions["reference"])[task.conditions[0]]
         running.append((problem.id, sandbox.submit(program, generous)))
     measured: dict[str, float] = {}
     for problem_id, future in running:

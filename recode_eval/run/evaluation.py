@@ -1,7 +1,7 @@
 """The pipeline of one run: one model on one task, resumable, generation and scoring overlapping.
 
 Prompts are rendered, the store says which samples are missing, the model generates them, each one
-is stored and handed to the judge at once; when all are judged, the results are computed from the
+is stored and handed to the grader at once; when all are graded, the results are computed from the
 store alone. Interrupt it anywhere: the same call goes on where it stopped.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.models.base import FinishReason, Request
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
-from recode_eval.run.grading import Judge, Unscored
+from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.prompts import prompt_hash
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.run.settings import sample_seed
@@ -101,14 +101,14 @@ class Run:
         model: Model | None,
         open_sandbox: Callable[[], Sandbox],
         *,
-        rejudge: bool = False,
+        regrade: bool = False,
         tier: str | None = None,
     ) -> RunData:
-        """Generate, judge, and return what the results are computed from.
+        """Generate, grade, and return what the results are computed from.
 
-        The sandbox is opened first and only if something must be judged: without one, the run
+        The sandbox is opened first and only if something must be graded: without one, the run
         stops before the model costs anything. It stays open; it is the caller's. Without a
-        `model`, stored completions are judged and missing ones left out; `rejudge` ignores stored
+        `model`, stored completions are graded and missing ones left out; `regrade` ignores stored
         scores, and a `tier` those of other sandboxes. A task without conditions has no sandbox.
         """
         if not self.task.conditions:
@@ -117,34 +117,34 @@ class Run:
             scoring = self.scoring_hash
             digests: dict[Key, str] = {}
             completions = self._stored_completions(store, digests)
-            scores = store.no_scores() if rejudge else self._stored_scores(store, scoring, digests)
+            scores = store.no_scores() if regrade else self._stored_scores(store, scoring, digests)
             del digests
             missing = [key for key in self.keys if key not in completions] if model else []
-            unjudged = [key for key in self.keys if key in completions and key not in scores]
+            ungraded = [key for key in self.keys if key in completions and key not in scores]
             if scores and not store.manifest().get("sandbox"):
-                self.monitor.note("The manifest is lost: everything is judged again.")
-                unjudged += scores
+                self.monitor.log("The manifest is lost: everything is graded again.")
+                ungraded += scores
                 scores.clear()
             if tier is not None:
-                unjudged += self._drop_other_tiers(scores, tier)
+                ungraded += self._drop_other_tiers(scores, tier)
             unscored: list[Unscored] = []
             if model is None:
                 unscored = [
                     Unscored(*key, _NO_MODEL) for key in self.keys if key not in completions
                 ]
-            manifest = self._manifest(store, working=bool(missing or unjudged))
+            manifest = self._manifest(store, working=bool(missing or ungraded))
             store.write_prompt(self.prompt.template.source)
             store.write_manifest(manifest)
-            if missing or unjudged:
+            if missing or ungraded:
                 sandbox = open_sandbox()
                 manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
                 store.write_manifest(manifest)
-                unjudged += self._drop_other_tiers(scores, sandbox.info.tier)
-                limits = self._limit_book(sandbox, {key[0] for key in (*missing, *unjudged)})
+                ungraded += self._drop_other_tiers(scores, sandbox.info.tier)
+                limits = self._limit_book(sandbox, {key[0] for key in (*missing, *ungraded)})
                 self.monitor.begin(
                     samples=len(self.keys) - len(unscored),
                     generated=len(completions),
-                    judged=len(scores),
+                    graded=len(scores),
                 )
                 try:
                     self._work(
@@ -154,7 +154,7 @@ class Run:
                         scoring,
                         model,
                         missing,
-                        unjudged,
+                        ungraded,
                         completions,
                         scores,
                         unscored,
@@ -164,7 +164,7 @@ class Run:
                 manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
                 manifest["invocations"][-1]["finished"] = provenance.now()
             else:
-                self.monitor.note(f"All {len(scores)} samples were generated and judged before.")
+                self.monitor.log(f"All {len(scores)} samples were generated and graded before.")
             if model is not None:
                 # A server's abilities are known only when it has answered.
                 manifest["model"]["details"] = dict(model.info.details)
@@ -182,7 +182,7 @@ class Run:
         )
 
     def _limit_book(self, sandbox: Sandbox, needed: Container[str]) -> LimitBook:
-        """Return the limits of the problems that will be judged; measures what is not known."""
+        """Return the limits of the problems that will be graded; measures what is not known."""
         info = sandbox.info
         book = LimitBook(
             self.out / LIMITS_FOLDER,
@@ -193,7 +193,7 @@ class Run:
         )  # fmt: skip
         unknown = book.missing(p for p in self.problems if p.id in needed)
         if unknown:
-            self.monitor.note(
+            self.monitor.log(
                 f"Running the references of {len(unknown)} problems once, for the time limits."
             )
             book.measure(self.task, unknown, sandbox)
@@ -207,21 +207,21 @@ class Run:
         scoring: str,
         model: Model | None,
         missing: Sequence[Key],
-        unjudged: Sequence[Key],
+        ungraded: Sequence[Key],
         completions: Samples[CompletionRecord],
         scores: Samples[ScoreRecord],
         unscored: list[Unscored],
     ) -> None:
         def on_score(record: ScoreRecord) -> None:
             scores.note(record.key, store.add_score(record))
-            self.monitor.judged(record)
+            self.monitor.graded(record)
 
         def on_unscored(item: Unscored) -> None:
             unscored.append(item)
-            self.monitor.judged(item)
+            self.monitor.graded(item)
 
         problems = {p.id: p for p in self.problems}
-        judge = Judge(
+        grader = Grader(
             self.task,
             sandbox,
             limits.limits,
@@ -230,17 +230,17 @@ class Run:
             on_unscored=on_unscored,
         )
         try:
-            for key in unjudged:
-                judge.submit(problems[key[0]], completions[key])
+            for key in ungraded:
+                grader.submit(problems[key[0]], completions[key])
             with contextlib.closing(self._generate(model, missing, on_unscored)) as stream:
                 for completion in stream:
                     record = self._record(completion)
                     completions.note(record.key, store.add_completion(record))
                     self.monitor.generated(completion)
-                    judge.submit(problems[record.problem_id], record)
-            judge.finish()
+                    grader.submit(problems[record.problem_id], record)
+            grader.finish()
         except BaseException:
-            judge.abandon()
+            grader.abandon()
             raise
 
     def _generate(
@@ -332,9 +332,9 @@ class Run:
         others = {key: record.tier for key, record in scores.items() if record.tier != tier}
         if others:
             tiers = ", ".join(sorted(set(others.values())))
-            self.monitor.note(
-                f"{len(others)} samples were judged in another sandbox ({tiers}); "
-                f"they are judged again in {tier}."
+            self.monitor.log(
+                f"{len(others)} samples were graded in another sandbox ({tiers}); "
+                f"they are graded again in {tier}."
             )
         for key in others:
             del scores[key]

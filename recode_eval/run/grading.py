@@ -1,8 +1,8 @@
 """From a stored completion to a score: extraction, similarity, and the sandbox's verdicts.
 
-A `Judge` runs beside the generation. Completions are submitted from one thread; when the sandbox
+A `Grader` runs beside the generation. Completions are submitted from one thread; when the sandbox
 has spoken, a recorder thread builds the `ScoreRecord` and hands it on. The same code for the same
-problem is executed once. What the sandbox could not judge is reported as unscored, never as failed.
+problem is executed once. What the sandbox could not grade is reported as unscored, never as failed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ a large run of answers that print a lot would be gigabytes of them."""
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """A sample that could not be judged, and why."""
+    """A sample that could not be graded, and why."""
 
     problem_id: str
     sample: int
@@ -59,7 +59,7 @@ class _Job:
     futures: list[Future[Execution]] = field(default_factory=list)
     executions: dict[str, Execution] = field(default_factory=dict)
     error: BaseException | None = None
-    judged: dict[str, Any] | None = None
+    graded: dict[str, Any] | None = None
     """The fields of a `ScoreRecord` that all samples with this code share."""
 
     @property
@@ -67,8 +67,8 @@ class _Job:
         return self.missing == 0
 
 
-class Judge:
-    """Judges completions with one sandbox; `finish` waits for all of them."""
+class Grader:
+    """Grades completions with one sandbox; `finish` waits for all of them."""
 
     def __init__(
         self,
@@ -210,8 +210,8 @@ class Judge:
     def _score(
         self, job: _Job, completion: CompletionRecord, extraction: Extraction
     ) -> ScoreRecord:
-        if job.judged is None:
-            job.judged = self._judged(job, extraction.code)
+        if job.graded is None:
+            job.graded = self._graded(job, extraction.code)
             job.executions.clear()
         return ScoreRecord(
             problem_id=completion.problem_id,
@@ -222,12 +222,12 @@ class Judge:
             tier=self._sandbox.info.tier,
             extraction=str(extraction.method),
             extraction_detail=extraction.detail,
-            **job.judged,
+            **job.graded,
         )
 
-    def _judged(self, job: _Job, code: str | None) -> dict[str, Any]:
+    def _graded(self, job: _Job, code: str | None) -> dict[str, Any]:
         # Extraction strips the end of an answer; the reference is compared the same way.
-        reference = job.problem.answers["reference"].rstrip()
+        reference = job.problem.solutions["reference"].rstrip()
         setup_errors = [e.setup_error for e in job.executions.values() if e.setup_error]
         return {
             "code": code,
@@ -260,7 +260,7 @@ class Judge:
         self._check()
 
     def abandon(self) -> None:
-        """Stop recording without waiting; what is not recorded yet will be judged next time."""
+        """Stop recording without waiting; what is not recorded yet will be graded next time."""
         self._failure = self._failure or SandboxError("The run was stopped.")
         with self._lock:
             futures = [future for job in self._jobs.values() for future in job.futures]

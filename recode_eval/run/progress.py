@@ -44,7 +44,7 @@ class ProgressEvent:
 class Monitor(Protocol):
     """What wants to know how a run goes (a progress bar); called from several threads."""
 
-    def begin(self, *, samples: int, generated: int, judged: int) -> None:
+    def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Announce the total, and how much of it was stored already."""
         ...
 
@@ -52,11 +52,11 @@ class Monitor(Protocol):
         """One more sample is stored."""
         ...
 
-    def judged(self, record: ScoreRecord | Unscored) -> None:
-        """One more sample is judged, or could not be."""
+    def graded(self, record: ScoreRecord | Unscored) -> None:
+        """One more sample is graded, or could not be."""
         ...
 
-    def note(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Something the user should know."""
         ...
 
@@ -66,23 +66,23 @@ class Monitor(Protocol):
 
 
 class SilentMonitor:
-    """A monitor that shows nothing and keeps the notes (for library use and `--quiet`)."""
+    """A monitor that shows nothing and keeps the messages (for library use and `--quiet`)."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.messages: list[str] = []
 
-    def begin(self, *, samples: int, generated: int, judged: int) -> None:
+    def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Ignore."""
 
     def generated(self, completion: Completion) -> None:
         """Ignore."""
 
-    def judged(self, record: ScoreRecord | Unscored) -> None:
+    def graded(self, record: ScoreRecord | Unscored) -> None:
         """Ignore."""
 
-    def note(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Keep the note."""
-        self.notes.append(text)
+        self.messages.append(text)
 
     def end(self) -> None:
         """Ignore."""
@@ -99,10 +99,10 @@ class CallbackMonitor:
     def _tell(self, kind: Any, message: str = "") -> None:
         self._callback(ProgressEvent(kind, self._samples, self._generated, self._graded, message))
 
-    def begin(self, *, samples: int, generated: int, judged: int) -> None:
+    def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Announce the total."""
         with self._lock:
-            self._samples, self._generated, self._graded = samples, generated, judged
+            self._samples, self._generated, self._graded = samples, generated, graded
             self._tell("begin")
 
     def generated(self, completion: Completion) -> None:
@@ -112,14 +112,14 @@ class CallbackMonitor:
             self._generated += 1
             self._tell("generated")
 
-    def judged(self, record: ScoreRecord | Unscored) -> None:
+    def graded(self, record: ScoreRecord | Unscored) -> None:
         """Count."""
         del record
         with self._lock:
             self._graded += 1
             self._tell("graded")
 
-    def note(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Hand the message on."""
         with self._lock:
             self._tell("log", text)
@@ -197,14 +197,14 @@ def _in_notebook() -> bool:
 
 
 class BarMonitor:
-    """Two progress bars on standard error: generated and judged, with rate and time left."""
+    """Two progress bars on standard error: generated and graded, with rate and time left."""
 
     def __init__(self) -> None:
         self._console = stderr_console()
         self._progress: RichProgress | None = None
         self._bars: dict[str, TaskID] = {}
 
-    def begin(self, *, samples: int, generated: int, judged: int) -> None:
+    def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Show the bars, filled up to what was stored."""
         from rich.progress import (
             BarColumn,
@@ -234,7 +234,7 @@ class BarMonitor:
             console=self._console,
             transient=True,
         )
-        for name, done in (("generated", generated), ("judged", judged)):
+        for name, done in (("generated", generated), ("graded", graded)):
             self._bars[name] = self._progress.add_task(name, total=samples, completed=done)
         self._progress.start()
 
@@ -243,16 +243,16 @@ class BarMonitor:
         del completion
         self._advance("generated")
 
-    def judged(self, record: ScoreRecord | Unscored) -> None:
+    def graded(self, record: ScoreRecord | Unscored) -> None:
         """Advance the second bar."""
         del record
-        self._advance("judged")
+        self._advance("graded")
 
     def _advance(self, name: str) -> None:
         if progress := self._progress:
             progress.advance(self._bars[name])
 
-    def note(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print above the bars."""
         self._console.print(one_line(text), style="yellow", soft_wrap=True)
 
@@ -268,16 +268,16 @@ class LogMonitor:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._samples = self._generated = self._judged = self._new = 0
+        self._samples = self._generated = self._graded = self._new = 0
         self._begun = self._shown = time.monotonic()
 
-    def begin(self, *, samples: int, generated: int, judged: int) -> None:
+    def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Say what is to do."""
-        self._samples, self._generated, self._judged = samples, generated, judged
+        self._samples, self._generated, self._graded = samples, generated, graded
         self._new = 0
         self._begun = self._shown = time.monotonic()
-        stored = f", {generated} generated and {judged} judged before" if generated else ""
-        self.note(f"{samples} samples{stored}")
+        stored = f", {generated} generated and {graded} graded before" if generated else ""
+        self.log(f"{samples} samples{stored}")
 
     def generated(self, completion: Completion) -> None:
         """Count."""
@@ -286,11 +286,11 @@ class LogMonitor:
             self._generated += 1
             self._show()
 
-    def judged(self, record: ScoreRecord | Unscored) -> None:
+    def graded(self, record: ScoreRecord | Unscored) -> None:
         """Count."""
         del record
         with self._lock:
-            self._judged += 1
+            self._graded += 1
             self._new += 1
             self._show()
 
@@ -300,13 +300,13 @@ class LogMonitor:
             return
         self._shown = now
         rate = self._new / (now - self._begun)
-        left = f", {(self._samples - self._judged) / rate:.0f} s left" if rate else ""
-        self.note(
+        left = f", {(self._samples - self._graded) / rate:.0f} s left" if rate else ""
+        self.log(
             f"generated {self._generated}/{self._samples}, "
-            f"judged {self._judged}/{self._samples} ({rate:.1f}/s{left})"
+            f"graded {self._graded}/{self._samples} ({rate:.1f}/s{left})"
         )
 
-    def note(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print a line; who reads the log may go away (`2>&1 | head`) without ending the run."""
         with suppress(OSError):
             print(one_line(text), file=sys.stderr, flush=True)

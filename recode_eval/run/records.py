@@ -1,6 +1,6 @@
-"""The schema of what a run stores per sample: what the model wrote, and how it was judged.
+"""The schema of what a run stores per sample: what the model wrote, and how it was graded.
 
-Two records per sample, so that judging again never needs the model: a `CompletionRecord` is written
+Two records per sample, so that grading again never needs the model: a `CompletionRecord` is written
 as soon as the text is there, a `ScoreRecord` when the sandbox has spoken. Both are one line of JSON
 with escaped non-ASCII characters, so that NUL bytes and lone surrogates survive.
 """
@@ -74,22 +74,22 @@ class CompletionRecord(_Record):
 
     @property
     def digest(self) -> str:
-        """Hash of what is judged (16 hexadecimal digits)."""
-        judged = f"{self.prefill}\0{self.text}\0{self.is_code}"
-        return hashlib.sha256(judged.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """Hash of what is graded (16 hexadecimal digits)."""
+        graded = f"{self.prefill}\0{self.text}\0{self.is_code}"
+        return hashlib.sha256(graded.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRecord(_Record):
-    """How one sample was judged."""
+    """How one sample was graded."""
 
     problem_id: str
     sample: int
     prompt_hash: str
     completion: str
-    """`CompletionRecord.digest` of what was judged; a score of another text is not reused."""
+    """`CompletionRecord.digest` of what was graded; a score of another text is not reused."""
     scoring: str
-    """Hash of the settings it was judged under; a score under other settings is not reused."""
+    """Hash of the settings it was graded under; a score under other settings is not reused."""
     tier: str
     """Sandbox tier; one run never mixes two."""
     extraction: str

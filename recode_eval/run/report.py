@@ -123,7 +123,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     if missing and counts["scored"]:
         n = result["sampling"]["n"]
         lacking = any(n >= k for k in missing.values())
-        cause = "fewer than k samples were judged" if lacking else f"n = {n} is less than k"
+        cause = "fewer than k samples were graded" if lacking else f"n = {n} is less than k"
         console.print(
             f"{name}: no value for {', '.join(map(label, missing))} ({cause}).", soft_wrap=True
         )
@@ -131,7 +131,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         reasons = Counter(one_line(item["reason"]) for item in result["unscored"])
         cause = "".join(f" ({reason})" for reason, _ in reasons.most_common(1))
         warn(
-            f"{counts['unscored']} samples could not be judged{cause}. They do not count as "
+            f"{counts['unscored']} samples could not be graded{cause}. They do not count as "
             "failures; the run's own command tries them again."
         )
     if counts["faulty_problems"]:
@@ -151,7 +151,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     where = f" in the sandbox {sandbox['tier']}" if sandbox else ""
     if sandbox and sandbox["tier"] == NO_EXECUTION:
         where = " by similarity alone, nothing was executed"
-    console.print(f"{name}: judged{where}; {printable(result['folder'])}", soft_wrap=True)
+    console.print(f"{name}: graded{where}; {printable(result['folder'])}", soft_wrap=True)
 
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:

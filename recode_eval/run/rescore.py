@@ -57,7 +57,7 @@ def rescore_runs(
             )
     manifests = {folder: read_json(folder / MANIFEST) for folder in folders}
     alone = len(manifests) == 1
-    with Sandboxes(config.sandbox, monitor.note) as sandboxes:
+    with Sandboxes(config.sandbox, monitor.log) as sandboxes:
         return [
             _rescore(folder, manifest, config, sandboxes, monitor, alone=alone)
             for folder, manifest in manifests.items()

@@ -60,7 +60,7 @@ class ResultsFile:
 
     @property
     def unscored_share(self) -> float:
-        """Share of the samples that nobody could judge, 0 to 1."""
+        """Share of the samples that nobody could grade, 0 to 1."""
         return self.results.counts.unscored / self.results.counts.samples
 
     @property
@@ -187,7 +187,7 @@ def parse_results(data: bytes, name: str) -> ResultsFile:
         if version != SCHEMA_VERSION:
             raise DataError(
                 f"{name} has schema version {version!r}; this program knows {SCHEMA_VERSION}. "
-                "Judge the run again with this version: recode-eval score RUN"
+                "Grade the run again with this version: recode-eval score RUN"
             ) from error
         raise DataError(f"{error} {_ANEW}") from error
     return run

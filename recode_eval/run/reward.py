@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from recode_eval.errors import UsageError
 from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.run.config import SandboxOptions
-from recode_eval.run.grading import Judge
+from recode_eval.run.grading import Grader
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.sandbox.base import Limits
@@ -70,7 +70,7 @@ class RewardGrader:
         sandbox = self._sandboxes.opener(self._loaded.task, "program")()
         self._limits.measure(asked, sandbox)
         found: list[float | None] = [None] * len(answers)
-        grader = Judge(
+        grader = Grader(
             self._loaded.task,
             sandbox,
             self._limits.limits,
@@ -133,7 +133,7 @@ def reward(task: str, problem_id: str, text: str) -> float | None:
 
     >>> from recode_eval import load_task, reward
     >>> problem = load_task("arena-mini").problems[0]
-    >>> reward("arena-mini", problem.id, f"```python\n{problem.answers['reference']}\n```")
+    >>> reward("arena-mini", problem.id, f"```python\n{problem.solutions['reference']}\n```")
     1.0
     >>> reward("arena-mini", problem.id, "I do not know.")
     0.0

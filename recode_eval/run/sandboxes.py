@@ -56,7 +56,7 @@ class Sandboxes:
                     isolation=isolation,
                     allow_unsafe=options.allow_unsafe,
                     base_image=options.base_image,
-                    notify=self._log,
+                    log=self._log,
                     runtimes=() if runtime is None else (runtime,),
                 )
                 self._closing.callback(self._open[key].close)

@@ -41,7 +41,7 @@ class Session:
         """Nothing is opened yet, save that the rows are loaded unless they are given."""
         self.config = config
         self.monitor = monitor
-        self.loaded = load_configured(config, monitor.note) if loaded is None else list(loaded)
+        self.loaded = load_configured(config, monitor.log) if loaded is None else list(loaded)
         self._closing = contextlib.ExitStack()
 
     def run(self) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ class Session:
 
     def open_models(self, model: str | Model, backend: str) -> list[tuple[LoadedTask, Model]]:
         """Return every task with the model that answers it; the session closes what it opens."""
-        config, log = self.config, self.monitor.note
+        config, log = self.config, self.monitor.log
         if not isinstance(model, str):
             self.sandboxes = self._enter(Sandboxes(config.sandbox, log))
             return [(loaded, model) for loaded in self.loaded]
@@ -138,7 +138,7 @@ def answered_together(loaded: Sequence[LoadedTask], backend: str) -> list[Sequen
 
 def known_solutions(group: Iterable[LoadedTask]) -> dict[str, Any]:
     """Return problem id -> kind -> code, which baselines answer with."""
-    return {p.id: p.answers for _, data in group for p in data.problems}
+    return {p.id: p.solutions for _, data in group for p in data.problems}
 
 
 def evaluate_task(
@@ -146,7 +146,7 @@ def evaluate_task(
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content and the folder."""
     run = create_run(config, loaded, model, monitor)
-    monitor.note(f"{loaded.name}: {describe(run)}; stored in {run.folder}")
+    monitor.log(f"{loaded.name}: {describe(run)}; stored in {run.folder}")
     return complete(run, model, sandboxes, config.k, config.sandbox.named_tier)
 
 
@@ -165,11 +165,11 @@ def complete(
     from recode_eval.run.store import RESULTS, write_json
 
     opener = sandboxes.opener(run.task, run.scoring.isolation)
-    results = compute_results(run.execute(model, opener, rejudge=regrade, tier=tier), ks)
+    results = compute_results(run.execute(model, opener, regrade=regrade, tier=tier), ks)
     write_json(run.folder / RESULTS, results)
     advice = no_code_advice(results, run.task.spec.prompts)
     if advice is not None:
-        run.monitor.note(advice)
+        run.monitor.log(advice)
     return {**results, "folder": str(run.folder)}
 
 
@@ -180,7 +180,7 @@ def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Mon
 
     task, data = loaded
     prompt, defaults = prompt_settings(config, task)
-    sampling, n = _sampling(config, defaults, model, monitor.note)
+    sampling, n = _sampling(config, defaults, model, monitor.log)
     return Run(
         task,
         data,

@@ -39,7 +39,7 @@ class PromptSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoringSettings:
-    """How answers are judged. `isolation` is `program` or `test` (a fresh process per test)."""
+    """How answers are graded. `isolation` is `program` or `test` (a fresh process per test)."""
 
     limits: Limits = field(default_factory=Limits)
     isolation: str = "program"
@@ -61,7 +61,7 @@ class ScoringSettings:
     def hash(self, task: Task, data: TaskData) -> str:
         """Hash everything that decides a verdict, save the sandbox's tier.
 
-        That includes the pins of all libraries: what was judged with others is judged again.
+        That includes the pins of all libraries: what was graded with others is graded again.
         """
         content = [
             SCORING_VERSION,

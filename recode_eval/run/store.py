@@ -254,7 +254,7 @@ class RunStore:
     def scores(self, accept: Callable[[ScoreRecord], bool]) -> Samples[ScoreRecord]:
         """Return the stored scores of which the last of the sample is accepted.
 
-        A sample may have been judged again: the last one counts.
+        A sample may have been graded again: the last one counts.
         """
         path = self.folder / SCORES
         stored = Samples(path, ScoreRecord)

@@ -41,7 +41,7 @@ class SweepJob:
     def __init__(self, config: RunConfig, monitor: Monitor) -> None:
         """Load the tasks; raises what loading them raises."""
         self._config, self._monitor = config, monitor
-        self._loaded = session.load_configured(config, monitor.note)
+        self._loaded = session.load_configured(config, monitor.log)
         self._ledger = Ledger(config.folder, self._job())
         self._identities: dict[str, Any] = {}
         self._at_once = 1
@@ -52,7 +52,7 @@ class SweepJob:
         known = {model: self._finished(model) for model in models}
         left = [model for model in models if known[model] is None]
         if len(left) < len(models):
-            self._monitor.note(f"{len(models) - len(left)} of {len(models)} models were complete.")
+            self._monitor.log(f"{len(models) - len(left)} of {len(models)} models were complete.")
         fresh = {}
         if left:
             with contextlib.ExitStack() as closing:
@@ -72,7 +72,7 @@ class SweepJob:
         self, closing: contextlib.ExitStack, models: Sequence[str]
     ) -> Callable[[str], Outcome]:
         """Open what all models share, and return the function that evaluates one."""
-        config, log = self._config, self._monitor.note
+        config, log = self._config, self._monitor.log
         executor = closing.enter_context(session.open_executor(config, log))
         backends = {model: self._backend(model) for model in models}
         loading = [b for b in backends.values() if b in session.LOADING_BACKENDS]
@@ -158,12 +158,12 @@ class SweepJob:
 
         name = one_line(outcome.model, 80)
         if outcome.error is not None:
-            self._monitor.note(f"{name}: FAILED: {one_line(str(outcome.error), 300)}")
+            self._monitor.log(f"{name}: FAILED: {one_line(str(outcome.error), 300)}")
             return
         figures = ", ".join(
             f"{result['task']['name']} {main_figure(result)}" for result in outcome.results
         )
-        self._monitor.note(f"{name}: {figures}")
+        self._monitor.log(f"{name}: {figures}")
 
 
 def _decisive(config: RunConfig) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Finding:
     problem_id: str
     checks: int
     faults: tuple[str, ...]
-    unjudged: tuple[str, ...] = ()
+    ungraded: tuple[str, ...] = ()
     """Checks that the sandbox could not carry out."""
 
 
@@ -72,12 +72,12 @@ def expectations(task: Task, problem: Problem) -> Iterator[Expectation]:
     if not task.conditions:
         return
     first, *others = task.conditions
-    programs = task.programs(problem, problem.answers["reference"])
+    programs = task.programs(problem, problem.solutions["reference"])
     yield Expectation(f"reference {_words(first)}", programs[first], passes=True)
     for condition in others:
         yield Expectation(f"reference {_words(condition)}", programs[condition], passes=False)
-    if "stale" in problem.answers:
-        stale = task.programs(problem, problem.answers["stale"])
+    if "stale" in problem.solutions:
+        stale = task.programs(problem, problem.solutions["stale"])
         yield Expectation(f"stale solution {_words(first)}", stale[first], passes=False)
     if isinstance(task, OwnPrograms):
         for name, program in task.own_programs(problem):
@@ -107,16 +107,16 @@ def validate(
     findings = []
     for problem, checks in running:
         faults = list(task.faults(problem)) if isinstance(task, OwnChecks) else []
-        unjudged: list[str] = []
+        ungraded: list[str] = []
         for expectation, futures in checks:
             for future in futures:
-                _check(expectation, future, faults, unjudged)
+                _check(expectation, future, faults, ungraded)
         findings.append(
             Finding(
                 problem.id,
                 len(checks),
                 tuple(dict.fromkeys(faults)),
-                tuple(dict.fromkeys(unjudged)),
+                tuple(dict.fromkeys(ungraded)),
             )
         )
         on_done()
@@ -127,12 +127,12 @@ def _check(
     expectation: Expectation,
     future: Future[Execution],
     faults: list[str],
-    unjudged: list[str],
+    ungraded: list[str],
 ) -> None:
     try:
         execution = future.result()
     except SandboxError as error:
-        unjudged.append(f"{expectation.name}: {error}")
+        ungraded.append(f"{expectation.name}: {error}")
         return
     if execution.setup_error is not None:
         faults.append(f"{expectation.name}: the set-up fails: {execution.setup_error}")

@@ -124,7 +124,7 @@ class SandboxInfo:
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What else programs ran in: name -> `python`, `libraries`, `image`, `image_digest`."""
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """On a cluster, the machines that judged: name -> `tier`, `workers`, `python`,
+    """On a cluster, the machines that graded: name -> `tier`, `workers`, `python`,
     `image_digest`."""
     runtimes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What runs the programs of each language: language -> `kind`, `version` and what else is

@@ -74,7 +74,7 @@ def create(request: TierRequest) -> Launcher:
     reason = reason_against()
     if reason:
         raise SandboxUnavailableError(f"{reason}; {FIX}")
-    venv = ensure_venv(request.environment, notify=request.notify)
+    venv = ensure_venv(request.environment, log=request.log)
     return BubblewrapLauncher(venv, request.runtimes)
 
 

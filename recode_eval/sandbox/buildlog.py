@@ -84,14 +84,14 @@ def cache_dir(*parts: str) -> Path:
 
 
 @contextmanager
-def locked(name: str, notify: Callable[[str], None]) -> Iterator[None]:
+def locked(name: str, log: Callable[[str], None]) -> Iterator[None]:
     """Hold an exclusive lock between processes; says so when it has to wait for another one."""
     path = cache_dir("locks") / f"{name}.lock"
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            notify("waiting for another process that builds the same")
+            log("waiting for another process that builds the same")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -108,7 +108,7 @@ def temporary_dir(parent: Path) -> Iterator[Path]:
 
 
 def stale_temporary_dirs(parent: Path, older_than_s: float) -> list[Path]:
-    """What killed builds left behind, judged by age."""
+    """What killed builds left behind, graded by age."""
     limit = time.time() - older_than_s
     return [p for p in parent.glob(f"{_TEMPORARY}*") if p.is_dir() and p.stat().st_mtime < limit]
 

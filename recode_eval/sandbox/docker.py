@@ -77,7 +77,7 @@ def create(request: TierRequest) -> Launcher:
     """Build the image and return what starts containers of it; see `SandboxTier.create`."""
     from recode_eval.sandbox.environments import ensure_image
 
-    image = ensure_image(request.environment, base_image=request.base_image, notify=request.notify)
+    image = ensure_image(request.environment, base_image=request.base_image, log=request.log)
     return DockerLauncher(image, request.runtimes)
 
 
@@ -416,7 +416,7 @@ def _started(pid: int) -> str:
 def sweep(client: DockerClient) -> int:
     """Remove the containers of evaluators that no longer live; return how many.
 
-    Only those of this boot of this machine are judged: with a remote daemon, others may be alive.
+    Only those of this boot of this machine are graded: with a remote daemon, others may be alive.
     """
     from docker.errors import DockerException
     from requests.exceptions import RequestException

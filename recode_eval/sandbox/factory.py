@@ -59,11 +59,11 @@ def open_sandbox(
     allow_unsafe: bool = False,
     base_image: str | None = None,
     runtimes: Sequence[CommandRuntime] = (),
-    notify: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Sandbox:
     """Open a sandbox; a missing image or venv is built first.
 
-    `auto` takes the strongest tier that works, and tells `notify` why a stronger one does not.
+    `auto` takes the strongest tier that works, and tells `log` why a stronger one does not.
     `workers` defaults to the number of usable CPUs. `isolation` is `program` (one process for all
     tests of a program) or `test` (a process per test, set-up included). `none` runs programs
     without any protection and needs `allow_unsafe`. `runtimes` add languages besides Python.
@@ -75,7 +75,7 @@ def open_sandbox(
     """
     from recode_eval.sandbox.environments import get_environment
 
-    tell = notify or (lambda _message: None)
+    tell = log or (lambda _message: None)
     if isolation not in ISOLATIONS:
         raise UsageError(f"unknown isolation {isolation!r}; there are: {', '.join(ISOLATIONS)}")
     if tier != AUTO and tier not in TIERS_BY_NAME:
@@ -111,7 +111,7 @@ def open_router(
     allow_unsafe: bool = False,
     base_image: str | None = None,
     runtimes: Sequence[CommandRuntime] = (),
-    notify: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Sandbox:
     """Open a sandbox whose programs may name other environments, which are opened when needed.
 
@@ -129,7 +129,7 @@ def open_router(
             allow_unsafe=allow_unsafe,
             base_image=base_image,
             runtimes=runtimes,
-            notify=notify if chosen != UNPROTECTED or name == environment else None,
+            log=log if chosen != UNPROTECTED or name == environment else None,
         )
 
     def libraries(name: str) -> dict[str, str]:

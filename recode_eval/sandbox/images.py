@@ -178,7 +178,7 @@ def ensure_image(
     environment: Environment,
     *,
     base_image: str | None = None,
-    notify: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> ImageInfo:
     """Return the image of an environment, building it first if this content was never built.
 
@@ -188,13 +188,13 @@ def ensure_image(
     Args:
         environment: the libraries.
         base_image: overrides `RECODE_EVAL_BASE_IMAGE` and the default.
-        notify: is told in a few words what takes time.
+        log: is told in a few words what takes time.
 
     Raises:
         SandboxUnavailableError: no Docker daemon answers.
         SandboxBuildError: the base image, a wheel or the build failed; names the cause and a fix.
     """
-    tell = notify or (lambda _message: None)
+    tell = log or (lambda _message: None)
     client = docker_client(timeout_s=600)
     try:
         python = environment.python
@@ -218,12 +218,12 @@ class _Builder:
         client: docker.DockerClient,
         environment: Environment,
         base: str,
-        notify: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._client = client
         self._environment = environment
         self._base = base
-        self._notify = notify
+        self._log = log
         self._folder = resource_dir("sandbox")
         self._recipe = recipe_digest(environment)
         self._files = supervisor_files()  # read once, so that hash and image cannot differ
@@ -250,7 +250,7 @@ class _Builder:
                 self._build_libraries(libraries, base_id, log)
             key = _digest(key, self._supervisor)
             tag = f"{REPOSITORY}:{self._environment.name}-{key[:12]}"
-            self._notify(f"building the image {tag}")
+            self._log(f"building the image {tag}")
             with temporary_dir(cache_dir("tmp")) as context:
                 for name, content in self._files.items():
                     (context / "supervisor" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -278,12 +278,12 @@ class _Builder:
         self._require_python(target.python, log)
         pins = self._environment.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
-            self._notify(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
+            self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
             download(pins, target, context / "wheels", log)
             lines = [pin.requirement + "\n" for pin in pins]
             (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
             (context / "check.py").write_text(self._environment.check, encoding="utf-8")
-            self._notify(f"building the image {tag} on {self._base}")
+            self._log(f"building the image {tag} on {self._base}")
             labels = {
                 LABEL: self._environment.name,
                 _RECIPE: self._recipe,
@@ -395,7 +395,7 @@ class _Builder:
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
-        self._notify(f"fetching the base image {image}")
+        self._log(f"fetching the base image {image}")
         try:
             self._client.images.pull(*_reference(image))
         except (DockerException, RequestException) as error:

@@ -55,7 +55,7 @@ def python_runtimes(request: TierRequest) -> tuple[ProgramRuntime, ...]:
     """
     from recode_eval.sandbox.environments import ensure_venv
 
-    venv = ensure_venv(request.environment, notify=request.notify)
+    venv = ensure_venv(request.environment, log=request.log)
     return (PythonRuntime(str(venv.python), venv.version), *request.runtimes)
 
 

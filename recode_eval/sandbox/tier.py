@@ -26,7 +26,7 @@ class TierRequest:
 
     environment: Environment
     """The libraries and, with them, the interpreter of the programs."""
-    notify: Callable[[str], None]
+    log: Callable[[str], None]
     """Is told in a few words what takes time."""
     base_image: str | None = None
     """The image to build on, for tiers that use images."""

@@ -48,9 +48,7 @@ class VenvInfo:
     """Where the interpreter's own standard library is; a sandbox must be able to read it too."""
 
 
-def ensure_venv(
-    environment: Environment, *, notify: Callable[[str], None] | None = None
-) -> VenvInfo:
+def ensure_venv(environment: Environment, *, log: Callable[[str], None] | None = None) -> VenvInfo:
     """Return the venv of an environment for the running Python, making it first if needed.
 
     Lies in `$XDG_CACHE_HOME/recode-eval/venvs`. Safe to call from several processes.
@@ -58,7 +56,7 @@ def ensure_venv(
     Raises:
         SandboxBuildError: a library cannot be had, the disk is full, ...; names cause and fix.
     """
-    tell = notify or (lambda _message: None)
+    tell = log or (lambda _message: None)
     interpreter = find_interpreter(environment.python)
     root = cache_dir("venvs") / venv_folder(environment, interpreter)
     if not (root / MANIFEST).is_file():
@@ -92,22 +90,24 @@ def _build(
     environment: Environment,
     interpreter: Interpreter,
     root: Path,
-    notify: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     pins = environment.pins_for(interpreter.python)
     what = f"the Python environment {environment.name!r}"
     with (
-        BuildLog(what, f"venv-{environment.name}") as log,
+        BuildLog(what, f"venv-{environment.name}") as build_log,
         temporary_dir(root.parent) as scratch,
     ):
-        notify(f"installing the {len(pins)} libraries of {environment.name!r} into {root}")
+        log(f"installing the {len(pins)} libraries of {environment.name!r} into {root}")
         new = scratch / "venv"
-        log.run([str(interpreter.path), "-m", "venv", "--without-pip", "--symlinks", str(new)])
+        build_log.run(
+            [str(interpreter.path), "-m", "venv", "--without-pip", "--symlinks", str(new)]
+        )
         python = str(new / "bin" / "python")
-        _install(pins, python, scratch, log)
-        notify(f"compiling the libraries of {environment.name!r}")
-        _compile(new, root, log)
-        log.run([python, "-I", "-c", environment.check])
+        _install(pins, python, scratch, build_log)
+        log(f"compiling the libraries of {environment.name!r}")
+        _compile(new, root, build_log)
+        build_log.run([python, "-I", "-c", environment.check])
         _remove_scripts(new / "bin")
         manifest = {
             "environment": environment.name,
@@ -123,24 +123,30 @@ def _build(
         new.rename(root)
 
 
-def _install(pins: Sequence[Pin], python: str, scratch: Path, log: BuildLog) -> None:
+def _install(pins: Sequence[Pin], python: str, scratch: Path, build_log: BuildLog) -> None:
     """With uv where there is one; it does not read pip's configuration, so pip has a turn too."""
     uv = find_uv()
     if uv:
         command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]
         command += ["--only-binary=:all:"]
         try:
-            run_pip(command, pins, log, uv_environment(), ())
+            run_pip(command, pins, build_log, uv_environment(), ())
         except StepError as error:
-            log.write(f"uv: {error.cause}; trying pip")
+            build_log.write(f"uv: {error.cause}; trying pip")
         else:
             return
-    pip = [*pip_command(log, scratch), f"--python={python}", "install", "--quiet", "--no-deps"]
+    pip = [
+        *pip_command(build_log, scratch),
+        f"--python={python}",
+        "install",
+        "--quiet",
+        "--no-deps",
+    ]
     pip += ["--only-binary=:all:", "--no-compile"]
-    run_pip(pip, pins, log, pip_environment())
+    run_pip(pip, pins, build_log, pip_environment())
 
 
-def _compile(new: Path, root: Path, log: BuildLog) -> None:
+def _compile(new: Path, root: Path, build_log: BuildLog) -> None:
     """Compile everything, with the paths that the files will have after the renaming.
 
     Some packages ship files that are no valid Python on purpose: the exit status says nothing.
@@ -148,9 +154,9 @@ def _compile(new: Path, root: Path, log: BuildLog) -> None:
     command = [str(new / "bin" / "python"), "-m", "compileall", "-qq", "-j", str(_cores())]
     command += ["--invalidation-mode", "unchecked-hash", "-s", str(new), "-p", str(root)]
     try:
-        log.run([*command, str(new / "lib")])
+        build_log.run([*command, str(new / "lib")])
     except StepError as error:
-        log.write(f"compileall: {error.cause}")
+        build_log.write(f"compileall: {error.cause}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -232,7 +232,7 @@ def _execution(program: Program, answer: dict[str, Any]) -> Execution:
     else:
         given = answer["verdicts"]
         if given is None or len(given) != len(program.tests):
-            raise LinkLostError("the program could not be judged to its end")
+            raise LinkLostError("the program could not be graded to its end")
         verdicts = tuple(
             TestVerdict(test.name, Status(status), str(detail), None if cpu is None else float(cpu))
             for test, (status, detail, cpu) in zip(program.tests, given, strict=True)

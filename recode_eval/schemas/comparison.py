@@ -98,7 +98,7 @@ class ComparedPair(ChangedProblems, frozen=True, kw_only=True):
         list[str],
         Meta(
             description="Why the difference may not be the models' alone: settings, limits or "
-            "libraries that differ, samples that were not judged."
+            "libraries that differ, samples that were not graded."
         ),
     ]
     metrics: Annotated[list[ComparedMetric], Meta(min_length=1)]

@@ -31,7 +31,7 @@ _INVOCATION = ("started", "command", "recode_eval", "python", "platform", "packa
 MOST_UNSCORED_LISTED = 200
 
 
-class Estimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StoredEstimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mean over problems; null where the metric has no value (for example n < k)."""
 
     value: float
@@ -44,7 +44,7 @@ class Estimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 MetricName = Annotated[str, Meta(pattern=NAME_PATTERN)]
-Estimates = dict[MetricName, Estimate | None]
+Estimates = dict[MetricName, StoredEstimate | None]
 
 
 class GroupEstimates(JsonStruct, frozen=True, kw_only=True):
@@ -110,7 +110,7 @@ class Counts(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     generated: Annotated[Count, Meta(description="completions stored")]
     scored: Annotated[Count, Meta(description="samples that the metrics count")]
     unscored: Annotated[
-        Count, Meta(description="samples that could not be judged; never counted as failures")
+        Count, Meta(description="samples that could not be graded; never counted as failures")
     ]
     faulty_problems: Annotated[
         Count, Meta(description="problems whose own set-up failed; not counted")
@@ -176,7 +176,7 @@ class ProblemResult(JsonStruct, frozen=True, kw_only=True, gc=False):
     ] = field(default_factory=dict)
     faulty: Annotated[
         str | None,
-        Meta(description="why the problem itself cannot be judged; such a problem has no score"),
+        Meta(description="why the problem itself cannot be graded; such a problem has no score"),
     ]
 
     def __post_init__(self) -> None:
@@ -207,8 +207,8 @@ SIMILARITY_FIELDS = ("es", "em", "es_star", "em_star")
 those that came later are in `similarity`."""
 
 
-class Unscored(JsonStruct, frozen=True, kw_only=True):
-    """A sample that could not be judged."""
+class UnscoredSample(JsonStruct, frozen=True, kw_only=True):
+    """A sample that could not be graded."""
 
     problem_id: str
     sample: Integer
@@ -246,7 +246,7 @@ class Results(JsonStruct, frozen=True, kw_only=True):
         dict[str, Any],
         free_form(_SELECTION, "How many problems of the data were chosen, and by what."),
     ]
-    scoring: Annotated[dict[str, Any], free_form(_SCORING, "The rules and limits of judging.")]
+    scoring: Annotated[dict[str, Any], free_form(_SCORING, "The rules and limits of grading.")]
     sandbox: (
         Annotated[
             dict[str, Any],
@@ -254,7 +254,7 @@ class Results(JsonStruct, frozen=True, kw_only=True):
                 _SANDBOX,
                 "Tier, guarantees, Python, libraries, image and its digest; in `environments` the "
                 "same of every single release that programs ran in, in `nodes` the machines of a "
-                "cluster that judged.",
+                "cluster that graded.",
             ),
         ]
         | None
@@ -268,7 +268,7 @@ class Results(JsonStruct, frozen=True, kw_only=True):
     ]
     usage: UsageSection
     problems: list[ProblemResult]
-    unscored: Annotated[list[Unscored], Meta(max_length=MOST_UNSCORED_LISTED)]
+    unscored: Annotated[list[UnscoredSample], Meta(max_length=MOST_UNSCORED_LISTED)]
     invocations: Annotated[
         list[Annotated[dict[str, Any], free_form(_INVOCATION)]], Meta(min_length=1)
     ]

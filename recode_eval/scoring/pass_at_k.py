@@ -10,7 +10,7 @@ _EXACT_UP_TO = 2_000
 def pass_at_k(n: int, c: int, k: int) -> float | None:
     """Return 1 - C(n-c, k) / C(n, k) in [0, 1]; None where n < k, since it has no estimate there.
 
-    `n` samples were drawn and judged, `c` of them passed. Exact to the last bit for n up to 2,000,
+    `n` samples were drawn and graded, `c` of them passed. Exact to the last bit for n up to 2,000,
     to about 1e-12 beyond. Source: Chen et al. 2021, arXiv 2107.03374. Raises `ValueError` unless
     0 <= c <= n and k >= 1.
     """

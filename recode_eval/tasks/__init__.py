@@ -1,1 +1,1 @@
-"""Benchmarks: their data, their prompts' contexts and the programs that judge answers."""
+"""Benchmarks: their data, their prompts' contexts and the programs that grade answers."""

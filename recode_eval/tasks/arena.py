@@ -188,7 +188,7 @@ def _problem(row: ArenaRow, cluster: str) -> Problem:
             "solution_signature": row.solution_signature,
             "first_test": _shown_test(row.unit_tests[0]),
         },
-        answers=answers,
+        solutions=answers,
         payload=row,
         entry_point=name[1] if name else None,
     )

@@ -25,7 +25,7 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem, apart from how it is prompted and judged."""
+    """One problem, apart from how it is prompted and graded."""
 
     id: str
     cluster: str
@@ -34,7 +34,7 @@ class Problem:
     """What results are broken down by, for example `package` and `update_type`."""
     context: Mapping[str, Any]
     """The variables of the prompt template. Never holds an answer or a hidden test."""
-    answers: Mapping[str, str]
+    solutions: Mapping[str, str]
     """Known solutions: `reference` always, `stale` (what someone who missed the update writes)
     where the data has one. They serve the similarity scores, the baselines and `validate`."""
     payload: Any
@@ -113,7 +113,7 @@ class TaskSpec:
 
 
 class Task(Protocol):
-    """A benchmark: where its problems come from and which programs judge an answer."""
+    """A benchmark: where its problems come from and which programs grade an answer."""
 
     spec: TaskSpec
 

@@ -293,7 +293,7 @@ def _problem(row: ChameleonRow) -> Problem:
             "problem": row.problem,
             "starting_code": row.starting_code,
         },
-        answers={"reference": row.starting_code + row.solution},
+        solutions={"reference": row.starting_code + row.solution},
         payload=row,
         entry_point=definition[-1] if definition else None,
     )

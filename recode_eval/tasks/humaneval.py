@@ -1,4 +1,4 @@
-"""Task kind `humaneval`: write a function from its signature and docstring; judged by asserts.
+"""Task kind `humaneval`: write a function from its signature and docstring; graded by asserts.
 
 Rows in HumanEval's own schema (Chen et al. 2021, arXiv 2107.03374): `task_id`, `prompt`,
 `entry_point`, `canonical_solution`, `test`. What the prompt holds before the function (imports,
@@ -212,7 +212,7 @@ def function_problem(function: FunctionRow, payload: object) -> Problem:
         cluster=function.id,
         tags={},
         context={"prompt": function.prompt.rstrip(), "entry_point": function.entry_point},
-        answers={"reference": function.reference},
+        solutions={"reference": function.reference},
         payload=payload,
         entry_point=function.entry_point,
     )

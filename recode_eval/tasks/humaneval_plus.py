@@ -1,4 +1,4 @@
-"""Task kind `humaneval-plus`: HumanEval's functions, judged on many more inputs.
+"""Task kind `humaneval-plus`: HumanEval's functions, graded on many more inputs.
 
 Rows are EvalPlus's (Liu et al. 2023, arXiv 2305.01210), in one of two forms: its own files hold
 inputs (`base_input`: HumanEval's, `plus_input`: the added ones) and a `contract` that inputs must
@@ -191,10 +191,10 @@ def _comparison(row: HumanEvalPlusRow, inputs: tuple[str, ...], first: int) -> s
         ]
     )
     # The number of inputs must come back: that nothing happened is no pass.
-    call = f'assert _judge["examine"]({arguments}) == {len(inputs)}\n'
-    return in_own_namespace("_judge", _judge_source()) + call
+    call = f'assert _grade["examine"]({arguments}) == {len(inputs)}\n'
+    return in_own_namespace("_grader", _grader_source()) + call
 
 
 @cache
-def _judge_source() -> str:
-    return (resources.files("recode_eval.tasks") / "humaneval_judge.py").read_text("utf-8")
+def _grader_source() -> str:
+    return (resources.files("recode_eval.tasks") / "humaneval_plus_oracle.py").read_text("utf-8")

@@ -1,7 +1,7 @@
 """Task kind `migration`: code for an old release of a library, to be rewritten for a new one.
 
 A row is proven by execution in both releases: its old code passes the tests with the old release
-and fails them with the new one, its new code passes with the new one. An answer is judged in the
+and fails them with the new one, its new code passes with the new one. An answer is graded in the
 environment of the new release.
 """
 
@@ -147,7 +147,7 @@ class MigrationTask:
         faults += [f"new_use {text}: not in the new code" for text in new if text not in fresh]
         names = _bound(row.new_code)
         return faults + [
-            f"{test.name}: uses nothing that the program defines, so it judges nothing"
+            f"{test.name}: uses nothing that the program defines, so it tests nothing"
             for test in row.tests
             if not names & _mentioned(test.code)
         ]
@@ -280,7 +280,7 @@ def _problem(row: MigrationRow, cluster: str) -> Problem:
             "description": row.description,
             "old_code": row.old_code,
         },
-        answers={"reference": row.new_code, "stale": row.old_code},
+        solutions={"reference": row.new_code, "stale": row.old_code},
         payload=row,
         entry_point=_entry_point(row.new_code),
     )

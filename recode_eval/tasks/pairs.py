@@ -112,6 +112,6 @@ def _problem(row: PairRow) -> Problem:
             "update_info": row.update_info,
             "old_code": row.old_code,
         },
-        answers={"reference": row.new_code, "stale": row.old_code},
+        solutions={"reference": row.new_code, "stale": row.old_code},
         payload=row,
     )

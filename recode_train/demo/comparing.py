@@ -33,7 +33,7 @@ _START_MARK: Final = "complete"
 
 READING: Final = """\
 What this shows: the machinery works. All arms start from the same weights and saw the same pairs
-and prompts, made the same number of updates from the same number of answers, and were judged by
+and prompts, made the same number of updates from the same number of answers, and were graded by
 running their programs on names that were in no training row.
 What it does not show:
 - anything about the ReCode paper's claim: the model has half a million weights and no language

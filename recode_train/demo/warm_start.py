@@ -82,7 +82,7 @@ def answer(pair: Pair, perfect: str, settings: WarmStart, rng: random.Random) ->
     """
     kind = rng.random()
     if kind < settings.stale:
-        return perfect_form(pair.problem.answers["stale"])
+        return perfect_form(pair.problem.solutions["stale"])
     if kind >= settings.stale + settings.malformed:
         return perfect
     thoughts, _, rest = perfect.partition(END_THINK)

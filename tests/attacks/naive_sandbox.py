@@ -1,4 +1,4 @@
-"""A sandbox for tests of the runner that makes every mistake a judge can make.
+"""A sandbox for tests of the runner that makes every mistake a grader can make.
 
 Each test runs in a new Python process, and the exit status is the verdict. Only attacks that are
 harmless without protection may run here.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NaiveSandbox:
-    """Judges by the exit status; empties its folder between programs if told to `wipe`."""
+    """Grades by the exit status; empties its folder between programs if told to `wipe`."""
 
     def __init__(self, *, wipe: bool = True, tier: str = "naive", workers: int = 1) -> None:
         self.info = SandboxInfo(tier, ("none: this is a test double",), "program", workers, "3")

@@ -1,4 +1,4 @@
-"""The judge of the attacks must see what a bad sandbox lets through; shown with doubles."""
+"""The grader of the attacks must see what a bad sandbox lets through; shown with doubles."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_attack_that_comes_to_nothing_is_contained(bait: Bait) -> None:
         "exit_in_destructor", "exec_true", "exec_true_in_answer",
     ],
 )  # fmt: skip
-def test_judging_by_exit_status_is_seen_as_forgeable(bait: Bait, name: str) -> None:
+def test_grading_by_exit_status_is_seen_as_forgeable(bait: Bait, name: str) -> None:
     """A process that ends with status 0 before the test is through would count as a pass."""
     with NaiveSandbox() as sandbox:
         (result,) = run_attacks(sandbox, load_attacks([f"forge/{name}"]), bait=bait)
@@ -109,7 +109,7 @@ def test_an_attack_must_not_become_unscored(bait: Bait) -> None:
 
     result = run_one(Fragile(), bait, "pass")
     assert result.outcome is AttackOutcome.INFRASTRUCTURE
-    assert "could not be judged" in result.explanation
+    assert "could not be graded" in result.explanation
 
 
 def test_a_mistake_in_the_attack_proves_nothing(bait: Bait) -> None:
@@ -209,7 +209,7 @@ def test_output_of_an_attack_in_the_next_program_is_found(bait: Bait) -> None:
     assert "output was touched" in result.explanation
 
 
-def test_a_judge_that_starts_to_pass_everything_is_found(bait: Bait) -> None:
+def test_a_grade_that_starts_to_pass_everything_is_found(bait: Bait) -> None:
     class Bribed(NaiveSandbox):
         bribed = False
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from sandbox.conftest import OLD_PYTHON
 
 from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
 from recode_eval.sandbox import Limits, Program, Status, Test, landlock, open_sandbox
@@ -37,6 +40,27 @@ def test_every_attack_is_contained(tier: str, isolation: str) -> None:
     attacks = load_attacks()
     outcome = attack_tier(tier, attacks, isolation=isolation)
     if outcome.unavailable:
+        pytest.skip(f"{tier}: {outcome.unavailable}")
+    check(outcome)
+    assert len(outcome.results) == len(attacks) >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "tier",
+    [
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("bubblewrap", marks=pytest.mark.exhaustive),
+        "landlock",
+    ],
+)
+def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
+    """The environment decides which Python runs programs; an old one must hold as well."""
+    attacks = load_attacks()
+    outcome = attack_tier(tier, attacks, environment=OLD_PYTHON)
+    if outcome.unavailable:
+        assert os.environ.get("RECODE_EVAL_REQUIRE_OLD_PYTHON") != "1", outcome.unavailable
         pytest.skip(f"{tier}: {outcome.unavailable}")
     check(outcome)
     assert len(outcome.results) == len(attacks) >= 100

@@ -97,7 +97,7 @@ def test_wrong_verdicts_are_named(mix: ModuleType, racing: ModuleType) -> None:
         all_or_nothing.answers[job.name] = Answer(True)
     one_test_off.answers[jobs[3].name] = Answer(False, (True, False, True, True))
     all_or_nothing.answers[jobs[4].name] = Answer(False)
-    racing.judge({"a": good, "b": one_test_off, "c": all_or_nothing}, jobs)
+    racing.grade({"a": good, "b": one_test_off, "c": all_or_nothing}, jobs)
     assert good.wrong == []
     assert one_test_off.wrong == [jobs[3].name]
     assert all_or_nothing.wrong == [jobs[4].name]
@@ -110,7 +110,7 @@ def test_without_expectations_the_majority_decides(mix: ModuleType, racing: Modu
     records = {name: racing.Record() for name in "abc"}
     for name, verdicts in (("a", (True, False)), ("b", (True, True)), ("c", (True, False))):
         records[name].answers["row"] = Answer(all(verdicts), verdicts)
-    racing.judge(records, [job])
+    racing.grade(records, [job])
     assert [records[name].wrong for name in "abc"] == [[], ["row"], []]
 
 

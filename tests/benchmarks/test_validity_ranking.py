@@ -147,25 +147,25 @@ def test_the_best_answer_may_be_a_wrong_one(ranking: ModuleType) -> None:
     assert ranking.best_passes([0.1, 0.9], [True, True]) is None
 
 
-def _judged(study: ModuleType, **changes: Any) -> Any:
+def _graded(study: ModuleType, **changes: Any) -> Any:
     scores = {"ES": 0.5, "EM": 0.0, "ES*": 0.25, "EM*": -1.5}
     scores |= changes.pop("scores", {})
     fields = {
         "pair": "p", "cluster": "c", "library": "l", "update_type": "moved", "kind": "mutated",
         "passed": False,
     }  # fmt: skip
-    return study.Judged(**(fields | changes), scores=scores)
+    return study.Graded(**(fields | changes), scores=scores)
 
 
 def test_confusions_count_the_worst(study: ModuleType) -> None:
-    judged = [
-        _judged(study, pair="a", scores={"ES": 0.97}, detail="t failed"),
-        _judged(study, pair="b", scores={"ES": 0.95}),
-        _judged(study, pair="c", passed=True, kind="rewritten", scores={"ES": 0.6}),
-        _judged(study, pair="d", passed=True, kind="renamed", scores={"ES": 0.7}),
-        _judged(study, pair="e", passed=True, kind="stale", scores={"ES": 0.99}),
+    graded = [
+        _graded(study, pair="a", scores={"ES": 0.97}, detail="t failed"),
+        _graded(study, pair="b", scores={"ES": 0.95}),
+        _graded(study, pair="c", passed=True, kind="rewritten", scores={"ES": 0.6}),
+        _graded(study, pair="d", passed=True, kind="renamed", scores={"ES": 0.7}),
+        _graded(study, pair="e", passed=True, kind="stale", scores={"ES": 0.99}),
     ]
-    near, far = study.confusions(judged).values()
+    near, far = study.confusions(graded).values()
     assert near["share"]["mean"] == 0.5
     assert near["kinds"] == {"mutated": 1}
     assert near["examples"] == [{"pair": "a", "kind": "mutated", "es": 0.97, "detail": "t failed"}]
@@ -175,13 +175,13 @@ def test_confusions_count_the_worst(study: ModuleType) -> None:
 
 def test_contrasts_go_by_the_verdict_and_not_by_the_kind(study: ModuleType) -> None:
     """A mutant that passes is not counted as wrong, nor a rewrite that fails as right."""
-    judged = [
-        _judged(study, kind="mutated", passed=True),
-        _judged(study, kind="mutated"),
-        _judged(study, kind="rewritten", passed=True),
-        _judged(study, kind="rewritten"),
+    graded = [
+        _graded(study, kind="mutated", passed=True),
+        _graded(study, kind="mutated"),
+        _graded(study, kind="rewritten", passed=True),
+        _graded(study, kind="rewritten"),
     ]
-    chosen = study.contrasts(judged)["one slip / all rewrites at once"]
+    chosen = study.contrasts(graded)["one slip / all rewrites at once"]
     assert [(a.kind, a.passed) for a in chosen] == [("mutated", False), ("rewritten", True)]
 
 
@@ -206,7 +206,7 @@ def test_small_run(tmp_path: Path) -> None:
     )
     assert first.returncode == 0, first.stderr
     stored = json.loads(target.read_text(encoding="utf-8"))
-    assert stored["about"]["judged"] == len(stored["answers"]) > 40
+    assert stored["about"]["graded"] == len(stored["answers"]) > 40
     assert stored["about"]["reference_does_not_pass"] == []
     passing = {kind["kind"]: (kind["passing"], kind["answers"]) for kind in stored["kinds"]}
     assert passing["reference"][0] == passing["reference"][1] == stored["about"]["pairs"]

@@ -53,7 +53,7 @@ def test_a_baseline_from_start_to_results(rows: Path) -> None:
     assert stored["metrics"] == printed["metrics"]
     again = bare("--model", "baseline:reference", *arena(rows), "--json")
     assert json.loads(again.stdout)["metrics"] == printed["metrics"]
-    assert "All 6 samples were generated and judged before" in again.stderr
+    assert "All 6 samples were generated and graded before" in again.stderr
     assert len((Path(printed["folder"]) / "completions.jsonl").read_text().splitlines()) == 6
 
 

@@ -1,4 +1,4 @@
-"""`recode-eval score`: judging stored completions again, wherever the run lies."""
+"""`recode-eval score`: grading stored completions again, wherever the run lies."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from command_line import arena, bare, failed
 from recode_eval.errors import ExitCode
 
 
-def test_judging_again_keeps_the_runs_limits(rows: Path) -> None:
-    """`score` fell back to its own defaults: a run with `--timeout 60` was judged anew with 15."""
+def test_grading_again_keeps_the_runs_limits(rows: Path) -> None:
+    """`score` fell back to its own defaults: a run with `--timeout 60` was graded anew with 15."""
     settings = ["--timeout", "60", "--memory", "2048", "--isolation", "test"]
     first = json.loads(
         bare("--model", "baseline:reference", *arena(rows), "--json", *settings).stdout
@@ -27,7 +27,7 @@ def test_judging_again_keeps_the_runs_limits(rows: Path) -> None:
     assert len(shorter["invocations"]) == 2
 
 
-def test_judging_again_works_from_anywhere(rows: Path, tmp_path: Path) -> None:
+def test_grading_again_works_from_anywhere(rows: Path, tmp_path: Path) -> None:
     """The manifest kept `--data` as it was typed: a relative path meant nothing elsewhere."""
     result = bare(
         "--model", "baseline:reference", "--tasks", "arena", "--data", f"arena={rows.name}",
@@ -46,18 +46,18 @@ def test_judging_again_works_from_anywhere(rows: Path, tmp_path: Path) -> None:
     assert moved.returncode == 0, moved.stderr
 
 
-def test_judging_half_a_run_says_what_is_missing(rows: Path) -> None:
-    """Samples that were never generated "could not be judged", with no word on why."""
+def test_grading_half_a_run_says_what_is_missing(rows: Path) -> None:
+    """Samples that were never generated "could not be graded", with no word on why."""
     first = json.loads(bare("--model", "baseline:reference", *arena(rows), "--json").stdout)
     folder = Path(first["folder"])
     path = folder / "completions.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
     result = bare("score", str(folder))
     assert result.returncode == ExitCode.INCOMPLETE
-    assert "4 samples could not be judged (not generated yet)" in result.stdout
+    assert "4 samples could not be graded (not generated yet)" in result.stdout
 
 
-def test_judging_a_run_of_another_task_version_is_refused(rows: Path) -> None:
+def test_grading_a_run_of_another_task_version_is_refused(rows: Path) -> None:
     """Nothing checked it: the manifest of the old run got the new version's identity."""
     first = json.loads(bare("--model", "baseline:reference", *arena(rows), "--json").stdout)
     manifest = Path(first["folder"]) / "manifest.json"

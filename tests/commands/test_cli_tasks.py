@@ -29,7 +29,7 @@ def test_two_tasks_may_use_the_same_ids(tmp_path: Path) -> None:
 
 
 def test_validating_two_tasks_of_one_environment(tmp_path: Path) -> None:
-    """The second task got the first one's sandbox, already closed: nothing could be judged."""
+    """The second task got the first one's sandbox, already closed: nothing could be graded."""
     for name in ("one", "two"):
         own_task(tmp_path / "own", name, [arena_row()])
     result = bare("validate", "--tasks", "one,two", "--include-path", str(tmp_path / "own"))

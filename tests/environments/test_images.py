@@ -136,7 +136,7 @@ def test_the_supervisor_is_part_of_the_image(client: DockerClient, mini: ImageIn
 def test_a_finished_image_is_found_at_once(mini: ImageInfo) -> None:
     messages: list[str] = []
     started = time.monotonic()
-    assert ensure_image(get_environment("mini"), notify=messages.append) == mini
+    assert ensure_image(get_environment("mini"), log=messages.append) == mini
     assert time.monotonic() - started < 20
     assert messages == []
 
@@ -252,6 +252,19 @@ def test_the_argument_comes_before_the_variable_and_that_before_the_default(
     monkeypatch.setenv(images.BASE_IMAGE_VARIABLE, "mine:1")
     assert images.base_image_name() == "mine:1"
     assert images.base_image_name("other:2", has_local=True) == "other:2"
+
+
+def test_another_python_has_another_base_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable that names an image with Python 3.11 must not be used for Python 3.9."""
+    monkeypatch.setenv(images.BASE_IMAGE_VARIABLE, "mine:1")
+    assert images.base_image_name(python=(3, 11)) == "mine:1"
+    assert images.base_image_name(python=(3, 9)) == "python:3.9-slim-bullseye"
+    assert images.base_image_name(python=(3, 10)) == "python:3.10-slim"
+    old = images.base_image_name(has_local=True, python=(3, 9))
+    assert old == "recode-eval-base:bullseye"
+    monkeypatch.setenv("RECODE_EVAL_BASE_IMAGE_PYTHON3_9", "mine:2")
+    assert images.base_image_name(has_local=True, python=(3, 9)) == "mine:2"
+    assert images.base_image_name("other:2", python=(3, 9)) == "other:2"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,17 @@ def test_a_lock_made_on_this_machine_is_found(
     assert "distribution('alpha')" in get_environment("alpha-1.0").check
 
 
+def test_a_library_set_for_another_python() -> None:
+    mini, old = get_environment("mini"), get_environment("mini-py3.9")
+    assert has_environment("mini-py3.9")
+    assert (old.name, old.python) == ("mini-py3.9", (3, 9))
+    assert mini.python is None
+    assert old.pins == mini.pins
+    assert len({mini.key, old.key, get_environment("mini-py3.10").key}) == 3
+    for unknown in ("mini-py2.7", "mini-py3.", "mini-py3.9-py3.9", "pandas-2.2.3-py3.9"):
+        assert not has_environment(unknown)
+
+
 @pytest.mark.parametrize("name", ["../mini", "a/b", "", ".", "A", "x\n"])
 def test_a_name_is_never_a_path(name: str) -> None:
     """Rows of data files name environments; one must not reach other files."""

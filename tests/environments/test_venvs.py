@@ -24,6 +24,7 @@ from recode_eval.sandbox.environments import (
     get_environment,
     prune,
 )
+from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.requirements import Pin
 from recode_eval.sandbox.venvs import MANIFEST, VenvInfo
 
@@ -43,6 +44,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "recode-eval"
 
 
+def test_a_python_of_debians_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `sandbox/debian-python` makes is used without being named."""
+    made = cache / "pythons" / "3.4" / "bin" / "python3.4"
+    made.parent.mkdir(parents=True)
+    facts = json.dumps(["3.4.9 (a build)", "3.4.9", str(made.parents[1]), str(made)])
+    made.write_text(f"#!/bin/sh\necho '{facts}'\n")
+    made.chmod(0o755)
+    find_interpreter.cache_clear()
+    found = find_interpreter((3, 4))
+    find_interpreter.cache_clear()
+    assert (found.path, found.version) == (made.resolve(), "3.4.9")
+
+
 def tiny(*imports: str, key: str = "0" * 64) -> Environment:
     pins = (Pin("alpha", "1.0"), Pin("beta", "2.0+cpu"))
     check = "".join(f"import {name}\n" for name in imports or ("alpha", "beta"))
@@ -58,7 +72,7 @@ def run(info: VenvInfo, code: str) -> str:
 
 def test_the_libraries_can_be_imported_and_nothing_else(cache: Path) -> None:
     messages: list[str] = []
-    info = ensure_venv(tiny(), notify=messages.append)
+    info = ensure_venv(tiny(), log=messages.append)
     assert run(info, "import alpha, beta; print(alpha.VERSION, beta.VERSION)") == "1.0 2.0+cpu"
     assert info.libraries == {"alpha": "1.0", "beta": "2.0+cpu"}
     assert info.version == run(info, "import platform; print(platform.python_version())")
@@ -75,7 +89,7 @@ def test_the_second_call_builds_nothing(cache: Path) -> None:
     first = ensure_venv(tiny())
     messages: list[str] = []
     started = time.monotonic()
-    assert ensure_venv(tiny(), notify=messages.append) == first
+    assert ensure_venv(tiny(), log=messages.append) == first
     assert time.monotonic() - started < 10
     assert messages == []
     assert len(list((cache / "logs").iterdir())) == 1

@@ -187,7 +187,7 @@ INVALID: dict[str, tuple[dict, str]] = {
     "prompt": ({"template": "{{ problem }} now {{ docstring }}"}, "the prompt's hash"),
     "temperature": ({"temperature": 0.2}, "temperature differs: 0.8 and 0.2"),
     "n": ({"n": 9}, "n (samples per problem) differs: 10 and 9"),
-    "limits": ({"cpu_s": 77.0}, "the limits or the rules of judging differ"),
+    "limits": ({"cpu_s": 77.0}, "the limits or the rules of grading differ"),
     "problems": ({"problems": 39}, "1 problems are in one of the runs only"),
     "unscored": (
         {"right": lambda p, s: None if s == 0 and p < 5 else True},

@@ -317,7 +317,7 @@ def test_unscored_samples_are_invalid(world: World) -> None:
     assert "samples of the candidate are unscored" in verdict["invalid"][0]
 
 
-def test_what_the_sandbox_lost_is_judged_again_at_once(
+def test_what_the_sandbox_lost_is_graded_again_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two of 80 samples are more than one percent; the machine's trouble is no verdict."""

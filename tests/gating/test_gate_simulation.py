@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from recode_eval.comparison.differences import change, lower_tail_p, sign_flip_p
-from recode_eval.gating.decision import Verdict, judge
+from recode_eval.gating.decision import Verdict, grade
 
 PROBLEMS, CLUSTERS = 670, 161
 HIGH, MIDDLE, LOW = 0.9, 0.5, 0.1
@@ -73,7 +73,7 @@ def simulate(points: float, n: int, runs: int) -> tuple[np.ndarray, list[str]]:
 
 def gate(row: np.ndarray, groups: list[str], level: float = 0.05) -> Verdict:
     estimate = change(row.tolist(), groups, bounds=(0, 1), confidence=1 - 2 * level)
-    return judge(estimate, 0.03, lower_tail_p(estimate), level)[0]
+    return grade(estimate, 0.03, lower_tail_p(estimate), level)[0]
 
 
 @pytest.mark.parametrize(("n", "error"), [(1, 2.15), (10, 1.15)])

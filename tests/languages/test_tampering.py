@@ -43,7 +43,7 @@ ATTACKS = Path(__file__).parents[2] / "sandbox" / "attacks"
         ("import os\nos.write(3, b'x')", "file descriptors"),
     ],
 )
-def test_what_reaches_for_the_judge_is_named(code: str, reason: str) -> None:
+def test_what_reaches_for_the_grade_is_named(code: str, reason: str) -> None:
     assert reason in suspicions(code)
 
 

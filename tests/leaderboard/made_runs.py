@@ -70,7 +70,7 @@ def make_run(
             problem = next(p for p in run.problems if p.id == problem_id)
             extra = texts[index % len(texts)]
             good = luck.random() < chance
-            code = problem.answers.get("reference" if good else "stale", "pass") + f"\n# {extra}"
+            code = problem.solutions.get("reference" if good else "stale", "pass") + f"\n# {extra}"
             record = CompletionRecord(
                 problem_id, sample, 1, run.hashes[problem_id],
                 f"{extra}</think>\n<answer>\n```python\n{code}\n```\n</answer>", "stop",
@@ -82,7 +82,7 @@ def make_run(
                 continue
             score = ScoreRecord(
                 problem_id, sample, record.prompt_hash, record.digest, scoring, "made", "answer",
-                "", code, asdict_similarity(code, problem.answers["reference"]),
+                "", code, asdict_similarity(code, problem.solutions["reference"]),
                 conditions={
                     condition: _condition(good and number == 0, extra)
                     for number, condition in enumerate(task.conditions)

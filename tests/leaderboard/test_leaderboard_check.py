@@ -198,7 +198,7 @@ def test_other_prompts_under_the_same_name_are_found(run: Path, original: Path) 
 
 
 def test_swapped_answers_are_found(run: Path, original: Path) -> None:
-    """Attack: the stored text is another one than what was judged."""
+    """Attack: the stored text is another one than what was graded."""
 
     def swap(completion: dict[str, Any]) -> None:
         completion["text"] = f"```python\n{REFERENCE}# better\n```"

@@ -244,7 +244,7 @@ def test_what_is_no_verdict_is_named_and_left_out(
 
 
 def test_a_place_without_verdicts_is_fine_and_no_place_is_not(tmp_path: Path) -> None:
-    """A watch that has just begun has judged nothing yet."""
+    """A watch that has just begun has graded nothing yet."""
     assert read_verdicts([tmp_path]) == ([], [])
     with pytest.raises(UsageError, match="There is no verdict at"):
         read_verdicts([tmp_path / "missing"])

@@ -368,7 +368,7 @@ def test_runs_of_different_boards_are_not_paired(
     show(browser, site, runs["old"], runs["many new"])
     [said] = browser.texts("#verdict")
     assert said.startswith("These runs cannot be paired: old (")
-    assert said.endswith("differ in: clusters, data, problems, rules of judging, sampling.")
+    assert said.endswith("differ in: clusters, data, problems, rules of grading, sampling.")
     assert browser.texts("#comparison table") == []
 
 
@@ -420,7 +420,7 @@ def test_browser_and_library_say_the_same_of_every_pair(browser: Browser) -> Non
     """They were written apart, and tolerated other shares of faulty problems."""
     base = base_run()
     runs = [base, *(altered(base, rule.field) for rule in RULES if not rule.board)]
-    runs += [altered(altered(base, "faulty"), "unjudged"), altered(altered(base, "n"), "harness")]
+    runs += [altered(altered(base, "faulty"), "ungraded"), altered(altered(base, "n"), "harness")]
     order = {key: index for index, key in enumerate(base.scores)}
     for limit in (MOST_UNSCORED, 0.5):
         here = [

@@ -69,8 +69,8 @@ def test_clusters_make_the_same_difference_less_certain() -> None:
     assert [str(r) for r in ranks([a, b], [i % 4 for i in range(40)])] == ["1-2", "1-2"]
 
 
-def test_a_difference_that_is_the_same_everywhere_is_judged_as_in_a_comparison() -> None:
-    """All or nothing is a sign test on clusters; the same part everywhere cannot be judged."""
+def test_a_difference_that_is_the_same_everywhere_is_graded_as_in_a_comparison() -> None:
+    """All or nothing is a sign test on clusters; the same part everywhere cannot be graded."""
     ones, halves, zeros = [1.0] * 6, [0.5] * 6, [0.0] * 6
     assert [str(r) for r in ranks([ones, zeros], range(6))] == ["1", "2"]
     assert [str(r) for r in ranks([ones, zeros], [0] * 6)] == ["1-2", "1-2"]

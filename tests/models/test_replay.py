@@ -105,7 +105,7 @@ def test_a_nonsense_duration_is_none(tmp_path: Path, seconds: str) -> None:
 
 
 def test_a_record_says_what_its_text_continues(tmp_path: Path) -> None:
-    """A foreign file's answers were judged as if they stood in the think block of our prefill."""
+    """A foreign file's answers were graded as if they stood in the think block of our prefill."""
     path = save(
         tmp_path / "a.jsonl",
         {"problem_id": "p", "sample": 0, "text": "x", "prefill": "<think>", "is_code": True},
@@ -117,7 +117,7 @@ def test_a_record_says_what_its_text_continues(tmp_path: Path) -> None:
 
 
 def test_hostile_text_is_served_as_it_is(tmp_path: Path) -> None:
-    """NUL bytes and lone surrogates are for the scorer to judge, not for the reader to die of."""
+    """NUL bytes and lone surrogates are for the scorer to grade, not for the reader to die of."""
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"problem_id": "p", "completion": "a\\u0000\\ud800"}\r\n\n')
     assert ask(ReplayModel(path), "p")[0].text == "a\x00\ud800"

@@ -122,8 +122,8 @@ def test_a_fixed_limit_measures_nothing(folder: Path) -> None:
     assert not (folder / "runs" / LIMITS_FOLDER).exists()
 
 
-def test_a_named_tier_judges_again_what_another_one_judged(folder: Path) -> None:
-    """`--sandbox docker` on a run that landlock had finished said 'judged in landlock'."""
+def test_a_named_tier_grades_again_what_another_one_graded(folder: Path) -> None:
+    """`--sandbox docker` on a run that landlock had finished said 'graded in landlock'."""
     create_run(folder).execute(SlowModel(folder / "log"), lambda: FakeSandbox(tier="weak"))
     outcome = create_run(folder).execute(
         SlowModel(folder / "log"), lambda: FakeSandbox(tier="strong"), tier="strong"

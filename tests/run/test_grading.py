@@ -11,7 +11,7 @@ from fake_sandbox import FakeSandbox
 
 from recode_eval.errors import StorageError
 from recode_eval.run import grading
-from recode_eval.run.grading import Judge, Unscored, condition_record
+from recode_eval.run.grading import Grader, Unscored, condition_record
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import Execution, Limits, Program, SandboxInfo, Status, TestVerdict
 from recode_eval.tasks.registry import create_task
@@ -35,7 +35,7 @@ class StuckSandbox:
 
 
 class Fixture:
-    """A judge, what it judged, and a way to hand it answers to the first problem."""
+    """A grader, what it graded, and a way to hand it answers to the first problem."""
 
     def __init__(self, folder: Path, sandbox: object) -> None:
         self.task: Task = create_task("arena")
@@ -43,19 +43,19 @@ class Fixture:
         self.problem: Problem = self.task.load(str(rows), skip_bad_rows=False).problems[0]
         self.scores: list[ScoreRecord] = []
         self.unscored: list[Unscored] = []
-        self.judge = Judge(
+        self.grader = Grader(
             self.task, sandbox, lambda _problem_id: Limits(), "hash",
             on_score=self.scores.append, on_unscored=self.unscored.append,
         )  # fmt: skip
 
     def submit(self, sample: int, code: str | None = REFERENCE) -> None:
         text = "no code here" if code is None else f"```python\n{code}```"
-        self.judge.submit(
+        self.grader.submit(
             self.problem, CompletionRecord(self.problem.id, sample, 1, "prompt", text, "stop")
         )
 
 
-def test_samples_with_the_same_code_share_one_judgement(
+def test_samples_with_the_same_code_share_one_grading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Similarity and flags were worked out anew for every sample, also of one and the same code."""
@@ -68,7 +68,7 @@ def test_samples_with_the_same_code_share_one_judgement(
     for sample in range(5):
         fixture.submit(sample)
     fixture.submit(5, None)
-    fixture.judge.finish()
+    fixture.grader.finish()
     assert len(compared) == 2
     assert [score.passed("with_update") for score in fixture.scores] == [True] * 5 + [False]
     assert len({score.sample for score in fixture.scores}) == 6
@@ -93,7 +93,7 @@ def test_giving_up_drops_what_waits_in_the_sandbox(tmp_path: Path) -> None:
     for sample in range(3):
         fixture.submit(sample, f"{REFERENCE}# {sample}\n")
     assert len(sandbox.futures) == 6
-    fixture.judge.abandon()
+    fixture.grader.abandon()
     assert all(future.cancelled() for future in sandbox.futures)
     assert fixture.scores == []
     assert fixture.unscored == []
@@ -110,8 +110,8 @@ def test_what_stops_the_recorder_reaches_the_submitting_thread(
     def full(record: ScoreRecord) -> None:
         raise StorageError("the disk is full")
 
-    fixture.judge._on_score = full
-    fixture.submit(0, None)  # no code: judged at once
+    fixture.grader._on_score = full
+    fixture.submit(0, None)  # no code: graded at once
     for sample in (1, 2):
         try:
             fixture.submit(sample, f"{REFERENCE}# {sample}\n")
@@ -119,7 +119,7 @@ def test_what_stops_the_recorder_reaches_the_submitting_thread(
             break
     with pytest.raises(StorageError):
         fixture.submit(3, f"{REFERENCE}# 3\n")
-    fixture.judge.abandon()
+    fixture.grader.abandon()
 
 
 def test_a_submit_that_waits_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,5 +137,5 @@ def test_a_submit_that_waits_can_go_on(tmp_path: Path, monkeypatch: pytest.Monke
     assert not waiting.is_alive()
     for future in sandbox.futures[2:]:
         future.set_result(Execution((TestVerdict("t", Status.PASSED),)))
-    fixture.judge.finish()
+    fixture.grader.finish()
     assert len(fixture.scores) == 2

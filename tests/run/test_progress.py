@@ -14,12 +14,12 @@ COMPLETION = Completion("p", 0, "x", FinishReason.STOP)
 
 
 def go(monitor: progress.Monitor, samples: int = 4) -> None:
-    monitor.begin(samples=samples, generated=1, judged=0)
+    monitor.begin(samples=samples, generated=1, graded=0)
     for _ in range(samples - 1):
         monitor.generated(COMPLETION)
     for sample in range(samples):
-        monitor.judged(Unscored("p", sample, "why"))
-    monitor.note("watch\x1b[2J out")
+        monitor.graded(Unscored("p", sample, "why"))
+    monitor.log("watch\x1b[2J out")
     monitor.end()
 
 
@@ -30,9 +30,9 @@ def test_bars_show_both_counts_and_go_away(monkeypatch: pytest.MonkeyPatch) -> N
     monitor = progress.BarMonitor()
     go(monitor)
     go(monitor, samples=7)  # a second run with the same monitor
-    monitor.judged(Unscored("p", 0, "late"))  # the recorder may be a moment behind
+    monitor.graded(Unscored("p", 0, "late"))  # the recorder may be a moment behind
     shown = screen.getvalue()
-    for part in ("generated", "judged", "4/4", "7/7", "watch\\x1b[2J out"):
+    for part in ("generated", "graded", "4/4", "7/7", "watch\\x1b[2J out"):
         assert part in shown
 
 
@@ -42,8 +42,8 @@ def test_a_log_gets_a_line_now_and_then(
     monkeypatch.setattr(progress, "_LOG_EVERY_S", 0.0)
     go(progress.LogMonitor())
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "4 samples, 1 generated and 0 judged before"
-    assert lines[-2].startswith("generated 4/4, judged 4/4 (")
+    assert lines[0] == "4 samples, 1 generated and 0 graded before"
+    assert lines[-2].startswith("generated 4/4, graded 4/4 (")
     assert lines[-1] == "watch\\x1b[2J out"
 
 

@@ -97,7 +97,7 @@ def test_every_metric_has_its_own_denominator(tmp_path: Path) -> None:
     values = {name: m and (m["value"], m["problems"]) for name, m in results["metrics"].items()}
     assert values["pass@1"] == (pytest.approx((1 + 0 + 1) / 3), 3)
     assert values["upass@1"] == (pytest.approx((0.5 + 0 + 1) / 3), 3)
-    assert values["pass@2"] == (pytest.approx((1 + 0) / 2), 2)  # problem 2 has one sample judged
+    assert values["pass@2"] == (pytest.approx((1 + 0) / 2), 2)  # problem 2 has one sample graded
     assert values["upass@2"] == (pytest.approx((1 + 0) / 2), 2)
     assert values["pass_without_update"] == (pytest.approx((0.5 + 0 + 0) / 3), 3)
     assert values["test_rate"] == (pytest.approx((1 + 0 + 1) / 3), 3)
@@ -115,16 +115,16 @@ def test_nothing_scored_is_no_number(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert set(results["metrics"].values()) == {None}
     assert results["counts"]["unscored"] == 8
     report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
-    assert "8 samples could not be judged" in capsys.readouterr().out
+    assert "8 samples could not be graded" in capsys.readouterr().out
 
 
-def test_a_lack_of_judged_samples_is_not_blamed_on_n(
+def test_a_lack_of_graded_samples_is_not_blamed_on_n(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It said "n = 2 is less than k" of pass@2."""
     results = outcome_of(tmp_path, {(p, 1): None for p in range(4)})
     report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
-    expected = "no value for pass@2, UPass@2 (fewer than k samples were judged)"
+    expected = "no value for pass@2, UPass@2 (fewer than k samples were graded)"
     assert expected in capsys.readouterr().out
 
 

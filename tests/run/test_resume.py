@@ -118,7 +118,7 @@ def test_a_finished_run_does_nothing_again(folder: Path) -> None:
     first = create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
 
     def no_sandbox() -> FakeSandbox:
-        raise AssertionError("nothing is left to judge")
+        raise AssertionError("nothing is left to grade")
 
     again = create_run(folder).execute(SlowModel(folder / "log"), no_sandbox)
     assert again.scores == first.scores
@@ -152,7 +152,7 @@ def test_changed_settings_reuse_nothing(folder: Path, change: dict[str, object])
     assert len(lines(folder / "log")) == 2 * SAMPLES * PROBLEMS
 
 
-def test_another_timeout_judges_again_without_the_model(folder: Path) -> None:
+def test_another_timeout_grades_again_without_the_model(folder: Path) -> None:
     from recode_eval.sandbox.base import Limits
 
     create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
@@ -181,7 +181,7 @@ def test_scores_of_two_tiers_are_never_mixed(folder: Path) -> None:
     assert len(outcome.scores) == SAMPLES * PROBLEMS
 
 
-def test_what_the_sandbox_could_not_judge_is_unscored_and_tried_again(folder: Path) -> None:
+def test_what_the_sandbox_could_not_grade_is_unscored_and_tried_again(folder: Path) -> None:
     """An infrastructure error must never count as a failure of the model."""
 
     def fail(program: Program) -> Exception | None:
@@ -329,7 +329,7 @@ def test_fewer_samples_or_problems_count_those_only(folder: Path) -> None:
 
 
 def test_a_bar_never_starts_beyond_its_end(folder: Path) -> None:
-    """Scores of another tier were counted as judged before they were dropped."""
+    """Scores of another tier were counted as graded before they were dropped."""
     begun: list[dict[str, int]] = []
 
     class Watching(SilentMonitor):
@@ -341,10 +341,10 @@ def test_a_bar_never_starts_beyond_its_end(folder: Path) -> None:
     run.monitor = Watching()
     run.execute(SlowModel(folder / "log"), lambda: FakeSandbox(tier="another"))
     total = (SAMPLES + 1) * PROBLEMS
-    assert begun == [{"samples": total, "generated": SAMPLES * PROBLEMS, "judged": 0}]
+    assert begun == [{"samples": total, "generated": SAMPLES * PROBLEMS, "graded": 0}]
 
 
-def test_a_lost_manifest_means_judging_again(folder: Path) -> None:
+def test_a_lost_manifest_means_grading_again(folder: Path) -> None:
     """Scores without the sandbox they came from have no provenance."""
     outcome = create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox)
     (outcome.folder / "manifest.json").unlink()

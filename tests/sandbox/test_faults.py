@@ -419,7 +419,7 @@ def test_a_daemon_that_never_answers_is_no_daemon(
         with pytest.raises(SandboxUnavailableError, match="no Docker daemon answers"):
             open_sandbox("docker", workers=1)
         said: list[str] = []
-        with open_sandbox("auto", workers=1, notify=said.append) as sandbox:
+        with open_sandbox("auto", workers=1, log=said.append) as sandbox:
             assert sandbox.info.tier in {"bubblewrap", "landlock"}
         assert "'docker' cannot be used: no Docker daemon answers" in said[0]
     finally:

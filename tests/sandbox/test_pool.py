@@ -65,7 +65,7 @@ def numbered(number: int, padding: int = 0) -> Program:
     return Program("", code, tests)
 
 
-def is_judged_right(future: Future[Execution], number: int) -> bool:
+def is_graded_right(future: Future[Execution], number: int) -> bool:
     verdicts = future.result(timeout=120).verdicts
     passed = [verdict.status is Status.PASSED for verdict in verdicts]
     return verdicts[0].name == str(number) and passed == [True, True, number % 2 == 1]
@@ -83,7 +83,7 @@ def test_programs_that_are_sent_ahead_keep_their_own_verdicts(
             )
             for i in range(120)
         ]
-        assert all(is_judged_right(future, i) for i, future in enumerate(futures))
+        assert all(is_graded_right(future, i) for i, future in enumerate(futures))
 
 
 def test_programs_that_were_sent_ahead_survive_their_worker(opener: Callable[..., Sandbox]) -> None:
@@ -93,7 +93,7 @@ def test_programs_that_were_sent_ahead_survive_their_worker(opener: Callable[...
             for supervisor in children(os.getpid()):
                 os.kill(supervisor, signal.SIGKILL)
             time.sleep(0.5)
-        assert all(is_judged_right(future, i) for i, future in enumerate(futures))
+        assert all(is_graded_right(future, i) for i, future in enumerate(futures))
 
 
 def test_a_worker_that_is_replaced_does_not_take_along_what_waits(
@@ -107,7 +107,7 @@ def test_a_worker_that_is_replaced_does_not_take_along_what_waits(
         ]
         for i, (bad, good) in enumerate(pairs):
             assert not bad.result(timeout=120).passed
-            assert is_judged_right(good, i)
+            assert is_graded_right(good, i)
 
 
 def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox]) -> None:
@@ -121,7 +121,7 @@ def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox]) -> Non
         assert isinstance(future.exception(timeout=10), SandboxClosedError)
 
 
-def test_a_program_that_loses_two_workers_is_not_judged(opener: Callable[..., Sandbox]) -> None:
+def test_a_program_that_loses_two_workers_is_not_graded(opener: Callable[..., Sandbox]) -> None:
     with opener("landlock", workers=1) as sandbox:
         future = sandbox.submit(SLEEP, LIMITS)
         killed: set[int] = set()
@@ -300,7 +300,7 @@ def test_auto_falls_back_loudly_and_refuses_when_nothing_works(
 
     without(monkeypatch, *TIERS)
     with pytest.raises(SandboxUnavailableError, match="no sandbox works on this machine"):
-        open_sandbox("auto", notify=said.append)
+        open_sandbox("auto", log=said.append)
     assert [line for line in said if "no docker here" in line]
     assert len(said) == 3
 
@@ -310,7 +310,7 @@ def test_auto_names_the_weaker_tier(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("landlock does not work here")
     without(monkeypatch, "docker", "bubblewrap")
     said: list[str] = []
-    with open_sandbox("auto", workers=1, notify=said.append) as sandbox:
+    with open_sandbox("auto", workers=1, log=said.append) as sandbox:
         assert sandbox.info.tier == "landlock"
         assert sandbox.submit(OK, LIMITS).result().passed
     assert "weaker sandbox 'landlock'" in said[-1]
@@ -348,7 +348,7 @@ def test_another_package_may_bring_a_tier(tmp_path: Path, monkeypatch: pytest.Mo
     (about / "entry_points.txt").write_text("[recode_eval.sandboxes]\npadded = padded_cell\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
-    with open_sandbox("padded", workers=1, notify=said.append) as sandbox:
+    with open_sandbox("padded", workers=1, log=said.append) as sandbox:
         assert sandbox.info.guarantees == ("soft walls",)
         assert sandbox.submit(OK, LIMITS).result().passed
     assert said == ["padding the cell"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import platform
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 sys.path.insert(0, str(supervisor_folder()))
-from recode_program import linux, protocol, seccomp
+from recode_program import linux, protocol, runner, seccomp
 from recode_supervisor import usage, wipe
 
 on_known_machine = pytest.mark.skipif(
@@ -186,3 +187,17 @@ def test_disk_usage_stops_counting_in_time(tmp_path: Path) -> None:
         (tmp_path / str(number)).write_bytes(b"x" * 4096)
     assert usage.disk_usage(str(tmp_path), 1000) == (30 * 4096, 30)
     assert usage.disk_usage(str(tmp_path), 10)[1] == 11
+
+
+def test_what_runs_with_programs_needs_no_new_python() -> None:
+    """Environments have Pythons that the supervisor cannot run on; the syntax must be theirs."""
+    files = [*supervisor_folder().glob("recode_program/*.py"), supervisor_folder() / "spawn.py"]
+    assert len(files) > 8
+    for file in files:
+        ast.parse(file.read_text(), str(file), feature_version=(3, 7))
+
+
+def test_every_own_module_is_taken_out_of_a_programs_sight() -> None:
+    files = supervisor_folder().glob("recode_program/*.py")
+    names = {f"recode_program.{file.stem}" for file in files if file.stem != "__init__"}
+    assert set(runner.OWN_MODULES) == {"recode_program", *names}

@@ -160,7 +160,7 @@ def test_normalisation_keeps_the_program_and_drops_every_comment(code: str) -> N
 
 @given(anything)
 def test_the_short_way_past_the_tokeniser_gives_the_same(code: str) -> None:
-    """Most programs are normalized line by line; the tokeniser is the judge of that."""
+    """Most programs are normalized line by line; the tokenizer decides that."""
     short = python_normalize._without_plain_comments(code) if parses(code) else None
     if short is not None:
         assert short == python_normalize._by_tokens(code)

@@ -143,7 +143,7 @@ def test_lists_and_gaps_in_parquet(tmp_path: Path) -> None:
     pandas.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
     data = create_task("arena").load(str(tmp_path / "rows.parquet"), skip_bad_rows=False)
     assert [len(p.payload.unit_tests) for p in data.problems] == [2, 2]
-    assert [sorted(p.answers) for p in data.problems] == [["reference", "stale"], ["reference"]]
+    assert [sorted(p.solutions) for p in data.problems] == [["reference", "stale"], ["reference"]]
     assert data.problems[0].payload.updates[0].unit_tests == ()
 
 

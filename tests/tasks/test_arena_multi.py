@@ -410,7 +410,7 @@ def test_every_bundled_problem_is_proven_by_execution() -> None:
         pytest.skip(f"landlock: {reason}")
     with open_sandbox("landlock") as sandbox:
         found = validate(create_task("arena-multi"), bundled(), sandbox, Limits())
-    wrong = {one.problem_id: one.faults + one.unjudged for one in found}
+    wrong = {one.problem_id: one.faults + one.ungraded for one in found}
     assert not {key: value for key, value in wrong.items() if value}
     # The reference twice, the stale solution, and per update one part and one partial solution;
     # of three updates also the parts of two.

@@ -1,4 +1,4 @@
-"""The reference solutions of the real rows, judged through the command line in Docker."""
+"""The reference solutions of the real rows, graded through the command line in Docker."""
 
 from __future__ import annotations
 

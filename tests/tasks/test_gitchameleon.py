@@ -119,7 +119,7 @@ def test_bad_rows_are_named(tmp_path: Path) -> None:
 
 def test_the_reference_is_the_starting_code_with_the_solution(tmp_path: Path) -> None:
     [problem] = load(tmp_path, chameleon_row()).problems
-    assert problem.answers["reference"] == "def twice(n):\n    return 2 * n\n"
+    assert problem.solutions["reference"] == "def twice(n):\n    return 2 * n\n"
     assert problem.entry_point == "twice"
 
 
@@ -196,7 +196,7 @@ class TestHiddenTests:
 
             yield run
 
-    def test_they_judge_the_answer(self, tmp_path: Path, run: Any) -> None:
+    def test_they_grade_the_answer(self, tmp_path: Path, run: Any) -> None:
         data = load(tmp_path, chameleon_row(), hidden={"7": HIDDEN})
         assert run(programs(data, ANSWER)).passed
         wrong = run(programs(data, ANSWER.replace("+ helper(n)", "")))

@@ -41,7 +41,7 @@ def problem(tmp_path: Path, **changes: Any) -> Problem:
     return create_task("humaneval").load(str(file), skip_bad_rows=False).problems[0]
 
 
-def judge(tmp_path: Path, code: str, **changes: Any) -> tuple[bool, str]:
+def grade(tmp_path: Path, code: str, **changes: Any) -> tuple[bool, str]:
     """Whether an answer passes, and what its test says."""
     one = problem(tmp_path, **changes)
     execution = run(create_task("humaneval").programs(one, code)["tests"])
@@ -58,8 +58,8 @@ def test_what_stands_before_the_function_is_set_up(tmp_path: Path) -> None:
 
 
 def test_the_reference_passes_and_an_empty_function_fails(tmp_path: Path) -> None:
-    assert judge(tmp_path, WHOLE) == (True, "")
-    assert not judge(tmp_path, answering_none(WHOLE, "unshift"))[0]
+    assert grade(tmp_path, WHOLE) == (True, "")
+    assert not grade(tmp_path, answering_none(WHOLE, "unshift"))[0]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_reference_passes_and_an_empty_function_fails(tmp_path: Path) -> Non
     ],
 )
 def test_whole_functions_and_bodies_are_answers(tmp_path: Path, code: str) -> None:
-    assert judge(tmp_path, code) == (True, "")
+    assert grade(tmp_path, code) == (True, "")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_whole_functions_and_bodies_are_answers(tmp_path: Path, code: str) -> No
     ],
 )
 def test_what_is_no_answer_fails_and_says_why(tmp_path: Path, code: str, detail: str) -> None:
-    passed, shown = judge(tmp_path, code)
+    passed, shown = grade(tmp_path, code)
     assert not passed
     assert detail in shown
 
@@ -113,25 +113,25 @@ def test_code_behind_the_docstring_is_no_body() -> None:
 def test_an_answer_that_changes_the_helper_does_not_change_the_check(tmp_path: Path) -> None:
     """With one namespace, an answer's own `shift` would encode the input that it has to decode."""
     code = "def shift(values, by):\n    return values\ndef unshift(values, by):\n    return values"
-    assert not judge(tmp_path, code)[0]
+    assert not grade(tmp_path, code)[0]
     # And its own helper of that name works for itself.
     code = "def shift(values):\n    return values[0]\ndef unshift(values, by):\n" + textwrap.indent(
         "return [shift([v]) - by for v in values]", "    "
     )
-    assert judge(tmp_path, code) == (True, "")
+    assert grade(tmp_path, code) == (True, "")
 
 
 def test_an_answer_without_a_working_exec_does_not_pass(tmp_path: Path) -> None:
     """The name `exec` is the answer's; a check that is never run must not count as passed."""
     code = "exec = print\ndef unshift(v, b): return v"
-    assert not judge(tmp_path, code)[0]
+    assert not grade(tmp_path, code)[0]
 
 
 @pytest.mark.parametrize("code", [WHOLE, BODY, BODY.strip()])
 def test_fenced_answers_reach_the_function(tmp_path: Path, code: str) -> None:
     extraction = extract(f"Here it is:\n```python\n{code}\n```\n", entry_point="unshift")
     assert extraction.code is not None
-    assert judge(tmp_path, extraction.code) == (True, "")
+    assert grade(tmp_path, extraction.code) == (True, "")
 
 
 def test_the_opened_prompt_is_continued(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_the_opened_prompt_is_continued(tmp_path: Path) -> None:
     assert variant.defaults.stop == ("\n```",)
     extraction = extract(f"\n{BODY}", prefill=prompt.prefill, entry_point="unshift")
     assert extraction.code is not None
-    assert judge(tmp_path, extraction.code) == (True, "")
+    assert grade(tmp_path, extraction.code) == (True, "")
 
 
 @pytest.mark.parametrize("name", ["recode", "plain", "complete"])
@@ -249,9 +249,10 @@ def test_all_canonical_solutions_pass_and_no_empty_one(shared_data: Path) -> Non
     task = create_task("humaneval")
     data = task.load(str(shared_data / "humaneval" / "HumanEval.jsonl"), skip_bad_rows=False)
     with landlocked() as sandbox:
-        passing = verdicts(task, sandbox, [(p, p.answers["reference"]) for p in data.problems])
+        passing = verdicts(task, sandbox, [(p, p.solutions["reference"]) for p in data.problems])
         empty = [
-            (p, answering_none(p.answers["reference"], p.entry_point or "")) for p in data.problems
+            (p, answering_none(p.solutions["reference"], p.entry_point or ""))
+            for p in data.problems
         ]
         failing = verdicts(task, sandbox, empty)
         bodies = [(p, p.payload.function.canonical_solution) for p in data.problems]
@@ -278,7 +279,7 @@ def test_bare_bodies_continue_the_prompt(tmp_path: Path, text: str) -> None:
     program = continuation(FUNCTION, text)
     assert program is not None
     assert program.startswith(PROMPT)
-    assert judge(tmp_path, program) == (True, "")
+    assert grade(tmp_path, program) == (True, "")
 
 
 @pytest.mark.parametrize(

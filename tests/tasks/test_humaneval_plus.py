@@ -53,20 +53,20 @@ def problem(tmp_path: Path, **changes: Any) -> Problem:
     return create_task("humaneval-plus").load(str(file), skip_bad_rows=False).problems[0]
 
 
-def judge(tmp_path: Path, code: str, **changes: Any) -> Execution:
+def grade(tmp_path: Path, code: str, **changes: Any) -> Execution:
     task = create_task("humaneval-plus")
     return run(task.programs(problem(tmp_path, **changes), code)["base_and_plus"])
 
 
 def failures(tmp_path: Path, code: str, **changes: Any) -> dict[str, str]:
-    execution = judge(tmp_path, code, **changes)
+    execution = grade(tmp_path, code, **changes)
     assert execution.setup_error is None
     return {v.name: v.detail for v in execution.verdicts if v.status != "passed"}
 
 
 @pytest.mark.parametrize("code", [WHOLE, BODY, "def unshift(v, b):\n    return [x - b for x in v]"])
 def test_right_answers_pass_base_and_plus(tmp_path: Path, code: str) -> None:
-    execution = judge(tmp_path, code)
+    execution = grade(tmp_path, code)
     assert execution.passed
     assert [v.name for v in execution.verdicts] == [
         "base 0-0", "base 1-1", "plus 0-0", "plus 1-1",
@@ -94,7 +94,7 @@ def test_a_wrong_answer_fails_where_it_is_wrong(tmp_path: Path) -> None:
         # What is asked of the reference must not be what the answer made of its input.
         "def unshift(values, by):\n    values.clear()\n    return []",
         "def unshift(values, by):\n    values[:] = [0]\n    return [-by for _ in values]",
-        # Names of the answer's module are not those of the reference or the judge.
+        # Names of the answer's module are not those of the reference or the grader.
         (
             "def shift(values, by): return []\n"
             "def agrees(*a): return True\n"
@@ -104,7 +104,7 @@ def test_a_wrong_answer_fails_where_it_is_wrong(tmp_path: Path) -> None:
         ),
         "exec = compile = eval = lambda *a: None\ndef unshift(values, by): return []",
         (
-            "_judge = {}\n_builtins = None\nlen = range = lambda *a: 0\n"
+            "_grade = {}\n_builtins = None\nlen = range = lambda *a: 0\n"
             "def unshift(values, by): return []"
         ),
         "def unshift(values, by):\n    return iter([v - by for v in values])",
@@ -112,7 +112,7 @@ def test_a_wrong_answer_fails_where_it_is_wrong(tmp_path: Path) -> None:
     ],
 )
 def test_answers_that_would_change_the_comparison_fail(tmp_path: Path, code: str) -> None:
-    """An answer that empties its input, or names its functions like the judge's, gets no credit."""
+    """An answer that empties its input, or has the names of the grader's functions, fails."""
     assert "plus 0-0" in failures(tmp_path, code)
 
 
@@ -234,7 +234,7 @@ def test_any_zero_of_a_polynomial_will_do(tmp_path: Path, zero: str, good: bool)
         "prompt": ZERO_PROMPT, "entry_point": "find_zero", "canonical_solution": "    return 3.0\n",
         "contract": "", "base_input": [[[6, -5, 1]]], "plus_input": {}, "atol": 0.0001,
     }  # fmt: skip
-    assert judge(tmp_path, f"    return {zero}", **row).passed is good
+    assert grade(tmp_path, f"    return {zero}", **row).passed is good
 
 
 def test_rows_of_the_hub_hold_one_test(tmp_path: Path) -> None:
@@ -282,15 +282,15 @@ def test_bad_rows_are_named(tmp_path: Path, changes: dict[str, Any], message: st
 def test_the_deepest_inputs_run(tmp_path: Path) -> None:
     """The parser of the sandbox must take what the reader of the rows lets through."""
     deep = json.loads("[" * 48 + "]" * 48)
-    assert judge(tmp_path, "    return values", canonical_solution="    return values\n",
+    assert grade(tmp_path, "    return values", canonical_solution="    return values\n",
                  plus_input=[[deep, 1]], contract="").passed  # fmt: skip
 
 
 def test_awkward_values_arrive_in_the_sandbox(tmp_path: Path) -> None:
     values = [math.inf, -math.inf, True, None, "\ud800'\"\\\n\0é", 10**30, {"a": [1.5]}, ""]
-    assert judge(tmp_path, "    return values", canonical_solution="    return values\n",
+    assert grade(tmp_path, "    return values", canonical_solution="    return values\n",
                  plus_input=[[values, 1]], contract="").passed  # fmt: skip
-    assert not judge(tmp_path, "    return values[:-1]", canonical_solution="    return values\n",
+    assert not grade(tmp_path, "    return values[:-1]", canonical_solution="    return values\n",
                      plus_input=[[values, 1]], contract="").passed  # fmt: skip
 
 
@@ -327,9 +327,10 @@ def test_all_canonical_solutions_pass_base_and_plus(shared_data: Path) -> None:
     task = create_task("humaneval-plus")
     data = task.load(str(file), skip_bad_rows=False)
     with landlocked() as sandbox:
-        passing = verdicts(task, sandbox, [(p, p.answers["reference"]) for p in data.problems])
+        passing = verdicts(task, sandbox, [(p, p.solutions["reference"]) for p in data.problems])
         empty = [
-            (p, answering_none(p.answers["reference"], p.entry_point or "")) for p in data.problems
+            (p, answering_none(p.solutions["reference"], p.entry_point or ""))
+            for p in data.problems
         ]
         failing = verdicts(task, sandbox, empty)
     assert len(passing) == 164

@@ -129,5 +129,5 @@ def test_pairs_are_what_they_claim(place: int) -> None:
             ]
             findings = validate(task, chosen, sandbox, Limits())
             assert all(finding.checks == 3 for finding in findings)
-            wrong = {f.problem_id: f.faults + f.unjudged for f in findings}
+            wrong = {f.problem_id: f.faults + f.ungraded for f in findings}
             assert not {key: value for key, value in wrong.items() if value}, libraries[place]

@@ -74,7 +74,7 @@ def test_the_reference_scores_at_the_top_without_a_sandbox(tmp_path: Path, tier:
     del printed["folder"]
     jsonschema.validate(printed, json.loads(SCHEMA.read_text()))
     again = evaluate(tmp_path, "baseline:reference", "--sandbox", tier)
-    assert "All 3 samples were generated and judged before" in again.stderr
+    assert "All 3 samples were generated and graded before" in again.stderr
     assert "nothing was executed" in again.stdout
     assert "pass@" not in again.stdout
 
@@ -134,7 +134,7 @@ def test_ids_follow_from_the_content(tmp_path: Path) -> None:
 
 def test_what_a_problem_holds(tmp_path: Path) -> None:
     (problem,) = load(tmp_path, row()).problems
-    assert problem.answers == {"reference": NEW, "stale": OLD}
+    assert problem.solutions == {"reference": NEW, "stale": OLD}
     assert problem.context["new_version"] == "2.4.0"
     task = create_task("recode-train-data")
     assert task.programs(problem, NEW) == {}

@@ -45,14 +45,16 @@ def test_a_file_of_pairs_with_tests(tmp_path: Path) -> None:
     assert [pair.id for pair in pairs.pairs] == ["string-shout", "b"]
     assert pairs.task_object.conditions
     assert pairs.pairs[0].task == "pairs.jsonl"
-    assert pairs.pairs[0].problem.answers["stale"] != pairs.pairs[0].problem.answers["reference"]
+    assert (
+        pairs.pairs[0].problem.solutions["stale"] != pairs.pairs[0].problem.solutions["reference"]
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "recode-train-data="])
 def test_a_file_of_pairs_of_text(tmp_path: Path, prefix: str) -> None:
     pairs = load_pairs(prefix + str(write_pairs(tmp_path / "text.jsonl", TEXT)))
     assert pairs.task_object.spec.name == "recode-train-data"
-    assert pairs.pairs[0].problem.answers == {"reference": "a = 2\n", "stale": "a = 1\n"}
+    assert pairs.pairs[0].problem.solutions == {"reference": "a = 2\n", "stale": "a = 1\n"}
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_rows_of_the_test_split_are_refused(tmp_path: Path) -> None:
 def test_code_of_the_test_split_is_refused_under_any_name(tmp_path: Path, answer: str) -> None:
     """Test pairs copied into another file, with comments added, would go unnoticed otherwise."""
     problem = create_task("migration").load(None, skip_bad_rows=False).problems[0]
-    copied = f"# mine\n{problem.answers[answer]}\n"
+    copied = f"# mine\n{problem.solutions[answer]}\n"
     rows = [TEXT, {**TEXT, "new_code": copied}]
     file = write_pairs(tmp_path / "copied.jsonl", *rows)
     with pytest.raises(DataError, match=f"test problem {problem.id}"):

@@ -1,7 +1,7 @@
 """Learning is real: GRPO and DAPO beat their start, by execution, on names that nobody trained on.
 
 One small start is made for the module (its weights are in no repository); then each algorithm
-trains it with fixed seeds, and `recode-eval` judges the answers in a sandbox.
+trains it with fixed seeds, and `recode-eval` grades the answers in a sandbox.
 """
 
 import json

@@ -86,7 +86,7 @@ def test_the_start_is_shown_right_stale_and_unreadable_answers(pairs):
     rng = random.Random(1)
     texts = [answer(pair, sft_completion(pair, "<think>"), settings, rng) for _ in range(2000)]
     codes = [extract(text, prefill="<think>").code for text in texts]
-    right, stale = pair.problem.answers["reference"], pair.problem.answers["stale"]
+    right, stale = pair.problem.solutions["reference"], pair.problem.solutions["stale"]
     shares = {
         "right": sum(code == right.strip() for code in codes) / len(codes),
         "stale": sum(code == stale.strip() for code in codes) / len(codes),

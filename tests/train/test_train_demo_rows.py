@@ -49,7 +49,7 @@ def test_old_code_works_with_the_old_release_alone_and_new_code_with_the_new(kin
         [(_, old_with_old)] = task.own_programs(problem)
         with_new = {
             name: task.programs(problem, code)["new_release"]
-            for name, code in problem.answers.items()
+            for name, code in problem.solutions.items()
         }
         assert _passes(old_with_old)
         assert _passes(with_new["reference"])
@@ -61,7 +61,7 @@ def test_the_library_must_be_imported(tmp_path: Path):
     file = write_problems(tmp_path / "problems.jsonl", 1, 5, ["renamed"])
     task = create_task(TASK, [TASK_FOLDER])
     [problem] = task.load(str(file), skip_bad_rows=False).problems
-    code = problem.answers["reference"].partition("\n")[2]
+    code = problem.solutions["reference"].partition("\n")[2]
     assert not _passes(task.programs(problem, code)["new_release"])
 
 

@@ -133,7 +133,7 @@ def test_every_bundled_answer_is_well_formed_and_is_the_reference(prefill: str) 
         completion = sft_completion(pair, prefill)
         assert is_well_formed(completion, prefill), pair.id
         code = extract(completion, prefill=prefill, entry_point=pair.problem.entry_point).code
-        assert exact_match(code or "", pair.problem.answers["reference"]) == 1.0, pair.id
+        assert exact_match(code or "", pair.problem.solutions["reference"]) == 1.0, pair.id
 
 
 def test_the_thoughts_name_the_lines_that_change(tmp_path: Path) -> None:

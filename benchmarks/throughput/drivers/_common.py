@@ -34,7 +34,7 @@ def prepare(supervisor: str, libraries: list[str]) -> None:
 
     if supervisor != "-":
         sys.path.insert(0, supervisor)
-        from recode_supervisor import warmup
+        from recode_program import warmup
 
         warmup.load(tuple(libraries))
     for name in libraries:

@@ -20,7 +20,7 @@ def main() -> None:
     supervisor, *libraries = sys.argv[1:]
     _common.prepare(supervisor, libraries)
     if supervisor != "-":
-        from recode_supervisor import linux
+        from recode_program import linux
 
         gc.collect()
         gc.freeze()

@@ -1,4 +1,4 @@
-"""Reasons to distrust an answer: what a program would use to reach its own judge.
+"""Reasons to distrust an answer: what a program would use to reach its own grader.
 
 No test in the candidate's own process can rule out forgery (docs/sandbox.md). These heuristics on
 the syntax tree name what honest solutions hardly ever contain, so that a person looks at them; they
@@ -217,7 +217,7 @@ def _of_assignment(
 
 
 def _patched(node: ast.expr, modules: dict[str, str]) -> Iterator[str]:
-    """Judge an assignment to an attribute of `node`."""
+    """Grade an assignment to an attribute of `node`."""
     name = _dotted(node, modules)
     if name is not None:
         yield "patched builtins" if name.startswith("builtins") else "patched module"

@@ -90,7 +90,7 @@ def _problem(row: ReleaseRow) -> Problem:
             "update_info": row.update_info,
             "old_code": row.old_code,
         },
-        answers={"reference": row.new_code, "stale": row.old_code},
+        solutions={"reference": row.new_code, "stale": row.old_code},
         payload=row,
         entry_point=row.entry_point,
     )

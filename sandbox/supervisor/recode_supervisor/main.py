@@ -230,7 +230,7 @@ class Supervisor:
         return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
 
     def _need_room(self) -> None:
-        """Refuse to judge where the disk below the empty work directory is full."""
+        """Refuse to grade where the disk below the empty work directory is full."""
         if not wipe.has_room(self._settings.work):
             raise SandboxBrokenError("no space left on the disk of the work directory")
 
