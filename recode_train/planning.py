@@ -1,6 +1,6 @@
-"""Everything that can be known of a run before it starts: data, prompts, batches, sizes, warnings.
+"""Everything that is known about a run before it starts: data, prompts, sizes, warnings.
 
-A plan is made by `--dry-run` to be shown, and before every training to refuse what cannot work.
+`--dry-run` shows a plan. Every training makes one first, to refuse what cannot work.
 """
 
 from __future__ import annotations
@@ -71,13 +71,18 @@ class Plan:
 
 
 def make_plan(config: TrainConfig) -> Plan:
-    """Look at the data, the model's files and the settings.
+    """Plan a training from its settings, the data and the headers of the model's files.
 
     Raises:
         UsageError: the settings do not fit together, the model is missing or an adapter, no prompt
             is short enough, or a reward is asked for that the pairs cannot give.
         DataError: a row or a file of the model is malformed.
         StorageError: the checkpoints would not fit on the disk.
+
+    >>> from recode_train import TrainConfig, make_plan
+    >>> plan = make_plan(TrainConfig(algorithm="grpo", model="a/model", limit=16, max_steps=10))
+    >>> plan.prompt, plan.sizes.completions_per_step, plan.sizes.completions
+    ('recode', 8, 80)
     """
     from recode_eval.models.checkpoint import check_name
     from recode_train.data import load_pairs
@@ -203,7 +208,7 @@ def _check_space(output: Path, needed: int) -> None:
 
 
 def size(number: float) -> str:
-    """Return bytes as people read them."""
+    """Return a number of bytes with a unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
@@ -212,7 +217,7 @@ def size(number: float) -> str:
 
 
 def describe(plan: Plan) -> list[tuple[str, str]]:
-    """Return what a plan says: names and values with their units."""
+    """Return the lines of a plan: names, and values with their units."""
     config = plan.config
     preset = f", preset {config.preset}" if config.preset else ""
     clusters = len({pair.cluster for pair in plan.pairs.pairs})

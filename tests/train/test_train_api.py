@@ -70,12 +70,11 @@ def test_only_commands_read_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["algorithms", "comparing.settings", "config", "progress", "rewards"]
+    "module", ["comparing.settings", "config", "data", "planning", "progress", "rewards"]
 )
 def test_examples_run(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"recode_train.{module}"))
-    assert found.failed == 0
-    assert found.attempted > 0 or module == "algorithms"
+    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +209,11 @@ def small(model: str, out: Path, **more: Any) -> TrainConfig:
 
 @pytest.mark.slow
 def test_the_examples_of_training_run(model: str, tmp_path: Path) -> None:
+    from recode_train import checkpoint_gate
     from recode_train.comparing import running as comparing
     from recode_train.trainers import running
+
+    assert doctest.testmod(checkpoint_gate).failed == 0
 
     names = {"model": model, "folder": str(tmp_path / "run")}
     assert doctest.testmod(running, extraglobs=names).failed == 0
