@@ -1,4 +1,4 @@
-"""What a configuration amounts to: batches, generations, steps, and settings without an effect.
+"""Work out what a configuration means: batches, generations, steps, settings without effect.
 
 Pure functions of the configuration; nothing is loaded. Units are in the names: a *completion* is
 one sampled answer (SFT: an example), a *prompt* has `num_generations` completions, a *step* is one
@@ -17,7 +17,7 @@ from recode_train.config import SETTINGS, TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class BatchSizes:
-    """Sizes and counts of a run; those of the generation are 0 for SFT."""
+    """Sizes and counts of a run; those of generation are 0 for SFT."""
 
     completions_per_backward: int
     """Of one process."""
@@ -30,7 +30,7 @@ class BatchSizes:
     generations: int
     """Without those that dynamic sampling adds."""
     completions: int
-    """Generated (SFT: trained on) in the whole run, each as often as it is new."""
+    """Completions generated (SFT: examples trained on) in the whole run."""
     prompts: int
     tokens_at_most: int
     """Completion tokens, if every completion had `max_completion_length`."""
@@ -103,7 +103,7 @@ def _resume_unit(config: TrainConfig) -> int:
 
 
 def validate(config: TrainConfig, pairs: int | None = None) -> None:
-    """Refuse what would fail or go wrong later; with `pairs`, also what their number forbids.
+    """Refuse settings that would fail later; with `pairs`, also those that need more pairs.
 
     Raises:
         UsageError: the message has the numbers and what to change.
@@ -115,7 +115,7 @@ def validate(config: TrainConfig, pairs: int | None = None) -> None:
         raise UsageError(
             f"One generation has {batch} completions (per_device_train_batch_size "
             f"{config.per_device_train_batch_size} x num_processes {config.num_processes} x "
-            f"steps_per_generation {config.steps_per_generation}), which is no multiple of "
+            f"steps_per_generation {config.steps_per_generation}), which is not a multiple of "
             f"num_generations {group}; change one of them, for example "
             f"steps_per_generation={_fitting_steps(config)}."
         )
@@ -123,7 +123,7 @@ def validate(config: TrainConfig, pairs: int | None = None) -> None:
     if config.save_steps % unit and config.save_steps < config.max_steps:
         near = math.ceil(config.save_steps / unit) * unit
         raise UsageError(
-            f"A checkpoint every {config.save_steps} steps would fall into the middle of a "
+            f"A checkpoint every {config.save_steps} steps would fall in the middle of a "
             f"generation, from where a run cannot continue exactly; save_steps must be a multiple "
             f"of {unit}, for example save_steps={near}."
         )
@@ -241,12 +241,12 @@ def _overlong(config: TrainConfig) -> list[str]:
     if config.overlong_cache >= config.max_completion_length:
         found.append(
             f"overlong_cache {config.overlong_cache} is not below max_completion_length "
-            f"{config.max_completion_length}: completions of any length are penalised."
+            f"{config.max_completion_length}: completions of any length are penalized."
         )
     if config.mask_truncated_completions:
         found.append(
             "the reward overlong: weakened, since mask_truncated_completions takes the completions "
-            "that are cut off, which it penalises most, out of the loss."
+            "that are cut off, which it penalizes most, out of the loss."
         )
     return found
 

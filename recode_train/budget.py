@@ -1,4 +1,4 @@
-"""What a run has done and spent so far; part of every checkpoint, so that it survives a kill."""
+"""Count what a run has done and spent; part of every checkpoint, so it survives a kill."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 @dataclass(slots=True)
 class Budget:
-    """Counts over all processes, from the first step on, whatever interrupted the run."""
+    """Counts over all processes from the first step on, across interruptions."""
 
     tokens_generated: int = 0
     """Tokens of sampled completions, those of dropped groups included."""
     tokens_trained: int = 0
-    """Tokens that had a part in a loss, as often as they had; for GRPO and DAPO counted when their
+    """Tokens that had a loss, each as often as it had one; GRPO and DAPO count them when their
     generation begins."""
     completions_generated: int = 0
     groups_sampled: int = 0
     groups_flat: int = 0
     """Groups whose decisive rewards were all equal."""
     groups_masked: int = 0
-    """Groups without effect that filled a batch after the last round of dynamic sampling."""
+    """Flat groups, masked, that filled a batch after the last round of dynamic sampling."""
     groups_surplus: int = 0
-    """Varied groups sampled over what a batch had room for."""
+    """Varied groups that a batch had no room for."""
     refill_cursor: int = 0
     """Position in the stream of prompts that dynamic sampling draws from."""
     seconds: float = 0.0
-    """Wall time of training, without loading and evaluations; that after the last checkpoint of an
-    interrupted run is lost."""
+    """Wall time of training without loading and evaluations. An interruption loses the time since
+    the last checkpoint."""
     cpu_seconds: float = 0.0
     """CPU time of all processes of the training (not of sandboxes and servers)."""
 
@@ -37,7 +37,7 @@ class Budget:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Budget:
-        """Return what `as_dict` made; unknown entries are ignored."""
+        """Return the counts of which `as_dict` made `content`; unknown entries are ignored."""
         names = {item.name for item in fields(cls) if not item.name.startswith("_")}
         return cls(**{name: value for name, value in content.items() if name in names})
 
@@ -60,7 +60,7 @@ class Budget:
     def tick(self) -> float:
         """Count the wall time since the last tick, and return this process's CPU time since then.
 
-        The CPU time is the caller's to add up over the processes.
+        The caller adds up the CPU time over the processes.
         """
         wall, cpu = time.monotonic(), time.process_time()
         spent = 0.0 if self._cpu is None else cpu - self._cpu

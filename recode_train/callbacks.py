@@ -1,6 +1,6 @@
-"""What happens beside the training steps: the log, the marks of checkpoints, evaluations.
+"""Callbacks of a training: the log, the marks of complete checkpoints, evaluations.
 
-The classes here know nothing of transformers; `as_callback` makes them what its trainers call.
+The classes do not depend on transformers; `as_callback` turns them into callbacks of its trainers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OnLog = Callable[[Mapping[str, Any]], None]
 
 
 def as_callback(instance: Any) -> Any:
-    """Return `instance` as a callback of transformers: events it does not name do nothing."""
+    """Return `instance` as a callback of transformers that ignores events it does not handle."""
     from transformers import TrainerCallback
 
     own = type(instance)
@@ -31,7 +31,7 @@ def as_callback(instance: Any) -> Any:
 
 
 class Keeper:
-    """Writes the log line by line, and the mark of every whole checkpoint."""
+    """Writes the log line by line, and marks every complete checkpoint."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Keeper:
         self._mark = mark
         self._on_log = on_log
         self._trained = trained
-        # TRL's counter of SFT begins anew in a resumed run; `tokens_trained` does not.
+        # TRL's own counter restarts from 0 in a resumed SFT run; `tokens_trained` does not.
         self._left_out = set() if trained is None else {"num_tokens"}
         self.accelerator: Any = None
         self.last: dict[str, Any] = {}
@@ -85,7 +85,7 @@ class Keeper:
             self._on_log(line)
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Mark the checkpoint as whole, when every process has written its part."""
+        """Mark the checkpoint as complete once every process has written its part."""
         self.count_time()
         self.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
@@ -111,7 +111,7 @@ class Evaluator:
         self._keeper = keeper
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **more: Any) -> None:
-        """Evaluate the untrained model, unless the run goes on."""
+        """Evaluate the untrained model, unless this run continues."""
         if state.global_step == 0:
             self._evaluate(state, more["model"])
 

@@ -1,9 +1,9 @@
-"""Gates every checkpoint of a training beside it, and can end it: a callback of transformers.
+"""A callback of transformers that gates every checkpoint of a training, and can end it.
 
     trainer.add_callback(gate_callback("runs/base/arena-0123456789ab", ["--sandbox=docker"]))
 
-`recode-eval watch` runs in a process of its own, for as long as the training does; nothing is
-evaluated in the trainer's. Works with every trainer of transformers and TRL.
+`recode-eval watch` runs in a process of its own for as long as the training does; the trainer's
+process evaluates nothing. It works with every trainer of transformers and TRL.
 """
 
 from __future__ import annotations
@@ -42,20 +42,25 @@ def gate_callback(
 ) -> Any:
     """Return a callback that gates each checkpoint of the training it is added to.
 
-    `baseline` is a stored run, or `first`, `previous` or `best`; `arguments` are further words of
-    `recode-eval watch`. Its folder is `out`, by default `gate` in the training's own. With `stop` a
-    regression ends the training: at the next step, or in several processes at the next checkpoint.
-    With `wait` every save waits for the verdict: nothing is trained in vain, and engine and
-    training need not share a GPU's time (several processes: mind their timeout). `environment` is
-    added to the process's, such as CUDA_VISIBLE_DEVICES. The end of the training waits for the
-    verdicts that are left.
+    `baseline` is a stored run, or `first`, `previous` or `best`. `arguments` are further options of
+    `recode-eval watch`. Verdicts go to the folder `out`, by default `gate` in the training's own.
+    With `stop`, a regression ends the training: at the next step, or in several processes at the
+    next checkpoint. With `wait`, every save waits for its verdict: no step is trained in vain, and
+    engine and training need not share a GPU's time (in several processes, mind their timeout).
+    `environment` is added to that of the watching process, for instance CUDA_VISIBLE_DEVICES. The
+    end of the training waits for the verdicts that are left.
+
+    >>> from recode_train import gate_callback
+    >>> callback = gate_callback("runs/base/arena-mini-0123456789ab", ["--sandbox=docker"])
+    >>> callback.on_save.__name__  # trainer.add_callback(callback)
+    'on_save'
     """
     words = ["--baseline", str(baseline), *arguments, *(["--stop-on=regress"] if stop else [])]
     return as_callback(GateWatch(words, out, stop, wait, environment or {}))
 
 
 class GateWatch:
-    """Starts the watch with the training, looks at it at every step, and ends with it."""
+    """Starts the watch with the training, checks on it at every step, and ends with it."""
 
     def __init__(
         self,
@@ -81,19 +86,19 @@ class GateWatch:
             self._process = self._start(Path(args.output_dir), self._out)
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-        """End the training if there was a regression; alone, this needs no agreement."""
+        """End the training after a regression; a single process need not ask others."""
         if not _several_processes() and self._regressed():
             control.should_training_stop = True
 
     def on_save(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Wait for the verdict if asked to, and end the training in all processes alike."""
+        """Wait for the verdict if asked to, and end the training in all processes together."""
         if self._wait and self._process is not None:
             self._wait_for(f"checkpoint-{state.global_step}")
         if _agreed(self._regressed()):
             control.should_training_stop = True
 
     def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-        """Let the watch gate what is left, and wait for it."""
+        """Let the watch gate the remaining checkpoints, and wait for it."""
         if self._process is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -124,13 +129,13 @@ class GateWatch:
         assert self._out is not None
         while self._process.poll() is None:
             if any(line["checkpoint"] == name for line in read_history(self._out / HISTORY)):
-                # The watch that ends on a verdict does so at once.
+                # A watch that ends because of a verdict does so at once.
                 self._settle()
                 return
             time.sleep(_POLL_S)
 
     def _settle(self) -> None:
-        """Give a watch that has noted a regression the time to end."""
+        """Wait for a watch to end that has noted a regression."""
         assert self._process is not None
         assert self._out is not None
         line = read_history(self._out / HISTORY)[-1]
@@ -144,7 +149,7 @@ class GateWatch:
         return self._stop and self._process.returncode == ExitCode.CHECK_FAILED
 
     def _tell(self) -> None:
-        """Say once that the watch has ended by itself; the training is not to be lost for it."""
+        """Warn once that the watch has failed; that must not cost the training."""
         assert self._process is not None
         code = self._process.returncode
         if not self._told and code not in {*range(5), 130}:

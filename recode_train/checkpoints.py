@@ -1,7 +1,7 @@
-"""Checkpoints that are whole, the log that goes with them, and room for the next one.
+"""Complete checkpoints, the log that goes with them, and disk space for the next one.
 
-A run may be killed while it writes a checkpoint. The last thing that is written is a mark; a
-checkpoint without one is not used and is removed before the run goes on.
+A run may be killed while it writes a checkpoint, so a mark is written last. A checkpoint without
+one is never used, and is removed before the run continues.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FREE_SETTINGS: Final = frozenset({
     "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
     "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
 })  # fmt: skip
-"""Settings that do not change the weights: an interrupted run may go on with others."""
+"""Settings that do not change the weights: an interrupted run may continue with other values."""
 
 
 def checkpoints(output: Path) -> list[tuple[int, Path]]:
-    """Return step and folder of every checkpoint, whole or not, in the order of the steps."""
+    """Return step and folder of every checkpoint, complete or not, in the order of the steps."""
     found = [
         (int(match.group(1)), folder)
         for folder in output.glob("checkpoint-*")
@@ -46,7 +46,7 @@ def checkpoints(output: Path) -> list[tuple[int, Path]]:
 
 
 def latest(output: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the newest whole checkpoint and what its mark says; None where there is none."""
+    """Return the newest complete checkpoint and the content of its mark; None without one."""
     for _, folder in reversed(checkpoints(output)):
         with contextlib.suppress(DataError):
             if (folder / MARK).is_file():
@@ -55,12 +55,12 @@ def latest(output: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def mark(folder: Path, content: Mapping[str, Any]) -> None:
-    """Declare a checkpoint whole; raises `StorageError`."""
+    """Declare a checkpoint complete; raises `StorageError`."""
     write_json(folder / MARK, content)
 
 
 def remove_after(output: Path, step: int) -> None:
-    """Remove what a killed run left behind `step`: later checkpoints and lines of the log."""
+    """Remove what a killed run wrote after `step`: later checkpoints and lines of the log."""
     for at, folder in checkpoints(output):
         if at > step or not (folder / MARK).is_file():
             shutil.rmtree(folder, ignore_errors=True)
@@ -70,7 +70,7 @@ def remove_after(output: Path, step: int) -> None:
 def remove_all(output: Path) -> None:
     """Remove every trace of an earlier run; other files stay.
 
-    Raises `UsageError` if checkpoints lie there that no run of ours has left.
+    Raises `UsageError` if the folder holds checkpoints that recode-train did not write.
     """
     found = [folder for _, folder in checkpoints(output)]
     found += [output / name for name in (FINAL, EVALUATIONS) if (output / name).exists()]
@@ -100,7 +100,7 @@ def read_report(output: Path) -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a log; one that was torn by a kill is left out."""
+    """Return the lines of a log without one that a kill cut off."""
     if not path.is_file():
         return []
     lines = []
@@ -137,8 +137,8 @@ def _cut_log(path: Path, step: int) -> None:
 def check_same_run(
     output: Path, before: Mapping[str, Any], settings: Mapping[str, Any], data_hash: str
 ) -> None:
-    """Raise `UsageError` if what lies in `output` was made with other settings or other data."""
-    # What was written as JSON has lists for tuples.
+    """Raise `UsageError` if the run in `output` has other settings or other data."""
+    # The stored settings went through JSON, which turns tuples into lists.
     now = json.loads(json.dumps(dict(settings)))
     then = before.get("config", {})
     names = (set(now) | set(then)) - FREE_SETTINGS
@@ -158,7 +158,7 @@ def check_same_run(
 def check_space(output: Path, needed: int, kept: int) -> None:
     """Raise `StorageError` if `kept` checkpoints, one more and the result do not fit.
 
-    `needed` are their bytes; what lies there of an earlier part of the run will be replaced.
+    `needed` is their size in bytes; files of an earlier part of the run will be replaced.
     """
     wanted = needed + _RESERVE
     there = sum(_size(folder) for _, folder in checkpoints(output)) + _size(output / FINAL)

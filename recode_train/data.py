@@ -1,4 +1,4 @@
-"""Training pairs: loaded through the tasks of recode_eval; never those that models are tested on.
+"""Load training pairs through the tasks of recode_eval, never those that models are tested on.
 
 Two schemas are known: that of the task `migration` (with tests, and both releases named) and that
 of ReCode's training pairs (`recode-train-data`: text only).
@@ -47,11 +47,11 @@ class PairSet:
 
     pairs: tuple[Pair, ...]
     source: str
-    """Where the rows came from, for people."""
+    """Where the rows come from, for people."""
     content_hash: str
     """SHA-256 over the rows' content, as `recode-eval` records it for the same rows."""
     task_object: Task
-    """The task that made the problems: it knows their programs and measures."""
+    """The task of the problems, which knows their programs and measures."""
     left_out: tuple[str, ...] = ()
     """Rows left out because of `skip_bad_rows`, each with the reason."""
 
@@ -67,6 +67,10 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
         DataError: a row is malformed or belongs to the test split (unless `skip_bad_rows`), or no
             row is left.
         InfrastructureError: the hub cannot be reached.
+
+    >>> pairs = load_pairs("migration", limit=3)
+    >>> len(pairs.pairs), pairs.pairs[0].task
+    (3, 'migration-train')
     """
     from recode_eval.tasks.registry import create_task
 
@@ -141,7 +145,7 @@ def _no_source(source: str) -> UsageError:
 
 
 def _task_of_file(path: Path) -> str:
-    """Tell the schema by the fields of the first rows; a bad row is somebody else's to name."""
+    """Tell the schema by the fields of the first rows; loading reports bad rows."""
     from recode_eval.tasks.data import read_file
 
     rows = (row for _, row in read_file(path) if not isinstance(row, BadRow))
@@ -152,7 +156,7 @@ def _task_of_file(path: Path) -> str:
 
 
 def _tested(problems: Iterable[Problem]) -> list[BadRow]:
-    """Return the problems of the test split, by their own word or by their code."""
+    """Return the problems of the test split: those that say so, and those with its code."""
     from recode_eval.scoring import normalize
 
     known = _tested_codes()

@@ -1,7 +1,7 @@
-"""Evaluation during the training, with recode_eval, of the model as it is in memory.
+"""Evaluate the model in memory during the training, with recode_eval.
 
-Each evaluation is a run of recode_eval like any other, in `evaluations/` of the training's folder,
-so that its results can be compared, scored again, and put on the leaderboard.
+Each evaluation is an ordinary run of recode_eval in the training's folder `evaluations/`, so its
+results can be compared, scored again, and put on the leaderboard.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How large a model is, read from its files, and roughly what training it takes: memory and disk.
+"""Estimate the memory and disk that training a model takes, from the headers of its files.
 
-Nothing is loaded but headers. The estimate is for planning: what fits with room to spare will fit.
+Nothing else is read. The estimate serves planning; leave room to spare.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHECKPOINTED: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What decides the size of a model."""
+    """The numbers that decide how much memory a model takes."""
 
     parameters: int
     width: int

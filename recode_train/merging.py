@@ -1,4 +1,4 @@
-"""Merging an adapter into its base: one folder that any engine loads."""
+"""Merge an adapter into its base: one folder that any engine loads."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     """Write the base model of `adapter`, with the adapter merged in, to the new folder `out`.
 
-    Merged in float32 and written in the number format of the base (float32 for a GGUF file), with
-    the tokenizer that the adapter was trained with.
+    The weights are merged in float32 and written in the base's number format (float32 for a GGUF
+    file), with the tokenizer that the adapter was trained with.
 
     Raises:
         UsageError: there is no such adapter or base, they do not fit, `out` is not empty, or the
@@ -28,14 +28,16 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     from recode_train.memory_estimate import read_shape
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already; name a new folder.")
+        raise UsageError(f"{out} exists already; name a new folder.")
     options = ModelOptions(device="cpu", dtype="float32")
     if base is None:
         checkpoint = resolve_checkpoint(adapter, options)
     else:
         checkpoint = resolve_checkpoint(base, replace(options, adapter=adapter))
     if checkpoint.adapter is None:
-        raise UsageError(f"{adapter} is a whole model, not an adapter: there is nothing to merge.")
+        raise UsageError(
+            f"{adapter} is a complete model, not an adapter: there is nothing to merge."
+        )
     found = read_adapter_config(checkpoint.adapter.path)
     if found is not None and found.kind not in {"", "LORA"}:
         raise UsageError(
@@ -58,7 +60,7 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
         needed = sum(f.stat().st_size for f in source.path.glob("*.safetensors"))
     parent = next(p for p in out.absolute().parents if p.is_dir())
     if needed > shutil.disk_usage(parent).free:
-        raise StorageError(f"There is no space for the merged model in {parent}; free some.")
+        raise StorageError(f"The merged model does not fit in {parent}; free some space.")
     model, _ = load_model(checkpoint, options)
     if stored is not None:
         model = model.to(stored)

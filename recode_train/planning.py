@@ -1,6 +1,6 @@
-"""Everything that can be known of a run before it starts: data, prompts, batches, sizes, warnings.
+"""Everything that is known about a run before it starts: data, prompts, sizes, warnings.
 
-A plan is made by `--dry-run` to be shown, and before every training to refuse what cannot work.
+`--dry-run` shows a plan. Every training makes one first, to refuse what cannot work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from recode_eval.errors import StorageError, UsageError
 from recode_train import batch_math
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recode_eval.models.base import Prompt
+    from recode_eval.run.prompts import PromptTemplate
     from recode_train.batch_math import BatchSizes
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
@@ -67,18 +71,28 @@ class Plan:
 
 
 def make_plan(config: TrainConfig) -> Plan:
-    """Look at the data, the model's files and the settings.
+    """Plan a training from its settings, the data and the headers of the model's files.
 
     Raises:
         UsageError: the settings do not fit together, the model is missing or an adapter, no prompt
             is short enough, or a reward is asked for that the pairs cannot give.
         DataError: a row or a file of the model is malformed.
         StorageError: the checkpoints would not fit on the disk.
+
+    >>> from recode_train import TrainConfig, make_plan
+    >>> plan = make_plan(TrainConfig(algorithm="grpo", model="a/model", limit=16, max_steps=10))
+    >>> plan.prompt, plan.sizes.completions_per_step, plan.sizes.completions
+    ('recode', 8, 80)
     """
     from recode_eval.models.checkpoint import check_name
     from recode_train.data import load_pairs
     from recode_train.memory_estimate import estimate_memory, read_shape
-    from recode_train.prompts import sft_completion, training_prompt
+    from recode_train.prompts import (
+        prompt_template,
+        sft_completion,
+        template_context,
+        training_prompt,
+    )
     from recode_train.rewards import build_rewards
 
     batch_math.validate(config)
@@ -86,10 +100,14 @@ def make_plan(config: TrainConfig) -> Plan:
     folder = Path(config.model).expanduser()
     shape = read_shape(folder) if folder.exists() else None
     pairs = load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
+    template = prompt_template(pairs, config.prompt)
+    name = training_prompt(pairs.task_object.spec, config.prompt)
     notes = []
     if pairs.left_out:
         notes.append(f"{len(pairs.left_out)} bad row(s) left out, first: {pairs.left_out[0]}.")
-    prefills, lengths, note = _prompts(config, pairs, folder)
+    rendered = {pair.id: template.render(template_context(pair)) for pair in pairs.pairs}
+    prefills = {key: prompt.prefill for key, prompt in rendered.items()}
+    lengths, note = _prompts(config, pairs, template, folder)
     notes += [note] if note else []
     if not config.samples:
         for pair in pairs.pairs:
@@ -112,30 +130,42 @@ def make_plan(config: TrainConfig) -> Plan:
     return Plan(
         config=config,
         pairs=pairs,
-        prompt=training_prompt(pairs.task_object.spec, config.prompt),
+        prompt=name,
         prompts=lengths,
         sizes=batch_math.batch_sizes(config, usable),
         memory=needed,
-        warnings=tuple(batch_math.warnings(config)),
+        warnings=(*batch_math.warnings(config), *_form_warnings(config, name, rendered.values())),
         notes=tuple(notes),
     )
 
 
-def _prompts(
-    config: TrainConfig, pairs: PairSet, folder: Path
-) -> tuple[dict[str, str], PromptLengths | None, str | None]:
-    """Return the prefill of each pair, the prompts' lengths, and why they were not counted."""
-    from recode_train.prompts import prompt_template, render
+def _form_warnings(config: TrainConfig, name: str, prompts: Iterable[Prompt]) -> list[str]:
+    """Return a sentence if the reward `format` pays for what the prompt does not ask for."""
+    from recode_train.prompts import asks_for_the_form
 
-    template = prompt_template(pairs, config.prompt)
-    contexts = {pair.id: {**pair.problem.context, "update_note": True} for pair in pairs.pairs}
-    prefills = {key: template.render(context).prefill for key, context in contexts.items()}
+    if not config.samples or not config.rewards.get("format"):
+        return []
+    if all(asks_for_the_form(prompt) for prompt in prompts):
+        return []
+    text = (
+        f"the reward format: the prompt {name} does not ask for the think/answer form that it pays "
+        "for; leave prompt out, or set rewards.format=0."
+    )
+    return [text]
+
+
+def _prompts(
+    config: TrainConfig, pairs: PairSet, template: PromptTemplate, folder: Path
+) -> tuple[PromptLengths | None, str | None]:
+    """Return the prompts' lengths, and why they were not counted or which are too long."""
+    from recode_train.prompts import render
+
     if not folder.exists():
-        return prefills, None, "Prompts not counted: the model is not a local folder."
+        return None, "Prompts not counted: the model is not a local folder."
     if importlib.util.find_spec("transformers") is None:
-        return prefills, None, (
+        return None, (
             "Prompts not counted: transformers is missing (pip install 'recode-eval[train]')."
-        )  # fmt: skip
+        )
     prompts, overlong = render(
         pairs, _tokenizer(config), template=template, max_tokens=config.max_prompt_length
     )
@@ -147,7 +177,7 @@ def _prompts(
             f"{len(overlong)} of {len(pairs.pairs)} pairs left out: their prompt has more than "
             f"max_prompt_length={config.max_prompt_length} tokens."
         )
-    return prefills, lengths, note
+    return lengths, note
 
 
 def _tokenizer(config: TrainConfig) -> Any:
@@ -178,7 +208,7 @@ def _check_space(output: Path, needed: int) -> None:
 
 
 def size(number: float) -> str:
-    """Return bytes as people read them."""
+    """Return a number of bytes with a unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
@@ -187,7 +217,7 @@ def size(number: float) -> str:
 
 
 def describe(plan: Plan) -> list[tuple[str, str]]:
-    """Return what a plan says: names and values with their units."""
+    """Return the lines of a plan: names, and values with their units."""
     config = plan.config
     preset = f", preset {config.preset}" if config.preset else ""
     clusters = len({pair.cluster for pair in plan.pairs.pairs})

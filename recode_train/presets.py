@@ -1,7 +1,7 @@
-"""Named settings: what the ReCode paper and its released scripts used, and a demonstration.
+"""Named settings: those of the ReCode paper and its released scripts, and a demonstration.
 
 Source: Wu et al., *ReCode: Updating Code API Knowledge with Reinforcement Learning*,
-arXiv 2506.20495, and its public scripts. What neither of them states is our choice and says so.
+arXiv 2506.20495, and its public scripts. A description says where a value is our own choice.
 """
 
 from __future__ import annotations

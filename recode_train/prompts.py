@@ -1,4 +1,4 @@
-"""From a pair to what the trainer sees: the prompt with its opened turn, and for SFT the answer.
+"""Turn a pair into what the trainer sees: the prompt with its opened turn, and SFT's answer.
 
 The prompt is one of the task's own templates, rendered as `recode_eval` renders it for evaluation.
 The default is the variant that asks for the think/answer form, which the reward `format` pays for.
@@ -16,6 +16,7 @@ from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
 if TYPE_CHECKING:
+    from recode_eval.models.base import Prompt
     from recode_eval.run.prompts import PromptTemplate
     from recode_eval.tasks.base import TaskSpec
     from recode_train.data import Pair, PairSet
@@ -32,10 +33,9 @@ class TrainingPrompt:
 
     pair_id: str
     text: str
-    """Ends in the open prefill. A tokenizer that puts a BOS before every text does so here too, so
-    the text has none of its own."""
+    """Ends in the open prefill. It has no BOS if the tokenizer puts one before every text."""
     prefill: str
-    """What opened the model's turn; the completion continues it."""
+    """The text that opens the model's turn; the completion continues it."""
     token_ids: tuple[int, ...]
     """The ids of `text`, special tokens included: those that `recode_eval` gives the model."""
 
@@ -79,6 +79,17 @@ def prompt_template(pairs: PairSet, name: str | None = None) -> PromptTemplate:
     return PromptTemplate.from_file(path)
 
 
+def template_context(pair: Pair) -> dict[str, Any]:
+    """Return what a template is filled with; training always tells of the update."""
+    return {**pair.problem.context, "update_note": True}
+
+
+def asks_for_the_form(prompt: Prompt) -> bool:
+    """Whether a prompt opens the thoughts or names the tags of the think/answer form."""
+    texts = [prompt.prefill, *(message.content for message in prompt.messages)]
+    return any(tag in text for tag in (THINK, ANSWER) for text in texts)
+
+
 def render(
     pairs: PairSet,
     tokenizer: Any,
@@ -91,8 +102,8 @@ def render(
     Without a `template`, that of `training_prompt` is taken.
 
     Raises:
-        UsageError: the template or the model's chat template refuses a prompt, the tokenizer makes
-            something else of the text than of the prompt, or no prompt is short enough.
+        UsageError: the template or the model's chat template refuses a prompt, the tokenizer turns
+            the text into other ids than the prompt, or no prompt is short enough.
     """
     from recode_eval.models.chat import PromptEncoder
 
@@ -102,7 +113,7 @@ def render(
     overlong: list[str] = []
     shortest: int | None = None
     for pair in pairs.pairs:
-        prompt = template.render({**pair.problem.context, "update_note": True})
+        prompt = template.render(template_context(pair))
         ids = encoder.encode(prompt)
         shortest = len(ids) if shortest is None else min(shortest, len(ids))
         if len(ids) > max_tokens:
@@ -125,10 +136,10 @@ def render(
 
 
 def _trainer_text(tokenizer: Any, text: str, ids: list[int]) -> str:
-    """Return the text of which the trainer's own tokenisation makes `ids`.
+    """Return the text that the trainer's own tokenization turns into `ids`.
 
-    TRL tokenises prompts with the tokenizer's special tokens; a chat template has written them
-    already, and a second BOS would be another prompt than the one that is evaluated.
+    TRL tokenizes prompts with the tokenizer's special tokens. A chat template has written them
+    already, and with a second BOS the prompt would not be the one that is evaluated.
     """
     bos = getattr(tokenizer, "bos_token", None)
     candidates = [text, text.removeprefix(bos)] if bos else [text]
@@ -151,8 +162,8 @@ def _trainer_text(tokenizer: Any, text: str, ids: list[int]) -> str:
 def sft_completion(pair: Pair, prefill: str) -> str:
     """Return what follows the prefill in a perfect turn: short thoughts, then the new code.
 
-    The thoughts say only what is true of every pair and name the lines that differ. The result is
-    well-formed (`recode_eval.scoring.is_well_formed`) and its code is the reference.
+    The thoughts only state what holds for every pair, and quote the lines that differ. The result
+    is well-formed (`recode_eval.scoring.is_well_formed`) and its code is the reference.
 
     Raises `DataError` for a reference that no well-formed answer can hold.
     """

@@ -1,4 +1,4 @@
-"""Rewards: plain functions of completions in TRL's form, on recode_eval's extraction and scores.
+"""Rewards: functions of completions as TRL calls them, on recode_eval's extraction and scores.
 
 | name | range | what |
 | --- | --- | --- |
@@ -10,9 +10,9 @@
 | `tests` | {0, 1} | every test passes in the sandbox |
 | `api` | {0, 1} | the new API is used and the old one gone |
 
-The total of the ReCode paper (Wu et al., arXiv 2506.20495) is `format` + `es_star`. A value is None
-where a reward has no meaning for a sample; TRL leaves it out of the sum. It is then None for every
-completion of that pair in the call: within a group a hole would read as 0, that is, as a failure.
+The total of the ReCode paper (Wu et al., arXiv 2506.20495) is `format` + `es_star`. A reward
+that has no meaning for a sample is None, and TRL leaves it out of the sum. It is then None for
+every completion of that pair in the call: a hole within a group would read as 0, a failure.
 """
 
 from __future__ import annotations
@@ -44,10 +44,15 @@ _REMEMBERED: Final = 4096
 
 
 def format_reward(completion: str, prefill: str) -> float:
-    """Return 1.0 for one think block and one answer block with one Python block, else -1.0.
+    r"""Return 1.0 for one think block and one answer block with one Python block, else -1.0.
 
-    The turn is the prefill's `<think>` and what follows. Neither block may be empty, other than in
-    the paper's public code. Source: arXiv 2506.20495.
+    The turn is the prefill's `<think>` and what follows. Neither block may be empty; the paper's
+    public code allows that. Source: arXiv 2506.20495.
+
+    >>> format_reward("Hm.</think>\n<answer>\n```python\nx = 1\n```\n</answer>", "<think>")
+    1.0
+    >>> format_reward("x = 1", "<think>")
+    -1.0
     """
     return 1.0 if is_well_formed(completion, prefill) else -1.0
 
@@ -69,8 +74,8 @@ def overlong_penalty(tokens: int, limit: int, cache: int) -> float:
 def api_reward(task: Measuring, problem: Problem, code: str | None) -> float | None:
     """Return 1.0 if `code` uses the new API and nothing of the old one, else 0.0.
 
-    What does not parse, or does not define what the reference defines last, gets 0.0: an empty
-    program is free of the old API, too. None for a pair whose change cannot be seen in the code.
+    Code that does not parse, or does not define what the reference defines last, gets 0.0: an
+    empty program is free of the old API, too. None for a pair whose change the code cannot show.
     Source: this project (`new_api` and `stale_api` of the task's own measures).
     """
     measures = task.measures(problem, code)
@@ -84,7 +89,7 @@ def api_reward(task: Measuring, problem: Problem, code: str | None) -> float | N
 
 @dataclass(slots=True)
 class Rewards:
-    """The reward functions of a run; four lists in step with each other."""
+    """The reward functions of a run: four lists, one entry per function in each."""
 
     functions: list[RewardFunction]
     names: list[str]
@@ -104,21 +109,30 @@ def build_rewards(
     weights: Mapping[str, float],
     pairs: PairSet,
     *,
-    prefills: Mapping[str, str],
+    prefills: Mapping[str, str] | None = None,
     sandbox: Callable[[], Sandbox] | None = None,
-    completion_limit: int,
-    cache: int,
+    completion_limit: int = 1024,
+    cache: int = 256,
 ) -> Rewards:
-    """Return the reward functions that have a weight, in the order of `REWARDS`.
+    r"""Return the reward functions that have a weight, in the order of `REWARDS`.
 
-    `prefills` has the prefill of each pair by its id. `sandbox` opens the sandbox of the reward
-    `tests` when it is first needed (None: the strongest of this machine); whoever gets the rewards
-    closes it with `Rewards.close`. `completion_limit` and `cache` are the tokens of the overlong
-    penalty.
+    `prefills` maps each pair's id to the text that opens the model's turn (None: that of the prompt
+    that training uses by default). `sandbox` opens the sandbox of the reward `tests` when it is
+    first needed (None: the strongest of this machine); the caller closes it with `Rewards.close`.
+    `completion_limit` and `cache` are the tokens of the overlong penalty.
 
     Raises:
         UsageError: an unknown reward, none at all, or one that the pairs cannot give: `tests` for
             pairs without tests, `api` for pairs that say nothing about API use.
+
+    >>> from recode_train import build_rewards, load_pairs
+    >>> pairs = load_pairs("migration", limit=1)
+    >>> rewards = build_rewards({"format": 1, "em_star": 1}, pairs)
+    >>> pair = pairs.pairs[0]
+    >>> code = pair.problem.solutions["reference"]
+    >>> answer = f"Hm.</think>\n<answer>\n```python\n{code}\n```\n</answer>"
+    >>> [f(completions=[answer, "No."], pair_id=[pair.id] * 2) for f in rewards.functions]
+    [[1.0, -1.0], [2.0, -2.0]]
     """
     for name in weights:
         if name not in REWARDS:
@@ -127,7 +141,7 @@ def build_rewards(
     if not chosen:
         raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")
     task = pairs.task_object
-    reader = _Reader(pairs, prefills)
+    reader = _Reader(pairs, _usual_prefills(pairs) if prefills is None else prefills)
     runner = None
     if "tests" in chosen:
         runner = _test_runner(task, sandbox, pairs)
@@ -148,6 +162,13 @@ def build_rewards(
         decisive=[name != "overlong" for name in chosen],
         _runner=runner,
     )
+
+
+def _usual_prefills(pairs: PairSet) -> dict[str, str]:
+    from recode_train.prompts import prompt_template, template_context
+
+    template = prompt_template(pairs)
+    return {pair.id: template.render(template_context(pair)).prefill for pair in pairs.pairs}
 
 
 def _test_runner(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairSet) -> TestRunner:

@@ -1,7 +1,7 @@
-"""Running a batch of answers in the sandbox: all are submitted first, then the verdicts collected.
+"""Run a batch of answers in the sandbox: submit all of them, then collect the verdicts.
 
 The limits are those of the evaluation: a multiple of the CPU time that the pair's own reference
-took here, measured when the pair first comes up. What the machine did wrong is no verdict.
+took here, measured when the pair first comes up. A fault of the machine is never a verdict.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class TestRunner:
     """Tells which answers pass their tests; opens its sandbox when it is first needed.
 
-    The reward of a training needs no more than that: `RewardGrader` also runs every answer without
-    the update, reads the text, and measures similarity, which training does once for all rewards.
+    A training's reward needs only that. `recode_eval.RewardGrader` also extracts the code, measures
+    similarity and runs every answer without the update; training extracts once for all rewards.
     """
 
     __test__ = False
@@ -43,7 +43,7 @@ class TestRunner:
         return open_router("auto", environment=self._task.spec.environment)
 
     def passed(self, answers: Sequence[tuple[Problem, str | None]]) -> list[bool | None]:
-        """Return for each answer whether all tests pass; None where a worker died over it twice.
+        """Return for each answer whether all tests pass; None where it killed two workers.
 
         No code is a failure. Equal answers to one problem run once.
 

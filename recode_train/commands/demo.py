@@ -41,7 +41,9 @@ def _execute(words: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=2, help="trainings per arm (%(default)s)")
     parser.add_argument("--sandbox", default="auto", help="tier of the sandbox (%(default)s)")
     parser.add_argument(
-        "--make-only", action="store_true", help="make data and start, and say how to use them"
+        "--make-only",
+        action="store_true",
+        help="make data and start, and print the commands that use them",
     )
     arguments = parser.parse_args(words)
     kinds = arguments.kinds.split(",")

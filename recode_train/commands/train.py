@@ -1,4 +1,4 @@
-"""`recode-train ALGORITHM`: train a model, or say what would be done (--dry-run)."""
+"""`recode-train ALGORITHM`: train a model, or print the plan (--dry-run)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="leave malformed rows out instead of stopping at the first",
     )
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew instead of continuing in the folder"
+        "--restart", action="store_true", help="start over instead of continuing in the folder"
     )
     parser.add_argument(
         "--dry-run",

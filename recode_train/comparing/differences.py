@@ -1,8 +1,8 @@
-"""From evaluated arms to paired differences: against the start, RL against SFT, and by category.
+"""Compare evaluated arms: with the start, reinforcement learning with SFT, and by category.
 
 Seeds of an arm are pooled by the mean per problem, so that intervals count problems (in clusters);
-how far the seeds lie apart is given beside. All tests of a comparison go through Holm's correction
-together, save those by category, which only describe.
+the value of every seed is kept too. Holm's correction covers all tests of a comparison together,
+except those by category, which only describe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A comparison for programs and people: the content of `comparison.json`, Markdown, and tables."""
+"""Show a comparison: the content of `comparison.json`, Markdown, and tables."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _BUDGETS: Final = {
 }
 _VERDICTS: Final = {"up": "more", "down": "less", "same": "not distinguishable", "none": "no test"}
 _NOTE: Final = (
-    "Means over problems with 95 % intervals, clustered. Seeds of an arm are pooled by problem; "
-    "their own values stand in brackets. p is adjusted by Holm's procedure for all differences of "
-    "this comparison. A few seeds say little about another training."
+    "Means over problems with clustered 95 % intervals. Seeds of an arm are pooled by problem, "
+    "their own values are in brackets. Holm's procedure adjusts p for all differences of this "
+    "comparison. A few seeds tell little about another training."
 )
 
 _Table = tuple[list[str], list[list[str]]]

@@ -1,4 +1,4 @@
-"""A comparison from its settings to its results; the same call continues it after a kill.
+"""Run a comparison from its settings to its results; the same call continues it after a kill.
 
 The folder: `plan.json` (what was asked), `arms/ARM-seedN` (trainings), `runs/greedy/NAME` and
 `runs/sampled/NAME` (evaluations, ordinary runs of recode-eval), `models.yaml` (for the
@@ -50,12 +50,17 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
         DataError: training pairs or a task's data are malformed.
         InfrastructureError: training or evaluation cannot be done here.
 
-    >>> from recode_train import CompareConfig, compare_methods
-    >>> compare_methods(CompareConfig(model="no-such-model", arms=["sft"], out=folder))
-    Traceback (most recent call last):
-    ...
-    recode_eval.errors.UsageError: There is no model at no-such-model; a name on the hub looks \
-like owner/name.
+    >>> from recode_train import CompareConfig, EvaluationSettings, compare_methods
+    >>> config = CompareConfig(
+    ...     model=model, arms=["sft"], seeds=[1], data=f"recode-train-data={pairs}", out=folder,
+    ...     overrides=["max_steps=1", "tuning=full", "per_device_train_batch_size=1"],
+    ...     evaluated=EvaluationSettings(
+    ...         tasks=[f"recode-train-data={pairs}"], samples=0, max_tokens=8
+    ...     ),
+    ... )
+    >>> content = compare_methods(config)
+    >>> content["arms"], content["prompts"]
+    (['base', 'sft'], {'recode-train-data': 'recode'})
     """
     from recode_eval.run.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
@@ -99,7 +104,7 @@ def evaluation_prompts(config: CompareConfig, trained: str) -> dict[str, str]:
 
 
 def _begin(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> None:
-    """Note what is asked; refuse to mix it with something else."""
+    """Write down the settings; refuse to mix them with others."""
     from recode_eval.run.store import read_json, write_json
     from recode_train.prompts import THINK_ANSWER
 
@@ -212,12 +217,12 @@ def stored_runs(folder: Path) -> list[ResultsFile]:
 
 
 def _is_done(out: Path, task: str) -> bool:
-    """Tell whether the folder has a whole result of the task."""
+    """Tell whether the folder has a complete result of the task."""
     return any(run.task == task and not run.results.counts.unscored for run in stored_runs(out))
 
 
 def _write_models(config: CompareConfig, runs: Runs) -> None:
-    """Tell the leaderboard the base and the method of every model."""
+    """Write down the base and the method of every model, for the leaderboard."""
     import yaml
 
     names: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""What a comparison of trainings is asked to do, and the configuration of each of its trainings."""
+"""Settings of a comparison, and the configuration of each of its trainings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHARED: Final = (
     "model", "model_revision", "data", "limit", "skip_bad_rows", "prompt", "max_prompt_length",
     "max_completion_length",
 )  # fmt: skip
-"""Settings that must not differ between the arms: the base, the pairs and the prompts."""
+"""Settings that all arms must share: the base, the pairs and the prompts."""
 
 
 @named_fields_only
@@ -77,7 +77,8 @@ class CompareConfig:
     overrides: Sequence[str] = ()
     """`KEY=VALUE` for all arms, `ARM.KEY=VALUE` for one."""
     match: str = "steps"
-    """`steps`: every arm gets as many as the one with the fewest; `none`: as its settings say."""
+    """`steps`: every arm makes as many updates as the arm with the fewest. `none`: each makes those
+    of its own settings."""
     evaluated: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
@@ -169,7 +170,7 @@ def _config(config: CompareConfig, arm: str, seed: int) -> TrainConfig:
 
 
 def identity(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> dict[str, Any]:
-    """Return all that decides the results, as plain values: what a continued comparison must keep.
+    """Return everything that decides the results, as plain values; it must not change later.
 
     `prompts` are those of the evaluations, by task.
 
@@ -210,7 +211,7 @@ def _file_hash(task: str) -> str | None:
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
-    """Return the names of all that differs, parts joined by dots."""
+    """Return the names of the entries that differ, parts joined by dots."""
     found = []
     for key in sorted({*before, *now}):
         one, other = before.get(key), now.get(key)

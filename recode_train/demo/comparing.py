@@ -1,6 +1,6 @@
-"""The demonstration as a whole: a start made from scratch, and SFT, GRPO and DAPO compared from it.
+"""The demonstration: make a start from scratch, then compare SFT, GRPO and DAPO from it.
 
-Everything lies in one folder; the same call goes on where an earlier one was interrupted.
+Everything is kept in one folder; the same call continues after an interruption.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def make_start(demo: Demonstration, files: making.DemoFiles, log: Callable[[str]
     mark, taught = folder / _START_MARK, f"{','.join(demo.kinds)}, {demo.steps} steps\n"
     if mark.exists():
         if mark.read_text(encoding="utf-8") != taught:
-            raise UsageError(f"{folder} was taught otherwise; choose another folder, or remove it.")
+            raise UsageError(
+                f"{folder} was taught with other settings; choose another folder, or remove it."
+            )
         return folder
     settings = WarmStart(steps=demo.steps)
 

@@ -1,4 +1,4 @@
-"""Makes what the demonstration needs in one folder: training pairs, held-out problems, a model."""
+"""Make what the demonstration needs in one folder: training pairs, held-out problems, a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From our configuration to the arguments of TRL's trainers."""
+"""Turn our configuration into the arguments of TRL's trainers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from recode_train.config import TrainConfig
 
 _FEWEST_CHECKPOINTS: Final = 2
-"""A checkpoint is marked whole after the oldest is removed: one must be left if that is cut off."""
+"""A checkpoint is marked after the oldest is removed; a kill in between must leave one."""
 _PATIENCE_S: Final = 6 * 3600
 """How long processes wait for one that evaluates or runs programs."""
 

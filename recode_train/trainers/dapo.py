@@ -1,4 +1,4 @@
-"""DAPO: GRPO's trainer with dynamic sampling; the rest of DAPO are settings (see the presets)."""
+"""DAPO: GRPO's trainer with dynamic sampling; the rest of DAPO is a matter of settings."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def build_dapo(
 
 
 def check(config: TrainConfig, data: TrainingData) -> None:
-    """Raise `UsageError` for what dynamic sampling cannot work with."""
+    """Raise `UsageError` for settings that dynamic sampling cannot work with."""
     if config.scale_rewards == "batch":
         raise UsageError(
-            "scale_rewards=batch does not go with dynamic_sampling: a batch is put together from "
-            "several rounds, each with a deviation of its own. Use group or none."
+            "scale_rewards=batch and dynamic_sampling exclude each other: a batch is assembled "
+            "from several rounds, each with its own standard deviation. Use group or none."
         )
     if data.rewards is not None and not any(data.rewards.decisive):
         raise UsageError(

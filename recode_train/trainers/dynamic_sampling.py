@@ -1,4 +1,4 @@
-"""DAPO's dynamic sampling, which TRL 1.16 has not: only groups with varied rewards are trained on.
+"""DAPO's dynamic sampling, which TRL 1.16 lacks: train only on groups whose rewards vary.
 
 Source: Yu et al. 2025, *DAPO*, arXiv 2503.14476, section 3.2. A group whose rewards are all equal
 has zero advantages and only dilutes the batch; it is dropped, and other prompts are sampled in its

@@ -1,4 +1,4 @@
-"""The model that is trained: found, loaded, checked, and given its adapter's shape."""
+"""Find, load and check the model to train, and describe its adapter."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
     """Load the model; `longest` is the longest prompt, in tokens.
 
     Raises:
-        UsageError: the files are no whole causal language model, or the context is too short.
-        InfrastructureError: memory does not suffice.
+        UsageError: the files are not a complete causal language model, or the context is too short.
+        InfrastructureError: there is not enough memory.
         StorageError: the checkpoints would not fit on the disk.
     """
     from recode_eval.models.loading import load_model
@@ -122,7 +122,7 @@ def adapter(config: TrainConfig) -> Any:
 
 
 def name_base(trained: Any, source: ModelSource) -> None:
-    """Let the adapter name its base as others can find it."""
+    """Let the adapter name its base so that others can find it."""
     for description in getattr(trained, "peft_config", {}).values():
         description.base_model_name_or_path = source.base
         description.revision = source.checkpoint.model.identity.get("revision")
@@ -173,6 +173,6 @@ def _dtype(config: TrainConfig, folder: Path) -> str:
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "float32"  # what is wrong with the file is said when it is loaded
+        return "float32"  # loading reports what is wrong with the file
     stored = str(content.get("dtype", content.get("torch_dtype"))).removeprefix("torch.")
     return stored if stored in _DTYPES else "float32"

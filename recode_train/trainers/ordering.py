@@ -1,8 +1,8 @@
-"""Which pair comes when: orders that depend on nothing but a seed and a position.
+"""The order of the pairs, which depends only on a seed and a position.
 
-The trainers get their data in one long sequence, epoch after epoch, each shuffled on its own. So a
-resumed run goes on at its position, also in the middle of a later epoch, where a sampler with a
-random state of its own would start with the first epoch's order again.
+The trainers get their data as one long sequence of epochs, each shuffled separately. A resumed run
+therefore continues at its position even in the middle of a later epoch, where a sampler with its
+own random state would repeat the order of the first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A mixin over TRL's GRPOTrainer that counts what is generated and checks what is prompted.
+"""A mixin over TRL's GRPOTrainer that counts the completions and checks the prompts.
 
 It overrides three methods that TRL does not document (`HOOKS`), as does `dynamic_sampling`; hence
 the pinned version of TRL. The module itself imports nothing heavy.
@@ -80,7 +80,7 @@ class Recording:
         for text, ids in zip(prompts, result[0], strict=True):
             expected = list(self.expected_ids[text])
             if list(ids) != expected:
-                # Rendered and checked before the training; so the trainer does what we do not know.
+                # The prompts were checked before, so the trainer does something unexpected.
                 raise RuntimeError(
                     f"the trainer makes {len(ids)} tokens of a prompt of {len(expected)}, "
                     f"beginning with {list(ids)[:3]} for {expected[:3]} (a doubled BOS?) and "

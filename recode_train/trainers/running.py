@@ -1,4 +1,4 @@
-"""A run from its configuration to the trained weights; the same call continues it after a kill.
+"""Run a training from its settings to the weights; the same call continues it after a kill.
 
 The folder of a run: `train.jsonl` (the log over the steps), `train.json` (what was trained, on
 what, with which versions, at what cost), `checkpoint-N`, `evaluations`, and `final`, the trained
@@ -36,7 +36,7 @@ _NOT_THE_MODEL: Final = (
     "optimizer*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json", "global_step*",
     checkpoints.MARK,
 )  # fmt: skip
-"""Files of a checkpoint that serve to go on with the training only."""
+"""Files of a checkpoint that only a continued training needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def run(
 
 
 def with_processes(config: TrainConfig) -> TrainConfig:
-    """Return the configuration with the number of processes that there are."""
+    """Return the configuration with the real number of processes."""
     from accelerate import PartialState
 
     processes = PartialState().num_processes
@@ -231,7 +231,7 @@ def _run(
 
 
 def _silence(trainer: Any) -> None:
-    """Take away what prints every line of the log: standard output is for results."""
+    """Remove the callback that prints every line of the log: standard output is for results."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -261,7 +261,7 @@ def _versions() -> dict[str, str]:
 
 
 def _finished(config: TrainConfig, data: TrainingData) -> TrainResult | None:
-    """Return the result of a run that came to its end in the output folder."""
+    """Return the result of a finished run in the output folder."""
     output = Path(config.output)
     report = checkpoints.read_report(output)
     if not report.get("finished") or not (output / checkpoints.FINAL).is_dir():
@@ -278,21 +278,21 @@ def _result(config: TrainConfig, report: Mapping[str, Any], resumed: int | None)
 
 
 def _copy_model(checkpoint: Path, final: Path) -> None:
-    """Make the result of the last checkpoint: the run was killed between the two."""
+    """Make the result from the last checkpoint: the run was killed before it could write one."""
     shutil.rmtree(final, ignore_errors=True)
     shutil.copytree(checkpoint, final, ignore=shutil.ignore_patterns(*_NOT_THE_MODEL))
 
 
 @contextlib.contextmanager
 def _blaming(config: TrainConfig) -> Iterator[None]:
-    """Say whose fault it is when memory or disk run out in the middle of a library."""
+    """Turn a library's error into ours when memory or disk run out."""
     import torch
 
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise InfrastructureError(
-            "Memory does not suffice for a step; lower per_device_train_batch_size (and raise "
+            "There is not enough memory for a step; lower per_device_train_batch_size (and raise "
             "gradient_accumulation_steps), lower max_completion_length, or train an adapter."
         ) from error
     except (OSError, RuntimeError) as error:

@@ -1,7 +1,7 @@
-"""SFT: the perfect answers as targets, the loss on the answer only.
+"""SFT: the perfect answers are the targets, and only they have a loss.
 
-Prompt and answer are tokenised apart, as they are when the answer is generated, and joined here;
-TRL gets token ids and labels.
+Prompt and answer are tokenized separately, as they are when a model generates the answer, and then
+joined; TRL gets token ids and labels.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_what_can_be_known_before_is_said_before(
     good = ("grpo", "--model", str(model), "--data", pairs, dry)
     fails(capsys, usage, "Did you mean max_steps?", *good, "--set", "max_step=3")
     fails(capsys, usage, "Did you mean paper-grpo?", *good, "--preset", "paper-grp")
-    fails(capsys, usage, "no multiple of num_generations", *good, "--set", "num_generations=3")
+    fails(capsys, usage, "not a multiple of num_generations", *good, "--set", "num_generations=3")
     fails(capsys, usage, "only 12", *good, "--set", "steps_per_generation=20")
     fails(capsys, usage, "no such folder", *good, "--model", str(tmp_path / "none"))
     fails(capsys, usage, "tested on", *good, "--data", "arena-mini")
@@ -160,7 +160,7 @@ def test_an_adapter_is_not_a_model(
     fails(capsys, ExitCode.USAGE, "base", "merge", str(folder), str(tmp_path / "out"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
-    fails(capsys, ExitCode.USAGE, "there already", "merge", str(folder), str(tmp_path / "full"))
+    fails(capsys, ExitCode.USAGE, "exists already", "merge", str(folder), str(tmp_path / "full"))
 
 
 @pytest.mark.usefixtures("uncounted")

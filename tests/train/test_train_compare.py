@@ -230,13 +230,38 @@ def test_a_whole_comparison_resumes_and_refuses_other_settings(whole, monkeypatc
     models = yaml.safe_load((whole.out / "models.yaml").read_text())["models"]
     assert {item["method"] for item in models} == {"untrained", "SFT", "GRPO"}
     assert json.loads((whole.out / "comparison.json").read_text()) == content
+    assert content["prompts"] == {"recode-train-data": "recode"}
+    used = {
+        json.loads(p.read_text())["prompt"]["name"]
+        for p in whole.out.glob(f"runs/{'*/' * 4}results.json")
+    }
+    assert used == {"recode"}
     assert "## Budgets" in (whole.out / "comparison.md").read_text()
 
     monkeypatch.setattr(running, "_evaluate_on", lambda *_: pytest.fail("changed, but begun"))
     with pytest.raises(UsageError, match=r"arms\.sft\.learning_rate.* differ"):
         compare_methods(replace(whole, overrides=(*whole.overrides, "sft.learning_rate=0.1")))
+    with pytest.raises(UsageError, match=r"evaluated\.prompts"):
+        compare_methods(replace(whole, overrides=(*whole.overrides, "prompt=plain")))
     with pytest.raises(UsageError, match=r"evaluated\.samples"):
         compare_methods(replace(whole, evaluated=replace(whole.evaluated, samples=3)))
+
+
+@pytest.mark.slow
+def test_a_comparison_of_an_earlier_version_goes_on(whole):
+    """Its plan names no prompts: what was then every task's default is `recode`."""
+    from recode_train.comparing import compare_methods
+
+    plan_file = whole.out / "plan.json"
+    content = json.loads(plan_file.read_text())
+    assert content["evaluated"].pop("prompts") == {"recode-train-data": "recode"}
+    plan_file.write_text(json.dumps(content))
+    kept = {p: p.stat().st_mtime_ns for p in whole.out.glob("runs/*/*/*/*/results.json")}
+    assert compare_methods(whole)["prompts"] == {"recode-train-data": "recode"}
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    plan_file.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"evaluated\.prompts"):
+        compare_methods(replace(whole, overrides=(*whole.overrides, "prompt=plain")))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from recode_eval.run.prompts import PromptTemplate
 from recode_eval.scoring import exact_match, is_well_formed
 from recode_eval.scoring.extraction import extract
 from recode_train.data import load_pairs
-from recode_train.prompts import prompt_template, render, sft_completion
+from recode_train.prompts import (
+    THINK_ANSWER,
+    evaluation_prompt,
+    prompt_template,
+    render,
+    sft_completion,
+    training_prompt,
+)
 
 MANY = 100_000
 BOS_TEMPLATE = (
@@ -88,6 +96,22 @@ def test_hostile_rows_are_rendered(tmp_path: Path) -> None:
     row = training_row(description="{{ 7 * 7 }} {% raise %} <s> </s>", update_info="\u202e é \t x")
     (prompt,), _ = render(pair_set(tmp_path, row), tokenizer(), max_tokens=MANY)
     assert "{{ 7 * 7 }} {% raise %}" in prompt.text
+
+
+def test_training_and_evaluation_use_the_form_that_is_rewarded() -> None:
+    """Once `plain` became the default of every task, the reward `format` paid for nothing."""
+    from recode_eval.tasks.registry import create_task
+
+    spec = create_task("migration-train").spec
+    assert spec.default_prompt != THINK_ANSWER
+    assert training_prompt(spec) == THINK_ANSWER
+    assert training_prompt(spec, "plain") == "plain"
+    assert training_prompt(spec, "own.jinja2") == "own.jinja2"
+    arena = create_task("arena-mini").spec
+    assert evaluation_prompt(arena, THINK_ANSWER) == THINK_ANSWER
+    assert evaluation_prompt(arena, "own.jinja2") == arena.default_prompt
+    only = replace(spec, prompts={"plain": spec.prompts["plain"]})
+    assert training_prompt(only) == evaluation_prompt(only, THINK_ANSWER) == "plain"
 
 
 def test_variants_and_files_of_prompts(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_evaluation_lies_on_the_same_axis(
     from tiny_training import weights_hash
 
     import recode_eval.sandbox
+    import recode_eval.tasks.loading
     import recode_eval.tasks.registry
 
     original = recode_eval.tasks.registry.create_task
@@ -96,6 +97,7 @@ def test_evaluation_lies_on_the_same_axis(
 
     plain = train(real("grpo", long_model, tmp_path / "plain", pairs, max_steps=4))
     monkeypatch.setattr(recode_eval.tasks.registry, "create_task", create)
+    monkeypatch.setattr(recode_eval.tasks.loading, "create_task", create)
     monkeypatch.setattr(recode_eval.sandbox, "open_router", open_router)
     # The pairs are of the same program, as a program of the test split may not be trained on.
     monkeypatch.setattr("recode_train.data._tested", lambda _: [])
@@ -112,6 +114,7 @@ def test_evaluation_lies_on_the_same_axis(
         results = json.loads((Path(figures["folder"]) / "results.json").read_text())
         assert results["identity"]["model"]["step"] == line["step"]
         assert results["counts"]["scored"] == 1
+        assert figures["prompt"] == results["prompt"]["name"] == "recode"  # as it is trained
     assert len({line["evaluation"]["migration"]["folder"] for line in lines}) == 3
     assert weights_hash(result.final) == weights_hash(plain.final)
     assert sandboxes
