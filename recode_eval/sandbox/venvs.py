@@ -48,9 +48,7 @@ class VenvInfo:
     """Where the interpreter's own standard library is; a sandbox must be able to read it too."""
 
 
-def ensure_venv(
-    environment: Environment, *, build_log: Callable[[str], None] | None = None
-) -> VenvInfo:
+def ensure_venv(environment: Environment, *, log: Callable[[str], None] | None = None) -> VenvInfo:
     """Return the venv of an environment for the running Python, making it first if needed.
 
     Lies in `$XDG_CACHE_HOME/recode-eval/venvs`. Safe to call from several processes.
@@ -58,7 +56,7 @@ def ensure_venv(
     Raises:
         SandboxBuildError: a library cannot be had, the disk is full, ...; names cause and fix.
     """
-    tell = build_log or (lambda _message: None)
+    tell = log or (lambda _message: None)
     interpreter = find_interpreter(environment.python)
     root = cache_dir("venvs") / venv_folder(environment, interpreter)
     if not (root / MANIFEST).is_file():
@@ -92,7 +90,7 @@ def _build(
     environment: Environment,
     interpreter: Interpreter,
     root: Path,
-    build_log: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     pins = environment.pins_for(interpreter.python)
     what = f"the Python environment {environment.name!r}"
@@ -100,14 +98,14 @@ def _build(
         BuildLog(what, f"venv-{environment.name}") as build_log,
         temporary_dir(root.parent) as scratch,
     ):
-        build_log(f"installing the {len(pins)} libraries of {environment.name!r} into {root}")
+        log(f"installing the {len(pins)} libraries of {environment.name!r} into {root}")
         new = scratch / "venv"
         build_log.run(
             [str(interpreter.path), "-m", "venv", "--without-pip", "--symlinks", str(new)]
         )
         python = str(new / "bin" / "python")
         _install(pins, python, scratch, build_log)
-        build_log(f"compiling the libraries of {environment.name!r}")
+        log(f"compiling the libraries of {environment.name!r}")
         _compile(new, root, build_log)
         build_log.run([python, "-I", "-c", environment.check])
         _remove_scripts(new / "bin")

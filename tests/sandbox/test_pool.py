@@ -332,7 +332,7 @@ class Launcher(LandlockLauncher):
         self.guarantees = GUARANTEES
 
 def create(request):
-    request.notify("padding the cell")
+    request.log("padding the cell")
     return Launcher(python_runtimes(request))
 """
 
