@@ -87,9 +87,9 @@ class MoreSimilarity(Similarity):
     length: float
 
 
-def scored(candidate: str | None, reference: str) -> MoreSimilarity:
+def scored(candidate: str | None, reference: str, language: str = "python") -> MoreSimilarity:
     """The usual measures and one more: -1 for the same length as the reference, up to 1."""
-    known = similarity_scores(candidate, reference)
+    known = similarity_scores(candidate, reference, language)
     own = len(candidate or "") / max(len(candidate or ""), len(reference))
     values = {field.name: getattr(known, field.name) for field in fields(known)}
     return MoreSimilarity(**values, length=1 - 2 * own)

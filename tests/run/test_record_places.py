@@ -17,6 +17,7 @@ from stored_runs import store_run
 from recode_eval import cli
 from recode_eval.errors import ExitCode, is_disk_trouble
 from recode_eval.models.hub import fetch_snapshot
+from recode_eval.run import hub as hub_files
 from recode_eval.run.archive import pack
 from recode_eval.run.store import RESULTS
 
@@ -191,7 +192,7 @@ def test_no_hub(hub: dict[str, str], offline: str) -> None:
 @pytest.mark.parametrize(
     ("library_call", "ask"),
     [
-        ("hf_hub_download", lambda: hub.fetch("hub:me/model/results.json")),
+        ("hf_hub_download", lambda: hub_files.fetch("hub:me/model/results.json")),
         ("snapshot_download", lambda: fetch_snapshot("me/model", None, "model")),
     ],
 )
