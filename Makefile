@@ -30,7 +30,7 @@ TORCH_FOR_CPU = $(BIN)/python -c 'import torch' 2>/dev/null || command -v nvidia
   || true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo real-model train-demo test test-all fuzz verify-migration lint format venv clean python
+.PHONY: help demo real-model train-demo check test test-all fuzz verify-migration docs lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -52,17 +52,23 @@ real-model: $(SITE_STAMP)
 train-demo: $(TRAIN_STAMP) ## train a tiny model with SFT, GRPO and DAPO on this CPU, and compare
 	$(BIN)/python -m recode_train.demo demo-train
 
+check: lint ## lint, types and the fast tests, in two minutes: for every commit
+	$(BIN)/python tests/run_phases.py --tier check $(PYTEST_ARGS)
+
 test: lint ## lint, types and all tests that this machine can run
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python tests/run_phases.py $(PYTEST_ARGS)
 
 test-all: lint ## `make test`, and the long tests under every condition
-	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+	$(BIN)/python tests/run_phases.py --tier all $(PYTEST_ARGS)
 
 fuzz: $(DEV_STAMP) ## the property tests alone, with many more and new examples
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_ARGS)
 
 verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both releases
 	$(BIN)/recode-eval validate --tasks migration,migration-train $(VALIDATE_ARGS)
+
+docs: $(DEV_STAMP) ## the documentation as a site in build/docs; fails at the first warning
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

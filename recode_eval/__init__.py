@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox import open_sandbox
     from recode_eval.tasks.loading import LoadedTask, load_task
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Evaluation": "api",

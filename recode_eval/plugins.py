@@ -1,26 +1,23 @@
 """One registry pattern for everything that another package may add.
 
 A registry knows its built-in members as `module:attribute` strings and finds more under an entry
-point group. Nothing is imported before it is asked for.
+point group. Nothing is imported before it is asked for. `docs/plugins.md` lists the groups.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from recode_eval.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
 class Registry(Generic[T]):
     """The members of one kind, by name.
 
@@ -33,21 +30,24 @@ class Registry(Generic[T]):
     recode_eval.errors.UsageError: Unknown export format 'cvs'. Did you mean csv? Known: csv.
     """
 
-    kind: str
-    """What a member is called in messages."""
-    group: str
-    """The entry point group in which other packages name theirs."""
-    builtin: Mapping[str, str] = field(default_factory=dict)
-    """Name to `module:attribute`, or to `module` alone. A third party cannot replace these."""
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+        """Take what a member is called in messages, the entry point group, and our own members.
+
+        `builtin` maps a name to `module:attribute`, or to `module` alone. Another package cannot
+        replace these. `group` is where other packages name theirs.
+        """
+        self.kind = kind
+        self.group = group
+        self.builtin = builtin
 
     def names(self) -> tuple[str, ...]:
         """Return all names: the built-in ones in their order, then those of other packages."""
-        others = (entry.name for entry in entry_points(group=self.group))
+        others = (entry.name for entry in _entry_points(self.group))
         return tuple(dict.fromkeys([*self.builtin, *others]))
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a member of this name; imports nothing."""
-        return name in self.names()
+        return name in self.builtin or name in self.names()
 
     def get(self, name: str) -> T:
         """Import and return a member.
@@ -60,7 +60,9 @@ class Registry(Generic[T]):
             module, _, attribute = self.builtin[name].partition(":")
             found: Any = importlib.import_module(module)
             return cast("T", getattr(found, attribute) if attribute else found)
-        for entry in entry_points(group=self.group, name=name):
+        for entry in _entry_points(self.group):
+            if entry.name != name:
+                continue
             try:
                 return cast("T", entry.load())
             except Exception as error:
@@ -87,5 +89,14 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     >>> did_you_mean("docer", ["docker", "landlock"])
     ' Did you mean docker?'
     """
+    import difflib
+
     near = difflib.get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    # `--help` has no use for this module, which takes a third of its time to import.
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=group))

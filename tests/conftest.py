@@ -1,4 +1,7 @@
-"""What the tests need from the machine, and what happens where it is missing.
+"""What the tests need from the machine, what happens where it is missing, and how they are shared.
+
+Several workers (`tests/run_phases.py`) share the tests by the file, so that what a module sets up
+is set up once. Files whose tests use the same cluster or engine name a group of their own.
 
 A test that cannot run is skipped with the reason, unless the variable RECODE_EVAL_REQUIRE_DOCKER,
 RECODE_EVAL_REQUIRE_VLLM or RECODE_EVAL_REQUIRE_BROWSER is 1: then it fails, so that nobody mistakes
@@ -9,7 +12,9 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,7 +28,50 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 settings.register_profile("local", deadline=None)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("local")
+_LONGEST = {
+    "test_train_demo_learning": 6,
+    "test_vllm_model": 5,
+    "test_attacks_on_tiers": 4,
+    "test_training_resume": 3,
+    "test_faults": 3,
+    "test_resume": 3,
+    "test_load": 2,
+    "test_ray": 2,
+}
+"""Files that take minutes, and how many: they start first. Another file only costs time."""
 settings.register_profile("fuzz", max_examples=2000, deadline=None, print_blob=True)
+
+
+def pytest_configure() -> None:
+    """Let an interrupt arrive in the programs that tests start.
+
+    A shell starts what it puts into the background with interrupts ignored, and its children
+    inherit that: the tests that send SIGINT to a program waited for an end that never came.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file together, and begin with the files that take longest.
+
+    A long file that starts last keeps one worker busy while the others wait.
+    """
+    groups = {item: _group(item) for item in items}
+    slow = Counter(groups[item] for item in items if item.get_closest_marker("slow"))
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: (-_weight(groups[item]), -slow[groups[item]]))
+
+
+def _group(item: pytest.Item) -> str:
+    named = item.get_closest_marker("xdist_group")
+    return str(named.args[0]) if named else item.nodeid.partition("::")[0]
+
+
+def _weight(group: str) -> int:
+    return next((weight for name, weight in _LONGEST.items() if name in group), 0)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

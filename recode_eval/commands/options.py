@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
+from recode_eval.models.backends import BACKENDS
+from recode_eval.plugins import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
 
 SANDBOX_TIERS = ("auto", "docker", "bubblewrap", "landlock", "none")
-BACKENDS = ("auto", "transformers", "vllm", "openai", "replay", "baseline")
-
-
 _MOST_SAMPLES = 10_000
 
 
@@ -93,6 +92,13 @@ def share(text: str) -> float:
 def positive_list(text: str) -> list[int]:
     """Parse `1,5,10`; at least one."""
     return [positive(item) for item in names(text)]
+
+
+def backend(text: str) -> str:
+    """Parse the name of a back-end; those of other packages are looked for only when named."""
+    if text != "auto" and text not in BACKENDS:
+        raise argparse.ArgumentTypeError(unknown("back-end", text, ("auto", *BACKENDS.names())))
+    return text
 
 
 def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) -> None:
@@ -224,9 +230,11 @@ def add_model_options(
     )
     group.add_argument(
         "--backend",
-        choices=BACKENDS,
+        type=backend,
         default="auto",
-        help="what runs it (default: auto, which says what it chose and why)",
+        metavar="{" + ",".join(("auto", *BACKENDS.builtin)) + "}",
+        help="what runs it, or the name of a back-end that another package adds "
+        "(default: auto, which says what it chose and why)",
     )
     group.add_argument("--adapter", metavar="PATH", help="LoRA or DoRA adapter on top of the model")
     group.add_argument("--revision", help="branch, tag or commit on the hub")

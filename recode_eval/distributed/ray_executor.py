@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from recode_eval.distributed.base import LocalExecutor
 from recode_eval.distributed.cluster import Cluster
 from recode_eval.distributed.ray_model import RayModel, Share
 from recode_eval.distributed.ray_sandbox import RaySandbox
+from recode_eval.models.backends import get_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from recode_eval.models.base import Model
     from recode_eval.models.options import ModelOptions
-
-ENGINES: Final = frozenset({"transformers", "vllm"})
-"""Back-ends that load weights. The others (a server, saved answers) have nothing to spread."""
 
 
 class RayExecutor:
@@ -49,7 +47,7 @@ class RayExecutor:
 
     def prepare(self, backend: str, options: ModelOptions) -> None:
         """Start the replicas' actors, empty: their resources are reserved from now on."""
-        if backend not in ENGINES:
+        if not get_backend(backend).loads_checkpoint:
             return
         share = self._share(options)
         for _ in range(self.count(options) - len(self._reserved)):
@@ -81,7 +79,7 @@ class RayExecutor:
         copies: int | None = None,
     ) -> Model:
         """Load the model into replicas; what loads no weights stays in this process."""
-        if backend not in ENGINES:
+        if not get_backend(backend).loads_checkpoint:
             return LocalExecutor().create_model(spec, backend, options, answers)
         share = self._share(options)
         copies = self.count(options) if copies is None else copies

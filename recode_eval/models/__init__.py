@@ -1,25 +1,48 @@
 """Sources of completions: engines, servers, saved files and baselines behind one interface.
 
-Importing this package loads no engine; a back-end's libraries load when it is created.
+Importing this package loads nothing: a name is loaded when it is first used, and a back-end's
+libraries when it is created.
 """
 
 from __future__ import annotations
 
-from recode_eval.models.base import (
-    Completion,
-    FinishReason,
-    Message,
-    Model,
-    ModelInfo,
-    Prompt,
-    Request,
-    SamplingParameters,
-)
-from recode_eval.models.factory import choose_backend, create_model
-from recode_eval.models.options import BACKENDS, ModelOptions
+import importlib
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from recode_eval.models.backend import Backend
+    from recode_eval.models.backends import BACKENDS
+    from recode_eval.models.base import (
+        Completion,
+        FinishReason,
+        Message,
+        Model,
+        ModelInfo,
+        Prompt,
+        Request,
+        SamplingParameters,
+    )
+    from recode_eval.models.factory import choose_backend, create_model
+    from recode_eval.models.options import ModelOptions
+
+_HOMES = {
+    "BACKENDS": "backends",
+    "Backend": "backend",
+    "Completion": "base",
+    "FinishReason": "base",
+    "Message": "base",
+    "Model": "base",
+    "ModelInfo": "base",
+    "ModelOptions": "options",
+    "Prompt": "base",
+    "Request": "base",
+    "SamplingParameters": "base",
+    "choose_backend": "factory",
+    "create_model": "factory",
+}
 __all__ = [
     "BACKENDS",
+    "Backend",
     "Completion",
     "FinishReason",
     "Message",
@@ -32,3 +55,12 @@ __all__ = [
     "choose_backend",
     "create_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of this package when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found

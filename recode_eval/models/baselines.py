@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.errors import UsageError
+from recode_eval.models.backend import Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 
 if TYPE_CHECKING:
@@ -94,3 +95,8 @@ class BaselineModel:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+BACKEND: Final = Backend(
+    lambda kind, _, solutions: BaselineModel(kind, solutions), deterministic=True, generates=False
+)

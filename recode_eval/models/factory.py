@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.errors import RecodeError, UsageError
-from recode_eval.models.options import BACKENDS, ModelOptions, reject_unused
+from recode_eval.models.backends import BACKENDS, get_backend, reject_unused
+from recode_eval.models.options import ModelOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recode_eval.models.base import Model
 
-_PREFIXES: Final = {f"{name}:": name for name in BACKENDS}
 _GPU_DEVICES: Final = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What the drivers of NVIDIA, AMD and WSL create: a look at them needs no torch."""
 
@@ -42,7 +42,8 @@ def create_model(
     if backend == "auto":
         backend, _ = choose_backend(spec, options)
     elif backend not in BACKENDS:
-        raise UsageError(f"there is no back-end {backend!r}; choose auto, {', '.join(BACKENDS)}")
+        known = ", ".join(BACKENDS.names())
+        raise UsageError(f"there is no back-end {backend!r}; choose auto, {known}")
     elif name is not None and name != backend:
         raise UsageError(f"the model {spec!r} names the back-end {name!r}, not {backend!r}")
     if not rest:
@@ -50,7 +51,7 @@ def create_model(
             "no model was named; give a path, a hub id, or for instance baseline:reference"
         )
     reject_unused(backend, options)
-    return _build(backend, rest, options, answers)
+    return get_backend(backend).create(rest, options, answers)
 
 
 def choose_backend(spec: str, options: ModelOptions | None = None) -> tuple[str, str]:
@@ -72,10 +73,8 @@ def choose_backend(spec: str, options: ModelOptions | None = None) -> tuple[str,
 
 def split_spec(spec: str) -> tuple[str | None, str]:
     """Split `backend:rest`; the back-end is None where the spec names none."""
-    for prefix, name in _PREFIXES.items():
-        if spec.startswith(prefix):
-            return name, spec.removeprefix(prefix)
-    return None, spec
+    name, colon, rest = spec.partition(":")
+    return (name, rest) if colon and name in BACKENDS else (None, spec)
 
 
 def _choose_engine(spec: str, options: ModelOptions) -> tuple[str, str]:
@@ -157,27 +156,3 @@ def _adapter_is_dora(spec: str, options: ModelOptions) -> bool:
             if config is not None:
                 return config.use_dora
     return False
-
-
-def _build(
-    backend: str, rest: str, options: ModelOptions, answers: Mapping[str, Mapping[str, str]]
-) -> Model:
-    if backend == "baseline":
-        from recode_eval.models.baselines import BaselineModel
-
-        return BaselineModel(rest, answers)
-    if backend == "replay":
-        from recode_eval.models.replay import ReplayModel
-
-        return ReplayModel(rest, answers.keys())
-    if backend == "openai":
-        from recode_eval.models.openai_model import OpenAIModel
-
-        return OpenAIModel(rest, options)
-    if backend == "vllm":
-        from recode_eval.models.vllm_model import VllmModel
-
-        return VllmModel(rest, options)
-    from recode_eval.models.transformers_model import TransformersModel
-
-    return TransformersModel(rest, options)

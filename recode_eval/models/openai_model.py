@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, RecodeError, UsageError
 from recode_eval.models import openai_protocol as protocol
+from recode_eval.models.backend import Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 from recode_eval.models.chat import well_formed
 from recode_eval.models.deadline import client_with_deadline
@@ -401,3 +402,18 @@ def _import_openai() -> Any:
             "the openai back-end needs the package openai; pip install 'recode-eval[openai]'"
         ) from None
     return openai
+
+
+BACKEND: Final = Backend(
+    lambda name, options, _: OpenAIModel(name, options),
+    frozenset(
+        {
+            "base_url",
+            "api_key_env",
+            "concurrency",
+            "request_timeout",
+            "max_retries",
+            "server_prefill",
+        }
+    ),
+)

@@ -1,14 +1,12 @@
 """Everything a user may choose about a back-end, in one validated, immutable value.
 
-Each back-end uses a part of it. An option that the chosen back-end would have to ignore is refused
-(`reject_unused`), because a score measured without a setting the user asked for is a wrong score.
+Each back-end heeds a part of it and refuses the rest (`backends.reject_unused`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -99,40 +97,3 @@ class ModelOptions:
 def _require(condition: bool, rule: str, value: object) -> None:
     if not condition:
         raise UsageError(f"{rule}, not {value!r}")
-
-
-_CHECKPOINT: Final = frozenset({"adapter", "dtype", "max_context", "trust_remote_code", "revision"})
-_SUPPORTED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "transformers": _CHECKPOINT | {"device", "batch_size"},
-        "vllm": _CHECKPOINT
-        | {"tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "engine_args"},
-        "openai": frozenset(
-            {
-                "base_url",
-                "api_key_env",
-                "concurrency",
-                "request_timeout",
-                "max_retries",
-                "server_prefill",
-            }
-        ),
-        "replay": frozenset(),
-        "baseline": frozenset(),
-    }
-)
-BACKENDS: Final = tuple(_SUPPORTED)
-
-
-def reject_unused(backend: str, options: ModelOptions) -> None:
-    """Raise `UsageError` when an option was set that `backend` has no use for."""
-    defaults = ModelOptions()
-    for item in fields(options):
-        name = item.name
-        if name in _SUPPORTED[backend] or getattr(options, name) == getattr(defaults, name):
-            continue
-        users = [other for other, names in _SUPPORTED.items() if name in names]
-        raise UsageError(
-            f"the back-end {backend!r} has no use for the option {name}"
-            f" (it belongs to {', '.join(users)}); leave it out or choose another back-end"
-        )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.models.backend import Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 
 if TYPE_CHECKING:
@@ -236,3 +237,8 @@ def _duration(value: object) -> float | None:
 def _shorten(value: object) -> str:
     text = ascii(value)
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}..."
+
+
+BACKEND: Final = Backend(
+    lambda path, _, solutions: ReplayModel(path, solutions.keys()), generates=False
+)

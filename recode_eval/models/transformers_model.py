@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.models.backend import CHECKPOINT_OPTIONS, Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 from recode_eval.models.chat import PromptEncoder
 
@@ -332,3 +333,10 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
         tokens = value if isinstance(value, list | tuple) else [value]
         found.extend(token for token in tokens if token is not None and token not in found)
     return found
+
+
+BACKEND: Final = Backend(
+    lambda name, options, _: TransformersModel(name, options),
+    CHECKPOINT_OPTIONS | {"device", "batch_size"},
+    loads_checkpoint=True,
+)

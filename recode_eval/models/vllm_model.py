@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.models.backend import CHECKPOINT_OPTIONS, Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 from recode_eval.models.chat import PromptEncoder
 from recode_eval.models.streaming import BackgroundLoop
@@ -304,3 +305,11 @@ def _import_vllm() -> Any:
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+BACKEND: Final = Backend(
+    lambda name, options, _: VllmModel(name, options),
+    CHECKPOINT_OPTIONS
+    | {"tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "engine_args"},
+    loads_checkpoint=True,
+)

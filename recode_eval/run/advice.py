@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.models.backends import backend_facts
+
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
@@ -11,7 +13,6 @@ TOO_MANY: Final = 1 / 3
 """Share of samples without code above which a run says so at its end."""
 _MOSTLY: Final = 0.5
 _PLAIN: Final = "plain"
-_WITHOUT_ADVICE: Final = frozenset({"baseline", "replay"})
 
 
 def no_code_advice(results: Mapping[str, Any], prompts: Container[str]) -> str | None:
@@ -27,7 +28,7 @@ def no_code_advice(results: Mapping[str, Any], prompts: Container[str]) -> str |
     empty = counts["no_code"]
     if not graded or empty / graded <= TOO_MANY:
         return None
-    if results["model"]["backend"] in _WITHOUT_ADVICE:
+    if not backend_facts(results["model"]["backend"]).generates:
         return None
     name = results["task"]["name"]
     said = f"{name}: {empty} of {graded} samples ({100 * empty / graded:.0f} %) held no code."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recode_eval.errors import UsageError
+from recode_eval.models.backends import backend_facts, get_backend
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.tasks.loading import LoadedTask, load_tasks
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from recode_eval.run.settings import PromptSettings, ScoringSettings
     from recode_eval.tasks.base import Defaults, Task
 
-DETERMINISTIC_BACKENDS = frozenset({"baseline"})
-LOADING_BACKENDS = frozenset({"transformers", "vllm"})
-"""Back-ends that load a checkpoint, which takes minutes."""
 TEMPLATE_SUFFIXES = frozenset({".jinja2", ".jinja", ".j2"})
 
 
@@ -61,7 +59,7 @@ class Session:
         executor = self._enter(open_executor(config, log))
         executor.prepare(backend, config.model_options)
         self.sandboxes = self._enter(Sandboxes(config.sandbox, log, executor))
-        if backend in LOADING_BACKENDS:
+        if get_backend(backend).loads_checkpoint:
             open_first(self.sandboxes, self.loaded, config.isolation)
         opened: list[tuple[LoadedTask, Model]] = []
         for group in answered_together(self.loaded, backend):
@@ -133,7 +131,7 @@ def answered_together(loaded: Sequence[LoadedTask], backend: str) -> list[Sequen
 
     A baseline is made per task: two tasks may use the same ids for different problems.
     """
-    return [[one] for one in loaded] if backend in DETERMINISTIC_BACKENDS else [loaded]
+    return [[one] for one in loaded] if get_backend(backend).deterministic else [loaded]
 
 
 def known_solutions(group: Iterable[LoadedTask]) -> dict[str, Any]:
@@ -251,9 +249,10 @@ def _sampling(
     )
     sampling = replace(base, **{k: v for k, v in given.items() if v is not None})
     n = config.n or getattr(model, "samples_per_problem", None) or defaults.n
-    if model.info.backend in DETERMINISTIC_BACKENDS:
+    backend = backend_facts(model.info.backend)
+    if backend.deterministic:
         n = 1
-    elif sampling.temperature == 0 and n > 1 and model.info.backend != "replay":
+    elif sampling.temperature == 0 and n > 1 and backend.generates:
         log(f"Greedy decoding gives the same answer every time: one sample instead of {n}.")
         n = 1
     return sampling, n
@@ -267,6 +266,6 @@ def describe(run: Run) -> str:
         if sampling.temperature == 0
         else (f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}")
     )
-    if run.model_info.backend in {"baseline", "replay"}:
+    if not backend_facts(run.model_info.backend).generates:
         how = run.model_info.backend
     return f"{len(run.problems)} problems x {n} ({how}, prompt {run.prompt.name})"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import RecodeError, StorageError
+from recode_eval.models.backends import get_backend
 from recode_eval.models.options import ModelOptions
 from recode_eval.run import session
 from recode_eval.run.config import to_mapping
@@ -75,7 +76,7 @@ class SweepJob:
         config, log = self._config, self._monitor.log
         executor = closing.enter_context(session.open_executor(config, log))
         backends = {model: self._backend(model) for model in models}
-        loading = [b for b in backends.values() if b in session.LOADING_BACKENDS]
+        loading = [b for b in backends.values() if get_backend(b).loads_checkpoint]
         if loading:
             executor.prepare(loading[0], config.model_options)
         sandboxes = closing.enter_context(Sandboxes(config.sandbox, log, executor))
@@ -129,7 +130,7 @@ class SweepJob:
         from recode_eval.models.checkpoint import resolve_checkpoint
 
         backend = self._backend(model)
-        if backend not in session.LOADING_BACKENDS:
+        if not get_backend(backend).loads_checkpoint:
             return None
         try:
             checkpoint = resolve_checkpoint(model, self._config.model_options)

@@ -8,16 +8,14 @@ built-in kind, an entry point of the group `recode_eval.task_kinds`, or `FILE.py
 from __future__ import annotations
 
 import contextlib
-import difflib
-import importlib
 import importlib.util
 import sys
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
 
 from recode_eval.errors import DataError, UsageError
+from recode_eval.plugins import Registry, unknown
 from recode_eval.resources import resource_dir
 from recode_eval.tasks.spec import parse_spec
 
@@ -28,15 +26,18 @@ if TYPE_CHECKING:
 
     from recode_eval.tasks.base import Task, TaskSpec
 
-BUILTIN_KINDS = {
-    "arena": "recode_eval.tasks.arena:ArenaTask",
-    "gitchameleon": "recode_eval.tasks.gitchameleon:GitChameleonTask",
-    "migration": "recode_eval.tasks.migration:MigrationTask",
-    "humaneval": "recode_eval.tasks.humaneval:HumanEvalTask",
-    "humaneval-plus": "recode_eval.tasks.humaneval_plus:HumanEvalPlusTask",
-    "pairs": "recode_eval.tasks.pairs:PairsTask",
-}
-ENTRY_POINT_GROUP = "recode_eval.task_kinds"
+KINDS: Final = Registry[Any](
+    "task kind",
+    "recode_eval.task_kinds",
+    {
+        "arena": "recode_eval.tasks.arena:ArenaTask",
+        "gitchameleon": "recode_eval.tasks.gitchameleon:GitChameleonTask",
+        "migration": "recode_eval.tasks.migration:MigrationTask",
+        "humaneval": "recode_eval.tasks.humaneval:HumanEvalTask",
+        "humaneval-plus": "recode_eval.tasks.humaneval_plus:HumanEvalPlusTask",
+        "pairs": "recode_eval.tasks.pairs:PairsTask",
+    },
+)
 
 
 def find_tasks(include_paths: Iterable[Path] = ()) -> dict[str, TaskSpec]:
@@ -70,9 +71,7 @@ def create_task(name: str, include_paths: Iterable[Path] = ()) -> Task:
     """
     specs = find_tasks(include_paths)
     if name not in specs:
-        near = difflib.get_close_matches(name, specs, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UsageError(f"Unknown task {name!r}.{hint} Known tasks: {', '.join(sorted(specs))}.")
+        raise UsageError(unknown("task", name, sorted(specs)))
     spec = specs[name]
     return cast("Task", _kind_class(spec)(spec))
 
@@ -94,13 +93,11 @@ def read_spec(file: Path) -> TaskSpec:
 
 
 def _kind_class(spec: TaskSpec) -> Any:
-    if spec.kind in BUILTIN_KINDS:
-        module, _, name = BUILTIN_KINDS[spec.kind].partition(":")
-        return getattr(importlib.import_module(module), name)
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name == spec.kind:
-            with _blaming(spec, entry.value):
-                return entry.load()
+    if spec.kind in KINDS:
+        try:
+            return KINDS.get(spec.kind)
+        except DataError as error:
+            raise DataError(f"Task {spec.name}: {error}") from error
     file, _, name = spec.kind.partition(":")
     path = spec.folder / file
     if name and path.suffix == ".py" and path.is_file():
@@ -108,9 +105,9 @@ def _kind_class(spec: TaskSpec) -> Any:
         if found is not None:
             return found
         raise DataError(f"Task {spec.name}: {path} defines no {name}.")
-    kinds = ", ".join([*BUILTIN_KINDS, *(e.name for e in entry_points(group=ENTRY_POINT_GROUP))])
     raise DataError(
-        f"Task {spec.name}: unknown kind {spec.kind!r}. Use one of {kinds}, or FILE.py:CLASS."
+        f"Task {spec.name}: unknown kind {spec.kind!r}. Use one of {', '.join(KINDS.names())}, or"
+        " FILE.py:CLASS."
     )
 
 

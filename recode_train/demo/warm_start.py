@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.scoring.extraction import END_ANSWER, END_THINK
+from recode_train.demo.muon import Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,6 +147,6 @@ def _optimizers(model: Any, settings: WarmStart) -> list[tuple[Any, float]]:
     others: list[Any] = []
     for name, weight in model.named_parameters():
         (matrices if weight.ndim == 2 and "embed" not in name else others).append(weight)
-    muon = torch.optim.Muon(matrices, lr=settings.muon_rate, weight_decay=0.0)
+    muon = Muon(matrices, settings.muon_rate)
     adam = torch.optim.AdamW(others, lr=settings.adam_rate, betas=(0.9, 0.95), weight_decay=0.0)
     return [(muon, settings.muon_rate), (adam, settings.adam_rate)]

@@ -3,7 +3,8 @@
 Reads a JSON object from standard input: `spec`, `backend`, `options`, and `calls`, each with
 `requests`, `parameters` and, to close the stream early, `take`. With `kill` the engine's processes
 are killed after the first completion. Writes one JSON object: `info` and `answers`, a list of
-completions per call, or `error` and `message`.
+completions per call, or `error` and `message`. A list of such objects is done one by one, and a
+list is written: importing the engine takes longer than what some of them ask.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from typing import Any
 
 
 def main() -> None:
+    jobs = json.load(sys.stdin)
+    json.dump([do(job) for job in jobs] if isinstance(jobs, list) else do(jobs), sys.stdout)
+
+
+def do(job: dict[str, Any]) -> dict[str, Any]:
     from recode_eval.errors import RecodeError
     from recode_eval.models import ModelOptions, SamplingParameters, create_model
 
-    job = json.load(sys.stdin)
     answers: list[list[dict[str, Any]]] = []
     try:
         model = create_model(
             job["spec"], backend=job["backend"], options=ModelOptions(**job["options"])
         )
     except RecodeError as error:
-        json.dump({"error": type(error).__name__, "message": str(error)}, sys.stdout)
-        return
+        return {"error": type(error).__name__, "message": str(error)}
     try:
         for call in job["calls"]:
             parameters = SamplingParameters(**call["parameters"])
@@ -40,10 +44,9 @@ def main() -> None:
                     for child in multiprocessing.active_children():
                         child.kill()
             stream.close()
-        json.dump({"info": asdict(model.info), "answers": answers}, sys.stdout)
+        return {"info": asdict(model.info), "answers": answers}
     except RecodeError as error:
-        name = type(error).__name__
-        json.dump({"error": name, "message": str(error), "answers": answers}, sys.stdout)
+        return {"error": type(error).__name__, "message": str(error), "answers": answers}
     finally:
         model.close()
         model.close()

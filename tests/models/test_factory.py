@@ -12,7 +12,7 @@ import pytest
 
 from recode_eval.errors import UsageError
 from recode_eval.models import BACKENDS, ModelOptions, choose_backend, create_model, factory
-from recode_eval.models.options import reject_unused
+from recode_eval.models.backends import reject_unused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,12 +135,12 @@ def test_every_option_belongs_to_some_backend_and_is_refused_by_the_others() -> 
     for name, value in SETTINGS.items():
         options = ModelOptions(**{name: value})
         refusals = []
-        for backend in BACKENDS:
+        for backend in BACKENDS.names():
             try:
                 reject_unused(backend, options)
             except UsageError as error:
                 refusals.append(str(error))
-        assert 0 < len(refusals) < len(BACKENDS)
+        assert 0 < len(refusals) < len(BACKENDS.names())
         assert all(name in refusal for refusal in refusals)
     with pytest.raises(UsageError, match="no use for the option adapter"):
         create_model("baseline:empty", options=ModelOptions(adapter="x"))

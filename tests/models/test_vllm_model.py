@@ -60,8 +60,16 @@ def call(requests: list[Request], parameters: SamplingParameters, **more: Any) -
 
 
 def run_engine(spec: Path, *calls: dict[str, Any], **options: Any) -> dict[str, Any]:
+    result: dict[str, Any] = in_engine(job_for(spec, *calls, **options))
+    return result
+
+
+def job_for(spec: Path, *calls: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"spec": str(spec), "backend": "vllm", "options": {**ENGINE, **options}, "calls": calls}
+
+
+def in_engine(job: Any) -> Any:
     assert PYTHON is not None
-    job = {"spec": str(spec), "backend": "vllm", "options": {**ENGINE, **options}, "calls": calls}
     done = subprocess.run(
         [PYTHON, str(ROOT / "tests/models/engine_script.py")],
         input=json.dumps(job),
@@ -72,8 +80,7 @@ def run_engine(spec: Path, *calls: dict[str, Any], **options: Any) -> dict[str, 
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    result: dict[str, Any] = json.loads(done.stdout)  # nothing but the answer may be there
-    return result
+    return json.loads(done.stdout)  # nothing but the answer may be there
 
 
 def texts(completions: list[dict[str, Any]]) -> dict[tuple[str, int], str]:
@@ -186,23 +193,30 @@ def test_two_copies_give_the_same(
     assert without_time(result["answers"][0]) == without_time(served["ours"]["greedy"])
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"adapter": "dora"}, "cannot serve DoRA adapters; use --backend transformers, or merge"),
-        ({"engine_args": {"nonsense": 1}}, "has no engine argument 'nonsense'"),
-        ({"engine_args": {"max_model_len": 1}, "max_context": 2}, "has an option of its own"),
-        ({"max_context": 99999}, "vLLM cannot serve this model"),
-    ],
-)
-def test_refusals(
-    tiny: Path, adapters: dict[str, Path], options: dict[str, Any], message: str
-) -> None:
-    if "adapter" in options:
-        options = {"adapter": str(adapters[options["adapter"]])}
-    result = run_engine(tiny, **options)
-    assert result["error"] == "UsageError"
-    assert message in result["message"]
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "dora": ({}, "cannot serve DoRA adapters; use --backend transformers, or merge"),
+    "unknown argument": ({"engine_args": {"nonsense": 1}}, "has no engine argument 'nonsense'"),
+    "argument with an option": (
+        {"engine_args": {"max_model_len": 1}, "max_context": 2},
+        "has an option of its own",
+    ),
+    "context": ({"max_context": 99999}, "vLLM cannot serve this model"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(tiny: Path, adapters: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """What comes of each, in one process: four imports of vLLM took a minute."""
+    options = {name: given for name, (given, _) in REFUSED.items()}
+    options["dora"] = {"adapter": str(adapters["dora"])}
+    found = in_engine([job_for(tiny, **given) for given in options.values()])
+    return dict(zip(options, found, strict=True))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals(refusals: dict[str, dict[str, Any]], name: str) -> None:
+    assert refusals[name]["error"] == "UsageError"
+    assert REFUSED[name][1] in refusals[name]["message"]
 
 
 def test_a_killed_engine_is_the_infrastructures(tiny: Path, make_requests: Requests) -> None:
