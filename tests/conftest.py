@@ -31,7 +31,7 @@ if settings.get_current_profile_name() == "default":
 _LONGEST = {
     "test_train_demo_learning": 6,
     "test_vllm_model": 5,
-    "test_attacks_on_tiers": 4,
+    "attacks on ": 4,
     "test_training_resume": 3,
     "test_faults": 3,
     "test_resume": 3,
@@ -62,7 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: (-_weight(groups[item]), -slow[groups[item]]))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: (-_weight(groups[item]), -slow[groups[item]]))
 
 
 def _group(item: pytest.Item) -> str:

@@ -11,7 +11,15 @@ from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
 from recode_eval.sandbox import Limits, Program, Status, Test, landlock, open_sandbox
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 
-TIERS = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "landlock"]
+
+def on(tier: str, *marks: pytest.MarkDecorator) -> object:
+    """A tier, whose attacks take minutes: another worker may take another one's."""
+    if tier == "docker":
+        marks = (*marks, pytest.mark.docker)
+    return pytest.param(tier, marks=[*marks, pytest.mark.xdist_group(f"attacks on {tier}")])
+
+
+TIERS = [on("docker"), on("bubblewrap"), on("landlock")]
 LIMITS = Limits(cpu_s=3.0, wall_s=10.0, memory_bytes=512 << 20)
 
 HOSTILE_SOURCES = {
@@ -49,11 +57,7 @@ def test_every_attack_is_contained(tier: str, isolation: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "tier",
-    [
-        pytest.param("docker", marks=pytest.mark.docker),
-        pytest.param("bubblewrap", marks=pytest.mark.exhaustive),
-        "landlock",
-    ],
+    [on("docker"), on("bubblewrap", pytest.mark.exhaustive), on("landlock")],
 )
 def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
     """The environment decides which Python runs programs; an old one must hold as well."""
@@ -74,6 +78,7 @@ def check(outcome: TierOutcome) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("attacks on landlock")
 def test_attacks_on_a_shared_disk_are_contained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing may be mounted, deleted files were not counted: 2 GiB were written unhindered.
 
