@@ -191,7 +191,7 @@ def _comparison(row: HumanEvalPlusRow, inputs: tuple[str, ...], first: int) -> s
         ]
     )
     # The number of inputs must come back: that nothing happened is no pass.
-    call = f'assert _grade["examine"]({arguments}) == {len(inputs)}\n'
+    call = f'assert _grader["examine"]({arguments}) == {len(inputs)}\n'
     return in_own_namespace("_grader", _grader_source()) + call
 
 
