@@ -38,6 +38,8 @@ from recode_eval.sandbox.base import (
     TestVerdict,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bait() -> Iterator[Bait]:

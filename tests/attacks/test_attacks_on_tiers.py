@@ -92,6 +92,7 @@ def test_attacks_on_a_shared_disk_are_contained(monkeypatch: pytest.MonkeyPatch)
     check(outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", TIERS)
 def test_sources_that_are_no_programs_fail_and_break_nothing(tier: str) -> None:
     """Text that JSON, UTF-8 or the parser chokes on must fail the candidate, not the sandbox."""

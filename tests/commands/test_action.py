@@ -19,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_runs import edit_results, store_run
 
+pytestmark = pytest.mark.slow
+
 VERDICTS = {"pass": 0, "regress": 1, "inconclusive": 3, "invalid": 4, "error": 65}
 POLICY = "version: 1\nmargins: {default: {pass@1: 30}}\n"
 MARKER = "<!-- recode-eval gate: recode-eval -->"

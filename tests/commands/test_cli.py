@@ -15,6 +15,8 @@ from command_line import arena, bare, failed, recode_eval
 from recode_eval.commands import demo
 from recode_eval.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 
 def test_help_answers_at_once() -> None:
     """Heavy imports belong behind the arguments: `--help` must not load an engine."""

@@ -16,6 +16,8 @@ from command_line import arena, bare, own_task
 from recode_eval import cli
 from recode_eval.errors import ExitCode
 
+pytestmark = pytest.mark.slow
+
 
 def test_json_output_is_json_whatever_others_print(tmp_path: Path) -> None:
     """Engines and C libraries write to file descriptor 1, into the middle of the results."""

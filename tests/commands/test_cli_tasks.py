@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from arena_rows import REFERENCE, arena_row
 from command_line import arena, bare, failed, own_task, recode_eval
 
 from recode_eval.errors import ExitCode
+
+pytestmark = pytest.mark.slow
 
 
 def test_two_tasks_may_use_the_same_ids(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_many_clusters_have_a_reproducible_one_close_to_the_t_test() -> None:
     assert again == found
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
 def test_holm_equals_statsmodels(p_values: list[float | None]) -> None:
     from statsmodels.stats.multitest import multipletests

@@ -59,6 +59,7 @@ def test_the_job_has_the_form_of_kuberay() -> None:
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
 
 
+@pytest.mark.slow
 def test_the_training_with_a_server_is_understood(tmp_path: Path) -> None:
     """As `--dry-run` does, on a model of which only the configuration and a tokenizer exist."""
     pytest.importorskip("trl", reason="needs pip install 'recode-eval[train]'")

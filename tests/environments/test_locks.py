@@ -75,6 +75,7 @@ def test_what_has_no_wheels_is_told_apart_from_trouble(release: str) -> None:
         lock_release(release)
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_be_reached_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")

@@ -15,6 +15,8 @@ from recode_eval.sandbox.wheelhouse import Target, download, pip_environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 TARGET = Target((3, 12), "x86_64", (2, 36))
 
 

@@ -291,6 +291,7 @@ def test_hostile_names_stay_text(run: Path, exported: Any, tmp_path: Path, text:
     jsonschema.Draft7Validator(RECORD).validate(json.loads(record.read_text()))
 
 
+@pytest.mark.slow
 def test_what_a_format_cannot_take(run: Path, other: Path, tmp_path: Path) -> None:
     for name in ("model-index", "eval-results", "lm-eval"):
         result = recode_eval("export", str(run), str(other), "--format", name)
@@ -372,6 +373,7 @@ def test_the_value_that_ranks(run: Path, exported: Any, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_id_of_one_task_for_two(run: Path, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_bytes((run / "results.json").read_bytes())
     edit_results(tmp_path, lambda r: r["task"].update(name="another"))

@@ -24,6 +24,8 @@ from recode_eval.sandbox.base import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).parents[2] / "recode_eval" / "schemas" / "verdict.schema.json"
 PROBLEMS, N = 40, 10
 WIDE = "version: 1\nmargins: {default: {pass@1: 12}}\n"

@@ -16,6 +16,8 @@ import pytest
 from recode_eval.comparison.differences import change, lower_tail_p, sign_flip_p
 from recode_eval.gating.decision import Verdict, grade
 
+pytestmark = pytest.mark.slow
+
 PROBLEMS, CLUSTERS = 670, 161
 HIGH, MIDDLE, LOW = 0.9, 0.5, 0.1
 SHARES = {HIGH: 0.47, MIDDLE: 0.22, LOW: 0.31}

@@ -144,6 +144,7 @@ def looked(points: float, runs: int, alpha: float = 0.05) -> tuple[Counter[str],
     return verdicts, samples / runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("points", "fixed", "most"),
     # The fixed rule's shares (docs/ci.md) of pass and regress; at most so many samples of ten.

@@ -37,6 +37,8 @@ from recode_eval.run.config import RunConfig, SandboxOptions, from_mapping, to_m
 if TYPE_CHECKING:
     pass
 
+pytestmark = pytest.mark.slow
+
 
 def safetensors(values: int = 8, content: int = 0) -> bytes:
     """Return a file with one tensor of so many bytes."""

@@ -15,6 +15,8 @@ from recode_eval.errors import ExitCode
 from recode_eval.run.records import CompletionRecord
 from recode_eval.run.store import COMPLETIONS, RESULTS, SCORES
 
+pytestmark = pytest.mark.slow
+
 BARE = ["--sandbox", "none", "--i-know-this-is-unsafe", "--workers", "1"]
 
 

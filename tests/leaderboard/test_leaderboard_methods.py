@@ -37,6 +37,8 @@ from recode_eval.leaderboard.retention import tradeoffs
 from recode_eval.leaderboard.site import build
 from recode_eval.run.results_file import read_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:

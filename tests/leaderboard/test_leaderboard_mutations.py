@@ -6,10 +6,13 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from made_runs import make_run
 
 from recode_eval.leaderboard.site import build
 from recode_eval.run.store import identity_hash
+
+pytestmark = pytest.mark.slow
 
 VALUES = [None, True, -1, 1.5, "<b>", [], {}, ["x"], {"a": 1}, 10**15, "", -1e300]
 MUTATIONS = 40

@@ -23,6 +23,8 @@ from recode_eval.leaderboard.serving import Changes, Server
 
 from made_runs import make_run  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 120
 
 

@@ -16,6 +16,8 @@ from recode_eval.leaderboard.site import build
 from hostile import CORPUS, MARK  # isort: skip
 from made_runs import make_run  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -172,6 +172,7 @@ def test_a_pack_that_is_cut_off_anywhere(packed: Path, tmp_path: Path) -> None:
         refused(content[:length], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_changed_byte_anywhere(run: Path, packed: Path, tmp_path: Path) -> None:
     """A changed byte is refused, or changes nothing.
 

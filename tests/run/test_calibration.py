@@ -22,6 +22,8 @@ from recode_eval.sandbox.base import (
 )
 from recode_eval.tasks.registry import create_task
 
+pytestmark = pytest.mark.slow
+
 CALIBRATED = ScoringSettings(calibration=Calibration())
 
 

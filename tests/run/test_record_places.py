@@ -21,6 +21,8 @@ from recode_eval.run import hub as hub_files
 from recode_eval.run.archive import pack
 from recode_eval.run.store import RESULTS
 
+pytestmark = pytest.mark.slow
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -15,6 +15,8 @@ from recode_eval.run import report
 from recode_eval.run.results import compute_results
 from recode_eval.run.store import RESULTS, write_json
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).parents[2] / "recode_eval" / "schemas" / "results.schema.json"
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from recode_eval.models.base import Request
     from recode_eval.sandbox.base import Program
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, PROBLEMS = 4, 6
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from recode_eval.sandbox import Execution, Sandbox
 
+pytestmark = pytest.mark.slow
+
 OK = Program("", "x = 1", (Test("t", "assert x == 1"),))
 SLEEP = Program("", "import time", (Test("t", "time.sleep(3)"),))
 LIMITS = Limits(cpu_s=5, wall_s=20)

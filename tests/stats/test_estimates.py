@@ -211,6 +211,7 @@ def _close(first: Estimate, second: Estimate) -> bool:
 # --- simulations with known truth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "mean"), [(30, 0.5), (161, 0.7)])
 def test_the_interval_covers_the_truth_as_often_as_it_says(groups: int, mean: float) -> None:
     rng = np.random.default_rng(2)
@@ -254,6 +255,7 @@ def test_the_bootstrap_draws_as_many_as_asked_whatever_the_memory(
     assert bootstrap_interval(values, clusters, resamples=499) != at_once
 
 
+@pytest.mark.slow
 def test_the_bootstrap_covers_too() -> None:
     rng = np.random.default_rng(4)
     repetitions = 800

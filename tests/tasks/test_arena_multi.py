@@ -404,6 +404,7 @@ def test_the_bundled_task_is_composed_as_its_readme_says() -> None:
         assert None not in row.partial_solutions, row.id
 
 
+@pytest.mark.slow
 def test_every_bundled_problem_is_proven_by_execution() -> None:
     reason = landlock.reason_against()
     if reason:

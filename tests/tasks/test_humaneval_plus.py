@@ -178,6 +178,7 @@ def test_comparison_never_raises_on_plain_values(a: object, b: object, atol: flo
     assert agrees(a, b, atol) in {True, False}
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(VALUES, min_size=1, max_size=2), min_size=1, max_size=30))
 def test_every_input_is_asked_once_in_order(inputs: list[list[object]]) -> None:
     """Whatever JSON the inputs are, they arrive as they were, in a bounded number of tests."""

@@ -238,6 +238,7 @@ def test_help_is_light() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "code", "left"), [(["presets"], 0, True), (["x"], 2, False)])
 def test_the_process_group_ends_with_the_command(
     tmp_path: Path, words: list[str], code: int, left: bool

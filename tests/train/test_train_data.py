@@ -21,6 +21,7 @@ TEXT = {
 }
 
 
+@pytest.mark.slow
 def test_the_bundled_pairs_are_those_of_the_training_split() -> None:
     pairs = load_pairs("migration")
     task = create_task("migration-train").load(None, skip_bad_rows=False)
@@ -33,6 +34,7 @@ def test_the_bundled_pairs_are_those_of_the_training_split() -> None:
     assert load_pairs("migration-train").content_hash == pairs.content_hash
 
 
+@pytest.mark.slow
 def test_a_limit_has_a_hash_of_its_own() -> None:
     whole, few, same = (load_pairs("migration", limit=n) for n in (None, 3, 3))
     assert few.pairs == whole.pairs[:3]
