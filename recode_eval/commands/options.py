@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.errors import UsageError
 from recode_eval.models.backends import BACKENDS
 from recode_eval.plugins import unknown
+from recode_eval.sandbox.tier import TIERS_BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
 
-SANDBOX_TIERS = ("auto", "docker", "bubblewrap", "landlock", "none")
 _MOST_SAMPLES = 10_000
+
+
+def _tier(text: str) -> str:
+    """Parse the name of a sandbox tier, of this or another package."""
+    if text != "auto" and text not in TIERS_BY_NAME:
+        raise argparse.ArgumentTypeError(unknown("sandbox", text, ("auto", *TIERS_BY_NAME.names())))
+    return text
 
 
 def comma_list(text: str) -> list[str]:
@@ -188,7 +195,8 @@ def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group = parser.add_argument_group("sandbox")
     group.add_argument(
         "--sandbox",
-        choices=SANDBOX_TIERS,
+        type=_tier,
+        metavar="{" + ",".join(("auto", *TIERS_BY_NAME.builtin)) + "}",
         default="auto",
         help="where programs run (default: auto, the strongest this machine has)",
     )
