@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
 from recode_eval.errors import ExitCode, UsageError
+from recode_eval.sandbox.tier import TIERS
 
 if TYPE_CHECKING:
     import argparse
@@ -79,7 +80,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
                        help="new tokens per sample (default: the task's)")  # fmt: skip
     group.add_argument("--limit", type=options.positive, metavar="N",
                        help="only the first N problems of each task")  # fmt: skip
-    group.add_argument("--sandbox", choices=options.SANDBOX_TIERS[:-1], default="auto",
+    group.add_argument("--sandbox", choices=("auto", *TIERS), default="auto",
                        help="where programs run (default: auto)")  # fmt: skip
     parser.add_argument(
         "--out",

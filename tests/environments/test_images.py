@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[DockerClient]:

@@ -17,6 +17,8 @@ from recode_eval.leaderboard.answers import answer_files
 from recode_eval.leaderboard.processes import forked
 from recode_eval.leaderboard.site import build
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -12,6 +12,8 @@ import sandbox_endurance
 
 from recode_eval.sandbox import open_sandbox
 
+pytestmark = pytest.mark.alone
+
 PROGRAMS = 1500
 
 

@@ -19,6 +19,8 @@ LIMITS = Limits(cpu_s=1, wall_s=3)
 BURN = """
 import os, time
 
+pytestmark = pytest.mark.alone
+
 def burn(seconds):
     start = time.process_time()
     while time.process_time() - start < seconds:

@@ -6,6 +6,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 _BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "rewards.py"
 
 
