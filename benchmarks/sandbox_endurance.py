@@ -1,4 +1,4 @@
-"""Many programs in a row through one sandbox: its memory must stay flat, nothing may stay behind.
+"""Many programs in a row through one sandbox: its memory must stay flat, nothing may remain.
 
 The programs are mixed: most are ordinary and use some library, the others crash, exit, leave
 processes and files, hang, or take too much memory or disk. Each has a known verdict, which is
@@ -276,7 +276,7 @@ def _is_supervisor(pid: int) -> bool:
 
 
 def containers() -> list[dict[str, Any]]:
-    """Containers of this process; none where there is no daemon."""
+    """Containers of this process; none without a daemon."""
     from recode_eval.sandbox import docker
     from recode_eval.sandbox.base import SandboxUnavailableError
     from recode_eval.sandbox.daemon import docker_client

@@ -45,7 +45,7 @@ class Reading:
     below_s: float
     """Processes below this one, ended ones too; exact to a clock tick per living process."""
     daemons_s: dict[int, float]
-    """Docker's daemons by pid, whoever they work for."""
+    """Docker's daemons by pid, including work for other users."""
     busy_s: float
     """The whole machine."""
 

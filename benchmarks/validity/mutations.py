@@ -123,7 +123,7 @@ def _other_constants(source: Source, node: ast.Constant) -> Iterator[Change]:
         case float(value):
             yield (Edit(*place, repr(value * 2 or 1.0)),)
         case str(value) if len(value) > 1 and text[0] == text[-1] and text.count(text[0]) == 2:
-            # The last character that is no escape goes.
+            # Remove the last character that is not an escape.
             if text[-2].isalnum() and "\\" not in text:
                 yield (Edit(*place, text[:-2] + text[-1]),)
 
@@ -156,7 +156,7 @@ def _without_a_statement(source: Source, function: Function) -> Iterator[Change]
 def with_old_api(
     old_use: Sequence[str], new_use: Sequence[str], old_code: str, new_code: str
 ) -> list[str]:
-    """Return the new code with a use of the old API put back; empty if there is no such thing.
+    """Return the new code with a use of the old API put back; empty if it cannot be put back.
 
     A name of `new_use` is replaced by one of `old_use`, or an argument that `old_use` names is
     written again. Each program holds a use of the old API, by its patterns.
@@ -264,7 +264,7 @@ def _programs(found: Iterable[str], known: set[str]) -> list[str]:
 
 
 def cut_off(code: str, rng: random.Random) -> str | None:
-    """Return the program without its end, as at a token limit, so that it is no program."""
+    """Return the program without its end, as at a token limit, so that it does not parse."""
     places = list(range(len(code) * 6 // 10, len(code)))
     rng.shuffle(places)
     return next((code[:place] for place in places if not parses(code[:place])), None)

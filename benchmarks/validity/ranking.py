@@ -58,7 +58,7 @@ def _correlation(
     if len(set(passed)) < 2:
         return None
     if len(set(scores)) < 2:
-        # Such a score ranks nothing, which is no correlation rather than an unknown one.
+        # Such a score ranks nothing, so its correlation is zero, not unknown.
         return 0.0
     result: float = function(scores, passed).statistic  # type: ignore[attr-defined]
     return float(result)

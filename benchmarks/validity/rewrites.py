@@ -222,7 +222,7 @@ def documented(code: str, rng: random.Random, tested: frozenset[str]) -> str | N
 
 
 def helper(code: str, rng: random.Random, tested: frozenset[str]) -> str | None:
-    """Add a function that nobody calls, behind the imports."""
+    """Add an uncalled function after the imports."""
     source = Source(code)
     free = [name for name in _HELPERS if name not in source.words | tested]
     body = source.tree.body

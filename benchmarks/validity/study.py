@@ -78,7 +78,7 @@ def report(graded: Sequence[Graded]) -> dict[str, Any]:
 
 
 def _novel(graded: Iterable[Graded]) -> list[Graded]:
-    """Return what is no copy of the reference, up to comments."""
+    """Return answers that are not copies of the reference, up to comments."""
     return [answer for answer in graded if not answer.scores["EM"]]
 
 

@@ -25,7 +25,7 @@ class Expect(StrEnum):
     NOT_PASSED = "not passed"
     """None of its tests may come out as passed."""
     CONTAINED = "contained"
-    """Its verdicts do not matter, only what it reaches or leaves behind."""
+    """Its verdicts do not matter; only what it reaches or leaves does."""
     FLAGGED = "flagged"
     """No test inside the process can prevent it; the code must be flagged as suspicious."""
 

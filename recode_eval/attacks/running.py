@@ -46,7 +46,7 @@ _MISTAKES = re.compile(r"(NameError|UnboundLocalError|SyntaxError|IndentationErr
 
 
 class AttackOutcome(StrEnum):
-    """What an attack came to. Only `CONTAINED` is good."""
+    """Outcome of an attack. Only `CONTAINED` is good."""
 
     CONTAINED = "contained"
     FORGED = "forged"
@@ -72,7 +72,7 @@ class AttackResult:
     attack: Attack
     outcome: AttackOutcome
     explanation: str
-    """What happened, one line; what the attack's tests said, if it was contained."""
+    """What happened, in one line; the report of the attack's tests, if it was contained."""
     seconds: float
 
     @property
@@ -208,7 +208,7 @@ class _Runner:
         self._processes = max(self._processes, len(descendants()))
 
     def _attack(self, attack: Attack, program: Program, libraries: tuple[str, ...]) -> str:
-        """Return what the tests said; raises `_Failure` at the first thing that is wrong."""
+        """Return the report of the tests; raises `_Failure` at the first fault."""
         self._attacked = True
         bystander = self._submit_bystander()
         future = self._sandbox.submit(program, self._limits)

@@ -39,7 +39,7 @@ class TierOutcome:
 
     @property
     def passed(self) -> bool:
-        """True if the tier was tested, every attack was contained and nothing was left behind."""
+        """True if the tier was tested, every attack was contained and nothing remained."""
         return not self.unavailable and not self.failures and not self.left
 
 

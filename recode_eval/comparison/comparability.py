@@ -63,14 +63,14 @@ class Rule:
     label: str
     """What the field is, in two or three words."""
     text: str
-    """What is said where it differs; {a} and {b} are the values, {role} is the run, {count} a
+    """The message if it differs; {a} and {b} are the values, {role} is the run, {count} a
     number of problems, {value} and {limit} shares."""
     level: Strictness
     test: Comparator = Comparator.EQUAL
     board: bool = False
     """Whether runs that differ in it are on different boards."""
     after: tuple[str, ...] = ()
-    """Fields whose difference covers this one's: then it is not said."""
+    """Fields whose difference implies this one's, which is then not reported."""
     tolerance: bool = False
     """Whether the limit (`MOST_UNSCORED`, or a policy's) is tolerated."""
 
@@ -204,7 +204,7 @@ def mismatches(
 
 
 def remarks(a: ResultsFile, b: ResultsFile) -> list[str]:
-    """Return what does not forbid a comparison, but may explain a difference."""
+    """Return differences that do not forbid a comparison but may explain a result."""
     found = differences(facts(a), facts(b), ("the baseline", "the candidate"))
     return [item.text for item in found if item.level is Strictness.CAUTION]
 

@@ -41,7 +41,7 @@ class MetricDifference:
     """Candidate minus baseline with its clustered interval."""
     confidence: float
     p_value: float | None
-    """Two-sided, by clusters; None where there is no interval."""
+    """Two-sided, by clusters; None without an interval."""
     p_sign_flip: float | None
     """Two-sided: the signs of whole clusters flipped at random."""
     detectable: float | None
@@ -110,7 +110,7 @@ def difference(
     bounds: Bounds = (0.0, 1.0),
     confidence: float = 0.95,
 ) -> MetricDifference | None:
-    """Compare two models' values problem by problem; None where there is none.
+    """Compare two models' values problem by problem; None if no problem has both.
 
     `bounds` is the metric's own range. Raises `ValueError` for unequal lengths and values that are
     no finite numbers or outside of the range.

@@ -43,7 +43,7 @@ class Evidence:
     clusters: Mapping[str, str]
 
     def estimate(self, metric: str) -> dict[str, Any] | None:
-        """Return the mean with its interval, as results have it; None where nothing has a value."""
+        """Return the mean with its interval, as results have it; None without values."""
         values = self.values.get(metric, {})
         if all(value is None for value in values.values()):
             return None
@@ -187,7 +187,7 @@ def pooled_runs(first: ResultsFile, second: ResultsFile) -> ResultsFile:
 
 
 def _pooled_problem(a: ProblemResult, b: ProblemResult) -> ProblemResult:
-    """Add the counts, and weigh the means by the samples they are of; faulty once is faulty."""
+    """Add the counts, and weight the means by their samples; faulty once is faulty."""
     if a.faulty is not None or b.faulty is not None:
         return b if a.faulty is None else a
 

@@ -123,7 +123,7 @@ class NodeSandbox:
         return found
 
     def close(self) -> None:
-        """Close the sandbox, which leaves nothing behind."""
+        """Close the sandbox, which removes everything it created."""
         if self._sandbox is not None:
             self._sandbox.close()
 

@@ -129,7 +129,7 @@ class RayModel:
         self._replicas.clear()
 
     def _serve(self, slot: int, work: _Work, parameters: SamplingParameters) -> None:
-        """Work through portions on one replica until there is none left."""
+        """Work through portions on one replica until none is left."""
         error: BaseException | None = None
         try:
             while (portion := work.take()) is not None:
@@ -271,7 +271,7 @@ class _Work:
             self._lock.notify_all()
 
     def leave(self) -> bool:
-        """A replica is lost: the others may end without it. False if there is no other."""
+        """A replica is lost: the others may end without it. False if no other exists."""
         with self._lock:
             if self._active == 1:
                 return False

@@ -231,7 +231,7 @@ class RaySandbox:
                     outcomes, environments = ray.get(
                         node.actor.exchange.remote(tickets, wanted, wait_s, node.environments)
                     )
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait forever
                 if not self._lose(node, error):
                     return
                 continue

@@ -1,4 +1,4 @@
-"""What the formats share: what is said about a run, read once and checked, and safe file names."""
+"""What the formats share: the checked facts about a run, read once, and safe file names."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from recode_eval.schemas.results import ProblemResult
 
 _SUSPICIOUS = 0.001
-"""Below this p-value a rate above alpha is no accident."""
+"""Below this p-value, a rate above alpha is not a coincidence."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """What the rule said of one run against itself."""
+    """Result of applying the rule to one run against itself."""
 
     run: ResultsFile
     samples: int
@@ -40,7 +40,7 @@ class SelfCheck:
 
     @property
     def false_alarms(self) -> float:
-        """Share of the splits that were called a regression, 0 to 1."""
+        """Share of the splits with the verdict `regress`, 0 to 1."""
         return self.verdicts[Verdict.REGRESS] / self.splits
 
     @property

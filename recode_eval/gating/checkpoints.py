@@ -1,4 +1,4 @@
-"""Is a checkpoint whole? What a training run is still writing, or has left half-written, is not.
+"""Check whether a checkpoint is complete: a training run may still write it, or have abandoned it.
 
 recode-train marks a checkpoint when everything is there; other trainers write `trainer_state.json`
 last. Without either, nothing may have changed for a while. In every case the weights must be as
@@ -31,7 +31,7 @@ _NUMBER: Final = re.compile(r"(\d+)(?!.*\d)")
 
 
 class State(StrEnum):
-    """How a checkpoint stands."""
+    """The state of a checkpoint."""
 
     WHOLE = "whole"
     UNFINISHED = "unfinished"
@@ -42,7 +42,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen of a checkpoint."""
+    """The observed state of a checkpoint."""
 
     state: State
     adapter: bool = False
@@ -76,7 +76,7 @@ def marks_checkpoints(place: Path) -> bool:
 
 
 def examine(folder: Path, *, marked: bool, settle_s: float) -> Finding:
-    """Say whether a checkpoint is whole; `marked`: its trainer marks what is.
+    """Return a checkpoint's state; `marked`: its trainer marks complete checkpoints.
 
     `settle_s` is how long (seconds) nothing may have changed before a folder without a trainer's
     last file counts as whole, and an incomplete one as broken. Raises `FileNotFoundError` if the
@@ -108,7 +108,7 @@ def _newest_change(folder: Path) -> float:
 
 
 def _ended(folder: Path) -> bool:
-    """Whether the trainer's last file is there, and whole."""
+    """Whether the trainer's last file exists and is complete."""
     try:
         return isinstance(_read_json(folder / _TRAINER_STATE), dict)
     except _IncompleteError:

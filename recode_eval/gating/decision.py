@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What the gate says of a metric, and of everything."""
+    """The gate's verdict on a metric, and on the whole comparison."""
 
     PASS = "pass"  # noqa: S105 - no password
     REGRESS = "regress"
@@ -117,7 +117,7 @@ class Drawn:
 
 
 class Looks:
-    """What a sequential gate has seen: for every metric of a task its information at each look."""
+    """Observations of a sequential gate: every metric's information at each look, by task."""
 
     def __init__(self) -> None:
         self._at: dict[str, tuple[int, ...]] = {}
@@ -161,7 +161,7 @@ class Decision:
 
     @property
     def rerun_left(self) -> bool:
-        """Whether the policy allows a rerun, and it would decide something."""
+        """Whether the policy allows a rerun that could still decide."""
         return self.policy.rerun and self.look == 1 and self.verdict is Verdict.INCONCLUSIVE
 
 
@@ -332,7 +332,7 @@ def verdict_json(decision: Decision) -> dict[str, Any]:
 
 
 def _sampling_json(drawn: Sequence[Drawn]) -> dict[str, Any] | None:
-    """Return what was drawn and saved; None where the gate compared stored runs."""
+    """Return how many samples were drawn and saved; None if the gate compared stored runs."""
     if not drawn:
         return None
     planned, samples = sum(x.planned for x in drawn), sum(x.samples for x in drawn)
@@ -374,7 +374,7 @@ def _compared_json(item: Compared) -> dict[str, Any]:
 
 
 def run_json(run: ResultsFile) -> dict[str, Any]:
-    """Say which run is meant, with the hashes that it was compared by."""
+    """Identify a run, with the hashes used for the comparison."""
     results = run.results
     return {
         "source": run.source,

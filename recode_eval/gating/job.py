@@ -1,4 +1,4 @@
-"""What a watch has done by processes of its own, as data; `recode_eval.jobs` does it.
+"""Jobs that a watch runs as separate processes, as data; `recode_eval.jobs` runs them.
 
 A job is JSON with one key that says what to do: `evaluate` a model, `gate` a candidate, or build
 the `site`.

@@ -38,7 +38,7 @@ _FEWEST_SAMPLES = 2
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a checkpoint must keep, and how sure the gate must be."""
+    """How far a checkpoint may drop, and the confidence that the gate requires."""
 
     margins: Mapping[str, Mapping[str, float]]
     """Per task (or `default`), per metric: the tolerated drop in points, above 0."""

@@ -85,7 +85,7 @@ def _row(check: GateCheck) -> list[str]:
 
 
 def meaning(decision: Decision) -> str:
-    """Say what the verdict means and what can be done."""
+    """Explain the verdict and what to do next."""
     text = _MEANING[decision.verdict]
     if decision.rerun_left:
         text += " The policy allows one rerun of both sides with new seeds."
@@ -93,7 +93,7 @@ def meaning(decision: Decision) -> str:
 
 
 def drawn_text(drawn: Drawn) -> str:
-    """Say how many samples of a task were needed, as in `2 of 10 samples per problem`."""
+    """Report how many samples of a task were needed, as in `2 of 10 samples per problem`."""
     saved = 1 - drawn.samples / drawn.planned
     return (
         f"{drawn.n} of {drawn.looks[-1]} samples per problem ({100 * saved:.0f} % not needed; "

@@ -161,7 +161,7 @@ def _draw(side: Side, n: int, draw: Draw) -> ResultsFile:
 
 
 def draw_whole(first: Decision, sides: Sequence[Side], draw: Draw) -> Decision:
-    """Sample to the end what had passed early, for a rerun: its second look is at everything."""
+    """Complete tasks that passed early, for a rerun: its second look uses all samples."""
     whole = {side.task: _draw(side, side.baseline.n, draw) for side in sides}
     compared = tuple(replace(item, candidate=whole[item.baseline.task]) for item in first.compared)
     drawn = tuple(replace(item, n=item.looks[-1]) for item in first.drawn)

@@ -61,7 +61,7 @@ class Reference(StrEnum):
 
 
 class Status(StrEnum):
-    """What came of a checkpoint; verdicts have their own names."""
+    """Outcome of a checkpoint; verdicts have their own names."""
 
     REFERENCE = "reference"
     """Evaluated, to compare others with."""
@@ -150,11 +150,11 @@ class Watcher:
 
     @property
     def untried(self) -> int | None:
-        """The exit code of an evaluation that is to be tried again, if there is one."""
+        """The exit code of an evaluation that must be tried again, if any."""
         return next(iter(self._codes.values()), None)
 
     def go_through(self, *, last: bool = False) -> dict[str, Any] | None:
-        """Evaluate what is new, in the order of the steps; returns the line that ends the watch.
+        """Evaluate new checkpoints, in the order of the steps; return the line that ends the watch.
 
         `last`: nobody will come back, so what is unfinished is named. Raises `StorageError`.
         """
@@ -195,7 +195,7 @@ class Watcher:
     def _evaluate(
         self, folder: Path, content: str, report: Path, model: str, own: ModelOptions
     ) -> dict[str, Any] | None:
-        """Evaluate what others will be compared with."""
+        """Evaluate the reference checkpoint."""
         self.note(f"{folder.name}: evaluated as the reference.")
         make_folder(report)
         out = report / "results.out"

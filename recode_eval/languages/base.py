@@ -41,7 +41,7 @@ class Language(Protocol):
     name: str
     """As in `language:` of a task.yaml and `Program.language`."""
     fence_tags: frozenset[str]
-    """What stands behind the three backticks of a block in this language, in lower case."""
+    """The lower-case tag after the three backticks of a block in this language."""
     answer_tag: str
     """The tag of `[TAG]...[/TAG]` blocks that hold an answer, such as `PYTHON`."""
     lexer: str
@@ -74,7 +74,7 @@ class Language(Protocol):
         ...
 
     def check_pattern(self, pattern: str) -> None:
-        """Raise `ValueError` for what is no pattern of a use of an API in this language."""
+        """Raise `ValueError` if the text is not a pattern of API use in this language."""
         ...
 
     def api_uses(self, patterns: Sequence[str], code: str) -> tuple[str, ...] | None:

@@ -32,7 +32,7 @@ _PAPER = {"format", "es_star"}
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one training came to under one set of conditions."""
+    """Result of one training under one set of conditions."""
 
     conditions: str
     """Digest of everything that must agree for two results to be compared."""

@@ -40,7 +40,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart with what must be said beside it."""
+    """One chart with its notes."""
 
     title: str
     note: str

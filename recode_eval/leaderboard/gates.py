@@ -90,7 +90,7 @@ def _files(places: Iterable[Path]) -> list[tuple[Path, str]]:
 
 def _read(path: Path, where: str) -> GateVerdict:
     if path.is_symlink() or not path.is_file():
-        # A folder from a stranger could point anywhere, or to what never ends.
+        # A submitted folder could link to any place, or to an endless file.
         raise DataError(f"{VERDICT} is not a plain file.")
     try:
         if path.stat().st_size > _LARGEST_BYTES:

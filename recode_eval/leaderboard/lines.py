@@ -22,7 +22,7 @@ _GAPS = 2
 
 
 def parse(line: bytes) -> Any:
-    """Return a line's content; raises `ValueError` where it is no JSON, or nested too deep."""
+    """Return a line's content; raises `ValueError` if it is not JSON, or nested too deeply."""
     try:
         import orjson
     except ImportError:
@@ -71,7 +71,7 @@ class LineIndex:
 
 
 def changed(path: Path, error: Exception) -> StorageError:
-    """Return the error that says that a file is no longer what was verified."""
+    """Return the error for a file that changed after its verification."""
     return StorageError(f"{path} changed while it was read: {error}. Build again.")
 
 

@@ -122,7 +122,7 @@ class RunEntry:
         return [value(problem) for problem in self.problems]
 
     def metric(self, name: str) -> StoredEstimate | None:
-        """Return an estimate (`value`, `low`, `high`, ...), or None where there is none."""
+        """Return an estimate (`value`, `low`, `high`, ...), or None if it does not exist."""
         return self.results.metrics.get(name)
 
     def samples(self, problem_id: str) -> list[Sample]:
@@ -234,7 +234,7 @@ def load_run(folder: Path, where: str) -> RunEntry:
     for name in (RESULTS, MANIFEST, COMPLETIONS, SCORES):
         path = folder / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            # A folder from a stranger could point anywhere, or to what never ends.
+            # A submitted folder could link to any place, or to an endless file.
             raise DataError(f"{name} is not a plain file.")
     stored = read_run(folder / RESULTS)
     results = stored.results

@@ -166,12 +166,12 @@ class BaseModelBlock:
 
     @property
     def summed(self) -> tuple[Section, ...]:
-        """The boards for a summary: those of gain, or all if there is no such."""
+        """The boards for a summary: those of gain, or all if no board measures gain."""
         return tuple(s for s in self.sections if not s.keeps) or self.sections
 
 
 def blocks(boards: Iterable[Board], facts: FactBook) -> list[BaseModelBlock]:
-    """Return a block for every base model of which some board has two methods, by name."""
+    """Return a block for every base model with two methods on one board, by name."""
     sections: dict[str, list[Section]] = defaultdict(list)
     for board in boards:
         for base, members in _by_base(board, facts).items():

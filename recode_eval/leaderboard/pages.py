@@ -222,7 +222,7 @@ def _number(estimate: Shown, name: str) -> str:
 
 
 def _signed(value: float, name: str) -> str:
-    """Return a difference: in points, or in the metric's own unit where that is no share."""
+    """Return a difference: in points, or in the metric's own unit if that is not a share."""
     return metric(name).show(value, sign=True)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 STYLES = 12
-"""Kinds of lines that can be told apart: six colours, each with two kinds of dashes."""
+"""Distinguishable line styles: six colours, each with two kinds of dashes."""
 MOST_POINTS = 300
 """Points of a line that are drawn; a longer one is averaged in stretches."""
 

@@ -1,4 +1,4 @@
-"""Ranks that claim no more than the data: models that cannot be told apart share them.
+"""Ranks that claim no more than the data: indistinguishable models share them.
 
 Every pair is compared by its paired difference per problem, clustered, as in `comparison`; the
 p-values of a board go through Holm's procedure. A model's rank is one more than the number of

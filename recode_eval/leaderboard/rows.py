@@ -153,7 +153,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 
 def to_csv(found: Sequence[Row]) -> str:
-    """Return the download as CSV; shares from 0 to 1, an empty cell where there is no value.
+    """Return the download as CSV; shares from 0 to 1, an empty cell without a value.
 
     Text that a spreadsheet would take for a formula gets a leading apostrophe.
     """

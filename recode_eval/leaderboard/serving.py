@@ -154,7 +154,7 @@ class Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that goes away is no error, and its words are a stranger's."""
+        """Log nothing: a disconnected browser is not an error, and its request is untrusted."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
                 shutil.copyfileobj(file, self.wfile)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Name the error alone: what else is said would repeat the request."""
+        """Name only the error: any other text would repeat the request."""
         del message, explain
         super().send_error(code)
 

@@ -42,7 +42,7 @@ MARKER = ".recode-eval-site"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build came to."""
+    """Result of a build."""
 
     index: Path
     runs: int

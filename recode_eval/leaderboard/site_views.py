@@ -53,7 +53,7 @@ class SiteView:
     path: str
     """Of the page, below the site."""
     title: str
-    """In the site's navigation; empty: there is no link to it there."""
+    """In the site's navigation; empty if it has no link there."""
     template: str
     """Name of the page's template."""
     context: Callable[[SiteData], Mapping[str, Any] | None]

@@ -103,7 +103,7 @@ class Training:
 
     @property
     def algorithm(self) -> str:
-        """`sft`, `grpo`, `dapo`, or what else a stranger calls it."""
+        """`sft`, `grpo`, `dapo`, or another name from the log."""
         return str(self.config["algorithm"])
 
     @property
@@ -128,7 +128,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
+        """Whether it finished."""
         return self.report["finished"]  # type: ignore[no-any-return]
 
     @property
@@ -209,7 +209,7 @@ def _read(folder: Path, where: str, broken: list[BrokenRun]) -> Training:
 
 def _plain(path: Path, largest: int) -> None:
     if path.is_symlink() or not path.is_file():
-        # A folder from a stranger could point anywhere, or to what never ends.
+        # A submitted folder could link to any place, or to an endless file.
         raise DataError(f"{path.name} is not a plain file.")
     if path.stat().st_size > largest:
         raise DataError(f"{path.name} is too large to be one ({largest / 1e6:,.0f} MB at most).")

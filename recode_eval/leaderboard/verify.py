@@ -41,7 +41,7 @@ LEAST: Final = 20
 _TOLERANCE: Final = 1e-9
 _MOST: Final = Limits(cpu_s=120, wall_s=1200, memory_bytes=16 << 30, output_bytes=1 << 20,
                       file_bytes=1 << 30, processes=256)  # fmt: skip
-"""A stranger's limits are followed up to these."""
+"""Caps on limits read from a submitted run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Deviation:
 
 @dataclass(slots=True)
 class Checked:
-    """What a check came to."""
+    """Result of verifying a run."""
 
     task: str
     model: str
@@ -270,7 +270,7 @@ class _Again:
 
 
 def _deviation(sample: Sample, here: ScoreRecord | None) -> Deviation | None:
-    """Compare a stored score with one of this machine; None if they agree, or there is none."""
+    """Compare a stored score with one of this machine; None if they agree or it does not exist."""
     stored = sample.score
     if here is None or stored is None:
         return None

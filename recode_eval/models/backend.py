@@ -1,4 +1,4 @@
-"""What a back-end declares about itself. Others ask this; they compare no names."""
+"""What a back-end declares about itself. Callers read this and never compare names."""
 
 from __future__ import annotations
 

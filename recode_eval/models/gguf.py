@@ -48,7 +48,7 @@ class Header:
     tensors: tuple[Tensor, ...]
 
     def of_architecture(self, key: str) -> Any:
-        """The value of `key` for the file's own architecture; None where it is not said."""
+        """The value of `key` for the file's own architecture; None if the file lacks it."""
         return self.metadata.get(f"{self.metadata.get('general.architecture')}.{key}")
 
 

@@ -1,4 +1,4 @@
-"""Recognise that memory ran out, and give back what a failed attempt left behind."""
+"""Recognise that memory ran out, and free what a failed attempt still holds."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _LOG: Final = logging.getLogger(__name__)
 _NO_KEY: Final = "none"
 """Local servers want no key, but the protocol's header cannot be empty."""
 _WARM: Final = 0.5
-"""Temperature from which ten pairs of equal samples are no accident."""
+"""Temperature from which ten pairs of equal samples are not a coincidence."""
 _ENOUGH_PAIRS: Final = 10
 _LISTED: Final = 8
 """Models named in an error message."""
@@ -387,7 +387,7 @@ class OpenAIModel:
 
 
 def _read_key(variable: str) -> str:
-    """The key, empty where there is none. Raises `UsageError` when no header can carry it."""
+    """Return the key, empty if none is set. Raises `UsageError` when no header can carry it."""
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and (key.isprintable() or not key)):
         raise UsageError(f"the key in the environment variable {variable} has odd characters")

@@ -84,7 +84,7 @@ class ModelOptions:
                 parts = urlsplit(self.base_url)
                 is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
                 is_address = is_address and parts.port != 0
-            except ValueError:  # a bracket that is not closed, a port that is no number
+            except ValueError:  # a bracket that is not closed, a port that is not a number
                 raise UsageError(f"{rule}, not {self.base_url!r}") from None
             _require(is_address, rule, self.base_url)
             if "@" in parts.netloc or parts.query:  # it is stored and shown; a key must not be

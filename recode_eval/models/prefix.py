@@ -150,7 +150,7 @@ class _Room:
 
 
 def _append(room: Any, held: Any, new: Any) -> tuple[Any, Any]:
-    """Write `new` after `held`; return the memory behind them and the part of it that is in use.
+    """Write `new` after `held`; return their memory and the part of it that is in use.
 
     `held` lies at the start of `room`, unless rows were selected or tokens dropped since.
     """

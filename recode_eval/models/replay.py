@@ -30,14 +30,14 @@ _LIST_KEYS: Final = ("completions", "generated_texts")
 _TEXT_KEYS: Final = ("completion", "text")
 _CODE_KEY: Final = "solution"
 _LONGEST: Final = 1e9
-"""Seconds; what is longer, infinite or no number at all is no duration."""
+"""Seconds; a value that is longer, infinite or not a number is not a duration."""
 _SHORT: Final = 60
 """Characters of an id that an error message shows; ids are data and may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """One saved sample; the counts are what the file says of them, if anything."""
+    """One saved sample; the counts are those in the file, if it has any."""
 
     text: str
     is_code: bool

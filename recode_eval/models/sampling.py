@@ -130,5 +130,5 @@ class RowStops:
 
 
 def first_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Where the earliest stop string begins in `text`; None where there is none."""
+    """Where the earliest stop string begins in `text`; None if it does not occur."""
     return min((at for at in map(text.find, stop) if at >= 0), default=None)

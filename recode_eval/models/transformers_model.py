@@ -311,7 +311,7 @@ def _generation_config(**settings: Any) -> Any:
 
 
 def _context_length(config: Any, wanted: int | None) -> int | None:
-    """The most tokens of prompt and completion together; None where there is no limit."""
+    """The most tokens of prompt and completion together; None without a limit."""
     own = getattr(config.get_text_config(), "max_position_embeddings", None)
     if not isinstance(own, int) or own < 1:
         return wanted

@@ -16,7 +16,7 @@ _PLAIN: Final = "plain"
 
 
 def no_code_advice(results: Mapping[str, Any], prompts: Container[str]) -> str | None:
-    """Return what to say of a run in which too many samples held no code, else None.
+    """Return advice for a run in which too many samples held no code, else None.
 
     `results` is the content of results.json, `prompts` are the names of the task's variants. The
     likely reason is, in this order: prompts longer than the context, answers cut off at the token

@@ -128,7 +128,7 @@ def _index(files: dict[str, dict[str, Any]]) -> bytes:
 
 
 def _check_sizes(files: dict[str, dict[str, Any]], compressed: int | None) -> None:
-    """Refuse what is too much, by itself or for the `compressed` bytes; raises `DataError`."""
+    """Raise `DataError` for sizes above a limit, fixed or relative to the `compressed` bytes."""
     sizes = [entry["size"] for entry in files.values()]
     if max(sizes) > MAX_MEMBER or sum(sizes) > MAX_TOTAL:
         raise DataError("a file is larger than 8 GiB, or all are larger than 16 GiB.")
@@ -233,7 +233,7 @@ def _read(source: IO[bytes], folder: Path, names: Collection[str]) -> None:
 
 
 class _Frame:
-    """What the one frame of a file decompresses to, little by little."""
+    """The decompressed content of a file's only frame, read in pieces."""
 
     def __init__(self, source: IO[bytes]) -> None:
         import zstandard

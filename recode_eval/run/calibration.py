@@ -86,7 +86,7 @@ def slowest_test(execution: Execution) -> float | None:
 
 
 class MeasuredLimits:
-    """The limits of each problem, measured when the problem first comes up; safe in threads."""
+    """The limits of each problem, measured at the problem's first use; safe in threads."""
 
     def __init__(self, task: Task, calibration: Calibration, base: Limits) -> None:
         self._task = task
@@ -113,7 +113,7 @@ class LimitBook:
     def __init__(
         self, folder: Path, calibration: Calibration | None, base: Limits, identity: Sequence[Any]
     ) -> None:
-        """Keep the file in `folder`; `identity` is everything else that a measurement depends on.
+        """Keep the file in `folder`; `identity` is everything else that determines a measurement.
 
         Without a calibration every problem has the limits `base`.
         """
@@ -130,7 +130,7 @@ class LimitBook:
         return [problem for problem in problems if problem.id not in self._cpu_s]
 
     def measure(self, task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> None:
-        """Measure problems and keep what came out; raises `StorageError`."""
+        """Measure problems and store the results; raises `StorageError`."""
         if self._calibration is None or not problems:
             return
         self._cpu_s |= measure(task, problems, sandbox, self._base, self._calibration)
@@ -146,7 +146,7 @@ class LimitBook:
 
 
 def _read(path: Path) -> dict[str, float]:
-    """Read a file of limits; one that is missing or damaged is measured again."""
+    """Read a file of limits; a missing or damaged file leads to a new measurement."""
     try:
         content = read_json(path)["cpu_s"]
         return {str(key): float(value) for key, value in content.items()}

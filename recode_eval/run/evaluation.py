@@ -54,7 +54,7 @@ class RunData:
 
 
 class Run:
-    """One model on one task; `execute` does everything that is not stored yet."""
+    """One model on one task; `execute` generates and grades everything that is not stored yet."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Run:
         monitor: Monitor,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Render the prompts and name the folder; `settings` is what `score` needs to come back."""
+        """Render the prompts and name the folder; `score` rebuilds the run from `settings`."""
         self.task, self.data, self.model_info = task, data, model_info
         self.prompt, self.sampling, self.selection = prompt, sampling, selection
         self.scoring, self.monitor = scoring, monitor
@@ -249,7 +249,7 @@ class Run:
         missing: Sequence[Key],
         on_unscored: Callable[[Unscored], None],
     ) -> Generator[Completion]:
-        """Yield each missing sample once, whatever the model yields; say which it did not give."""
+        """Yield each missing sample once, whatever the model yields; report the missing ones."""
         if model is None or not missing:
             return
         pending = dict.fromkeys(missing)

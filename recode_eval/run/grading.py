@@ -260,7 +260,7 @@ class Grader:
         self._check()
 
     def abandon(self) -> None:
-        """Stop recording without waiting; what is not recorded yet will be graded next time."""
+        """Stop recording without waiting; the next run grades unrecorded samples."""
         self._failure = self._failure or SandboxError("The run was stopped.")
         with self._lock:
             futures = [future for job in self._jobs.values() for future in job.futures]

@@ -1,4 +1,4 @@
-"""Showing how a run goes: bars on a terminal, a line now and then in a log, or nothing."""
+"""Show a run's progress: bars on a terminal, occasional lines in a log, or nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOG_EVERY_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """What a progress callback is told; the counts are those of the task that is running."""
+    """An event for a progress callback; the counts are those of the running task."""
 
     kind: Literal["begin", "generated", "graded", "log", "end"]
     samples: int = 0
@@ -42,7 +42,7 @@ class ProgressEvent:
 
 @runtime_checkable
 class Monitor(Protocol):
-    """What wants to know how a run goes (a progress bar); called from several threads."""
+    """An observer of a run's progress (a progress bar); called from several threads."""
 
     def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Announce the total, and how much of it was stored already."""
@@ -272,7 +272,7 @@ class LogMonitor:
         self._begun = self._shown = time.monotonic()
 
     def begin(self, *, samples: int, generated: int, graded: int) -> None:
-        """Say what is to do."""
+        """Print the total."""
         self._samples, self._generated, self._graded = samples, generated, graded
         self._new = 0
         self._begun = self._shown = time.monotonic()

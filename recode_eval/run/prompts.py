@@ -110,6 +110,6 @@ def _outside_blocks(tree: nodes.Template) -> int | None:
 
 
 def prompt_hash(prompt: Prompt) -> str:
-    """Return the SHA-256 of what is sent, role by role."""
+    """Return the SHA-256 of the messages, role by role."""
     content = [[m.role, m.content] for m in prompt.messages] + [["prefill", prompt.prefill]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The records of a run as a mapping that keeps them on the disk: eight bytes a sample in memory.
+"""The records of a run as a mapping that keeps them on disk: eight bytes a sample in memory.
 
 A run of a million samples has gigabytes of answers and test outputs. What the pipeline asks is
 which samples are there; a record is read when it is needed.
@@ -39,7 +39,7 @@ class Samples(MutableMapping[Key, R], Generic[R]):
         self._lock = threading.Lock()
 
     def note(self, key: Key, offset: int) -> None:
-        """Say that the line of a sample begins at a byte of the file; the last word counts."""
+        """Register the byte at which a sample's line begins; the last call counts."""
         problem_id, sample = key
         with self._lock:
             offsets = self._offsets.setdefault(problem_id, array("q"))

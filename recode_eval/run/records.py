@@ -41,7 +41,7 @@ class _Record:
 
 @cache
 def _types(cls: type) -> dict[str, frozenset[type]]:
-    """Map a record's fields to the JSON types they may have; true is no number."""
+    """Map a record's fields to the JSON types they may have; true is not a number."""
     types: dict[str, frozenset[type]] = {}
     for name, hint in get_type_hints(cls).items():
         members = get_args(hint) if isinstance(hint, UnionType) else (hint,)

@@ -155,7 +155,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
 
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
-    """Return `62.5 [55.1, 69.9]` in percent, or a dash where there is no value."""
+    """Return `62.5 [55.1, 69.9]` in percent, or a dash without a value."""
     if estimate is None:
         return "-"
     found = metric(name)

@@ -99,7 +99,7 @@ def _rescore(
 def _load(
     manifest: Mapping[str, Any], config: RescoreConfig, *, alone: bool
 ) -> tuple[Task, TaskData]:
-    """Find the task and the very rows of the run."""
+    """Find the task and the exact rows of the run."""
     from recode_eval.tasks.registry import create_task
 
     name, settings = manifest["task"]["name"], manifest["settings"]

@@ -1,4 +1,4 @@
-"""From the records of a run to its numbers: the content of `results.json` (docs/results.md).
+"""Compute the content of `results.json` from a run's records (docs/results.md).
 
 Every number is a mean over problems with an interval that respects the clusters. What was not
 scored is counted and left out; it is never a zero.
@@ -99,7 +99,7 @@ def _mean_measures(records: Sequence[ScoreRecord]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class MetricValues:
-    """A metric's value for every problem, in the order of the scores; None where it has none."""
+    """A metric's value for every problem, in the order of the scores; None without a value."""
 
     values: tuple[float | None, ...]
     bounds: Bounds

@@ -198,7 +198,7 @@ class _Versioned(msgspec.Struct):
 
 
 def _schema_version(data: bytes) -> object:
-    """Return the version that a file says it has; what is no JSON object has the usual damage."""
+    """Return the version that a file declares; raise the usual error if it is not a JSON object."""
     try:
         return msgspec.json.decode(data, type=_Versioned).schema_version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

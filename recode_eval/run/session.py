@@ -36,7 +36,7 @@ class Session:
     def __init__(
         self, config: RunConfig, monitor: Monitor, loaded: Sequence[LoadedTask] | None = None
     ) -> None:
-        """Nothing is opened yet, save that the rows are loaded unless they are given."""
+        """Open nothing yet; load only the rows, unless they are given."""
         self.config = config
         self.monitor = monitor
         self.loaded = load_configured(config, monitor.log) if loaded is None else list(loaded)
@@ -157,7 +157,7 @@ def complete(
     *,
     regrade: bool = False,
 ) -> dict[str, Any]:
-    """Do what is missing of a run, write results.json, and return its content and the folder."""
+    """Complete a run, write results.json, and return its content and the folder."""
     from recode_eval.run.advice import no_code_advice
     from recode_eval.run.results import compute_results
     from recode_eval.run.store import RESULTS, write_json
@@ -259,7 +259,7 @@ def _sampling(
 
 
 def describe(run: Run) -> str:
-    """Say what will be asked, and how."""
+    """Report what will be asked, and how."""
     sampling, n = run.sampling, run.selection.n
     how = (
         "greedy"

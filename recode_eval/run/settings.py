@@ -59,7 +59,7 @@ class ScoringSettings:
         )
 
     def hash(self, task: Task, data: TaskData) -> str:
-        """Hash everything that decides a verdict, save the sandbox's tier.
+        """Hash everything that decides a verdict, except the sandbox's tier.
 
         That includes the pins of all libraries: what was graded with others is graded again.
         """

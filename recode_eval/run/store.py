@@ -43,7 +43,7 @@ def identity_hash(identity: Mapping[str, Any]) -> str:
 
 
 def run_folder(out: Path, model_name: str, task_name: str, identity: Mapping[str, Any]) -> Path:
-    """Return `out/MODEL/TASK-HASH`; whatever the model is called, the path stays below `out`."""
+    """Return `out/MODEL/TASK-HASH`; the path stays below `out`, whatever the model's name."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model_name).strip("-.")[:80] or "model"
     return out / slug / f"{task_name}-{identity_hash(identity)}"
 

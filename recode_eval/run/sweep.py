@@ -1,4 +1,4 @@
-"""Many models on many tasks as one job: what is done is remembered, the rest is worked through.
+"""Many models on many tasks as one job: remembers finished models and evaluates the rest.
 
 Which model is which is decided by its files, without loading it: a model whose runs are complete
 costs nothing when the same job is given again. A model that cannot be evaluated is reported with
@@ -109,7 +109,7 @@ class Ledger:
     """Which models of a job are finished, and where their runs are; survives the process."""
 
     def __init__(self, out: Path, job: Any) -> None:
-        """Remember in `out`; `job` is everything but the model that decides the results (JSON)."""
+        """Remember in `out`; `job` is all that decides the results except the model (JSON)."""
         self._folder = out / LEDGER
         self._job = job
 
@@ -148,7 +148,7 @@ def work_through(
     at_once: int,
     done: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Evaluate every model, `at_once` at a time; `done` hears of each as soon as it is over.
+    """Evaluate every model, `at_once` at a time; `done` receives each result at once.
 
     A `RecodeError` of one model becomes its outcome, save that the disk is full, which ends it all.
     """

@@ -27,7 +27,7 @@ _CHANGES_NO_RESULT_OF_MODEL = ("api_key_env", "concurrency", "request_timeout", 
 
 
 def sweep(models: Sequence[str], config: RunConfig, monitor: Monitor) -> list[Outcome]:
-    """Evaluate every model as `config` says, in the order given; what is finished is skipped.
+    """Evaluate every model as `config` says, in the order given; skip finished models.
 
     `config.model` is ignored. A model that cannot be evaluated is an outcome with its error and
     stops no other one. Raises what stops all: `UsageError` for the tasks, `StorageError` for the
@@ -48,7 +48,7 @@ class SweepJob:
         self._at_once = 1
 
     def run(self, models: Sequence[str]) -> list[Outcome]:
-        """Skip what is finished, and evaluate the rest."""
+        """Skip finished models, and evaluate the rest."""
         self._identities = {model: self._identity(model) for model in models}
         known = {model: self._finished(model) for model in models}
         left = [model for model in models if known[model] is None]
@@ -141,7 +141,7 @@ class SweepJob:
         return [model, backend, checkpoint.identity]
 
     def _job(self) -> Any:
-        """Everything but the model that decides the results."""
+        """Everything except the model that decides the results."""
         scoring = session.scoring_settings(self._config)
         tasks = [
             [task.spec.name, task.spec.version, data.content_hash, scoring.hash(task, data)]

@@ -68,7 +68,7 @@ class OwnChecks(Protocol):
 
 
 def expectations(task: Task, problem: Problem) -> Iterator[Expectation]:
-    """Yield everything that must hold of a problem; nothing for a task without tests."""
+    """Yield everything that must hold for a problem; nothing for a task without tests."""
     if not task.conditions:
         return
     first, *others = task.conditions
@@ -145,7 +145,7 @@ def _check(
 
 
 def _words(condition: str) -> str:
-    """Return a condition as it is said: "with the update", "with the new release"."""
+    """Return a condition in words: "with the update", "with the new release"."""
     words = condition.replace("_", " ").replace("with ", "with the ")
     words = words.replace("without ", "without the ")
     return words if words.startswith("with") or " " not in words else f"with the {words}"

@@ -155,7 +155,7 @@ class SandboxClosedError(SandboxError):
 
 @runtime_checkable
 class Sandbox(Protocol):
-    """A pool of workers; thread-safe; a context manager that leaves nothing behind."""
+    """A pool of workers; thread-safe; a context manager that removes everything it created."""
 
     @property
     def info(self) -> SandboxInfo:

@@ -108,7 +108,7 @@ def temporary_dir(parent: Path) -> Iterator[Path]:
 
 
 def stale_temporary_dirs(parent: Path, older_than_s: float) -> list[Path]:
-    """What killed builds left behind, graded by age."""
+    """Leftovers of killed builds, graded by age."""
     limit = time.time() - older_than_s
     return [p for p in parent.glob(f"{_TEMPORARY}*") if p.is_dir() and p.stat().st_mtime < limit]
 

@@ -270,7 +270,7 @@ class ContainerLink:
                 raise LinkLostError("the connection to the container broke") from None
 
     def read(self, timeout_s: float) -> bytes:
-        """Return the next bytes that the supervisor said."""
+        """Return the next bytes from the supervisor."""
         deadline = time.monotonic() + timeout_s
         while True:
             if self._caller is None and (data := self._heard()):
@@ -407,7 +407,7 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started (clock ticks since boot); empty if there is none."""
+    """Return when a process started (clock ticks since boot); empty if it does not exist."""
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     return ""

@@ -54,7 +54,7 @@ class Doorway:
         return self._listener.fileno()
 
     def accept(self) -> socket.socket | None:
-        """Let the caller in and close the door behind; `None` if nobody has called."""
+        """Accept one connection, then close the listener; `None` if nobody has connected."""
         try:
             caller, _ = self._listener.accept()
         except OSError:

@@ -240,7 +240,7 @@ class EnvironmentRouter:
             return
 
         def finished(done: Future[Execution]) -> None:
-            # First the books, then the news: whoever waits may submit the next one at once.
+            # Count before notifying: a waiting caller may submit the next program at once.
             self._ended(name)
             if not future.set_running_or_notify_cancel():
                 return

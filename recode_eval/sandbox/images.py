@@ -378,7 +378,7 @@ class _Builder:
 
     def _run_python(self, code: str) -> bytes:
         """What the base image's own Python prints."""
-        # Not `containers.run(remove=True)`: if the start fails, it leaves the container behind.
+        # Not `containers.run(remove=True)`: if the start fails, the container remains.
         container = self._client.containers.create(
             self._base, ["python3", "-c", code], entrypoint=[], network_mode="none"
         )

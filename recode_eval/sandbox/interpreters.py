@@ -94,7 +94,7 @@ def find_uv() -> str | None:
 
 
 def _running() -> Interpreter:
-    """The interpreter behind the virtual environment that this process may run in."""
+    """The base interpreter of the virtual environment that this process may run in."""
     base: str = getattr(sys, "_base_executable", "") or sys.executable
     return Interpreter(
         Path(base).resolve(), sys.version, platform.python_version(), sys.base_prefix

@@ -39,7 +39,7 @@ _LONGEST_AHEAD = 32 << 10
 
 
 class LinkLostError(SandboxError):
-    """The supervisor died, hangs, or said something that makes no sense; internal to the pool."""
+    """The supervisor died, hangs, or sends an invalid message; internal to the pool."""
 
 
 class HopelessError(SandboxUnavailableError):

@@ -41,7 +41,7 @@ _LEADING_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*+\n)++")
 
 
 class ExtractionMethod(StrEnum):
-    """Which rule found the code, or why there is none."""
+    """Which rule found the code, or why none did."""
 
     ANSWER = "answer"
     PYTHON_TAGS = "python_tags"
@@ -241,7 +241,7 @@ def _from_opened_fence(language: Language, body: str, opened: str) -> Extraction
 
 
 def _from_fences(language: Language, text: str, entry_point: str | None) -> Extraction | None:
-    # Where an answer is cut off behind its code, that code is preferred to earlier drafts.
+    # If an answer is cut off after its code, that code takes precedence over earlier drafts.
     _, tag, tail = text.rpartition(ANSWER)
     for part in (tail, text) if tag else (text,):
         if blocks := [f for f in fences(part) if f.closed and f.code.strip()]:

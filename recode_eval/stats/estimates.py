@@ -28,7 +28,7 @@ _BOOTSTRAP_CELLS = 4_000_000
 
 
 class IntervalMethod(StrEnum):
-    """How an interval was made, or why there is none."""
+    """How an interval was computed, or why it does not exist."""
 
     CLUSTER_T = "cluster t"
     CLOPPER_PEARSON = "Clopper-Pearson on clusters"

@@ -190,7 +190,7 @@ def _comparison(row: HumanEvalPlusRow, inputs: tuple[str, ...], first: int) -> s
             repr(row.atol),
         ]
     )
-    # The number of inputs must come back: that nothing happened is no pass.
+    # The number of inputs must come back: doing nothing must not pass.
     call = f'assert _grader["examine"]({arguments}) == {len(inputs)}\n'
     return in_own_namespace("_grader", _grader_source()) + call
 

@@ -33,7 +33,7 @@ class LoadedTask(NamedTuple):
         return self.data.problems
 
     def problem(self, problem_id: str) -> Problem:
-        """Return a problem by its id; raises `UsageError` with the nearest id if there is none."""
+        """Return a problem by its id; raises `UsageError` naming the nearest id if unknown."""
         for problem in self.data.problems:
             if problem.id == problem_id:
                 return problem

@@ -64,7 +64,7 @@ def _by_tokens(code: str) -> str:
     return "\n".join(
         line
         for row, line in enumerate(lines, start=1)
-        # A blank line behind a backslash ends the statement.
+        # A blank line after a backslash ends the statement.
         if row in kept or line.strip() or (row > 1 and lines[row - 2].endswith("\\"))
     )
 

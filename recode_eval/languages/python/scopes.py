@@ -213,7 +213,7 @@ class Collector:
         scope = place.scope
         while scope.kind == "comprehension" and scope.parent is not None:
             scope = scope.parent
-        # It may stand behind an `and`: a block without any steps rules nothing out.
+        # It may follow an `and`: a block without any steps rules nothing out.
         owner = Place(scope, Block(0, place.block.loop))
         self._later(
             *self._visits([node.value], place),
