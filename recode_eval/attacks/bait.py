@@ -1,4 +1,4 @@
-"""Things of the evaluator's machine that no program may reach, and whether one was touched.
+"""Resources of the evaluator's machine that no program may reach, and checks for touches.
 
 The attacks learn where they are (`import bait`), so that nothing depends on their finding them. All
 are made for the test and worthless: an attack that gets through does no harm.
@@ -34,7 +34,7 @@ def own_mark() -> str:
 
 
 class Bait:
-    """A context manager: lays out the bait, and takes it away again.
+    """A context manager that lays out the bait and removes it.
 
     Enter it before the sandbox is opened: the sandbox must not pass the variable on.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_outcomes(console: Console, outcomes: Sequence[TierOutcome]) -> None:
-    """Print contained/total per class and tier, then everything that went wrong."""
+    """Print contained/total per class and tier, then every fault."""
     from rich.table import Table
 
     tested = [outcome for outcome in outcomes if not outcome.unavailable]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TierOutcome:
-    """What attacking a tier showed."""
+    """Result of attacking a tier."""
 
     tier: str
     results: tuple[AttackResult, ...] = ()

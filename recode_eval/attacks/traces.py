@@ -36,7 +36,7 @@ _FIRST_SLOT_USER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What there was at one moment."""
+    """The state at one moment."""
 
     processes: frozenset[int]
     """Descendants of this process, zombies included."""
@@ -51,7 +51,7 @@ def take_traces() -> Traces:
 
 
 def leftovers(before: Traces, users: frozenset[int] = frozenset()) -> list[str]:
-    """What is there that was not there before; gives things that are just ending some seconds.
+    """Return what is new; give ending processes some seconds.
 
     `users` are the user ids that programs ran under; a process of one of them is a leftover, too
     (ids of people and services, below 10000, are ignored).

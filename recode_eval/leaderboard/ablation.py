@@ -1,4 +1,4 @@
-"""Reward ablation: trainings that differ in nothing but the weights of their rewards.
+"""Reward ablation: trainings that differ only in the weights of their rewards.
 
 What a reward is worth is what the trained model can do that the untrained one could not, on the
 same problems: paired differences, from the evaluations during the trainings or from runs on the
@@ -101,7 +101,7 @@ def _evidence(runs: Iterable[RunEntry], metric: str) -> list[Evidence]:
 
 
 def checkpoint_results(training: Training) -> list[Result]:
-    """Return what a training's own evaluations say: its last one against that before it began."""
+    """Compare a training's last evaluation with the one before its first step."""
     found = []
     for task in sorted({checkpoint.task for checkpoint in training.checkpoints}):
         of_task = [c for c in training.checkpoints if c.task == task]

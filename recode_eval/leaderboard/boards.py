@@ -1,4 +1,4 @@
-"""Boards: the runs that may be compared, since everything but the model is the same.
+"""Boards: comparable runs, which share everything except the model.
 
 What must agree is ruled in `compare.comparability`. A run with more than 1 % unscored samples is
 shown and not ranked.
@@ -50,7 +50,7 @@ class Board:
 
     @property
     def label(self) -> str:
-        """What the board is called."""
+        """The board's name."""
         return f"{self.task} #{self.key[:4]}"
 
     @property

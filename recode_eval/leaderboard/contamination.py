@@ -29,7 +29,7 @@ UNKNOWN, BEFORE, AFTER = "unknown", "before the data", "after the data"
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What a run's model may have seen."""
+    """The problems that a run's model may have seen."""
 
     released: str | None
     """The model's date (ISO)."""

@@ -25,7 +25,7 @@ Members = list[tuple["RunEntry", int]]
 
 @dataclass(frozen=True, slots=True)
 class PromptShown:
-    """A prompt, and the runs that were asked this way; `prompt` is None where it is not known."""
+    """A prompt and the runs that used it; `prompt` is None if it is unknown."""
 
     prompt: Prompt | None
     runs: tuple[RunEntry, ...]

@@ -1,4 +1,4 @@
-"""Training dynamics: what the logs of trainings say, as stacked panels over the steps.
+"""Training dynamics: the figures of training logs, as stacked panels over the steps.
 
 Trainings of one base model on the same pairs stand together. Those that differ only in the seed are
 one arm: one line, with a faint one for each seed. Curves of the training are smoothed, evaluated
@@ -221,7 +221,7 @@ def _curve(arm: Arm, lines: Sequence[Points]) -> Curve:
 
 
 def smoothed(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
-    """Return the exponential moving average, free of the pull of its start (Adam's correction)."""
+    """Return the exponential moving average, with Adam's bias correction."""
     total, weight, found = 0.0, 0.0, []
     for step, value in points:
         total = SMOOTHING * total + (1 - SMOOTHING) * value

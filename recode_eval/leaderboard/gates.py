@@ -1,4 +1,4 @@
-"""Verdicts of the gate for the leaderboard: read with suspicion, newest first.
+"""Verdicts of the gate for the leaderboard: read as untrusted input, newest first.
 
 A file may come from anybody. One that is not a verdict by its schema is named and left out.
 """
@@ -54,7 +54,7 @@ class GateVerdict:
 
 
 def read_verdicts(places: Sequence[Path]) -> tuple[list[GateVerdict], list[BrokenRun]]:
-    """Return the verdicts of some places, newest first, and the files that are none.
+    """Return the verdicts of some places, newest first, and the files that are not verdicts.
 
     A place is a file, or a folder with files `verdict.json` in it or below; a folder without any is
     no error: the gate may not have graded yet. Raises `UsageError` if a place does not exist.

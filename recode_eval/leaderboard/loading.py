@@ -34,7 +34,7 @@ _WORTH_A_POOL = 32_000_000
 
 @dataclass(frozen=True, slots=True)
 class BrokenRun:
-    """A run that was left out, and why."""
+    """An excluded run, and the reason."""
 
     where: str
     reason: str
@@ -81,7 +81,7 @@ class RunEntry:
 
     @property
     def model_name(self) -> str:
-        """The model's name as the run was given it."""
+        """The model's name, as the user gave it."""
         return self.results.model.name
 
     @property
@@ -92,7 +92,7 @@ class RunEntry:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Everything that decides what was asked, and of whom."""
+        """Everything that determines the model and its prompts."""
         return self.results.identity
 
     @property
@@ -180,7 +180,7 @@ def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
 
 
 def load_runs(roots: Sequence[Path], jobs: int = 1) -> tuple[list[RunEntry], list[BrokenRun]]:
-    """Read every run below `roots`; what cannot be trusted is returned as broken.
+    """Read every run below `roots`; return untrustworthy ones as broken.
 
     Runs come in an order that does not depend on where their folders lie. `jobs` processes share
     the work where there is much of it.

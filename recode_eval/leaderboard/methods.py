@@ -1,4 +1,4 @@
-"""RL against SFT: per base model what each way of training made of it, on the same problems.
+"""RL against SFT: the result of each training method per base model, on the same problems.
 
 Base model and method are facts about models (`yamls`), not guesses from names. Runs of one base and
 one method on one board are its seeds: shown each, and pooled. Only runs of one board are paired.
@@ -58,7 +58,7 @@ class MethodRun:
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """A method on a board: its runs, and what they come to together."""
+    """A method on a board: its runs and their pooled result."""
 
     method: str
     role: Role
@@ -103,12 +103,12 @@ class Section:
         return self.board.task.startswith(RETENTION)
 
     def row(self, method: str) -> MethodRow | None:
-        """Return the row of a method, if it is here."""
+        """Return the row of a method, if it exists."""
         name = method.casefold()
         return next((row for row in self.rows if row.method.casefold() == name), None)
 
     def delta(self, method: str, reference: str) -> Delta | None:
-        """Return the difference of two methods, if it is here."""
+        """Return the difference of two methods, if it exists."""
         pair = method.casefold(), reference.casefold()
         return next(
             (d for d in self.deltas if (d.method.casefold(), d.reference.casefold()) == pair), None
@@ -282,7 +282,7 @@ def _fit(gain: Section, kept: Section) -> tuple[int, bool, bool, str]:
 
 @dataclass(frozen=True, slots=True)
 class ReportedMethod:
-    """What somebody published of one method: figures without intervals, and plain differences."""
+    """Published figures of one method, without intervals, and their plain differences."""
 
     base: str
     method: str

@@ -1,4 +1,4 @@
-"""What people write by hand for the leaderboard: results of papers, and facts about models."""
+"""Handwritten facts for the leaderboard: results of papers, and facts about models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIZE_IN_NAME = re.compile(r"(?<![A-Za-z0-9.])(\d{1,4}(?:\.\d{1,2})?)[bB](?![A-Z
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a name does not tell of a model; None: not known."""
+    """Facts that a model's name does not show; None if unknown."""
 
     base: str | None = None
     method: str | None = None
@@ -36,7 +36,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReportedRow:
-    """A result that somebody else published; shown, marked and never ranked."""
+    """A result from another publication: shown, marked and never ranked."""
 
     model: str
     base: str
@@ -57,7 +57,7 @@ class FactBook:
         self._entries = tuple(entries)
 
     def find(self, name: str) -> ModelFacts:
-        """Return what is known of a model; a size in its name counts where no entry has one."""
+        """Return known facts about a model; a size in its name counts where no entry has one."""
         facts = next(
             (facts for pattern, facts in self._entries if fnmatch.fnmatchcase(name, pattern)),
             ModelFacts(),

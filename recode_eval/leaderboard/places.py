@@ -1,4 +1,4 @@
-"""Where runs, facts about their models and logs of trainings lie in the folders that are given.
+"""Locate runs, facts about their models and training logs in the given folders.
 
 A folder with a whole comparison of trainings has all three: the arms' runs in `runs`, their
 trainings in `arms`, and the facts in `models.yaml`. There only `runs` is a source of runs:

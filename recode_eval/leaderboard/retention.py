@@ -1,4 +1,4 @@
-"""Retention against gain: what a method taught, and what it cost of what the base could do."""
+"""Retention against gain: what a method teaches, and how much of the base's ability it costs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tradeoff:
 
 
 def tradeoffs(found: Iterable[BaseModelBlock]) -> list[Tradeoff]:
-    """Return for each pair of boards what every method gained and what it kept, both to the base.
+    """Return each method's gain and retention against the base, for each pair of boards.
 
     Boards and not tasks: points under different conditions would look comparable.
     """

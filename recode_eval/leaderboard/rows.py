@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the overview; what is not known is None."""
+    """One row of the overview; unknown values are None."""
 
     model: str
     model_page: str | None
@@ -128,7 +128,7 @@ def _reported(row: ReportedRow, page: str | None) -> Row:
 
 
 def to_json(found: Sequence[Row], broken: Sequence[Any]) -> str:
-    """Return the download: every row with all its metrics, and what was left out."""
+    """Return the download: every row with all its metrics, and the excluded runs."""
     content = {
         "rows": [_plain(row) for row in found],
         "left_out": [{"run": shown(b.where), "reason": shown(b.reason)} for b in broken],

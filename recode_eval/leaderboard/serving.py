@@ -92,7 +92,7 @@ class Server(ThreadingHTTPServer):
         return ipaddress.ip_address(str(self.server_address[0])).is_loopback
 
     def believes(self, hosts: Sequence[str]) -> bool:
-        """Return whether a request's `Host` headers are those of somebody who meant this server.
+        """Return whether a request's `Host` headers name this server.
 
         A stranger's name that was made to point to this machine (DNS rebinding) is not: only
         addresses, `localhost` and the name that the server was given are.
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Changes:
-    """Tells when what a site is made of has changed and is quiet again."""
+    """Detects when a site's inputs have changed and are stable again."""
 
     def __init__(self, places: Iterable[Path], site: Path) -> None:
         """Remember the files at and below `places`; those of the `site` do not count."""
@@ -215,7 +215,7 @@ class Changes:
         self._looks = 0
 
     def due(self) -> bool:
-        """Look again, and return whether to build now: then this look is what was built.
+        """Check again and return whether to build now; the build then covers this check's state.
 
         A change waits until two looks find the same, but not for ever.
         """

@@ -106,7 +106,7 @@ def _build(
     exchange: AbstractContextManager[object] | None,
     note: Callable[[str], None],
 ) -> Built:
-    """Write the site of the runs in folders; `refused` are those that never got so far."""
+    """Write the site of the runs in folders; `refused` are those rejected before this step."""
     resources = resource_dir("leaderboard")
     found_in = places(roots)
     facts = read_facts([*models, *found_in.models, resources / "models.yaml"])

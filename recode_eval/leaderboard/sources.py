@@ -65,7 +65,7 @@ class Sources:
         return create_task(run.task, self._include)
 
     def prompt(self, run: RunEntry, problem: Problem, expected: str) -> Prompt | None:
-        """Return what the model was sent, or None where it cannot be made from what is here."""
+        """Return the prompt sent to the model, or None if this machine cannot render it."""
         template = self._template(run)
         if template is None:
             return None

@@ -1,4 +1,4 @@
-"""Logs of trainings: read with suspicion from `train.json` and `train.jsonl` (docs/training.md).
+"""Training logs, read as untrusted input from `train.json` and `train.jsonl` (docs/training.md).
 
 A folder may come from anybody. What is not a log by its format, or holds numbers that no training
 logs, is named and left out. Nothing of the trainer is imported: data flow one way.
@@ -108,7 +108,7 @@ class Training:
 
     @property
     def base(self) -> str:
-        """The last part of the trained model's path: the rest is about somebody's machine."""
+        """The last part of the trained model's path: the rest describes a private machine."""
         return re.split(r"[/\\]", str(self.config["model"]).rstrip("/\\"))[-1] or "unknown"
 
     @property
@@ -123,7 +123,7 @@ class Training:
 
     @property
     def deciding(self) -> Mapping[str, Any]:
-        """The settings that change the weights, save the seed."""
+        """The settings that change the weights, except the seed."""
         return {k: v for k, v in self.config.items() if k not in {*FREE_SETTINGS, "seed"}}
 
     @property
@@ -138,7 +138,7 @@ class Training:
         return max([*steps, *(c.step for c in self.checkpoints)], default=0)
 
     def budget(self, name: str) -> float | None:
-        """Return a count of the budgets; None where the training has not come to its end."""
+        """Return a count of the budgets; None if the training has not finished."""
         value = self.report.get("budgets", {}).get(name)
         return value if isinstance(value, int | float) else None
 
@@ -307,7 +307,7 @@ def _take(
     series: dict[str, list[tuple[int, float]]],
     evaluated: dict[tuple[int, str], tuple[str, float]],
 ) -> None:
-    """Add a line's values; raises `ValueError` for what no training writes."""
+    """Add a line's values; raises `ValueError` for values that no training writes."""
     step = line.get("step")
     if type(step) is not int or not 0 <= step <= _LARGEST_STEP:
         raise ValueError("`step` is no number of a step")
@@ -380,7 +380,7 @@ def _evaluations(folder: Path, where: str, broken: list[BrokenRun]) -> dict[tupl
 
 
 def _proof(found: Proof | None, metric: str, value: float) -> Proof | None:
-    """Return the proof if it says what the log says: else it is another training's."""
+    """Return the proof if it agrees with the log; otherwise it belongs to another training."""
     known = None if found is None else found.evidence.estimate(metric)
     if known is None or abs(known["value"] - value) > 1e-9:
         return None

@@ -1,4 +1,4 @@
-"""Is a run that somebody sent what it says? Its files, its figures, and a part of it graded again.
+"""Verify a submitted run: check its files and figures, and grade a part of it again.
 
 A pack's bytes are verified when it is read, its results against its records when it is loaded. Here
 the figures are computed anew, prompts rendered from the bundled template, and a random part of the
@@ -46,7 +46,7 @@ _MOST: Final = Limits(cpu_s=120, wall_s=1200, memory_bytes=16 << 30, output_byte
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A sample whose verdict here is another one than in the run."""
+    """A sample whose verdict here differs from the run's."""
 
     problem_id: str
     sample: int
@@ -75,7 +75,7 @@ class Checked:
 
     @property
     def sound(self) -> bool:
-        """Nothing is wrong that the machine does not explain."""
+        """Whether the machine explains every difference."""
         serious = [item for item in self.deviations if item.what not in {"timeout", "flaky"}]
         return not (serious or self.figures or self.wrong_prompts)
 
@@ -134,7 +134,7 @@ def check(
 
 
 def _settings(run: RunEntry) -> ScoringSettings:
-    """Return rules to grade by: the run's limits, but within reason, and our own calibration.
+    """Return grading rules: the run's limits, capped, and our own calibration.
 
     A limit too low would make time-outs of failures that a sender calls passes.
     """
@@ -199,7 +199,7 @@ def _check_prompts(
     drawn: Sequence[Sample],
     found: Checked,
 ) -> None:
-    """Render the prompts of what was drawn with the bundled template, and compare the hashes."""
+    """Render the drawn samples' prompts with the bundled template, and compare the hashes."""
     for problem_id in dict.fromkeys(sample.completion.problem_id for sample in drawn):
         if problem_id not in problems:
             raise DataError(f"{run.where}: the task has no problem {problem_id}.")

@@ -1,4 +1,4 @@
-"""The pages on training: RL against SFT, and the dynamics of trainings."""
+"""The pages on training: RL against SFT, and training dynamics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_SUMMED = 40
 
 @dataclass(frozen=True, slots=True)
 class TrainingViews:
-    """What the pages show; empty where no facts and no logs are known."""
+    """The content of the pages; empty without facts and logs."""
 
     blocks: tuple[BaseModelBlock, ...]
     reported: tuple[ReportedMethod, ...]
@@ -93,7 +93,7 @@ def training_views(
     reported: Iterable[ReportedRow],
     trainings: Sequence[Training],
 ) -> TrainingViews:
-    """Return what there is to show on methods and trainings."""
+    """Return the content on methods and trainings."""
     blocks = methods.blocks(boards, facts)
     groups = dynamics.groups(trainings)
     return TrainingViews(

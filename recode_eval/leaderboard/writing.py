@@ -32,7 +32,7 @@ _Problem = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class PageWriter:
-    """Everything that the pages of the models and the problems are made of."""
+    """The inputs of the pages of models and problems."""
 
     pages: Pages
     problems: Mapping[_Problem, Members]

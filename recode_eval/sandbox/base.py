@@ -1,4 +1,4 @@
-"""The `Sandbox` interface: what runs there, what comes back, and which errors may be raised.
+"""The `Sandbox` interface: its programs, its results and its errors.
 
 A sandbox runs *programs*. A program is set-up code (trusted data of the benchmark: imports, the
 API update), the candidate (what the model wrote, hostile) and tests. What comes back is a verdict
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """How one test ended. Anything but `PASSED` is a failure of the candidate."""
+    """How one test ended. Any status except `PASSED` is a failure of the candidate."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -91,7 +91,7 @@ class TestVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What running a program showed. `verdicts` has one entry per test, in the program's order."""
+    """Result of running a program. `verdicts` has one entry per test, in the program's order."""
 
     verdicts: tuple[TestVerdict, ...]
     setup_error: str | None = None
@@ -134,7 +134,7 @@ class SandboxInfo:
 
 
 class SandboxError(InfrastructureError):
-    """Base class of everything that goes wrong with a sandbox itself."""
+    """Base class of the faults of a sandbox itself."""
 
 
 class SandboxUnavailableError(SandboxError):

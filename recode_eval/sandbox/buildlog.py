@@ -1,4 +1,4 @@
-"""What building an image and building a venv share: cache folder, lock, log, and honest errors.
+"""Shared parts of building images and venvs: cache folder, lock, log and errors.
 
 Builders call other programs (pip, uv, Docker). Everything those print goes to a log file; the user
 gets one line with the cause, the fix and the log's path.
@@ -85,7 +85,7 @@ def cache_dir(*parts: str) -> Path:
 
 @contextmanager
 def locked(name: str, log: Callable[[str], None]) -> Iterator[None]:
-    """Hold an exclusive lock between processes; says so when it has to wait for another one."""
+    """Hold an exclusive lock between processes; reports when it waits for another one."""
     path = cache_dir("locks") / f"{name}.lock"
     with path.open("w") as file:
         try:
@@ -98,7 +98,7 @@ def locked(name: str, log: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def temporary_dir(parent: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards; in the cache, since /tmp is often small or in memory."""
+    """A temporary folder in the cache, because /tmp is often small or in memory."""
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
     folder.chmod(0o755)
     try:

@@ -1,4 +1,4 @@
-"""Find the Docker daemon that the user means, and say in one line what it complains about."""
+"""Find the user's Docker daemon, and summarise its errors in one line."""
 
 from __future__ import annotations
 

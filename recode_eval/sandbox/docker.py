@@ -345,7 +345,7 @@ class ContainerLink:
 
 
 def _doorway(client: DockerClient) -> Doorway | None:
-    """A socket past a daemon of this machine; `None` if it is elsewhere, or none can be made."""
+    """A socket that bypasses this machine's daemon; `None` if it is remote or this fails."""
     if client.api.base_url != "http+docker://localhost":  # the client's name for a Unix socket
         return None
     try:
@@ -377,7 +377,7 @@ class _Frames:
 
 
 def _remove(client: DockerClient, container: str) -> None:
-    """Remove a container, running or not; that it is gone already is fine."""
+    """Remove a container, running or not; ignore a missing one."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 

@@ -61,7 +61,7 @@ _STALE_AFTER_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class DiskUse:
-    """Something that building environments has left on the disk."""
+    """An artefact of building environments on the disk."""
 
     kind: str
     """`image`, `venv` or `leftover` (of a killed build)."""

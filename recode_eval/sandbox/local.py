@@ -60,7 +60,7 @@ def python_runtimes(request: TierRequest) -> tuple[ProgramRuntime, ...]:
 
 
 def clean_environment(home: str) -> dict[str, str]:
-    """The whole environment of a supervisor and of its programs: no secret of the user's."""
+    """The complete environment of a supervisor and its programs, without the user's secrets."""
     single = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -104,7 +104,7 @@ class WorkFolders:
 
 @contextlib.contextmanager
 def _disk() -> Iterator[None]:
-    """What the disk complains about, as this package's error."""
+    """A disk error as this package's error."""
     try:
         yield
     except OSError as error:
@@ -206,7 +206,7 @@ class ProcessLink:
         return data
 
     def stop(self) -> str:
-        """Hang up, wait, kill if need be; return the end of what it wrote to its log."""
+        """Hang up, wait, kill if necessary; return the end of its log."""
         with self._writing:
             if self._stopped:
                 return self._log_text

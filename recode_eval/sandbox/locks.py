@@ -38,7 +38,7 @@ _UNSATISFIABLE = re.compile(r"no solution found|requirements are unsatisfiable",
 
 
 class NoSuchReleaseError(SandboxBuildError):
-    """The index answers, and has no set of wheels that fits; trying again will not help."""
+    """The index answers but has no matching set of wheels; a retry will not help."""
 
 
 def lock_release(

@@ -1,4 +1,4 @@
-"""The place of a sandbox where nothing is executed: tasks without tests need none."""
+"""A stand-in for a sandbox that executes nothing, for tasks without tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NullSandbox:
 
     @property
     def info(self) -> SandboxInfo:
-        """Say that nothing was executed."""
+        """Record that nothing was executed."""
         return SandboxInfo(
             tier=TIER,
             guarantees=("Nothing is executed.",),

@@ -1,4 +1,4 @@
-"""The pool: a queue of programs, a thread per worker, and what happens when a worker is lost.
+"""The pool: a queue of programs, a thread per worker, and recovery from lost workers.
 
 A lost worker is replaced and its program is run once more. If that does not help either, the
 program's future says so: it stays unscored. A sandbox that cannot be started again at all (the
@@ -65,7 +65,7 @@ class Pool:
         isolation: str,
         restart_for_s: float | None = None,
     ) -> None:
-        """Start the first worker, so that a tier that cannot work says so here.
+        """Start the first worker, so that a tier that cannot work fails here.
 
         Raises:
             SandboxUnavailableError: the first worker did not start.

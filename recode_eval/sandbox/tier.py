@@ -1,4 +1,4 @@
-"""What a tier of the sandbox is, and where tiers are found.
+"""Define the interface of a sandbox tier, and find tiers.
 
 A tier is a module (or any object) with the members of `SandboxTier`. To add one, write the module
 and name it in `TIERS_BY_NAME`, or in the entry point group `recode_eval.sandboxes` of another

@@ -37,7 +37,7 @@ class UserIds:
             return self._starts[slot // _PER_RANGE] + slot % _PER_RANGE
 
     def _claim(self) -> int:
-        """Claim a range that nobody has; if somebody has them all, one of them is shared."""
+        """Claim a free range; if none is free, share one."""
         offset = secrets.randbelow(_RANGES)
         for number in range(_RANGES):
             start = _FIRST + _PER_RANGE * ((offset + number) % _RANGES)

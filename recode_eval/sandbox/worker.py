@@ -43,7 +43,7 @@ class LinkLostError(SandboxError):
 
 
 class HopelessError(SandboxUnavailableError):
-    """The sandbox cannot be started, and trying again will not help."""
+    """The sandbox cannot be started, and a retry will not help."""
 
 
 class Link(Protocol):
@@ -92,7 +92,7 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a supervisor says about itself when it starts."""
+    """A supervisor's description of itself at its start."""
 
     python: str
     libraries: Mapping[str, str]
@@ -128,7 +128,7 @@ class Worker:
             raise
 
     def run(self, program: Program, limits: Limits) -> Execution:
-        """Run a program. Raises `LinkLostError`; the worker is of no use then."""
+        """Run a program. Raises `LinkLostError`; the worker is then unusable."""
         self.send(program, limits)
         return self.receive(program)
 

@@ -156,7 +156,7 @@ def _code_of(language: Language, block: Fence) -> str:
 
 
 def _after_thinking(text: str) -> str | None:
-    """Return what counts of `text`, or None if a think block is open at its end."""
+    """Return the part of `text` that counts, or None if a think block is open at its end."""
     _, _, body = text.rpartition(END_THINK)
     if THINK in body:
         # The tag may be a literal of the program: then it is inside of a complete code block.

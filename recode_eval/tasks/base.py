@@ -231,7 +231,7 @@ def task_data(
     *,
     skip_bad_rows: bool,
 ) -> TaskData:
-    """Put together what `Task.load` returns; raises the `DataError` that it promises.
+    """Assemble the result of `Task.load`; raises the `DataError` that it promises.
 
     `contents` are the rows by their id, as `content_hash` takes them.
     """

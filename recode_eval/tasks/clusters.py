@@ -1,4 +1,4 @@
-"""Clusters: which rows depend on each other because they have something in common."""
+"""Clusters: rows that depend on each other because they share a part."""
 
 from __future__ import annotations
 

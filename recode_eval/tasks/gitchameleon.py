@@ -115,7 +115,7 @@ class ChameleonRow:
 
     @property
     def companions(self) -> tuple[str, ...]:
-        """What is installed besides the library: the row's pins, and the common companions."""
+        """Return the packages besides the library: the row's pins and the common companions."""
         pinned = {re.split(r"[=<>!~\[]", item)[0].lower() for item in self.requirements}
         common = (item for item in COMPANIONS if item.partition("<")[0] not in pinned)
         return (

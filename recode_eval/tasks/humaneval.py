@@ -27,7 +27,7 @@ TESTS = "tests"
 
 @dataclass(frozen=True, slots=True)
 class FunctionRow:
-    """What is asked for: one function, given by the text before its body."""
+    """The requested function, given by the text before its body."""
 
     id: str
     prompt: str

@@ -126,7 +126,7 @@ def _load_module(spec: TaskSpec, path: Path) -> ModuleType:
 
 @contextlib.contextmanager
 def _blaming(spec: TaskSpec, source: str) -> Iterator[None]:
-    """What a third party's code raises on import is not a bug of this program."""
+    """An error from importing third-party code is not a bug of this program."""
     try:
         yield
     except Exception as error:
