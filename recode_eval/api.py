@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.checks import of_type, path, paths, texts, within
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
 
@@ -127,9 +128,11 @@ def evaluate(config: RunConfig, *, progress: Progress = None) -> Evaluation:
     >>> result["arena-mini"].value("pass@1"), result.complete
     (1.0, True)
     """
+    from recode_eval.run.config import RunConfig
     from recode_eval.run.progress import resolve_monitor
     from recode_eval.run.session import Session
 
+    of_type("config", config, RunConfig, "a RunConfig")
     with Session(config, resolve_monitor(progress)) as session:
         return _evaluation(session.run())
 
@@ -154,12 +157,15 @@ def rescore(
     from recode_eval.run.progress import resolve_monitor
     from recode_eval.run.rescore import RescoreConfig, rescore_runs
 
-    found = rescore_runs(_paths(runs), config or RescoreConfig(), resolve_monitor(progress))
+    of_type("config", config or RescoreConfig(), RescoreConfig, "a RescoreConfig")
+    found = rescore_runs(_paths("runs", runs), config or RescoreConfig(), resolve_monitor(progress))
     return _evaluation(found)
 
 
 def compare(
-    *runs: str | Path, metrics: Sequence[str] | None = None, confidence: float = 0.95
+    *runs: str | Path | Sequence[str | Path],
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
 ) -> list[Comparison]:
     """Compare stored runs with the first one: paired by problem, clustered, corrected by Holm.
 
@@ -184,7 +190,14 @@ def compare(
     from recode_eval.comparison.differences import compare as compare_pairs
     from recode_eval.comparison.pairing import pair_runs
 
-    comparisons = compare_pairs(pair_runs(_paths(runs)), metrics, confidence)
+    if len(runs) == 1 and not isinstance(runs[0], str | Path):
+        runs = tuple(_paths("runs", runs[0]))
+    if metrics is not None:
+        metrics = texts("metrics", metrics)
+    within("confidence", confidence, 0, 1, above=True)
+    if confidence == 1:
+        raise UsageError("confidence must be below 1.")
+    comparisons = compare_pairs(pair_runs(_paths("runs", runs)), metrics, confidence)
     for item in comparisons:
         if not item.differences:
             raise UsageError(
@@ -234,15 +247,22 @@ def gate(
     from recode_eval.run.progress import resolve_monitor
     from recode_eval.run.results_file import load_runs
 
-    rule = policy if isinstance(policy, Policy) else load_policy(Path(policy) if policy else None)
-    baselines = load_runs(_paths(baseline))
-    first_rerun = load_runs(_paths(rerun_baseline)) if rerun_baseline else []
+    if isinstance(policy, Policy):
+        rule = policy
+    else:
+        rule = load_policy(None if policy is None else path("policy", policy))
+    if bool(rerun_baseline) != bool(rerun_candidate) and not isinstance(candidate, Candidate):
+        raise UsageError("A rerun needs both: rerun_baseline and rerun_candidate.")
+    baselines = load_runs(_paths("baseline", baseline))
+    first_rerun = load_runs(_paths("rerun_baseline", rerun_baseline)) if rerun_baseline else []
     if isinstance(candidate, Candidate):
         monitor = resolve_monitor(progress)
         return sample_and_decide(candidate, baselines, rule, monitor, first_rerun)
-    decision = decide(baselines, load_runs(_paths(candidate)), rule)
+    decision = decide(baselines, load_runs(_paths("candidate", candidate)), rule)
     if rerun_candidate:
-        decision = decide_again(decision, (first_rerun, load_runs(_paths(rerun_candidate))))
+        decision = decide_again(
+            decision, (first_rerun, load_runs(_paths("rerun_candidate", rerun_candidate)))
+        )
     return decision
 
 
@@ -250,7 +270,11 @@ def _evaluation(results: Sequence[Mapping[str, Any]]) -> Evaluation:
     return Evaluation(tuple(TaskResult(found, Path(found["folder"])) for found in results))
 
 
-def _paths(places: Places) -> list[Path]:
+def _paths(what: str, places: Any) -> list[Path]:
+    """Return the places of runs; raises `UsageError` for what names none."""
     if isinstance(places, str | Path):
-        places = [places]
-    return [Path(place) for place in places]
+        return [path(what, places)]
+    found = paths(what, places)
+    if not found:
+        raise UsageError(f"{what}: name at least one stored run.")
+    return list(found)

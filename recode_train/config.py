@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from recode_eval.checks import named_fields_only
 from recode_eval.errors import UsageError
 from recode_eval.plugins import did_you_mean, unknown
-from recode_eval.run.config import named_fields_only
 from recode_train.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:

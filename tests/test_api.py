@@ -17,12 +17,16 @@ from recode_eval import (
     Candidate,
     Evaluation,
     ProgressEvent,
+    RescoreConfig,
     RewardGrader,
     RunConfig,
     SandboxOptions,
     UsageError,
+    compare,
     evaluate,
+    gate,
     load_task,
+    rescore,
     reward,
 )
 from recode_eval.run.config import from_mapping, to_mapping
@@ -60,14 +64,27 @@ def test_importing_it_loads_nothing_heavy() -> None:
     ("options", "part"),
     [
         ({"temprature": 1}, "Did you mean temperature?"),
-        ({"tasks": "arena"}, "tasks must be a list"),
+        ({"tasks": "arena"}, "tasks must be a list of texts"),
+        ({"tasks": None}, "tasks must be a list of texts"),
+        ({"tasks": [["a"]]}, "is not one"),
+        ({"model": None}, "model must be a name, a path or a model object"),
+        ({"k": []}, "k must name at least one number"),
+        ({"k": 1}, "k must be a list of whole numbers"),
+        ({"seed": "a"}, "seed must be a whole number"),
+        ({"stop": [1]}, "stop must be a list of texts"),
+        ({"update_note": "no"}, "update_note must be true or false"),
+        ({"data": [1]}, "data must map tasks to files"),
+        ({"out": None}, "out must be a path"),
+        ({"sandbox": 3}, "sandbox must be of the type SandboxOptions"),
+        ({"model_options": {"base_ur": "x"}}, "Did you mean base_url"),
+        ({"timeout_s": "5"}, "timeout_s must be a number above 0"),
         ({"n": 0}, "n must be a whole number of at least 1"),
         ({"n": 20_000}, "at most 10000"),
         ({"n": True}, "n must be a whole number"),
-        ({"temperature": float("nan")}, "temperature must be at least 0"),
-        ({"top_p": 0}, "top_p must be above 0"),
+        ({"temperature": float("nan")}, "temperature must be a number at least 0"),
+        ({"top_p": 0}, "top_p must be a number above 0"),
         ({"isolation": "tests"}, "Did you mean test?"),
-        ({"memory_mib": 1}, "memory_mib must be at least 64"),
+        ({"memory_mib": 1}, "memory_mib must be a number at least 64"),
         ({"k": [0]}, "k must be a whole number"),
         ({"data": {"other": "x.jsonl"}}, "the task other is not among the tasks"),
     ],
@@ -86,13 +103,62 @@ def test_nested_options_are_checked_too() -> None:
         Candidate(mode="x")  # type: ignore[call-arg]
 
 
+def test_the_option_that_matters_most_may_stand_for_its_group() -> None:
+    config = RunConfig(model=Path("m"), tasks=["arena"], sandbox="landlock", executor="ray")  # type: ignore[arg-type]
+    assert (config.model, config.sandbox.tier, config.executor.name) == ("m", "landlock", "ray")
+    with pytest.raises(UsageError, match="RunConfig needs the option tasks"):
+        RunConfig(model="m")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"timeout_s": -1}, {"timeout_s": "5"}, {"memory_mib": 1}, {"isolation": "xx"}, {"k": [0]}],
+)
+def test_a_run_is_never_graded_under_limits_that_cannot_be_right(
+    options: dict[str, object], tmp_path: Path
+) -> None:
+    """`rescore` took a limit of -1 s, failed every program, and the run kept the limit."""
+    [result] = evaluate(small(tmp_path))
+    before = (result.folder / "manifest.json").read_bytes()
+    with pytest.raises(UsageError):
+        rescore(result.folder, RescoreConfig(**options))  # type: ignore[arg-type]
+    assert (result.folder / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda run: evaluate({}), "config must be a RunConfig"),
+        (lambda run: evaluate(small(run), progress="bar"), "progress must be a function"),
+        (lambda run: rescore([]), "name at least one stored run"),
+        (lambda run: rescore(None), "runs must be a list of paths"),
+        (lambda run: rescore(run, {"everything": True}), "config must be a RescoreConfig"),
+        (lambda run: compare(run, None), "runs must be a list of paths, and None is not one"),
+        (lambda run: compare([run, run], metrics="pass@1"), "metrics must be a list of texts"),
+        (lambda run: compare(run, run, confidence=95), "confidence must be a number above 0"),
+        (lambda run: gate([], run), "baseline: name at least one stored run"),
+        (lambda run: gate(run, run, policy={}), "policy must be a path"),
+        (lambda run: gate(run, run, rerun_baseline=run), "A rerun needs both"),
+        (lambda run: load_task("arena-mini", include_path="tasks"), "include_path must be a list"),
+        (lambda run: load_task([]), "must be a text"),
+    ],
+)
+def test_a_call_of_the_wrong_type_is_the_callers_mistake(
+    call: object, part: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=part):
+        call(tmp_path)  # type: ignore[operator]
+
+
 def test_a_configuration_survives_json() -> None:
     config = RunConfig(
         model="m", tasks=["arena"], include_path=["a"], stop=["x"], data={"arena": "r.jsonl"}
     )
     assert from_mapping(RunConfig, to_mapping(config)) == config
+    from recode_eval.models.baselines import BaselineModel
+
     with pytest.raises(UsageError, match="cannot be written down"):
-        to_mapping(RunConfig(model=FakeSandbox(), tasks=["arena"]))  # type: ignore[arg-type]
+        to_mapping(RunConfig(model=BaselineModel("empty", {}), tasks=["arena"]))
 
 
 def test_nothing_is_printed_and_progress_is_told(

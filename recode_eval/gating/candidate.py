@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recode_eval.checks import named_fields_only, of_type, path
 from recode_eval.errors import UsageError
 from recode_eval.models.options import ModelOptions
-from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions, named_fields_only
+from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,15 +56,14 @@ class Candidate:
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "include_path"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        include = tuple(Path(path) for path in self.include_path)
-        object.__setattr__(self, "include_path", include)
-        object.__setattr__(self, "out", Path(self.out))
-        absolute = {task: str(Path(file).absolute()) for task, file in self.data.items()}
-        object.__setattr__(self, "data", absolute)
+        # What a run has in common with it is checked as a run's.
+        checked = self.run_config(self.tasks, "program")
+        for name in ("model", "tasks", "data", "include_path", "model_options", "sandbox",
+                     "executor", "out"):  # fmt: skip
+            object.__setattr__(self, name, getattr(checked, name))
+        of_type("full", self.full, bool, "true or false")
         if self.prompt_file is not None:
-            object.__setattr__(self, "prompt_file", Path(self.prompt_file))
+            object.__setattr__(self, "prompt_file", path("prompt_file", self.prompt_file))
 
     def run_config(self, tasks: Sequence[str], isolation: str) -> RunConfig:
         """Return how tasks are loaded and models opened; sampling comes from the baseline."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from recode_eval.checks import named_fields_only
 from recode_eval.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
 PREFILL_MODES: Final = ("auto", "continue", "omit")
 
 
+@named_fields_only
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
     """Options of all back-ends; the defaults are right for most runs.

@@ -7,16 +7,25 @@ data and sandboxes. A value that cannot be right is refused here, before anythin
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from recode_eval.checks import (
+    at_least_one,
+    named_fields_only,
+    numbers,
+    of_type,
+    one_of,
+    path,
+    paths,
+    texts,
+    within,
+)
 from recode_eval.errors import UsageError
 from recode_eval.metrics import DEFAULT_KS
 from recode_eval.models.options import ModelOptions
-from recode_eval.plugins import unknown
 
 if TYPE_CHECKING:
     from recode_eval.models.base import Model
@@ -27,22 +36,6 @@ ISOLATIONS: Final = ("program", "test")
 EXECUTORS: Final = ("local", "ray")
 MOST_SAMPLES: Final = 10_000
 """Per problem; a slip of the finger must not fill the memory."""
-
-
-def named_fields_only(cls: type[T]) -> type[T]:
-    """Let a dataclass answer an unknown keyword with `UsageError` and the nearest known one."""
-    plain = cls.__init__
-    known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
-
-    @functools.wraps(plain)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs:
-            if name not in known:
-                raise UsageError(unknown(f"option of {cls.__name__}", name, known))
-        plain(self, *args, **kwargs)
-
-    cls.__init__ = checked  # type: ignore[method-assign]
-    return cls
 
 
 @named_fields_only
@@ -65,7 +58,7 @@ class SandboxOptions:
     """Base of the Docker image, if it must be built."""
 
     def __post_init__(self) -> None:
-        _at_least_one("workers", self.workers)
+        at_least_one("workers", self.workers)
 
     @property
     def named_tier(self) -> str | None:
@@ -87,9 +80,9 @@ class ExecutorOptions:
     """CPUs that a copy reserves beside its GPUs."""
 
     def __post_init__(self) -> None:
-        _one_of("executor", self.name, EXECUTORS)
-        _at_least_one("replicas", self.replicas)
-        _at_least_one("replica_cpus", self.replica_cpus)
+        one_of("executor", self.name, EXECUTORS)
+        at_least_one("replicas", self.replicas)
+        at_least_one("replica_cpus", self.replica_cpus)
         if self.name == "local" and (self.ray_address or self.replicas):
             raise UsageError("ray_address and replicas need the executor ray.")
 
@@ -118,7 +111,7 @@ limit, problems, prompt, update_note, n, temperature, top_p, max_tokens, seed, s
 isolation, timeout_s, memory_mib, sandbox, executor, out.
     """
 
-    model: str | Model
+    model: str | Path | Model
     """A checkpoint's folder, a GGUF file, a hub id, a served model's name (with
     `model_options.base_url`), `replay:FILE`, `baseline:KIND`, or an object that follows
     `recode_eval.models.base.Model`; such an object stays the caller's to close."""
@@ -166,28 +159,38 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     """Where runs are stored, each in a folder of its own."""
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "include_path", "problems", "k", "stop"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                raise UsageError(f"{name} must be a list, not the text {value!r}.")
-            if value is not None:
-                object.__setattr__(self, name, tuple(value))
-        object.__setattr__(self, "tasks", tuple(dict.fromkeys(self.tasks)))
-        object.__setattr__(self, "include_path", tuple(Path(path) for path in self.include_path))
-        object.__setattr__(self, "out", Path(self.out))
-        absolute = {task: str(Path(file).absolute()) for task, file in self.data.items()}
-        object.__setattr__(self, "data", absolute)
-        _one_of("isolation", self.isolation, ISOLATIONS)
+        put = functools.partial(object.__setattr__, self)
+        if isinstance(self.model, Path):
+            put("model", str(self.model))
+        elif not isinstance(self.model, str) and not hasattr(self.model, "generate"):
+            raise UsageError(f"model must be a name, a path or a model object, not {self.model!r}.")
+        put("tasks", tuple(dict.fromkeys(texts("tasks", self.tasks))))
+        put("problems", texts("problems", self.problems))
+        put("include_path", paths("include_path", self.include_path))
+        put("k", numbers("k", self.k))
+        if not self.k:
+            raise UsageError("k must name at least one number.")
+        if self.stop is not None:
+            put("stop", texts("stop", self.stop))
+        put("out", path("out", self.out))
+        put("data", data_files(self.data))
+        put("model_options", options_of(ModelOptions, "model_options", self.model_options))
+        put("sandbox", options_of(SandboxOptions, "sandbox", self.sandbox, named="tier"))
+        put("executor", options_of(ExecutorOptions, "executor", self.executor, named="name"))
+        of_type("seed", self.seed, int, "a whole number")
+        of_type("backend", self.backend, str, "a name")
+        for name in ("update_note", "skip_bad_rows"):
+            of_type(name, getattr(self, name), bool, "true or false")
+        if self.prompt is not None:
+            put("prompt", str(path("prompt", self.prompt)))
+        one_of("isolation", self.isolation, ISOLATIONS)
         for name in ("limit", "n", "max_tokens"):
-            _at_least_one(name, getattr(self, name))
-        for k in self.k:
-            _at_least_one("k", k)
+            at_least_one(name, getattr(self, name))
         if self.n is not None and self.n > MOST_SAMPLES:
             raise UsageError(f"n must be at most {MOST_SAMPLES} samples per problem, not {self.n}.")
-        _within("temperature", self.temperature, 0, 100)
-        _within("top_p", self.top_p, 0, 1, above=True)
-        _within("timeout_s", self.timeout_s, 0, 3600, above=True)
-        _within("memory_mib", self.memory_mib, 64, 1 << 20)
+        within("temperature", self.temperature, 0, 100)
+        within("top_p", self.top_p, 0, 1, above=True)
+        check_limits(self.timeout_s, self.memory_mib)
         for task in self.data:
             if self.tasks and task not in self.tasks:
                 raise UsageError(f"data: the task {task} is not among the tasks.")
@@ -200,11 +203,44 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     @property
     def model_name(self) -> str:
         """The model as text: what was asked for, or the name that the object has."""
-        return self.model if isinstance(self.model, str) else self.model.info.name
+        return self.model.info.name if hasattr(self.model, "info") else str(self.model)
 
     def with_model(self, model: str | Model) -> RunConfig:
         """Return the same for another model."""
         return replace(self, model=model)
+
+
+def check_limits(timeout_s: Any, memory_mib: Any) -> None:
+    """Raise `UsageError` for limits that no program could be graded under."""
+    within("timeout_s", timeout_s, 0, 3600, above=True)
+    within("memory_mib", memory_mib, 64, 1 << 20)
+
+
+def data_files(data: Any) -> dict[str, str]:
+    """Return task -> absolute path of its rows; raises `UsageError` for anything else."""
+    if not isinstance(data, Mapping):
+        raise UsageError(f"data must map tasks to files, not {data!r}.")
+    return {
+        task: str(path(f"data of {task}", file).expanduser().absolute())
+        for task, file in data.items()
+    }
+
+
+def options_of(kind: type[T], name: str, value: Any, named: str | None = None) -> T:
+    """Return options that may be given as a mapping, or as the one name that matters most.
+
+    Raises `UsageError` for anything else.
+
+    >>> options_of(SandboxOptions, "sandbox", "docker", named="tier").tier
+    'docker'
+    """
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str) and named is not None:
+        return kind(**{named: value})
+    if isinstance(value, Mapping):
+        return kind(**value)
+    raise UsageError(f"{name} must be of the type {kind.__name__}, not {value!r}.")
 
 
 def from_mapping(cls: type[T], raw: Mapping[str, Any]) -> T:
@@ -216,12 +252,7 @@ def from_mapping(cls: type[T], raw: Mapping[str, Any]) -> T:
     >>> from_mapping(RunConfig, raw).sandbox
     SandboxOptions(tier='auto', allow_unsafe=False, workers=2, base_image=None)
     """
-    nested = {"model_options": ModelOptions, "sandbox": SandboxOptions, "executor": ExecutorOptions}
-    values: dict[str, Any] = {}
-    for name, value in raw.items():
-        kind = nested.get(name)
-        values[name] = kind(**value) if kind and isinstance(value, Mapping) else value
-    return cls(**values)
+    return cls(**raw)
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -248,25 +279,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
-
-
-def _at_least_one(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}.")
-
-
-def _within(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
-    if value is None:
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    inside = number and math.isfinite(value) and low <= value <= high
-    if not inside or (above and value == low):
-        start = f"above {low:g}" if above else f"at least {low:g}"
-        raise UsageError(f"{name} must be {start} and at most {high:g}, not {value!r}.")
-
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(unknown(name, value, known))

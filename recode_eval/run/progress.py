@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from recode_eval.errors import UsageError
 from recode_eval.terminal import one_line, stderr_console
 
 if TYPE_CHECKING:
@@ -186,7 +187,11 @@ def resolve_monitor(progress: Progress) -> Monitor:
         if _in_notebook():
             return CallbackMonitor(NotebookProgress())
         return create_monitor(quiet=False)
-    return progress if isinstance(progress, Monitor) else CallbackMonitor(progress)
+    if isinstance(progress, Monitor):
+        return progress
+    if not callable(progress):
+        raise UsageError(f"progress must be a function, a Monitor, True or None, not {progress!r}.")
+    return CallbackMonitor(progress)
 
 
 def _in_notebook() -> bool:

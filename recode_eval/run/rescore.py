@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.checks import named_fields_only, numbers, of_type, one_of, paths
 from recode_eval.errors import DataError, UsageError
-from recode_eval.run.config import SandboxOptions, named_fields_only
+from recode_eval.run.config import (
+    ISOLATIONS,
+    SandboxOptions,
+    check_limits,
+    data_files,
+    options_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +42,18 @@ class RescoreConfig:
     timeout_s: float | None = None
     memory_mib: float | None = None
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
+
+    def __post_init__(self) -> None:
+        put = functools.partial(object.__setattr__, self)
+        put("data", data_files(self.data))
+        put("include_path", paths("include_path", self.include_path))
+        of_type("everything", self.everything, bool, "true or false")
+        if self.k is not None:
+            put("k", numbers("k", self.k) or None)
+        if self.isolation is not None:
+            one_of("isolation", self.isolation, ISOLATIONS)
+        check_limits(self.timeout_s, self.memory_mib)
+        put("sandbox", options_of(SandboxOptions, "sandbox", self.sandbox, named="tier"))
 
 
 def rescore_runs(

@@ -10,6 +10,7 @@ import atexit
 import threading
 from typing import TYPE_CHECKING, Self
 
+from recode_eval.checks import of_type
 from recode_eval.errors import UsageError
 from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.run.config import SandboxOptions
@@ -67,6 +68,8 @@ class RewardGrader:
                  for key, _ in answers]  # fmt: skip
         if not asked:
             return []
+        for _, text in answers:
+            of_type("text", text, str, "a text")
         sandbox = self._sandboxes.opener(self._loaded.task, "program")()
         self._limits.measure(asked, sandbox)
         found: list[float | None] = [None] * len(answers)

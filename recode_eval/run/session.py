@@ -49,9 +49,12 @@ class Session:
             for loaded, model in self.open_models(self.config.model, self.config.backend)
         ]
 
-    def open_models(self, model: str | Model, backend: str) -> list[tuple[LoadedTask, Model]]:
+    def open_models(
+        self, model: str | Path | Model, backend: str
+    ) -> list[tuple[LoadedTask, Model]]:
         """Return every task with the model that answers it; the session closes what it opens."""
         config, log = self.config, self.monitor.log
+        model = str(model) if isinstance(model, Path) else model
         if not isinstance(model, str):
             self.sandboxes = self._enter(Sandboxes(config.sandbox, log))
             return [(loaded, model) for loaded in self.loaded]

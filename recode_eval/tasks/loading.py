@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from recode_eval.checks import of_type, paths
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_eval.plugins import unknown
 from recode_eval.tasks.base import Preparing
@@ -63,7 +64,8 @@ def load_task(
     >>> len(task.problems), task.problems[0].cluster
     (96, '[bisect.bisect_left]:[add-function]:[update-0]')
     """
-    task = create_task(name, include_path)
+    of_type("the task's name", name, str, "a text")
+    task = create_task(name, paths("include_path", include_path))
     rows = task.load(None if data is None else str(data), skip_bad_rows=skip_bad_rows)
     for row in rows.bad_rows:
         log(f"left out: {row}")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.checks import named_fields_only
 from recode_eval.errors import DataError, UsageError
 from recode_eval.plugins import unknown
-from recode_eval.run.config import named_fields_only
 from recode_train.algorithms import ALGORITHMS
 from recode_train.config import TrainConfig
 

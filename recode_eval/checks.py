@@ -1,0 +1,114 @@
+"""Checks of what a caller configures: each refuses a value with its name, its rule and the value.
+
+`named_fields_only` makes a dataclass answer an unknown or a missing option as a `UsageError`; the
+functions check single values. A value of the wrong type is a `UsageError` too: whoever writes a
+script is a user like whoever types a command.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from recode_eval.errors import UsageError
+from recode_eval.plugins import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+
+def named_fields_only(cls: type[T]) -> type[T]:
+    """Let a dataclass answer an unknown or missing keyword with `UsageError`."""
+    plain = cls.__init__
+    members = fields(cls)  # type: ignore[arg-type]
+    known = [item.name for item in members]
+    needed = [
+        item.name
+        for item in members
+        if item.default is MISSING and item.default_factory is MISSING and item.init
+    ]
+
+    @functools.wraps(plain)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in known:
+                raise UsageError(unknown(f"option of {cls.__name__}", name, known))
+        missing = [name for name in needed[len(args) :] if name not in kwargs]
+        if missing:
+            raise UsageError(f"{cls.__name__} needs the option {missing[0]}.")
+        plain(self, *args, **kwargs)
+
+    cls.__init__ = checked  # type: ignore[method-assign]
+    return cls
+
+
+def at_least_one(name: str, value: Any) -> None:
+    """Raise `UsageError` unless the value is None or a whole number of at least 1."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}.")
+
+
+def within(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
+    """Raise `UsageError` unless the value is None or a number from `low` to `high`."""
+    if value is None:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    inside = number and math.isfinite(value) and low <= value <= high
+    if not inside or (above and value == low):
+        start = f"above {low:g}" if above else f"at least {low:g}"
+        raise UsageError(f"{name} must be a number {start} and at most {high:,g}, not {value!r}.")
+
+
+def one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """Raise `UsageError` with the nearest name unless the value is one of the known ones."""
+    if value not in known:
+        raise UsageError(unknown(name, value, known))
+
+
+def of_type(name: str, value: Any, kind: type, what: str) -> None:
+    """Raise `UsageError` unless the value is of a type; `what` names it for people."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UsageError(f"{name} must be {what}, not {value!r}.")
+
+
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """Return a list of texts as a tuple; raises `UsageError` for anything else."""
+    return tuple(_items(name, value, str, "a list of texts"))
+
+
+def paths(name: str, value: Any) -> tuple[Path, ...]:
+    """Return a list of paths as a tuple; raises `UsageError` for anything else."""
+    return tuple(Path(item) for item in _items(name, value, (str, Path), "a list of paths"))
+
+
+def numbers(name: str, value: Any) -> tuple[int, ...]:
+    """Return a list of whole numbers of at least 1 as a tuple; raises `UsageError`."""
+    found = tuple(_items(name, value, int, "a list of whole numbers"))
+    for item in found:
+        at_least_one(name, item)
+    return found
+
+
+def path(name: str, value: Any) -> Path:
+    """Return a path; raises `UsageError` for what is neither a text nor a path, or is empty."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise UsageError(f"{name} must be a path, not {value!r}.")
+    return Path(value)
+
+
+def _items(name: str, value: Any, kinds: Any, what: str) -> list[Any]:
+    if isinstance(value, str | bytes | Path) or not isinstance(value, Iterable):
+        raise UsageError(f"{name} must be {what}, not {value!r}.")
+    items = list(value)
+    for item in items:
+        if not isinstance(item, kinds):
+            raise UsageError(f"{name} must be {what}, and {item!r} is not one.")
+    return items
