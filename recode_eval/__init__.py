@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recode_eval.run.progress import ProgressEvent
     from recode_eval.run.rescore import RescoreConfig
     from recode_eval.run.reward import RewardGrader, reward
-    from recode_eval.sandbox import open_sandbox
+    from recode_eval.sandbox import Limits, Program, Test, open_sandbox
     from recode_eval.tasks.loading import LoadedTask, load_task
 
 __version__ = "0.2.0"
@@ -43,6 +43,9 @@ _HOMES = {
     "RescoreConfig": "run.rescore",
     "RewardGrader": "run.reward",
     "reward": "run.reward",
+    "Limits": "sandbox",
+    "Program": "sandbox",
+    "Test": "sandbox",
     "open_sandbox": "sandbox",
     "LoadedTask": "tasks.loading",
     "load_task": "tasks.loading",
@@ -53,8 +56,10 @@ __all__ = [
     "Evaluation",
     "ExecutorOptions",
     "InfrastructureError",
+    "Limits",
     "LoadedTask",
     "ModelOptions",
+    "Program",
     "ProgressEvent",
     "RecodeError",
     "RescoreConfig",
@@ -62,6 +67,7 @@ __all__ = [
     "RunConfig",
     "SandboxOptions",
     "TaskResult",
+    "Test",
     "UsageError",
     "__version__",
     "compare",

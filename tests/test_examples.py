@@ -36,6 +36,9 @@ PROGRAMS = ("recode-eval", "recode-train")
 WITH_A_MODEL = {"recode_train.comparing.running", "recode_train.trainers.running"}
 """Their examples train: `tests/train/test_train_api.py` makes a model and runs them."""
 
+NEEDS = {"recode_train.checkpoint_gate": "transformers"}
+"""What an example needs that the tests may have to do without."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -85,6 +88,8 @@ def test_the_examples_of_a_module(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`runs` is a name that they may use: an empty folder."""
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason=f"{name} needs the extra `train`")
     monkeypatch.chdir(tmp_path)
     found = run_doctests(importlib.import_module(name), tmp_path / "runs")
     assert found.attempted > 0
