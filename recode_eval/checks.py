@@ -27,11 +27,13 @@ def named_fields_only(cls: type[T]) -> type[T]:
     """Let a dataclass answer an unknown or missing keyword with `UsageError`."""
     plain = cls.__init__
     members = fields(cls)  # type: ignore[arg-type]
+    # A constructor that fills options in says itself what is missing then.
+    fills_in = hasattr(plain, "__wrapped__")
     known = [item.name for item in members]
     needed = [
         item.name
         for item in members
-        if item.default is MISSING and item.default_factory is MISSING and item.init
+        if item.default is MISSING and item.default_factory is MISSING and not fills_in
     ]
 
     @functools.wraps(plain)

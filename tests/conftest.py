@@ -48,6 +48,9 @@ def pytest_configure() -> None:
     A shell starts what it puts into the background with interrupts ignored, and its children
     inherit that: the tests that send SIGINT to a program waited for an end that never came.
     """
+    # xdist gives its workers a terminal's width, which tables would be folded to.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.pop("COLUMNS", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

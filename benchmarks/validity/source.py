@@ -7,6 +7,7 @@ the text instead.
 from __future__ import annotations
 
 import ast
+import copy
 import keyword
 import re
 import symtable
@@ -35,7 +36,8 @@ class Source:
 
     def __init__(self, code: str) -> None:
         """Raises `ValueError` if `code` is not a Python program."""
-        tree = parse(code)
+        # The parsed tree is shared with other callers, and edits change this one.
+        tree = copy.deepcopy(parse(code))
         if tree is None:
             raise ValueError("not a Python program")
         self.code = code

@@ -19,10 +19,10 @@ from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.images import (
     LABEL,
     LIBRARIES_REPOSITORY,
-    STAGE_LABEL,
     ImageInfo,
     ensure_image,
     is_current,
+    prune_stages,
 )
 from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.requirements import (
@@ -112,7 +112,7 @@ def prune(*, everything: bool = False, releases: bool = False) -> list[DiskUse]:
             shutil.rmtree(use.name, ignore_errors=True)
         removed.append(use)
     if client is not None:
-        client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+        prune_stages(client)
         client.close()
     return removed
 

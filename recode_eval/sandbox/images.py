@@ -57,6 +57,7 @@ LIBRARIES_REPOSITORY = "recode-eval-libraries"
 LABEL = "recode-eval.environment"
 """Every image made here carries this label; nothing without it is ever removed."""
 STAGE_LABEL = "recode-eval.stage=build"
+_CONFLICT = 409
 _ON_OWN_PYTHON = "Dockerfile.supervisor"
 _WITH_PYTHON = "Dockerfile.supervisor-python"
 _BUNDLER = "bundle_python.py"
@@ -294,7 +295,7 @@ class _Builder:
             }
             self._docker_build(context, "Dockerfile", tag, {"BASE_IMAGE": self._base}, labels, log)
         # The first stage holds every wheel; no image refers to it any more.
-        self._client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+        prune_stages(self._client)
 
     def _require_python(self, python: tuple[int, int], log: BuildLog) -> None:
         wanted = self._environment.python
@@ -476,3 +477,14 @@ def _build_cause(output: list[str]) -> str:
     text = _ESCAPES.sub("", "".join(output[:-1]))
     lines = [line for line in text.splitlines() if not _DOCKERS_OWN.match(line)]
     return last_line("\n".join(lines)) or last_line("".join(output))
+
+
+def prune_stages(client: DockerClient) -> None:
+    """Remove what builds of images left behind; the daemon lets one caller prune at a time."""
+    from docker.errors import APIError
+
+    try:
+        client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+    except APIError as error:
+        if error.status_code != _CONFLICT:  # Another prune is under way, and does the same.
+            raise

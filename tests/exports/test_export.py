@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_runs import edit_results, store_run
 
+import recode_eval
 from recode_eval import cli
 from recode_eval.errors import ExitCode
 from recode_eval.exports import FORMATS
@@ -135,7 +136,10 @@ def test_the_model_card_is_read_back_by_the_hub(run: Path, exported: Any) -> Non
     entry = found["pass@1"]
     assert (entry.dataset_type, entry.dataset_name) == ("owner/data", "arena")
     assert entry.metric_args == {"n": 4, "temperature": 0.8, "top_p": 0.95, "max_tokens": 1024}
-    assert (entry.source_name, entry.source_url) == ("recode-eval 0.1.0", "https://x.org")
+    assert (entry.source_name, entry.source_url) == (
+        f"recode-eval {recode_eval.__version__}",
+        "https://x.org",
+    )
     # Written by the hub's library again, nothing is lost.
     again = yaml.safe_load(card.data.to_yaml())["model-index"]
     assert again == yaml.safe_load(text)["model-index"]

@@ -18,7 +18,6 @@ from migration_rows import write_pairs
 from training_pairs import training_row
 
 import recode_train
-from recode_eval import plugins
 from recode_eval.errors import UsageError
 from recode_train import (
     Algorithm,
@@ -126,7 +125,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Algorithm:
     def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
         return [entry] if group == entry.group and name in {None, "toy"} else []
 
-    monkeypatch.setattr(plugins, "entry_points", entry_points)
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
     return algorithm
 
 
