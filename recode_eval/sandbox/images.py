@@ -479,7 +479,7 @@ def _build_cause(output: list[str]) -> str:
     return last_line("\n".join(lines)) or last_line("".join(output))
 
 
-def prune_stages(client: DockerClient) -> None:
+def prune_stages(client: docker.DockerClient) -> None:
     """Remove what builds of images left behind; the daemon lets one caller prune at a time."""
     from docker.errors import APIError
 

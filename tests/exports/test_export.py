@@ -21,8 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_runs import edit_results, store_run
 
-import recode_eval
-from recode_eval import cli
+from recode_eval import __version__, cli
 from recode_eval.errors import ExitCode
 from recode_eval.exports import FORMATS
 from recode_eval.exports.common import piece
@@ -137,7 +136,7 @@ def test_the_model_card_is_read_back_by_the_hub(run: Path, exported: Any) -> Non
     assert (entry.dataset_type, entry.dataset_name) == ("owner/data", "arena")
     assert entry.metric_args == {"n": 4, "temperature": 0.8, "top_p": 0.95, "max_tokens": 1024}
     assert (entry.source_name, entry.source_url) == (
-        f"recode-eval {recode_eval.__version__}",
+        f"recode-eval {__version__}",
         "https://x.org",
     )
     # Written by the hub's library again, nothing is lost.
