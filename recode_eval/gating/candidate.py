@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from recode_eval.checks import named_fields_only, of_type, path
 from recode_eval.errors import UsageError
 from recode_eval.models.options import ModelOptions
-from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
+from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions, data_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,10 +56,11 @@ class Candidate:
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", data_files(self.data))
         # What a run has in common with it is checked as a run's.
         checked = self.run_config(self.tasks, "program")
-        for name in ("model", "tasks", "data", "include_path", "model_options", "sandbox",
-                     "executor", "out"):  # fmt: skip
+        for name in ("model", "tasks", "include_path", "model_options", "sandbox", "executor",
+                     "out"):  # fmt: skip
             object.__setattr__(self, name, getattr(checked, name))
         of_type("full", self.full, bool, "true or false")
         if self.prompt_file is not None:
@@ -72,7 +73,8 @@ class Candidate:
             tasks=tasks,
             backend=self.backend,
             model_options=self.model_options,
-            data=self.data,
+            # A gate may look at fewer tasks than rows were given for.
+            data={task: file for task, file in self.data.items() if not tasks or task in tasks},
             include_path=self.include_path,
             skip_bad_rows=self.skip_bad_rows,
             isolation=isolation,
