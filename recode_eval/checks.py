@@ -18,22 +18,32 @@ from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 
 
 def named_fields_only(cls: type[T]) -> type[T]:
     """Let a dataclass answer an unknown or missing keyword with `UsageError`."""
+    return completed_by(lambda given: given)(cls)
+
+
+def completed_by(
+    complete: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Callable[[type[T]], type[T]]:
+    """Do the same for a dataclass of which `complete` fills in what was not given, or refuses it.
+
+    `complete` gets known options only; it returns all that the constructor takes.
+    """
+    return functools.partial(_checked, complete)
+
+
+def _checked(complete: Callable[[dict[str, Any]], dict[str, Any]], cls: type[T]) -> type[T]:
     plain = cls.__init__
     members = fields(cls)  # type: ignore[arg-type]
-    # A constructor that fills options in says itself what is missing then.
-    fills_in = hasattr(plain, "__wrapped__")
     known = [item.name for item in members]
     needed = [
-        item.name
-        for item in members
-        if item.default is MISSING and item.default_factory is MISSING and not fills_in
+        item.name for item in members if item.default is MISSING and item.default_factory is MISSING
     ]
 
     @functools.wraps(plain)
@@ -41,6 +51,7 @@ def named_fields_only(cls: type[T]) -> type[T]:
         for name in kwargs:
             if name not in known:
                 raise UsageError(unknown(f"option of {cls.__name__}", name, known))
+        kwargs = complete(kwargs)
         missing = [name for name in needed[len(args) :] if name not in kwargs]
         if missing:
             raise UsageError(f"{cls.__name__} needs the option {missing[0]}.")

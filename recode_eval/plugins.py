@@ -89,10 +89,15 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     >>> did_you_mean("docer", ["docker", "landlock"])
     ' Did you mean docker?'
     """
+    near = nearest(name, known)
+    return "" if near is None else f" Did you mean {near}?"
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like another one, if any is like it at all."""
     import difflib
 
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1)), None)
 
 
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:

@@ -8,19 +8,18 @@ the defaults of the algorithm and of the class.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from recode_eval.checks import named_fields_only
+from recode_eval.checks import completed_by
 from recode_eval.errors import UsageError
 from recode_eval.plugins import did_you_mean, unknown
 from recode_train.algorithms import ALGORITHMS
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recode_train.algorithms import Algorithm
-
-T = TypeVar("T")
 
 REWARDS: Final = (
     "format", "es", "em", "es_star", "em_star", "overlong", "tests", "api",
@@ -61,20 +58,7 @@ VllmMode = Literal["colocate", "server"]
 Tier = Literal["auto", "docker", "bubblewrap", "landlock"]
 
 
-def _resolved(cls: type[T]) -> type[T]:
-    """Let the constructor fill in what is not given and convert what is."""
-    plain = cls.__init__
-
-    @functools.wraps(plain)
-    def init(self: Any, **given: Any) -> None:
-        plain(self, **_resolve(given))
-
-    cls.__init__ = init  # type: ignore[method-assign]
-    return cls
-
-
-@named_fields_only
-@_resolved
+@completed_by(lambda given: _resolve(given))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """Settings of a run.

@@ -12,7 +12,7 @@ ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "api",
     "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
     "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats",
-    "boundary", "terminal", "checks", "plugins", "resources", "errors",
+    "boundary", "terminal", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""
 

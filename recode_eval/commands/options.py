@@ -16,16 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from recode_eval.models.options import ModelOptions
+    from recode_eval.plugins import Registry
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
-
-_MOST_SAMPLES = 10_000
-
-
-def _tier(text: str) -> str:
-    """Parse the name of a sandbox tier, of this or another package."""
-    if text != "auto" and text not in TIERS_BY_NAME:
-        raise argparse.ArgumentTypeError(unknown("sandbox", text, ("auto", *TIERS_BY_NAME.names())))
-    return text
 
 
 def comma_list(text: str) -> list[str]:
@@ -71,9 +63,11 @@ def _whole(text: str, low: int) -> int:
 
 def _samples(text: str) -> int:
     """Parse a number of samples; a slip of the finger must not fill the memory."""
+    from recode_eval.run.config import MOST_SAMPLES
+
     value = positive(text)
-    if value > _MOST_SAMPLES:
-        raise argparse.ArgumentTypeError(f"{text} is more than {_MOST_SAMPLES} per problem")
+    if value > MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MOST_SAMPLES} per problem")
     return value
 
 
@@ -101,11 +95,20 @@ def positive_list(text: str) -> list[int]:
     return [positive(item) for item in names(text)]
 
 
-def backend(text: str) -> str:
-    """Parse the name of a back-end; those of other packages are looked for only when named."""
-    if text != "auto" and text not in BACKENDS:
-        raise argparse.ArgumentTypeError(unknown("back-end", text, ("auto", *BACKENDS.names())))
-    return text
+def member_or_auto(registry: Registry[Any]) -> dict[str, Any]:
+    """Return the arguments of an option that takes `auto` or a member's name.
+
+    The members of other packages are looked for only when one is named: `--help` lists our own.
+    """
+
+    def parse(text: str) -> str:
+        if text != "auto" and text not in registry:
+            known = ("auto", *registry.names())
+            raise argparse.ArgumentTypeError(unknown(registry.kind, text, known))
+        return text
+
+    own = ",".join(("auto", *registry.builtin))
+    return {"type": parse, "metavar": f"{{{own}}}", "default": "auto"}
 
 
 def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) -> None:
@@ -195,9 +198,7 @@ def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group = parser.add_argument_group("sandbox")
     group.add_argument(
         "--sandbox",
-        type=_tier,
-        metavar="{" + ",".join(("auto", *TIERS_BY_NAME.builtin)) + "}",
-        default="auto",
+        **member_or_auto(TIERS_BY_NAME),
         help="where programs run (default: auto, the strongest this machine has)",
     )
     group.add_argument(
@@ -238,9 +239,7 @@ def add_model_options(
     )
     group.add_argument(
         "--backend",
-        type=backend,
-        default="auto",
-        metavar="{" + ",".join(("auto", *BACKENDS.builtin)) + "}",
+        **member_or_auto(BACKENDS),
         help="what runs it, or the name of a back-end that another package adds "
         "(default: auto, which says what it chose and why)",
     )

@@ -178,17 +178,17 @@ class _Sampling:
     def _opened(self, model: str | Model) -> Iterator[tuple[Mapping[str, Model], Draw]]:
         """Open a model; yield it by task, and what draws a run's missing samples."""
         from recode_eval.run.results_file import read_run
-        from recode_eval.run.session import Session, complete, describe
+        from recode_eval.run.session import Session, announce, complete
         from recode_eval.run.store import RESULTS
 
         config = self._config.with_model(model)
         with Session(config, self._monitor, self._loaded) as session:
-            opened = session.open_models(config.model, config.backend)
+            opened = session.open_models()
             models = {loaded.name: model for loaded, model in opened}
 
             def draw(run: Run) -> ResultsFile:
                 name = run.task.spec.name
-                self._monitor.log(f"{name}: {describe(run)}; stored in {run.folder}")
+                announce(run)
                 ks = self._baselines[name].ks | {1}
                 tier = config.sandbox.named_tier
                 found = complete(run, models[name], session.sandboxes, ks, tier)
@@ -200,18 +200,13 @@ class _Sampling:
         self, models: Mapping[str, Model], seeds: Mapping[str, int] | None = None
     ) -> list[Side]:
         from recode_eval.gating.sampling import Side, run_like
+        from recode_eval.run.session import stored_settings
 
         config = self._config
         sides = []
         for task, data in self._loaded:
             name = task.spec.name
             baseline = self._baselines[name]
-            settings = {
-                "tasks": [name],
-                "data": config.data.get(name),
-                "include_path": [str(Path(path).resolve()) for path in config.include_path],
-                "k": sorted(baseline.ks | {1}),
-            }
             run = run_like(
                 baseline,
                 task,
@@ -219,7 +214,7 @@ class _Sampling:
                 models[name].info,
                 out=config.folder,
                 monitor=self._monitor,
-                settings=settings,
+                settings=stored_settings(config, name, sorted(baseline.ks | {1})),
                 prompt_file=self._candidate.prompt_file,
                 seed=seeds[name] if seeds else None,
             )

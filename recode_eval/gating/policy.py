@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ import msgspec
 
 from recode_eval.errors import UsageError
 from recode_eval.metrics import NAME_PATTERN, downloaded, metric
+from recode_eval.plugins import nearest
 from recode_eval.schemas.verdict import PolicyContent
 from recode_eval.stats.sequential import default_looks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 VERSION = 1
 DEFAULT_FILE = Path(__file__).with_name("default_policy.yaml")
@@ -129,9 +129,7 @@ def _policy(content: object) -> Policy:
         raise ValueError("a mapping is expected")  # noqa: TRY004 - one kind of error for the file
     for key in content:
         if key not in _EXPECTED:
-            close = difflib.get_close_matches(str(key), _EXPECTED, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"unknown key {key!r}{hint}")
+            raise ValueError(f"unknown key {key!r}{_hint(key, _EXPECTED)}")
     margins = content.get("margins")
     known = {**Policy(margins={}).to_json(), "version": None, **content}
     try:
@@ -156,6 +154,11 @@ def _policy(content: object) -> Policy:
     )
 
 
+def _hint(name: object, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {near}?"
+
+
 def _margins(content: object) -> dict[str, dict[str, float]]:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"`margins` must {_EXPECTED['margins']}")
@@ -172,8 +175,7 @@ def _points(task: str, name: str, points: object) -> float:
     """Return a margin; it must be smaller than the metric's whole range."""
     if not re.match(NAME_PATTERN, name):
         # A measure of a task's own may have any such name; others must be metrics.
-        near = difflib.get_close_matches(name, downloaded(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = _hint(name, downloaded())
         raise ValueError(f"`margins.{task}.{name}`: there is no such metric{hint}")
     most = 100 * metric(name).width
     if type(points) not in {int, float} or not 0 < points < most:  # type: ignore[operator]

@@ -21,7 +21,7 @@ from recode_eval.run.store import make_folder, read_json, write_json
 from recode_eval.sandbox.base import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.sandbox.base import Execution, Limits, Sandbox
     from recode_eval.tasks.base import Problem, Task
@@ -49,6 +49,10 @@ class Calibration:
     def limits(self, base: Limits, cpu_s: float) -> Limits:
         """Return `base` with the times that belong to a CPU limit."""
         return replace(base, cpu_s=cpu_s, wall_s=self.wall_factor * cpu_s)
+
+    def limits_of(self, base: Limits, measured: Mapping[str, float], problem_id: str) -> Limits:
+        """Return the limits of a problem; the fallback, if it could not be measured."""
+        return self.limits(base, measured.get(problem_id, self.fallback_s))
 
 
 def measure(
@@ -103,8 +107,7 @@ class MeasuredLimits:
 
     def limits(self, problem_id: str) -> Limits:
         """Return the limits of a problem; the fallback, if it could not be measured."""
-        cpu_s = self._cpu_s.get(problem_id, self._calibration.fallback_s)
-        return self._calibration.limits(self._base, cpu_s)
+        return self._calibration.limits_of(self._base, self._cpu_s, problem_id)
 
 
 class LimitBook:
@@ -141,8 +144,7 @@ class LimitBook:
         """Return the limits of a problem; the fallback, if it could not be measured."""
         if self._calibration is None:
             return self._base
-        cpu_s = self._cpu_s.get(problem_id, self._calibration.fallback_s)
-        return self._calibration.limits(self._base, cpu_s)
+        return self._calibration.limits_of(self._base, self._cpu_s, problem_id)
 
 
 def _read(path: Path) -> dict[str, float]:

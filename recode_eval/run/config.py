@@ -26,13 +26,13 @@ from recode_eval.checks import (
 from recode_eval.errors import UsageError
 from recode_eval.metrics import DEFAULT_KS
 from recode_eval.models.options import ModelOptions
+from recode_eval.sandbox.base import ISOLATIONS
 
 if TYPE_CHECKING:
     from recode_eval.models.base import Model
 
 T = TypeVar("T")
 
-ISOLATIONS: Final = ("program", "test")
 EXECUTORS: Final = ("local", "ray")
 MOST_SAMPLES: Final = 10_000
 """Per problem; a slip of the finger must not fill the memory."""
@@ -199,11 +199,6 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     def folder(self) -> Path:
         """`out` as a path."""
         return Path(self.out)
-
-    @property
-    def model_name(self) -> str:
-        """The model as text: what was asked for, or the name that the object has."""
-        return self.model.info.name if hasattr(self.model, "info") else str(self.model)
 
     def with_model(self, model: str | Model) -> RunConfig:
         """Return the same for another model."""

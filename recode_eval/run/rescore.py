@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.checks import named_fields_only, numbers, of_type, one_of, paths
 from recode_eval.errors import DataError, UsageError
 from recode_eval.run.config import (
-    ISOLATIONS,
     SandboxOptions,
     check_limits,
     data_files,
     options_of,
 )
+from recode_eval.sandbox.base import ISOLATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -45,7 +45,6 @@ class RewardGrader:
                 f"The task {self._loaded.name} has no tests, and so no reward. Compare answers "
                 "with recode_eval.scoring.similarity_scores instead."
             )
-        self._problems = {problem.id: problem for problem in self._loaded.problems}
         self._sandboxes = Sandboxes(sandbox or SandboxOptions())
         self._limits = MeasuredLimits(self._loaded.task, Calibration(), Limits())
 
@@ -64,8 +63,7 @@ class RewardGrader:
             UsageError: there is no problem of this id; the message has the nearest one.
             InfrastructureError: there is no sandbox.
         """
-        asked = [self._loaded.problem(key) if key not in self._problems else self._problems[key]
-                 for key, _ in answers]  # fmt: skip
+        asked = [self._loaded.problem(key) for key, _ in answers]
         if not asked:
             return []
         for _, text in answers:

@@ -15,7 +15,6 @@ from recode_eval.tasks.loading import LoadedTask, load_tasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from recode_eval.distributed.base import Executor
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.run.config import RunConfig
     from recode_eval.run.evaluation import Run
@@ -45,21 +44,21 @@ class Session:
     def run(self) -> list[dict[str, Any]]:
         """Evaluate the model on every task; returns the results (results.json and `folder`)."""
         return [
-            self.evaluate(loaded, model)
-            for loaded, model in self.open_models(self.config.model, self.config.backend)
+            evaluate_task(self.config, loaded, model, self.sandboxes, self.monitor)
+            for loaded, model in self.open_models()
         ]
 
-    def open_models(
-        self, model: str | Path | Model, backend: str
-    ) -> list[tuple[LoadedTask, Model]]:
+    def open_models(self) -> list[tuple[LoadedTask, Model]]:
         """Return every task with the model that answers it; the session closes what it opens."""
+        from recode_eval.distributed.factory import open_executor
+
         config, log = self.config, self.monitor.log
-        model = str(model) if isinstance(model, Path) else model
+        model = str(config.model) if isinstance(config.model, Path) else config.model
         if not isinstance(model, str):
             self.sandboxes = self._enter(Sandboxes(config.sandbox, log))
             return [(loaded, model) for loaded in self.loaded]
-        backend = chosen_backend(model, backend, config, log)
-        executor = self._enter(open_executor(config, log))
+        backend = chosen_backend(model, config, log)
+        executor = self._enter(open_executor(config.executor, log))
         executor.prepare(backend, config.model_options)
         self.sandboxes = self._enter(Sandboxes(config.sandbox, log, executor))
         if get_backend(backend).loads_checkpoint:
@@ -72,10 +71,6 @@ class Session:
             self._closing.callback(made.close)
             opened += [(loaded, made) for loaded in group]
         return opened
-
-    def evaluate(self, loaded: LoadedTask, model: Model) -> dict[str, Any]:
-        """Evaluate a model on a task; returns its results."""
-        return evaluate_task(self.config, loaded, model, self.sandboxes, self.monitor)
 
     def _enter(self, thing: Any) -> Any:
         return self._closing.enter_context(thing)
@@ -106,20 +101,14 @@ def load_configured(config: RunConfig, log: Callable[[str], None]) -> list[Loade
     )
 
 
-def open_executor(config: RunConfig, log: Callable[[str], None]) -> Executor:
-    """Return the executor of a configuration."""
-    from recode_eval.distributed.factory import open_executor as open_named
-
-    return open_named(config.executor, log)
-
-
-def chosen_backend(model: str, backend: str, config: RunConfig, log: Callable[[str], None]) -> str:
-    """Return the back-end that is named, or the one that fits; says why."""
+def chosen_backend(model: str, config: RunConfig, log: Callable[[str], None]) -> str:
+    """Return the back-end that the configuration names, or the one that fits; says why."""
     from recode_eval.models import choose_backend
 
-    if backend == "auto":
-        backend, reason = choose_backend(model, config.model_options)
-        log(f"Back-end: {backend} ({reason}).")
+    if config.backend != "auto":
+        return config.backend
+    backend, reason = choose_backend(model, config.model_options)
+    log(f"Back-end: {backend} ({reason}).")
     return backend
 
 
@@ -147,7 +136,7 @@ def evaluate_task(
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content and the folder."""
     run = create_run(config, loaded, model, monitor)
-    monitor.log(f"{loaded.name}: {describe(run)}; stored in {run.folder}")
+    announce(run)
     return complete(run, model, sandboxes, config.k, config.sandbox.named_tier)
 
 
@@ -192,13 +181,18 @@ def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Mon
         scoring_settings(config),
         out=config.folder,
         monitor=monitor,
-        settings={
-            "tasks": [loaded.name],
-            "data": config.data.get(loaded.name),
-            "include_path": [str(Path(path).resolve()) for path in config.include_path],
-            "k": list(config.k),
-        },
+        settings=stored_settings(config, loaded.name, config.k),
     )
+
+
+def stored_settings(config: RunConfig, task: str, ks: Iterable[int]) -> dict[str, Any]:
+    """Return what a manifest says of a run so that it can be graded again from anywhere."""
+    return {
+        "tasks": [task],
+        "data": config.data.get(task),
+        "include_path": [str(Path(path).resolve()) for path in config.include_path],
+        "k": list(ks),
+    }
 
 
 def scoring_settings(config: RunConfig) -> ScoringSettings:
@@ -261,8 +255,8 @@ def _sampling(
     return sampling, n
 
 
-def describe(run: Run) -> str:
-    """Report what will be asked, and how."""
+def announce(run: Run) -> None:
+    """Log what will be asked, how, and where it is stored."""
     sampling, n = run.sampling, run.selection.n
     how = (
         "greedy"
@@ -271,4 +265,7 @@ def describe(run: Run) -> str:
     )
     if not backend_facts(run.model_info.backend).generates:
         how = run.model_info.backend
-    return f"{len(run.problems)} problems x {n} ({how}, prompt {run.prompt.name})"
+    run.monitor.log(
+        f"{run.task.spec.name}: {len(run.problems)} problems x {n} ({how}, prompt "
+        f"{run.prompt.name}); stored in {run.folder}"
+    )

@@ -73,8 +73,10 @@ class SweepJob:
         self, closing: contextlib.ExitStack, models: Sequence[str]
     ) -> Callable[[str], Outcome]:
         """Open what all models share, and return the function that evaluates one."""
+        from recode_eval.distributed.factory import open_executor
+
         config, log = self._config, self._monitor.log
-        executor = closing.enter_context(session.open_executor(config, log))
+        executor = closing.enter_context(open_executor(config.executor, log))
         backends = {model: self._backend(model) for model in models}
         loading = [b for b in backends.values() if get_backend(b).loads_checkpoint]
         if loading:
@@ -118,8 +120,7 @@ class SweepJob:
         return Outcome(model, results)
 
     def _backend(self, model: str) -> str:
-        config = self._config
-        return session.chosen_backend(model, config.backend, config, lambda _: None)
+        return session.chosen_backend(model, self._config, lambda _: None)
 
     def _identity(self, model: str) -> Any:
         """Return what tells two models apart without loading them, or None.

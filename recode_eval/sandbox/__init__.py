@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from recode_eval.lazy import loader
 from recode_eval.sandbox.base import (
     Execution,
     Limits,
@@ -34,10 +35,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load what starts sandboxes only when it is asked for."""
-    if name in {"open_router", "open_sandbox", "probe", "TierReport"}:
-        from recode_eval.sandbox import factory
-
-        return getattr(factory, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = loader(
+    __name__, dict.fromkeys(("TierReport", "open_router", "open_sandbox", "probe"), "factory")
+)

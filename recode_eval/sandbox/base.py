@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
 from recode_eval.errors import InfrastructureError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
     from types import TracebackType
+
+ISOLATIONS: Final = ("program", "test")
+"""One process for all tests of a program, or a process per test."""
 
 
 class Status(StrEnum):

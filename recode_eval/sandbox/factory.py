@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
-from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.base import ISOLATIONS, SandboxBuildError, SandboxUnavailableError
 from recode_eval.sandbox.environment_router import EnvironmentRouter
 from recode_eval.sandbox.pool import Pool
 from recode_eval.sandbox.tier import TIERS as TIERS
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.runtimes import CommandRuntime
 
 AUTO = "auto"
-ISOLATIONS = ("program", "test")
 
 
 @dataclass(frozen=True, slots=True)
