@@ -15,11 +15,11 @@ from recode_eval.sandbox import Limits, Program, Sandbox, Status, Test
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.alone
+
 LIMITS = Limits(cpu_s=1, wall_s=3)
 BURN = """
 import os, time
-
-pytestmark = pytest.mark.alone
 
 def burn(seconds):
     start = time.process_time()

@@ -69,7 +69,7 @@ def test_shape_is_that_of_the_same_model_in_safetensors(folder: Path, file: Path
 def test_plan(file: Path, tmp_path: Path, pairs: Path) -> None:
     """Memory is estimated and prompts are counted, as for a folder."""
     plan = make_plan(settings("sft", file, tmp_path / "run", pairs))
-    assert plan.footprint is not None
+    assert plan.memory is not None
     assert plan.prompts is not None
     assert plan.prompts.used == 3
 
