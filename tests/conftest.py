@@ -55,10 +55,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and begin with the files that take longest.
 
-    A long file that starts last keeps one worker busy while the others wait.
+    A long file that starts last keeps one worker busy while the others wait. This hook must come
+    before that of xdist, which reads the groups.
     """
     groups = {item: _group(item) for item in items}
     slow = Counter(groups[item] for item in items if item.get_closest_marker("slow"))
