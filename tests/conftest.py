@@ -1,7 +1,7 @@
 """What the tests need from the machine, what happens where it is missing, and how they are shared.
 
 Several workers (`tests/run_phases.py`) share the tests by the file, so that what a module sets up
-is set up once. Files whose tests use the same cluster or engine name a group of their own.
+is set up once.
 
 A test that cannot run is skipped with the reason, unless the variable RECODE_EVAL_REQUIRE_DOCKER,
 RECODE_EVAL_REQUIRE_VLLM or RECODE_EVAL_REQUIRE_BROWSER is 1: then it fails, so that nobody mistakes
@@ -16,6 +16,7 @@ import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,7 +32,7 @@ if settings.get_current_profile_name() == "default":
 _LONGEST = {
     "test_train_demo_learning": 6,
     "test_vllm_model": 5,
-    "attacks on ": 4,
+    "test_attacks_on_tiers": 4,
     "test_training_resume": 3,
     "test_faults": 3,
     "test_resume": 3,
@@ -55,25 +56,37 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and begin with the files that take longest.
-
-    A long file that starts last keeps one worker busy while the others wait. This hook must come
-    before that of xdist, which reads the groups.
-    """
-    groups = {item: _group(item) for item in items}
+    """Begin with the files that take longest: one that starts last keeps the others waiting."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    groups = {item: group_of(item.nodeid) for item in items}
     slow = Counter(groups[item] for item in items if item.get_closest_marker("slow"))
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(groups[item]))
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: (-_weight(groups[item]), -slow[groups[item]]))
+    items.sort(key=lambda item: (-_weight(groups[item]), -slow[groups[item]], groups[item]))
 
 
-def _group(item: pytest.Item) -> str:
-    named = item.get_closest_marker("xdist_group")
-    return str(named.args[0]) if named else item.nodeid.partition("::")[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of a group to one worker, so that what a file sets up is set up once.
+
+    `--dist loadgroup` would do it by marks, but with pytest 9.2 xdist 3.8 changes ids in vain.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Scheduling(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return what keeps tests on one worker: the file, and the tier where a tier takes minutes."""
+    file, _, rest = nodeid.partition("::")
+    if file.endswith("test_attacks_on_tiers.py"):
+        tier = next((tier for tier in ("docker", "bubblewrap") if tier in rest), "landlock")
+        return f"{file} on {tier}"
+    return file
 
 
 def _weight(group: str) -> int:

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     )
     options, rest = parser.parse_known_args(arguments)
     tier = TIERS[options.tier]
-    together = ["-n", str(options.workers), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    together = ["-n", str(options.workers), "--dist", "loadscope", "--no-loadscope-reorder"]
     codes = [
         run_phase(f"{options.workers} workers", _and(tier, "not alone"), [*together, *rest]),
         run_phase("alone", _and(tier, "alone"), ["-n", "0", *rest]),

@@ -13,10 +13,9 @@ from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 
 
 def on(tier: str, *marks: pytest.MarkDecorator) -> object:
-    """A tier, whose attacks take minutes: another worker may take another one's."""
     if tier == "docker":
         marks = (*marks, pytest.mark.docker)
-    return pytest.param(tier, marks=[*marks, pytest.mark.xdist_group(f"attacks on {tier}")])
+    return pytest.param(tier, marks=marks)
 
 
 TIERS = [on("docker"), on("bubblewrap"), on("landlock")]
@@ -78,7 +77,6 @@ def check(outcome: TierOutcome) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.xdist_group("attacks on landlock")
 def test_attacks_on_a_shared_disk_are_contained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing may be mounted, deleted files were not counted: 2 GiB were written unhindered.
 
