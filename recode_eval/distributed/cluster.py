@@ -21,7 +21,7 @@ from recode_eval.errors import InfrastructureError, RecodeError, UsageError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from recode_eval.distributed.node import Place
+    from recode_eval.distributed.node import ActorLocation
 
 _RESERVE_S: Final = 300.0
 """How long replicas may wait for their resources: a cluster may have to add machines first."""
@@ -142,13 +142,13 @@ class Cluster:
             ) from error
         return actor
 
-    def _where(self, actor: Any, wait_s: float) -> Place:
+    def _where(self, actor: Any, wait_s: float) -> ActorLocation:
         """Wait until an actor is up; raises `UsageError` if it runs another release of us."""
         import ray
 
         try:
             with translated(f"an actor could not start (is recode-eval {__version__} there?)"):
-                found: Place = ray.get(actor.place.remote(), timeout=wait_s)
+                found: ActorLocation = ray.get(actor.place.remote(), timeout=wait_s)
         except ray.exceptions.GetTimeoutError:
             raise
         except lost() as error:  # Ray lists a dead machine for some seconds still.

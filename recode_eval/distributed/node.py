@@ -35,7 +35,7 @@ _GROUP_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ActorLocation:
     """Where an actor is, and which release of this package it runs."""
 
     node: str
@@ -44,12 +44,12 @@ class Place:
     version: str
 
 
-def place() -> Place:
+def place() -> ActorLocation:
     """Say where this process is; only inside of a Ray actor."""
     import ray
 
     node = ray.get_runtime_context().get_node_id()
-    return Place(node, socket.gethostname(), os.getpid(), __version__)
+    return ActorLocation(node, socket.gethostname(), os.getpid(), __version__)
 
 
 class NodeSandbox:
@@ -59,7 +59,7 @@ class NodeSandbox:
         self._sandbox: Sandbox | None = None
         self._finished: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
 
-    def place(self) -> Place:
+    def place(self) -> ActorLocation:
         """Return where this is."""
         return place()
 
@@ -135,7 +135,7 @@ class Replica:
         self._model: Model | None = None
         self._stopped: set[int] = set()
 
-    def place(self) -> Place:
+    def place(self) -> ActorLocation:
         """Return where this is."""
         return place()
 

@@ -41,7 +41,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Examination:
     """The observed state of a checkpoint."""
 
     state: State
@@ -75,7 +75,7 @@ def marks_checkpoints(place: Path) -> bool:
     return own or any((path / MARK).is_file() for path in find_checkpoints(place))
 
 
-def examine(folder: Path, *, marked: bool, settle_s: float) -> Finding:
+def examine(folder: Path, *, marked: bool, settle_s: float) -> Examination:
     """Return a checkpoint's state; `marked`: its trainer marks complete checkpoints.
 
     `settle_s` is how long (seconds) nothing may have changed before a folder without a trainer's
@@ -92,8 +92,8 @@ def examine(folder: Path, *, marked: bool, settle_s: float) -> Finding:
             raise _IncompleteError("it was written to a moment ago")
     except _IncompleteError as missing:
         state = State.BROKEN if quiet else State.UNFINISHED
-        return Finding(state, adapter, str(missing))
-    return Finding(State.WHOLE, adapter)
+        return Examination(state, adapter, str(missing))
+    return Examination(State.WHOLE, adapter)
 
 
 def _newest_change(folder: Path) -> float:

@@ -60,7 +60,7 @@ class Reference(StrEnum):
     PREVIOUS = "previous"
 
 
-class Status(StrEnum):
+class CheckpointStatus(StrEnum):
     """Outcome of a checkpoint; verdicts have their own names."""
 
     REFERENCE = "reference"
@@ -207,7 +207,9 @@ class Watcher:
         if code not in {ExitCode.OK, ExitCode.INCOMPLETE}:
             return self._failed(folder, content, code, report)
         runs = [str(Path(results["folder"])) for results in _printed_results(out)]
-        return self._record(folder, content, Status.REFERENCE, code, runs=runs, reference=[])
+        return self._record(
+            folder, content, CheckpointStatus.REFERENCE, code, runs=runs, reference=[]
+        )
 
     def _gate(
         self,
@@ -265,7 +267,9 @@ class Watcher:
                 self._codes[folder.name] = code if code > 0 else ExitCode.UNAVAILABLE
                 return None
         code = code if code > 0 else ExitCode.UNAVAILABLE
-        return self._record(folder, content, Status.FAILED, code, reason=reason, again=transient)
+        return self._record(
+            folder, content, CheckpointStatus.FAILED, code, reason=reason, again=transient
+        )
 
     def _build_site(self) -> None:
         if self.watch.site is None:
@@ -294,7 +298,7 @@ class Watcher:
             evaluated = line["status"] in set(Verdict) and line["status"] != Verdict.INVALID
             better = line["status"] == Verdict.PASS and line.get("improved")
             replaces = {Reference.PREVIOUS: evaluated, Reference.BEST: better}.get(rule, False)
-            if line["status"] == Status.REFERENCE or replaces:
+            if line["status"] == CheckpointStatus.REFERENCE or replaces:
                 runs = line["runs"]
         return runs
 
@@ -318,7 +322,12 @@ class Watcher:
         return self._prints[key]
 
     def _record(
-        self, folder: Path, content: str | None, status: Status | Verdict, code: int, **more: Any
+        self,
+        folder: Path,
+        content: str | None,
+        status: CheckpointStatus | Verdict,
+        code: int,
+        **more: Any,
     ) -> dict[str, Any]:
         line = {
             "schema_version": 1,
@@ -344,7 +353,7 @@ class Watcher:
     def _gone(self, folder: Path) -> None:
         """Name a checkpoint that its trainer removed before it was evaluated."""
         if not any(line["checkpoint"] == folder.name for line in self._lines):
-            self._record(folder, None, Status.VANISHED, ExitCode.OK, again=True)
+            self._record(folder, None, CheckpointStatus.VANISHED, ExitCode.OK, again=True)
 
     def _incomplete(self, folder: Path, state: State, reason: str, *, last: bool) -> None:
         named = any(
@@ -353,7 +362,7 @@ class Watcher:
         )
         if state is State.BROKEN and not named:
             code = ExitCode.DATA
-            self._record(folder, None, Status.BROKEN, code, reason=reason, again=True)
+            self._record(folder, None, CheckpointStatus.BROKEN, code, reason=reason, again=True)
         elif last and state is State.UNFINISHED:
             self.note(f"{folder.name}: not whole yet, left out ({reason}).")
 

@@ -215,7 +215,7 @@ class OpenAIModel:
 
     async def _ask_for_less(
         self, job: _Job, parameters: SamplingParameters, limit: int | None
-    ) -> protocol.Answer | Completion:
+    ) -> protocol.ServerAnswer | Completion:
         """Some servers count `max_tokens` in: ask for what is left, if the prompt alone fits."""
         limit = limit or self._context
         too_long = Completion(
@@ -237,7 +237,7 @@ class OpenAIModel:
         except _PromptTooLongError:
             return too_long
 
-    def _whole_text(self, answer: protocol.Answer, prompt: Prompt) -> str:
+    def _whole_text(self, answer: protocol.ServerAnswer, prompt: Prompt) -> str:
         """Put back the think block that some servers split off into a field of its own."""
         if not answer.reasoning:
             return answer.content
@@ -247,7 +247,7 @@ class OpenAIModel:
 
     async def _ask(
         self, job: _Job, parameters: SamplingParameters, max_tokens: int
-    ) -> protocol.Answer:
+    ) -> protocol.ServerAnswer:
         """Send one request; what the server refuses by name is left out from then on."""
         while True:
             settings = self._settings(job, parameters, max_tokens)

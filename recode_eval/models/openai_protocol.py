@@ -39,7 +39,7 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """The part of a chat completion that matters here."""
 
     content: str
@@ -68,7 +68,7 @@ def server_kind(models: list[ServedModel]) -> str | None:
     return next((kind for kind in _KINDS if kind in owners), None)
 
 
-def parse_answer(body: bytes, url: str) -> Answer:
+def parse_answer(body: bytes, url: str) -> ServerAnswer:
     """Read a chat completion. Raises `InfrastructureError` when the body is not one."""
     try:
         content = json.loads(body)
@@ -79,7 +79,7 @@ def parse_answer(body: bytes, url: str) -> Answer:
         usage = content.get("usage") or {}
         if not isinstance(text, str | None) or not isinstance(reasoning, str):
             raise TypeError("its text is no string")
-        return Answer(
+        return ServerAnswer(
             text or "",
             reasoning,
             FinishReason.LENGTH if choice.get("finish_reason") == "length" else FinishReason.STOP,

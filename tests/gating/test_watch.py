@@ -131,7 +131,7 @@ def test_an_adapter_needs_its_own_weights_only(tmp_path: Path) -> None:
     (folder / "config.json").rename(folder / "adapter_config.json")
     assert state(folder) == (State.UNFINISHED, "adapter_model.safetensors is missing")
     (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
-    assert examine(folder, marked=False, settle_s=100) == checkpoints.Finding(
+    assert examine(folder, marked=False, settle_s=100) == checkpoints.Examination(
         State.WHOLE, adapter=True
     )
 

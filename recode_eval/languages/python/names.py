@@ -20,7 +20,7 @@ from recode_eval.languages.python.scopes import (
     Binding,
     Collector,
     Path,
-    Place,
+    Position,
     Scope,
     gotten,
 )
@@ -81,7 +81,7 @@ class _Resolver:
                 found.calls.append(_call_of(paths, attributes, call))
         return found
 
-    def _meanings(self, node: ast.expr, place: Place) -> tuple[frozenset[Path], Path]:
+    def _meanings(self, node: ast.expr, place: Position) -> tuple[frozenset[Path], Path]:
         """Return the paths a chain may stand for; where there are none, its attributes."""
         parts: list[str] = []
         while True:
@@ -101,7 +101,7 @@ class _Resolver:
             return frozenset(), tuple(parts)
         return frozenset((*base, *parts[:MAX_PARTS])[:MAX_PARTS] for base in bases), ()
 
-    def _bases(self, node: ast.expr, place: Place) -> frozenset[Path]:
+    def _bases(self, node: ast.expr, place: Position) -> frozenset[Path]:
         if isinstance(node, ast.Name):
             return self._paths_of_name(node.id, place)
         if isinstance(node, ast.Call) and len(node.args) == 1:
@@ -112,7 +112,7 @@ class _Resolver:
                     return frozenset({tuple(module.value.split("."))[:MAX_PARTS]})
         return frozenset()
 
-    def _paths_of_name(self, name: str, place: Place) -> frozenset[Path]:
+    def _paths_of_name(self, name: str, place: Position) -> frozenset[Path]:
         bindings = self._find(name, place)
         if bindings is None:
             return frozenset((*module, name)[:MAX_PARTS] for module in self._collected.star_modules)
@@ -133,7 +133,7 @@ class _Resolver:
                 binding.paths = _bounded(found)
         return binding.paths
 
-    def _find(self, name: str, place: Place) -> list[Binding] | None:
+    def _find(self, name: str, place: Position) -> list[Binding] | None:
         """Return the bindings that may be in force, or None if no scope binds the name."""
         scope: Scope | None = place.scope
         later = hidden = False
@@ -153,7 +153,7 @@ class _Resolver:
         return None
 
 
-def _in_force(bindings: list[Binding], place: Place) -> list[Binding]:
+def _in_force(bindings: list[Binding], place: Position) -> list[Binding]:
     """Return the bindings that may hold at a place of the same scope."""
     found: list[Binding] = []
     index = bisect_left(bindings, place.step, key=lambda binding: binding.place.step)

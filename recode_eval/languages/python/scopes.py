@@ -55,7 +55,7 @@ class Scope:
     """Names that a `global` or `nonlocal` statement gives to another scope."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where something stands."""
 
     scope: Scope
@@ -67,7 +67,7 @@ class Place(NamedTuple):
 class Binding:
     """One import, assignment, parameter, ... that gives a name its value."""
 
-    place: Place
+    place: Position
     aliases: tuple[ast.expr, ...]
     """What the name may be another name of; empty where it is some other value."""
     paths: frozenset[Path] | None
@@ -80,8 +80,8 @@ class Collector:
     def __init__(self, tree: ast.Module) -> None:
         self.imported: set[Path] = set()
         self.nested_classes: set[str] = set()
-        self.chains: list[tuple[ast.expr, Place]] = []
-        self.calls: list[tuple[ast.expr, ast.Call | None, Place]] = []
+        self.chains: list[tuple[ast.expr, Position]] = []
+        self.calls: list[tuple[ast.expr, ast.Call | None, Position]] = []
         self.star_modules: list[Path] = []
         self._step = 0
         self._todo: list[Callable[[], None]] = []
@@ -119,17 +119,17 @@ class Collector:
         }
         root = Block(0)
         self.module = Scope("module", root=root)
-        self._later(*self._in_block(root, tree.body, Place(self.module, root)))
+        self._later(*self._in_block(root, tree.body, Position(self.module, root)))
         while self._todo:
             self._todo.pop()()
 
     def _later(self, *actions: Callable[[], None]) -> None:
         self._todo.extend(reversed(actions))
 
-    def _visits(self, nodes: Iterable[ast.AST | None], place: Place) -> list[Callable[[], None]]:
+    def _visits(self, nodes: Iterable[ast.AST | None], place: Position) -> list[Callable[[], None]]:
         return [partial(self._visit, node, place) for node in nodes if node is not None]
 
-    def _visit(self, node: ast.AST, place: Place) -> None:
+    def _visit(self, node: ast.AST, place: Position) -> None:
         self._step += 1
         handler = self._handlers.get(type(node))
         if handler is None:
@@ -138,7 +138,7 @@ class Collector:
             handler(node, place._replace(step=self._step))
 
     def _in_block(
-        self, block: Block, nodes: Iterable[ast.AST], place: Place
+        self, block: Block, nodes: Iterable[ast.AST], place: Position
     ) -> list[Callable[[], None]]:
         """Return the actions that visit `nodes` as the contents of `block`."""
 
@@ -151,7 +151,7 @@ class Collector:
 
         return [begin, *self._visits(nodes, place._replace(block=block)), end]
 
-    def _branch(self, nodes: Iterable[ast.AST], place: Place) -> list[Callable[[], None]]:
+    def _branch(self, nodes: Iterable[ast.AST], place: Position) -> list[Callable[[], None]]:
         return self._in_block(Block(0, place.block.loop), nodes, place)
 
     # Binding
@@ -159,7 +159,7 @@ class Collector:
     def _bind(
         self,
         name: str,
-        place: Place,
+        place: Position,
         aliases: tuple[ast.expr, ...] = (),
         path: Path | None = None,
     ) -> None:
@@ -175,7 +175,7 @@ class Collector:
         else:
             scope.bindings.setdefault(name, []).append(binding)
 
-    def _bind_target(self, target: ast.expr, value: ast.expr | None, place: Place) -> None:
+    def _bind_target(self, target: ast.expr, value: ast.expr | None, place: Position) -> None:
         """Bind the names in a target; `value` is None where it cannot be told."""
         pairs = [(target, value)]
         while pairs:
@@ -191,11 +191,11 @@ class Collector:
 
     # Expressions
 
-    def _name(self, node: ast.Name, place: Place) -> None:
+    def _name(self, node: ast.Name, place: Position) -> None:
         if isinstance(node.ctx, ast.Load):
             self.chains.append((node, place))
 
-    def _attribute(self, node: ast.Attribute, place: Place) -> None:
+    def _attribute(self, node: ast.Attribute, place: Position) -> None:
         self.chains.append((node, place))
         root: ast.expr = node
         while isinstance(root, ast.Attribute):
@@ -203,25 +203,25 @@ class Collector:
         if not isinstance(root, ast.Name):
             self._later(*self._visits([root], place))
 
-    def _call(self, node: ast.Call, place: Place) -> None:
+    def _call(self, node: ast.Call, place: Position) -> None:
         self.calls.append((node.func, node, place))
         if gotten(node):
             self.chains.append((node, place))
         self._later(*self._visits(ast.iter_child_nodes(node), place))
 
-    def _walrus(self, node: ast.NamedExpr, place: Place) -> None:
+    def _walrus(self, node: ast.NamedExpr, place: Position) -> None:
         scope = place.scope
         while scope.kind == "comprehension" and scope.parent is not None:
             scope = scope.parent
         # It may follow an `and`: a block without any steps rules nothing out.
-        owner = Place(scope, Block(0, place.block.loop))
+        owner = Position(scope, Block(0, place.block.loop))
         self._later(
             *self._visits([node.value], place),
             partial(self._bind_target, node.target, node.value, owner),
         )
 
     def _comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, place: Place
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, place: Position
     ) -> None:
         inner = place._replace(scope=Scope("comprehension", place.scope))
         actions: list[Callable[[], None]] = []
@@ -234,26 +234,26 @@ class Collector:
 
     # Statements
 
-    def _assign(self, node: ast.Assign, place: Place) -> None:
+    def _assign(self, node: ast.Assign, place: Position) -> None:
         def bind() -> None:
             for target in node.targets:
                 self._bind_target(target, node.value, place)
 
         self._later(*self._visits([node.value], place), bind)
 
-    def _annotated(self, node: ast.AnnAssign, place: Place) -> None:
+    def _annotated(self, node: ast.AnnAssign, place: Position) -> None:
         actions = self._visits([node.annotation, node.value], place)
         if node.value is not None or not isinstance(node.target, ast.Name):
             actions.append(partial(self._bind_target, node.target, node.value, place))
         self._later(*actions)
 
-    def _augmented(self, node: ast.AugAssign, place: Place) -> None:
+    def _augmented(self, node: ast.AugAssign, place: Position) -> None:
         self._later(
             *self._visits([node.value], place),
             partial(self._bind_target, node.target, None, place),
         )
 
-    def _import(self, node: ast.Import, place: Place) -> None:
+    def _import(self, node: ast.Import, place: Position) -> None:
         for alias in node.names:
             path = tuple(alias.name.split("."))
             self.imported.add(path[:MAX_PARTS])
@@ -262,7 +262,7 @@ class Collector:
             else:
                 self._bind(path[0], place, path=path[:1])
 
-    def _import_from(self, node: ast.ImportFrom, place: Place) -> None:
+    def _import_from(self, node: ast.ImportFrom, place: Position) -> None:
         module = tuple(node.module.split(".")) if node.module else ()
         if node.level:
             module = ("", *module)
@@ -276,22 +276,22 @@ class Collector:
                 self.imported.add(path[:MAX_PARTS])
                 self._bind(alias.asname or alias.name, place, path=path)
 
-    def _global(self, node: ast.Global, place: Place) -> None:
+    def _global(self, node: ast.Global, place: Position) -> None:
         if place.scope is not self.module:
             place.scope.declared.update(dict.fromkeys(node.names, self.module))
 
-    def _nonlocal(self, node: ast.Nonlocal, place: Place) -> None:
+    def _nonlocal(self, node: ast.Nonlocal, place: Position) -> None:
         outer = place.scope.parent
         while outer is not None and outer.kind != "function":
             outer = outer.parent
         if outer is not None:
             place.scope.declared.update(dict.fromkeys(node.names, outer))
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, place: Place) -> None:
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, place: Position) -> None:
         self._decorators(node, place)
         outside: list[ast.AST | None] = [*node.decorator_list, node.args, node.returns]
         block = Block(0)
-        inner = Place(Scope("function", place.scope, block), block)
+        inner = Position(Scope("function", place.scope, block), block)
         self._later(
             *self._visits(outside, place),
             partial(self._bind, node.name, place),
@@ -299,16 +299,16 @@ class Collector:
             *self._in_block(block, node.body, inner),
         )
 
-    def _lambda(self, node: ast.Lambda, place: Place) -> None:
+    def _lambda(self, node: ast.Lambda, place: Position) -> None:
         block = Block(0)
-        inner = Place(Scope("function", place.scope, block), block)
+        inner = Position(Scope("function", place.scope, block), block)
         self._later(
             *self._visits([node.args], place),
             partial(self._bind_parameters, node.args, inner),
             *self._in_block(block, [node.body], inner),
         )
 
-    def _bind_parameters(self, arguments: ast.arguments, inner: Place) -> None:
+    def _bind_parameters(self, arguments: ast.arguments, inner: Position) -> None:
         # The function's block begins after the parameters; they hold from its beginning on.
         for argument in (
             *arguments.posonlyargs,
@@ -320,12 +320,12 @@ class Collector:
             if argument is not None:
                 self._bind(argument.arg, inner)
 
-    def _class(self, node: ast.ClassDef, place: Place) -> None:
+    def _class(self, node: ast.ClassDef, place: Position) -> None:
         self._decorators(node, place)
         if place.scope.kind == "class":
             self.nested_classes.add(node.name)
         block = Block(0)
-        inner = Place(Scope("class", place.scope, block), block)
+        inner = Position(Scope("class", place.scope, block), block)
         self._later(
             *self._visits([*node.decorator_list, *node.bases, *node.keywords], place),
             *self._in_block(block, node.body, inner),
@@ -333,19 +333,19 @@ class Collector:
         )
 
     def _decorators(
-        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, place: Place
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, place: Position
     ) -> None:
         """A bare decorator is a call with the decorated thing as its argument."""
         self.calls += [(expression, None, place) for expression in node.decorator_list]
 
-    def _if(self, node: ast.If, place: Place) -> None:
+    def _if(self, node: ast.If, place: Position) -> None:
         self._later(
             *self._visits([node.test], place),
             *self._branch(node.body, place),
             *self._branch(node.orelse, place),
         )
 
-    def _for(self, node: ast.For | ast.AsyncFor, place: Place) -> None:
+    def _for(self, node: ast.For | ast.AsyncFor, place: Position) -> None:
         loop = _loop(place)
         begin, *body = self._in_block(loop, node.body, place)
         inside = place._replace(block=loop)
@@ -357,13 +357,13 @@ class Collector:
             *self._branch(node.orelse, place),
         )
 
-    def _while(self, node: ast.While, place: Place) -> None:
+    def _while(self, node: ast.While, place: Position) -> None:
         self._later(
             *self._in_block(_loop(place), [node.test, *node.body], place),
             *self._branch(node.orelse, place),
         )
 
-    def _try(self, node: ast.Try | ast.TryStar, place: Place) -> None:
+    def _try(self, node: ast.Try | ast.TryStar, place: Position) -> None:
         actions = self._branch(node.body, place)
         for handler in node.handlers:
             block = Block(0, place.block.loop)
@@ -376,24 +376,26 @@ class Collector:
         actions += self._branch(node.orelse, place)
         self._later(*actions, *self._visits(node.finalbody, place))
 
-    def _with_item(self, node: ast.withitem, place: Place) -> None:
+    def _with_item(self, node: ast.withitem, place: Position) -> None:
         actions = self._visits([node.context_expr], place)
         if node.optional_vars is not None:
             actions.append(partial(self._bind_target, node.optional_vars, None, place))
         self._later(*actions)
 
-    def _case(self, node: ast.match_case, place: Place) -> None:
+    def _case(self, node: ast.match_case, place: Position) -> None:
         inside: list[ast.AST] = [node.pattern, *([node.guard] if node.guard else []), *node.body]
         self._later(*self._branch(inside, place))
 
-    def _capture(self, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping, place: Place) -> None:
+    def _capture(
+        self, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping, place: Position
+    ) -> None:
         name = node.rest if isinstance(node, ast.MatchMapping) else node.name
         if name:
             self._bind(name, place)
         self._later(*self._visits(ast.iter_child_nodes(node), place))
 
 
-def _loop(place: Place) -> Block:
+def _loop(place: Position) -> Block:
     """Return the block of a loop: what is bound late in its body is in force early in the next."""
     loop = Block(0, place.block.loop)
     loop.loop = loop.loop or loop
