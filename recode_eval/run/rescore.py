@@ -66,8 +66,8 @@ def rescore_runs(
         DataError: a manifest or the rows are not those of the run.
         InfrastructureError: there is no sandbox.
     """
-    from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.archive import SUFFIX
+    from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.store import MANIFEST, read_json
 
     for folder in folders:

@@ -263,7 +263,7 @@ def test_a_killed_gate_goes_on(world: World, monkeypatch: pytest.MonkeyPatch, af
 def test_what_the_baseline_decides_is_refused(world: World, option: tuple[str, ...]) -> None:
     code, _ = world.gate("--baseline", "runs", "--model", "m", *option)
     assert code == ExitCode.USAGE
-    assert f"{option[0]}: the candidate is asked as the baseline was" in world.error
+    assert f"{option[0]}: the baseline sets this" in world.error
 
 
 def test_the_settings_are_the_baselines(world: World) -> None:
@@ -356,12 +356,12 @@ def test_a_template_of_ones_own_must_be_given_again(world: World) -> None:
 
 def test_wrong_usage(world: World) -> None:
     for words, part in [
-        (["--model", "m"], "--model goes with --baseline"),
-        (["--model", "m", "--baseline", "a", "--candidate", "b"], "not with --candidate"),
-        (["--model", "m", "--self-check", "a"], "--model goes with"),
-        (["--model", "m", "--baseline", "a", "--rerun-candidate", "b"], "no --rerun-candidate"),
+        (["--model", "m"], "--model needs --baseline"),
+        (["--model", "m", "--baseline", "a", "--candidate", "b"], "excludes --candidate"),
+        (["--model", "m", "--self-check", "a"], "--model needs"),
+        (["--model", "m", "--baseline", "a", "--rerun-candidate", "b"], "leave it out"),
         (["--model", "m", "--baseline", "a", "--rerun-baseline", "b", "--baseline-model", "c"],
-         "a rerun has one baseline"),
+         "A rerun has one baseline"),
     ]:  # fmt: skip
         assert world.gate(*words)[0] == ExitCode.USAGE
         assert part in world.error

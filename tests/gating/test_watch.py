@@ -525,7 +525,7 @@ def test_options_reach_the_evaluations(training: Training) -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--baseline", "first"], "name the --tasks"),
+        (["--baseline", "first"], "needs --tasks"),
         (["--baseline", "first", "--tasks", "gone"], "gone"),
         (["--baseline", "first", "--tasks", "arena-mini", "--adapter", "a"], "the adapters"),
         (["--baseline", "first", "--tasks", "arena-mini", "--policy", "gone.yaml"], "Cannot read"),

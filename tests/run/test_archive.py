@@ -490,4 +490,4 @@ def test_unscored_samples_are_said(
     monkeypatch.chdir(tmp_path)
     run = store_run(tmp_path, "a", lambda p, s: None if s else True, n=4, problems=6)
     assert cli.run(["pack", str(run)]) == 0
-    assert "18 of the 24 samples in it are unscored" in capsys.readouterr().err
+    assert "18 of the 24 samples in the pack are unscored" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def test_validation_has_nothing_to_execute(tmp_path: Path) -> None:
     )
     assert result.returncode == ExitCode.CHECK_FAILED, result.stderr
     assert "1 of 3 problems are sound" in result.stdout
-    assert "nothing to execute: it has no tests" in result.stdout
+    assert "no tests to execute" in result.stdout
     assert "old_code and new_code are the same" in result.stdout
     assert "new_code is not Python" in result.stdout
     good = write(tmp_path / "rows.jsonl", row())
