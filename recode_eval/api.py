@@ -201,8 +201,8 @@ def compare(
     for item in comparisons:
         if not item.differences:
             raise UsageError(
-                f"{item.baseline.source} and {item.candidate.source} have none of these metrics in "
-                f"common. The baseline's: {', '.join(item.baseline.metrics)}."
+                f"{item.baseline.source} and {item.candidate.source} share none of these metrics. "
+                f"The baseline has: {', '.join(item.baseline.metrics)}."
             )
     return comparisons
 

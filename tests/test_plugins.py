@@ -116,7 +116,9 @@ def test_a_backend_of_another_package_in_the_library(package: Path) -> None:
     assert "toy" in BACKENDS
     assert get_backend("toy").deterministic
     reject_unused("toy", ModelOptions(revision="main"))
-    with pytest.raises(UsageError, match=r"'toy' has no use for the option adapter .*transformers"):
+    with pytest.raises(
+        UsageError, match=r"'toy' does not support the option adapter .*transformers"
+    ):
         create_model("toy:x", options=ModelOptions(adapter="x"))
 
 

@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError, UnicodeError) as error:
             raise UsageError(
-                f"Cannot listen at {host}, port {port}: {error}. --port 0 takes a free port."
+                f"Cannot listen on {host}, port {port}: {error}. --port 0 takes a free port."
             ) from error
 
     def server_bind(self) -> None:

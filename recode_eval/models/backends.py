@@ -75,10 +75,10 @@ def reject_unused(name: str, options: ModelOptions) -> None:
         # Ours alone: another package that is broken must not hide this message.
         users = [other for other in BACKENDS.builtin if item.name in get_backend(other).options]
         raise UsageError(
-            f"the back-end {name!r} has no use for the option {item.name}"
-            f" (it belongs to {', '.join(users)}); leave it out or choose another back-end"
+            f"the back-end {name!r} does not support the option {item.name} (of "
+            f"{', '.join(users)}); leave it out or choose another back-end"
         )
 
 
 def _refuse(name: str, _options: ModelOptions, _solutions: Solutions) -> Model:
-    raise UsageError(f"the back-end of {name!r} is not installed here")
+    raise UsageError(f"the back-end of {name!r} is not installed")

@@ -91,8 +91,8 @@ class ModelOptions:
             _require(is_address, rule, self.base_url)
             if "@" in parts.netloc or parts.query:  # it is stored and shown; a key must not be
                 raise UsageError(
-                    "base_url must not hold a user, a password or a query; put the server's key"
-                    " into the environment variable that api_key_env names"
+                    "base_url must not hold a user, a password or a query; set the server's key "
+                    "in the environment variable that api_key_env names"
                 )
 
 

@@ -53,7 +53,9 @@ class SweepJob:
         known = {model: self._finished(model) for model in models}
         left = [model for model in models if known[model] is None]
         if len(left) < len(models):
-            self._monitor.log(f"{len(models) - len(left)} of {len(models)} models were complete.")
+            self._monitor.log(
+                f"{len(models) - len(left)} of {len(models)} models are already complete."
+            )
         fresh = {}
         if left:
             with contextlib.ExitStack() as closing:

@@ -58,7 +58,7 @@ def find_tasks(include_paths: Iterable[Path] = ()) -> dict[str, TaskSpec]:
         for file in files:
             spec = read_spec(file)
             if spec.name in specs:
-                raise UsageError(f"{file}: there is already a task named {spec.name}; rename it.")
+                raise UsageError(f"{file}: another task has the name {spec.name}; rename this one.")
             specs[spec.name] = spec
     return specs
 

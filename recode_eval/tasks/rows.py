@@ -121,7 +121,7 @@ def joined(value: object, key: str, separator: str) -> str:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise RowError(
-                f"the field {key} looks like a list, but cannot be read as one"
+                f"the field {key} looks like a list but is not readable as one"
             ) from None
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = separator.join(value)
@@ -136,7 +136,7 @@ def _encodable(value: str, key: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise RowError(f"the field {key} holds a lone surrogate, which is no text") from None
+        raise RowError(f"the field {key} holds a lone surrogate, which is not valid text") from None
     return value
 
 

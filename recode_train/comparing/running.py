@@ -118,7 +118,7 @@ def _begin(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) ->
         if names := changed(before, asked):
             raise UsageError(
                 f"{config.out} holds a comparison with other settings: {', '.join(names)} differ. "
-                "Give the same command, or another --out."
+                "Repeat the original command, or choose another --out."
             )
         return
     config.folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def _evaluate_on(config: RunConfig) -> None:
     if result.unscored:
         raise InfrastructureError(
             f"{result.unscored} sample(s) of {config.model} on {result.task} could not be graded "
-            f"({result.folder}). The same command tries them again and goes on."
+            f"({result.folder}). The same command tries them again and continues."
         )
     if not result.content["counts"]["scored"]:
         raise DataError(

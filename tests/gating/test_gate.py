@@ -300,7 +300,7 @@ def test_a_missing_task_or_metric_is_invalid(
     code, verdict = gate(*both, policy_file(tmp_path, "version: 1\nmargins: {arena: {pass@9: 3}}"))
     assert (code, verdict["invalid"]) == (4, ["arena: there is no pass@9 that both runs have"])
     code, verdict = gate(*both, policy_file(tmp_path, "version: 1\nmargins: {other: {pass@1: 3}}"))
-    assert (code, "names no metric" in verdict["invalid"][0]) == (4, True)
+    assert (code, "has no metric" in verdict["invalid"][0]) == (4, True)
 
 
 # --- the one rerun
@@ -449,7 +449,7 @@ def test_the_default_policy_is_the_documented_rule(capsys: pytest.CaptureFixture
         ("version: 1\nmargins: {arena: {pass@1: 0}}", "`margins.arena.pass@1`"),
         ("version: 1\nmargins: {arena: {pass@1: .nan}}", "between 0 and 100"),
         ("version: 1\nmargins: {arena: {pass@1: '3'}}", "must be a number"),
-        ("version: 1\nmargins: {arena: {pas@1: 3}}", "no such metric; did you mean pass@1?"),
+        ("version: 1\nmargins: {arena: {pas@1: 3}}", "unknown metric; did you mean pass@1?"),
         ("version: 1\nmargins: {arena: {es_star: 400}}", "between 0 and 400"),
         ("version: 1\nalpha: .nan\nmargins: {a: {b: 1}}", "`alpha` must be a number between"),
         ("version: 1\nlooks: []\nmargins: {a: {b: 1}}", "`looks` must be a list"),

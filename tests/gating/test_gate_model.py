@@ -304,7 +304,7 @@ def test_missing_tasks_and_metrics_are_invalid(world: World) -> None:
     assert (code, verdict["invalid"]) == (4, ["humaneval: the baseline has no run of it"])
     file = world.policy("version: 1\nmargins: {other: {pass@1: 3}}\n")
     code, verdict = world.gate(*words, "--policy", file)
-    assert (code, "names no metric" in verdict["invalid"][0]) == (4, True)
+    assert (code, "has no metric" in verdict["invalid"][0]) == (4, True)
     file = world.policy("version: 1\ntasks: [arena]\nmargins: {default: {pass@1: 3}}\n")
     code, _ = world.gate(*words, "--policy", file, "--tasks", "humaneval")
     assert (code, "the policy's tasks are arena" in world.error) == (ExitCode.USAGE, True)
@@ -348,7 +348,7 @@ def test_a_template_of_ones_own_must_be_given_again(world: World) -> None:
     words = ["--baseline", world.run("base", "--prompt", mine), "--model", world.models["better"]]
     code, _ = world.gate(*words)
     assert code == ExitCode.USAGE
-    assert "mine.jinja2 is no variant of arena" in world.error
+    assert "mine.jinja2 is not a variant of arena" in world.error
     code, verdict = world.gate(*words, "--prompt", other)
     assert (code, "the prompt's hash differs" in verdict["invalid"][0]) == (4, True)
     assert world.gate(*words, "--prompt", mine)[0] == 0

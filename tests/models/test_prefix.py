@@ -299,7 +299,7 @@ def test_state_space_and_hybrid_models_do_as_before(
         found = outcome(model.generate(make_requests(samples=range(2))[:2], GREEDY))
     assert layer in (model._sharing.obstacle or "")
     assert model.info.details["shared_prefill"] is False
-    assert caplog.text.count("every sample gets a prefill of its own") == 1
+    assert caplog.text.count("each sample gets its own prefill") == 1
     assert len(found) == 4
     assert found["p0", 0] == found["p0", 1]
 

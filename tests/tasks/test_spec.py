@@ -116,7 +116,7 @@ def test_a_missing_data_folder_is_named_with_its_cause(folder: Path) -> None:
 
 def test_a_name_that_is_taken(folder: Path) -> None:
     write(folder, name="arena")
-    with pytest.raises(UsageError, match="already a task named arena"):
+    with pytest.raises(UsageError, match="another task has the name arena"):
         find_tasks([folder])
 
 

@@ -260,7 +260,7 @@ def test_disk_full_in_the_middle(
 
     monkeypatch.setattr(Trainer, "save_model", save_model)
     settings = config("grpo", tiny_model, tmp_path / "run")
-    refusal(settings, StorageError, "goes on from the last checkpoint")
+    refusal(settings, StorageError, "continues from the last checkpoint")
 
 
 def test_memory_gives_out(tiny_model: Path, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_memory_gives_out(tiny_model: Path, tmp_path: Path) -> None:
     ("arguments", "match"),
     [
         ({"adam_beta3": 1}, "adam_beta3.*Did you mean adam_beta"),
-        ({"report_to": "none"}, "set by recode-train itself"),
+        ({"report_to": "none"}, "recode-train sets report_to itself"),
         ({"adam_beta2": 0.9, "lr_scheduler_kwargs": "{"}, "TRL refuses"),
     ],
 )
