@@ -308,7 +308,9 @@ def test_what_a_format_cannot_take(run: Path, other: Path, tmp_path: Path) -> No
     failed(
         recode_eval("export", str(run), "--format", "xlsx"), ExitCode.USAGE, "Unknown export format"
     )
-    failed(recode_eval("export", str(tmp_path), "--format", "csv"), ExitCode.DATA, "holds no")
+    failed(
+        recode_eval("export", str(tmp_path), "--format", "csv"), ExitCode.DATA, "has a results.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -382,7 +384,7 @@ def test_an_id_of_one_task_for_two(run: Path, tmp_path: Path) -> None:
     edit_results(tmp_path, lambda r: r["task"].update(name="another"))
     for name in ("model-index", "eval-results", "lm-eval", "every-eval-ever"):
         words = ["export", str(run), str(tmp_path), "--format", name, "--dataset-id", "a/b"]
-        failed(recode_eval(*words), ExitCode.USAGE, "of one task")
+        failed(recode_eval(*words), ExitCode.USAGE, "describe one task")
 
 
 def test_two_tasks_of_a_model_in_one_file(run: Path, exported: Any, tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ def test_adapters_own_tokenizer_is_used(tmp_path: Path) -> None:
     ("base", "message"),
     [
         (None, "does not name its base; give the base with --model"),
-        ("/nowhere/base", "base of the adapter .* is missing .*/nowhere/base"),
-        ("../empty", "is missing .* holds no model"),
+        ("/nowhere/base", "base of the adapter .* cannot be found .*/nowhere/base"),
+        ("../empty", "cannot be found .* holds no model"),
     ],
 )
 def test_adapter_whose_base_is_missing(tmp_path: Path, base: str | None, message: str) -> None:

@@ -87,7 +87,7 @@ def test_no_engine_names_the_ways_out(machine: Any) -> None:
     ("spec", "backend", "message"),
     [
         ("x", "nonsense", "no back-end 'nonsense'; choose auto, "),
-        ("baseline:stale", "vllm", "names the back-end 'baseline', not 'vllm'"),
+        ("baseline:stale", "vllm", "names the back-end 'baseline', but --backend is 'vllm'"),
         ("", "replay", "no model given"),
         ("replay:", "auto", "no model given"),
     ],

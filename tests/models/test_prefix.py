@@ -35,7 +35,7 @@ def load(path: Path, **options: Any) -> Any:
 
 
 def unshared(model: Any) -> Any:
-    """Let every row have a prefill of its own, in the library's cache."""
+    """Let every row have its own prefill, in the library's cache."""
     model._sharing.obstacle = "a test compares both"
     return model
 
@@ -196,7 +196,7 @@ def test_a_prefill_that_fails_otherwise_is_left_out(
     monkeypatch.setattr(model._sharing, "_prefill", unusual)
     with caplog.at_level(logging.INFO):
         assert outcome(model.generate(requests, SAMPLED)) == expected
-    assert caplog.text.count("a prefill of its own") == 1
+    assert caplog.text.count("its own prefill") == 1
     assert "TypeError: forward() got" in caplog.text
 
 

@@ -198,7 +198,7 @@ def test_the_wrong_file_is_not_scored_as_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "/none.jsonl"])
 def test_a_path_that_is_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"folder|no file"):
+    with pytest.raises(UsageError, match=r"folder|no completions file"):
         create_model(f"{tmp_path}{name}", backend="replay")
 
 

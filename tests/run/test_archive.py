@@ -413,7 +413,7 @@ def test_a_run_that_is_not_whole(run: Path, name: str, tmp_path: Path) -> None:
 def test_results_of_another_run(run: Path, tmp_path: Path) -> None:
     other = store_run(tmp_path, "b", lambda p, s: True, n=4, problems=6)
     shutil.copy(run / RESULTS, other / RESULTS)
-    with pytest.raises(DataError, match="not of the same run"):
+    with pytest.raises(DataError, match="belong to different runs"):
         pack(other, tmp_path / "b.tar.zst")
 
 

@@ -47,7 +47,7 @@ def test_names_bound_outside_of_the_blocks_work_inside() -> None:
     ("source", "message"),
     [
         ("Read this first. {% block user %}x{% endblock %}", "line 1: text outside"),
-        ("\n{% if update_note %}a{% endif %}{% block user %}x{% endblock %}", "line 2: what"),
+        ("\n{% if update_note %}a{% endif %}{% block user %}x{% endblock %}", "line 2: text"),
         ("{% block user %}{% endblock %}", "user message is empty"),
         ("{# nothing #}", "user message is empty"),
         ("{% block system %}x{% endblock %}", "block `user` is missing"),

@@ -220,4 +220,4 @@ def test_the_baseline_of_watch_may_be_a_pack(packs: tuple[Path, Path], tmp_path:
     result = recode_eval(
         *words, "--baseline", str(packs[0]), "--tasks", "arena-mini", "--model", "x"
     )
-    failed(result, ExitCode.USAGE, "the baseline has no run of it")
+    failed(result, ExitCode.USAGE, "the baseline has no run of this task")

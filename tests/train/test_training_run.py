@@ -189,7 +189,11 @@ def test_adapter_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     description = json.loads((adapter / "adapter_config.json").read_text())
     description["base_model_name_or_path"] = "/no/such/base"
     (adapter / "adapter_config.json").write_text(json.dumps(description))
-    refusal(config("grpo", adapter, tmp_path / "b"), UsageError, "base of the adapter .* missing")
+    refusal(
+        config("grpo", adapter, tmp_path / "b"),
+        UsageError,
+        "base of the adapter .* cannot be found",
+    )
 
 
 def test_missing_weights_are_refused(tiny_model: Path, tmp_path: Path) -> None:
