@@ -137,7 +137,7 @@ def test_what_is_built_in_cannot_be_replaced(package: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("odd", "back-end odd of another package is a object, not a .*Backend"),
+        ("odd", "back-end odd of another package has the type object, not .*Backend"),
         ("broken", r"broken of another package \(toy_broken:BACKEND\) cannot be imported"),
     ],
 )

@@ -45,7 +45,7 @@ class Candidate:
     include_path: Sequence[Path | str] = ()
     skip_bad_rows: bool = False
     prompt_file: Path | None = None
-    """The baseline's template, if it is none of the task's."""
+    """The baseline's template, if it is not a prompt of the task."""
     out: Path | str = Path("runs")
     """Where the candidate's run is stored; the same call continues it."""
     full: bool = False

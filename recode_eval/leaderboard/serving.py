@@ -61,7 +61,7 @@ class Server(ThreadingHTTPServer):
         """Listen at an address; port 0 takes a free one.
 
         Raises:
-            UsageError: the address is not to be had.
+            UsageError: the address is not available.
         """
         self.site = site.resolve()
         self.host = host

@@ -33,7 +33,7 @@ def get_backend(name: str) -> Backend:
     """Return a back-end; loads none of its libraries.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: no back-end has this name.
         DataError: another package's back-end cannot be imported, or is no `Backend`.
     """
     from recode_eval.models.backend import Backend
@@ -41,7 +41,7 @@ def get_backend(name: str) -> Backend:
     found = BACKENDS.get(name)
     if not isinstance(found, Backend):
         raise DataError(
-            f"The back-end {name} of another package is a {type(found).__name__}, not a"
+            f"The back-end {name} of another package has the type {type(found).__name__}, not"
             " recode_eval.models.backend.Backend."
         )
     return found

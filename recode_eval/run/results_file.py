@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from recode_eval.run.results import MetricValues
 
-_ANEW = "`recode-eval score RUN` writes it anew."
+_ANEW = "`recode-eval score RUN` rewrites it."
 _FREE_FORM = ("identity", "selection", "scoring", "sandbox", "invocations")
 
 
@@ -98,7 +98,7 @@ def load_runs(paths: Iterable[Path]) -> list[ResultsFile]:
 
     Raises:
         DataError: there are no results, or they are damaged.
-        UsageError: one task twice, so that nobody could say which run is meant; or the hub does not
+        UsageError: two runs have the same task, so the choice is ambiguous; or the hub does not
             have the file.
         InfrastructureError: the hub cannot be reached.
     """

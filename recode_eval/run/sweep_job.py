@@ -127,7 +127,7 @@ class SweepJob:
     def _identity(self, model: str) -> Any:
         """Return what tells two models apart without loading them, or None.
 
-        None: loading costs nothing, or the files are not to be had here, as only a later attempt
+        None: loading costs nothing, or the files are not available here, as only a later attempt
         can say.
         """
         from recode_eval.models.checkpoint import resolve_checkpoint

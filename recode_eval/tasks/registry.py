@@ -67,7 +67,7 @@ def create_task(name: str, include_paths: Iterable[Path] = ()) -> Task:
     """Return the task of this name.
 
     Raises:
-        UsageError: there is none; the message has the nearest name.
+        UsageError: no task has this name; the message has the nearest one.
     """
     specs = find_tasks(include_paths)
     if name not in specs:

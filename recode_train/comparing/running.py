@@ -42,7 +42,7 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
 
     Returns the content of `comparison.json` (docs/training.md). `progress` is a callback for
     `TrainEvent`s, or True for lines on standard error. By default nothing is printed. After an
-    interruption (Ctrl-C, a kill) the same call goes on where it was.
+    interruption (Ctrl-C, a kill) the same call continues there.
 
     Raises:
         UsageError: settings do not fit together, or differ from those that the folder began with

@@ -298,7 +298,7 @@ def test_a_missing_task_or_metric_is_invalid(
     assert (code, verdict["invalid"]) == (4, ["humaneval: the baseline has no run of this task"])
     assert verdict["checks"][0]["verdict"] == "pass"
     code, verdict = gate(*both, policy_file(tmp_path, "version: 1\nmargins: {arena: {pass@9: 3}}"))
-    assert (code, verdict["invalid"]) == (4, ["arena: there is no pass@9 that both runs have"])
+    assert (code, verdict["invalid"]) == (4, ["arena: the runs do not both have pass@9"])
     code, verdict = gate(*both, policy_file(tmp_path, "version: 1\nmargins: {other: {pass@1: 3}}"))
     assert (code, "has no metric" in verdict["invalid"][0]) == (4, True)
 
