@@ -166,7 +166,8 @@ def read_run(file: Path) -> ResultsFile:
         data = file.read_bytes()
     except FileNotFoundError:
         raise DataError(
-            f"There is no {file.name} in {file.parent}: is it not a run folder?"
+            f"There is no {file.name} in {file.parent}: this is not a run folder, or the run was "
+            "interrupted. Check the path, or repeat the run's command."
         ) from None
     except OSError as error:
         raise DataError(f"Cannot read {file}: {error.strerror}.") from error

@@ -185,7 +185,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"There is no {path.name} in {path.parent}: is it not a run folder?"
+            f"There is no {path.name} in {path.parent}, so this is not a run folder. Check the "
+            "path."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(

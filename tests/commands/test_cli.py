@@ -81,7 +81,7 @@ def test_replay_and_score(rows: Path, tmp_path: Path) -> None:
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["metrics"] == printed["metrics"]
     rows.write_text(rows.read_text().replace("Somebody", "Someone"))
-    failed(bare("score", printed["folder"]), ExitCode.DATA, "not those of the run", "--data")
+    failed(bare("score", printed["folder"]), ExitCode.DATA, "differ from the run's", "--data")
 
 
 @pytest.mark.parametrize(

@@ -552,7 +552,7 @@ def test_a_baselines_settings_are_not_to_be_given(
     assert cli.run([*words, "--temperature", "1"]) == ExitCode.USAGE
     assert "--temperature: with --baseline RUN" in capsys.readouterr().err
     assert cli.run([*words, "--tasks", "humaneval"]) == ExitCode.USAGE
-    assert "the baseline has no run of it" in capsys.readouterr().err
+    assert "the baseline has no run of this task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
