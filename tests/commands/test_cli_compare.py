@@ -75,5 +75,5 @@ def test_what_cannot_be_paired(runs: list[Path], tmp_path: Path) -> None:
     )  # fmt: skip
     failed(recode_eval("compare", a, str(other)), ExitCode.DATA, "different data")
     (tmp_path / "empty").mkdir()
-    failed(recode_eval("compare", a, str(tmp_path / "empty")), ExitCode.DATA, "holds no results")
+    failed(recode_eval("compare", a, str(tmp_path / "empty")), ExitCode.DATA, "has a results.json")
     failed(recode_eval("compare", a, a, "--confidence", "1"), ExitCode.USAGE, "--confidence")
