@@ -33,7 +33,7 @@ def failing(text: str) -> frozenset[str]:
         return frozenset()
     unknown = [word for word in words if word not in FAILING]
     if unknown or not words:
-        stop(f"fail-on must be `never`, or some of {', '.join(FAILING)} with commas between them.")
+        stop(f"fail-on must be `never`, or any of {', '.join(FAILING)}, separated by commas.")
     return frozenset(words)
 
 
@@ -51,7 +51,7 @@ def check() -> None:
     if not _VERSION.fullmatch(os.environ["VERSION"]):
         stop("version must be a release such as 0.1.0, `installed`, or empty.")
     if not _EXTRAS.fullmatch(os.environ["EXTRAS"]):
-        stop("extras must be names with commas between them.")
+        stop("extras must be names, separated by commas.")
 
 
 def write(report: Path, code: int) -> None:

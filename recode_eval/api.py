@@ -1,4 +1,4 @@
-"""The library's functions: each opens what it needs, works, and closes it again.
+"""The library's functions: each opens its resources, works, and closes them again.
 
 Nothing here prints, exits or changes a global state. An error is one of `recode_eval.errors`. An
 interruption (Ctrl-C) leaves stored runs that the same call continues.
@@ -110,15 +110,15 @@ class Evaluation:
 
 
 def evaluate(config: RunConfig, *, progress: Progress = None) -> Evaluation:
-    """Evaluate a model on its tasks; does only what is not stored yet.
+    """Evaluate a model on its tasks; generate and grade only what is not stored yet.
 
     `progress` is a callback for `ProgressEvent`s, or True for a bar (a terminal, a notebook) or
-    lines (elsewhere). By default nothing is printed.
+    lines (elsewhere). By default the function prints nothing.
 
     Raises:
         UsageError: a task, prompt, back-end or option does not exist or does not fit.
         DataError: a task's rows are malformed.
-        InfrastructureError: a sandbox, a model, a server or the hub cannot be had.
+        InfrastructureError: a sandbox, a model, a server or the hub is unavailable.
 
     >>> from recode_eval import RunConfig, evaluate
     >>> config = RunConfig(
@@ -143,9 +143,9 @@ def rescore(
     """Grade stored completions again, without their model.
 
     Raises:
-        UsageError: a folder is no run.
-        DataError: a manifest, the completions or the task's rows are not those of the run.
-        InfrastructureError: there is no sandbox.
+        UsageError: a path is not the folder of a run.
+        DataError: a manifest is damaged, or the completions or rows do not match the run.
+        InfrastructureError: no sandbox is available.
 
     >>> from recode_eval import RescoreConfig, RunConfig, evaluate, rescore
     >>> config = RunConfig(model="baseline:stale", tasks=["arena-mini"], limit=4, k=[1], out=runs)
@@ -169,12 +169,12 @@ def compare(
 ) -> list[Comparison]:
     """Compare stored runs with the first one: paired by problem, clustered, corrected by Holm.
 
-    `metrics` are all by default; the fewer, the milder the correction. `confidence` is that of the
-    intervals, between 0 and 1.
+    `metrics` defaults to all; fewer metrics make the correction milder. `confidence` is the level
+    of the intervals, between 0 and 1.
 
     Raises:
-        UsageError: there are fewer than two runs, or nothing that they have in common.
-        DataError: results are damaged, or measured on different data.
+        UsageError: there are fewer than two runs, or they share no task or metric.
+        DataError: results are damaged, or used different data.
 
     >>> from recode_eval import RunConfig, compare, evaluate
     >>> folders = [
@@ -201,8 +201,8 @@ def compare(
     for item in comparisons:
         if not item.differences:
             raise UsageError(
-                f"{item.baseline.source} and {item.candidate.source} have none of these metrics in "
-                f"common. The baseline's: {', '.join(item.baseline.metrics)}."
+                f"{item.baseline.source} and {item.candidate.source} share none of these metrics. "
+                f"The baseline has: {', '.join(item.baseline.metrics)}."
             )
     return comparisons
 
@@ -216,17 +216,17 @@ def gate(
     rerun_candidate: Places = (),
     progress: Progress = None,
 ) -> Decision:
-    r"""Say whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
+    r"""Decide whether a candidate may replace the baseline: pass, regress, inconclusive or invalid.
 
-    `candidate` is a stored run like the baseline, or a `Candidate`: a model that is asked as the
-    baseline was, in looks, until the verdict is certain. `policy` is a file or a `Policy`; None is
-    the default one. The reruns (both sides once more with another seed) are looked at if the
-    policy declares a rerun and the first verdict is inconclusive.
+    `candidate` is a stored run like the baseline, or a `Candidate`: a model that the gate samples
+    with the baseline's settings, in looks, until the verdict is certain. `policy` is a file or a
+    `Policy`; None is the default policy. The gate uses the reruns (both sides with another seed) if
+    the policy declares a rerun and the first verdict is inconclusive.
 
     Raises:
         UsageError: policy, runs and reruns do not fit together.
         DataError: results are damaged.
-        InfrastructureError: a candidate cannot be sampled here.
+        InfrastructureError: this machine cannot sample the candidate.
 
     >>> import json
     >>> from recode_eval import RunConfig, evaluate, gate, load_task
@@ -271,7 +271,7 @@ def _evaluation(results: Sequence[Mapping[str, Any]]) -> Evaluation:
 
 
 def _paths(what: str, places: Any) -> list[Path]:
-    """Return the places of runs; raises `UsageError` for what names none."""
+    """Return the places of runs; raises `UsageError` if there are none."""
     if isinstance(places, str | Path):
         return [path(what, places)]
     found = paths(what, places)

@@ -22,21 +22,21 @@ COMMANDS = {
     "sweep": "evaluate many models on many tasks as one job",
     "score": "grade the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
-    "gate": "say whether a new checkpoint may replace the old one (for CI)",
-    "pack": "make one file of a run, to send or submit it",
-    "export": "write stored runs in the format of another program",
+    "gate": "decide whether a new checkpoint may replace the old one (for CI)",
+    "pack": "pack a run into one file, to send or submit it",
+    "export": "write stored runs in another program's format",
     "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",
     "tasks": "list the tasks",
-    "doctor": "say what this machine can do, and how to get what is missing",
+    "doctor": "check what this machine can do, and how to get the rest",
     "demo": "evaluate the built-in baselines on the bundled task",
     "sandbox": "build, test and prune the sandbox",
-    "leaderboard": "make a static site of runs",
+    "leaderboard": "build a static site from runs",
 }
-_EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 wrong usage; 3 `gate` cannot tell, 4 its
-runs may not be compared; 65 bad data; 69 something needed is not available; 70 a bug of
-this program; 74 disk trouble; 75 done, but some samples are unscored (the same command
-tries them again); 130 interrupted
+_EPILOG = """exit codes: 0 done; 1 a check found a fault; 2 usage error; 3 `gate`: inconclusive;
+4 `gate`: the runs cannot be compared; 65 bad data; 69 a resource is unavailable (sandbox,
+hub, server); 70 a bug in this program; 74 disk error; 75 done, but some samples are
+unscored (the same command tries them again); 130 interrupted
 
 examples:
   recode-eval --model baseline:reference --tasks arena-mini

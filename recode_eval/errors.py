@@ -19,12 +19,12 @@ class ExitCode(IntEnum):
     """The command worked and found something wrong (`validate`, `doctor`, `gate`)."""
     USAGE = 2
     INCONCLUSIVE = 3
-    """`gate`: the samples cannot tell."""
+    """`gate`: the samples do not decide."""
     INVALID = 4
-    """`gate`: the runs may not be compared."""
+    """`gate`: the runs cannot be compared."""
     DATA = 65
     UNAVAILABLE = 69
-    """Something the run needs is not there: no sandbox, no server, no hub, no GPU."""
+    """A needed resource is unavailable: a sandbox, a server, the hub, a GPU."""
     INTERNAL = 70
     IO = 74
     INCOMPLETE = 75
@@ -39,13 +39,13 @@ class RecodeError(Exception):
 
 
 class UsageError(RecodeError):
-    """What the user asked for does not exist or does not fit together."""
+    """A request of the user names something that does not exist, or options that do not fit."""
 
     exit_code = ExitCode.USAGE
 
 
 class DataError(RecodeError):
-    """A row, a file or a record is not what its schema says."""
+    """A row, a file or a record violates its schema."""
 
     exit_code = ExitCode.DATA
 
@@ -63,10 +63,10 @@ class StorageError(InfrastructureError):
 
 
 def is_disk_trouble(error: BaseException) -> bool:
-    """Tell whether an error of the system is a disk that takes no more: full, over quota, sealed.
+    """Return whether a system error means that the disk is full, over quota or read-only.
 
-    Whoever catches everything (a library's own errors have no common class) lets these through;
-    the command line's last boundary names the file and the fix.
+    Code that catches everything (a library's errors have no common class) lets these through; the
+    command line's last boundary names the file and the fix.
     """
     full = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
     return isinstance(error, OSError) and error.errno in full

@@ -53,7 +53,7 @@ class Registry(Generic[T]):
         """Import and return a member.
 
         Raises:
-            UsageError: there is none of this name; the message has the nearest one.
+            UsageError: no member has this name; the message has the nearest one.
             DataError: another package's member cannot be imported.
         """
         if name in self.builtin:

@@ -123,15 +123,15 @@ def validate(config: TrainConfig, pairs: int | None = None) -> None:
     if config.save_steps % unit and config.save_steps < config.max_steps:
         near = math.ceil(config.save_steps / unit) * unit
         raise UsageError(
-            f"A checkpoint every {config.save_steps} steps would fall in the middle of a "
-            f"generation, from where a run cannot continue exactly; save_steps must be a multiple "
-            f"of {unit}, for example save_steps={near}."
+            f"A checkpoint every {config.save_steps} steps would fall inside a generation, from "
+            f"which a run cannot continue exactly; save_steps must be a multiple of {unit}, for "
+            f"example save_steps={near}."
         )
     if pairs is not None and pairs < batch // group:
         raise UsageError(
-            f"One generation takes {batch // group} different prompts, but there are only {pairs} "
-            f"usable training pairs; lower steps_per_generation or per_device_train_batch_size, or "
-            f"raise num_generations."
+            f"One generation takes {batch // group} different prompts, but only {pairs} training "
+            "pairs are usable; lower steps_per_generation or per_device_train_batch_size, or "
+            "raise num_generations."
         )
 
 
@@ -164,10 +164,10 @@ def warnings(config: TrainConfig) -> list[str]:
     if config.warmup_steps >= config.max_steps:
         found.append(
             f"warmup_steps {config.warmup_steps} is not below max_steps {config.max_steps}: the "
-            "learning rate never gets to its value."
+            "learning rate never reaches its value."
         )
     if config.eval_tasks and config.eval_steps is not None and config.eval_steps > config.max_steps:
-        found.append("eval_steps is above max_steps: nothing is evaluated during the training.")
+        found.append("eval_steps is above max_steps: the training evaluates nothing.")
     return found
 
 
@@ -203,7 +203,7 @@ def _unused(config: TrainConfig) -> list[str]:
             (("use_bias_correction_kl",), config.beta == 0, "beta is 0"),
         ]  # fmt: skip
     return [
-        f"{', '.join(sorted(inert))}: without effect, since {reason}."
+        f"{', '.join(sorted(inert))}: without effect, because {reason}."
         for names, applies, reason in groups
         if applies and (inert := changed & set(names))
     ]
@@ -213,19 +213,19 @@ def _without_effect(config: TrainConfig) -> list[str]:
     found = []
     if config.gradient_accumulation_steps % _backwards_per_generation(config) == 0:
         found.append(
-            "epsilon and epsilon_high: without effect, since every generation feeds one update "
-            "and the ratio of probabilities is 1; for clipping, steps_per_generation x "
-            "num_iterations must be above gradient_accumulation_steps."
+            "epsilon and epsilon_high: without effect, because every generation feeds one update "
+            "and the ratio of probabilities is 1; clipping needs steps_per_generation x "
+            "num_iterations above gradient_accumulation_steps."
         )
     graded = [name for name in ("es_star", "es") if _weight(config, name)]
     if config.dynamic_sampling and graded:
         found.append(
-            f"dynamic_sampling: hardly any effect once the model writes programs, since with the "
-            f"reward {graded[0]} almost no group of them has exactly equal rewards; it matters "
-            "with em_star or tests."
+            "dynamic_sampling: little effect once the model writes programs, because with the "
+            f"reward {graded[0]} almost no group has exactly equal rewards; it matters with "
+            "em_star or tests."
         )
     if config.dynamic_sampling and config.dynamic_sampling_rounds == 1:
-        found.append("dynamic_sampling_rounds is 1: dropped groups are never replaced.")
+        found.append("dynamic_sampling_rounds is 1: the trainer never replaces dropped groups.")
     if _weight(config, "overlong"):
         found += _overlong(config)
     return found
@@ -235,18 +235,18 @@ def _overlong(config: TrainConfig) -> list[str]:
     found = []
     if config.overlong_cache == 0:
         found.append(
-            "the reward overlong: without effect, since overlong_cache is 0 and no completion is "
-            "longer than max_completion_length."
+            "the reward overlong: without effect, because overlong_cache is 0 and no completion "
+            "exceeds max_completion_length."
         )
     if config.overlong_cache >= config.max_completion_length:
         found.append(
             f"overlong_cache {config.overlong_cache} is not below max_completion_length "
-            f"{config.max_completion_length}: completions of any length are penalized."
+            f"{config.max_completion_length}: the penalty applies to completions of any length."
         )
     if config.mask_truncated_completions:
         found.append(
-            "the reward overlong: weakened, since mask_truncated_completions takes the completions "
-            "that are cut off, which it penalizes most, out of the loss."
+            "the reward overlong: weakened, because mask_truncated_completions excludes truncated "
+            "completions, which it penalizes most, from the loss."
         )
     return found
 

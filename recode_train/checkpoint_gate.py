@@ -122,7 +122,9 @@ class GateWatch:
                     env={**environment, **self._environment},
                 )  # fmt: skip
         except OSError as error:
-            raise StorageError(f"Cannot watch into {out}: {error.strerror}.") from error
+            raise StorageError(
+                f"Cannot write the watch's files to {out}: {error.strerror}."
+            ) from error
 
     def _wait_for(self, name: str) -> None:
         assert self._process is not None

@@ -77,7 +77,7 @@ def remove_all(output: Path) -> None:
     ours = any((output / name).is_file() for name in (LOG, REPORT))
     if found and not ours:
         raise UsageError(
-            f"{output} holds {found[0].name}, but no run of recode-train; choose another output "
+            f"{output} holds {found[0].name} but no run of recode-train; choose another output "
             "folder."
         )
     for folder in found:
@@ -151,7 +151,7 @@ def check_same_run(
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UsageError(
             f"{output} holds a run with another {first}{how}{more}. Continue it with the same "
-            "settings, choose another output folder, or begin anew (--restart)."
+            "settings, choose another output folder, or start over (--restart)."
         )
 
 
@@ -166,8 +166,8 @@ def check_space(output: Path, needed: int, kept: int) -> None:
     free = shutil.disk_usage(existing).free
     if free + there < wanted:
         raise StorageError(
-            f"{output} has {(free + there) / 1e9:.1f} GB of room, but {kept + 1} checkpoints and "
-            f"the result take up to {wanted / 1e9:.1f} GB. Free some space, choose another output "
+            f"{output} has {(free + there) / 1e9:.1f} GB free, but {kept + 1} checkpoints and the "
+            f"result take up to {wanted / 1e9:.1f} GB. Free some space, choose another output "
             "folder, lower save_total_limit, or train an adapter."
         )
 

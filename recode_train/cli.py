@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "compare": "train one model in several ways on the same pairs, and compare the results",
-    "merge": "make one model of an adapter and its base",
+    "merge": "merge an adapter into its base",
     "presets": "list the presets and their settings",
 }
-_EPILOG = """exit codes: 0 done; 2 wrong usage; 65 bad data; 69 something needed is not available;
-70 a bug of this program; 74 disk trouble; 130 interrupted (the same command continues)
+_EPILOG = """exit codes: 0 done; 2 usage error; 65 bad data; 69 a resource is unavailable;
+70 a bug in this program; 74 disk error; 130 interrupted (the same command continues)
 
 examples:
   recode-train grpo --model ./my-model --data migration --preset paper-grpo --dry-run

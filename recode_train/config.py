@@ -208,10 +208,12 @@ class TrainConfig:
         if self.samples and not any(
             weight for name, weight in self.rewards.items() if name != "overlong"
         ):
-            raise UsageError("No reward has a weight, so nothing would be learnt; set rewards.")
+            raise UsageError(
+                "No reward has a weight, so the model would learn nothing; set rewards."
+            )
         if taken := sorted(set(self.trainer_args) & set(SETTINGS)):
             raise UsageError(
-                f"trainer_args: {taken[0]} is a setting of its own; set {taken[0]} instead."
+                f"trainer_args: {taken[0]} has its own setting; set {taken[0]} instead."
             )
 
     @property
@@ -298,7 +300,7 @@ def _resolve(given: Mapping[str, Any]) -> dict[str, Any]:
     algorithm = str(given.get("algorithm", ""))
     settings = {**_defaults(algorithm, given.get("preset")), **given}
     if not settings.get("model"):
-        raise UsageError("No model is named; give model=... (--model PATH).")
+        raise UsageError("No model given; set model=... (--model PATH).")
     return {name: _convert(name, value) for name, value in settings.items()}
 
 

@@ -85,15 +85,15 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
             shown = "; ".join(str(row) for row in tested[:_SHOWN])
             more = f"; and {len(tested) - _SHOWN} more" if len(tested) > _SHOWN else ""
             raise DataError(
-                f"{data.source} holds {len(tested)} row(s) that models are tested on: {shown}"
-                f"{more}. Training on them would make every score worthless: take them out, or "
-                "leave them out with --skip-bad-rows."
+                f"{data.source} holds {len(tested)} row(s) of the test data: {shown}{more}. "
+                "Training on them would make every score worthless: remove them, or leave them "
+                "out with --skip-bad-rows."
             )
         bad += tested
         named = {row.where for row in tested}
         problems = tuple(problem for problem in problems if problem.id not in named)
     if not problems:
-        raise DataError(f"{data.source} holds no usable training pair.")
+        raise DataError(f"{data.source} has no usable training pair.")
     chosen = problems[:limit]
     label = task_name if file is None else file.name
     return PairSet(
@@ -134,13 +134,13 @@ def _no_source(source: str) -> UsageError:
 
     if source.partition("=")[0] in find_tasks():
         return UsageError(
-            f"--data {source}: models are tested on that task, not trained. Train on migration, "
+            f"--data {source}: this task is for testing, not for training. Train on migration, "
             "recode-train-data or a file."
         )
     return UsageError(
-        f"--data {source}: no training data of that name and no such file."
-        f"{did_you_mean(source, _NAMES)} Use migration, recode-train-data, recode-train-data=FILE, "
-        "or a .jsonl, .jsonl.gz or .parquet file."
+        f"--data {source}: no training data has this name, and no such file "
+        f"exists.{did_you_mean(source, _NAMES)} Use migration, recode-train-data, "
+        "recode-train-data=FILE, or a .jsonl, .jsonl.gz or .parquet file."
     )
 
 
@@ -170,7 +170,7 @@ def _tested(problems: Iterable[Problem]) -> list[BadRow]:
             None,
         )
         if same is not None:
-            found.append(BadRow(problem.id, f"its code is that of the test problem {same}"))
+            found.append(BadRow(problem.id, f"its code equals that of the test problem {same}"))
     return found
 
 

@@ -125,7 +125,7 @@ def check_whole(accelerator: Any) -> None:
     kind = str(accelerator.distributed_type).rsplit(".", maxsplit=1)[-1]
     if kind in {"FSDP", "DEEPSPEED"}:
         raise UsageError(
-            f"eval_tasks: with {kind} no process has the whole model; leave eval_steps out and "
+            f"eval_tasks: with {kind}, no process has the whole model; leave out eval_steps and "
             "evaluate the checkpoints with recode-eval."
         )
 

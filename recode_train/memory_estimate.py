@@ -90,7 +90,7 @@ def read_shape(folder: Path) -> ModelShape:
         base = adapter.base or "its base"
         raise UsageError(
             f"{folder} is an adapter of {base}, not a whole model: give the base as --model, or "
-            f"make one model of both first (recode-train merge {folder} OUT)."
+            f"merge both first (recode-train merge {folder} OUT)."
         )
     config = _read_json(folder / "config.json")
     config = config.get("text_config", config)
@@ -213,7 +213,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"There is no model at {path.parent}: it has no config.json.") from None
+        raise UsageError(
+            f"There is no model at {path.parent}: the folder has no config.json."
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
     if not isinstance(content, dict):

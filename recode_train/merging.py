@@ -41,7 +41,8 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     found = read_adapter_config(checkpoint.adapter.path)
     if found is not None and found.kind not in {"", "LORA"}:
         raise UsageError(
-            f"{adapter} is an adapter of the kind {found.kind}, which cannot be merged."
+            f"{adapter} is an adapter of the kind {found.kind}, which recode-train cannot merge. "
+            "Only LoRA and DoRA adapters can be merged."
         )
     try:
         from transformers import AutoConfig

@@ -73,8 +73,8 @@ def prompt_template(pairs: PairSet, name: str | None = None) -> PromptTemplate:
         first = training_prompt(spec)
         known = [first, *(other for other in spec.prompts if other != first)]
         raise UsageError(
-            f"prompt {name}: not a prompt of {spec.name} ({', '.join(known)}) and not a "
-            ".jinja2 file."
+            f"prompt {name} is neither a prompt of {spec.name} ({', '.join(known)}) nor a .jinja2 "
+            "file."
         )
     return PromptTemplate.from_file(path)
 
@@ -129,8 +129,8 @@ def render(
     if not prompts:
         raise UsageError(
             f"No prompt is short enough: the shortest of {len(overlong)} has {shortest} tokens, "
-            f"max_prompt_length is {max_tokens}. Raise it, or check that the tokenizer knows the "
-            "text (a tiny vocabulary makes long prompts)."
+            f"but max_prompt_length is {max_tokens}. Raise max_prompt_length, or check that the "
+            "tokenizer knows the text (a tiny vocabulary makes long prompts)."
         )
     return prompts, overlong
 
@@ -155,7 +155,7 @@ def _trainer_text(tokenizer: Any, text: str, ids: list[int]) -> str:
         else "its special tokens do not fit those of its chat template"
     )
     raise UsageError(
-        f"The model's tokenizer would give the trainer another prompt than is evaluated: {reason}."
+        f"With this tokenizer, the trainer's prompt would differ from the evaluated one: {reason}."
     )
 
 
@@ -180,7 +180,7 @@ def sft_completion(pair: Pair, prefill: str) -> str:
     if not is_well_formed(completion, prefill) or normalize(found or "") != normalize(code):
         raise DataError(
             f"The new code of {pair.id} cannot be an answer: it holds one of the tags that mark "
-            "the answer, or is not Python. Take the row out of the data."
+            "the answer, or is not Python. Remove the row."
         )
     return completion
 

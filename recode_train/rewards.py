@@ -176,7 +176,7 @@ def _test_runner(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairS
 
     if not task.conditions:
         raise UsageError(
-            f"The reward tests needs pairs with tests, and those of {pairs.source} have none; use "
+            f"The reward tests needs pairs with tests, but those of {pairs.source} have none; use "
             "--data migration, or the rewards es_star, em_star."
         )
     return TestRunner(task, sandbox)
@@ -185,7 +185,7 @@ def _test_runner(task: Task, sandbox: Callable[[], Sandbox] | None, pairs: PairS
 def _api(reader: _Reader, task: Task, pairs: PairSet) -> RewardFunction:
     if not isinstance(task, Measuring):
         raise UsageError(
-            f"The reward api needs pairs that name the old and the new use, and those of "
+            "The reward api needs pairs that name the old and the new use, but those of "
             f"{pairs.source} do not; use --data migration, or the rewards es_star, em_star."
         )
     return _PerSample("api", reader, lambda r: api_reward(task, r.problem, r.code))

@@ -116,7 +116,9 @@ def test_a_backend_of_another_package_in_the_library(package: Path) -> None:
     assert "toy" in BACKENDS
     assert get_backend("toy").deterministic
     reject_unused("toy", ModelOptions(revision="main"))
-    with pytest.raises(UsageError, match=r"'toy' has no use for the option adapter .*transformers"):
+    with pytest.raises(
+        UsageError, match=r"'toy' does not support the option adapter .*transformers"
+    ):
         create_model("toy:x", options=ModelOptions(adapter="x"))
 
 
@@ -135,7 +137,7 @@ def test_what_is_built_in_cannot_be_replaced(package: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("odd", "back-end odd of another package is a object, not a .*Backend"),
+        ("odd", "back-end odd of another package has the type object, not .*Backend"),
         ("broken", r"broken of another package \(toy_broken:BACKEND\) cannot be imported"),
     ],
 )

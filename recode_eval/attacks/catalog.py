@@ -90,13 +90,14 @@ def read_attack(path: Path) -> Attack:
         code = path.read_text(encoding="utf-8")
         tree = ast.parse(code)
     except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path}: cannot be read as Python ({error}); correct the file") from error
+        raise DataError(f"{path} is not readable as Python ({error}); correct the file") from error
     docstring = ast.get_docstring(tree) or ""
     found = _EXPECT.findall(docstring)
     allowed = [str(expect) for expect in Expect]
     if len(found) != 1 or found[0] not in allowed:
         raise DataError(
-            f"{path}: the docstring needs one line `Expect: ...` with one of: {', '.join(allowed)}"
+            f"{path}: the docstring needs one line `Expect: ...` that names one of: "
+            f"{', '.join(allowed)}"
         )
     description = " ".join(_EXPECT.sub("", docstring).split())
     if not description:

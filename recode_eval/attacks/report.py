@@ -41,7 +41,7 @@ def print_outcomes(console: Console, outcomes: Sequence[TierOutcome]) -> None:
                 soft_wrap=True,
             )
         for thing in outcome.left:
-            console.print(f"{outcome.tier}: left behind: {one_line(thing)}", soft_wrap=True)
+            console.print(f"{outcome.tier}: left over: {one_line(thing)}", soft_wrap=True)
 
 
 def _share(outcome: TierOutcome, kind: str | None) -> str:

@@ -256,7 +256,9 @@ class _Runner:
         if escapes := _ESCAPED.findall(execution.output):
             raise _Failure(AttackOutcome.LEAKED, "; ".join(dict.fromkeys(escapes)))
         if execution.setup_error is not None:
-            raise _Failure(AttackOutcome.FORGED, f"the data got the blame: {execution.setup_error}")
+            raise _Failure(
+                AttackOutcome.FORGED, f"the sandbox blamed the data: {execution.setup_error}"
+            )
         for verdict in execution.verdicts:
             if _MISTAKES.match(verdict.detail):
                 raise _Failure(AttackOutcome.MISTAKE, verdict.detail)
@@ -264,7 +266,7 @@ class _Runner:
         if attack.expect is Expect.FLAGGED:
             if not self._suspicion(attack.code):
                 ending = f"passed {', '.join(passed)}" if passed else "passed no test"
-                raise _Failure(AttackOutcome.UNFLAGGED, f"the code was not flagged; it {ending}")
+                raise _Failure(AttackOutcome.UNFLAGGED, f"the code raised no flag; it {ending}")
         elif attack.expect is Expect.NOT_PASSED and passed:
             raise _Failure(
                 AttackOutcome.FORGED, f"passed without knowing the answer: {', '.join(passed)}"
@@ -370,5 +372,5 @@ def _result(future: Future[Execution], who: str) -> Execution:
         ) from None
     except FutureTimeoutError:
         raise _Failure(
-            AttackOutcome.INFRASTRUCTURE, f"no word about {who} for {_ANSWER_S:g} s"
+            AttackOutcome.INFRASTRUCTURE, f"no answer about {who} within {_ANSWER_S:g} s"
         ) from None

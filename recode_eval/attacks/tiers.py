@@ -56,7 +56,7 @@ def attack_tier(
     """Open a sandbox of the tier (and a second one for the neighbours), attack it, close it, look.
 
     Raises:
-        UsageError: the tier is `none`, or there is none of this name.
+        UsageError: the tier is `none`, or no tier has this name.
         SandboxError: honest programs do not even run there.
     """
     from recode_eval.sandbox import open_sandbox

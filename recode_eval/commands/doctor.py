@@ -1,4 +1,4 @@
-"""`recode-eval doctor`: what this machine can do, and how to get what is missing."""
+"""`recode-eval doctor`: check what this machine can do, and how to get the rest."""
 
 from __future__ import annotations
 

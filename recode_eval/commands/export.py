@@ -38,14 +38,14 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=options.path,
         metavar="FOLDER",
-        help="write the files there, named as the format has it (default: print)",
+        help="write the files below this folder, under the format's names (default: print)",
     )
     parser.add_argument(
         "--metrics",
         type=options.names,
         default=[],
         metavar="METRIC[,METRIC]",
-        help="only these, in this order (default: all that have a value)",
+        help="export only these metrics, in this order (default: all that have a value)",
     )
     parser.add_argument(
         "--model-name", default="", metavar="NAME", help="the model's public name: org/model"
@@ -54,29 +54,29 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--table",
         choices=("metrics", "problems", "samples"),
         default="problems",
-        help="csv: what a row is (default: problems)",
+        help="csv: what each row describes (default: problems)",
     )
     _add_facts(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
 
 def _add_facts(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what the run does not know")
+    group = parser.add_argument_group("facts that a run does not record")
     group.add_argument(
         "--dataset-id",
         default="",
         metavar="OWNER/NAME",
-        help="data set on the hub (default: the one that the rows were loaded from)",
+        help="data set on the hub (default: the one from which the rows were loaded)",
     )
     group.add_argument(
         "--task-id",
         default="",
         metavar="NAME",
-        help="eval-results: task of that data set (default: the run's task)",
+        help="eval-results: task within that data set (default: the run's task)",
     )
     group.add_argument("--percent", action="store_true", help="eval-results: 62.5 instead of 0.625")
-    group.add_argument("--source-url", default="", metavar="URL", help="where results are shown")
-    group.add_argument("--source-name", default="", metavar="NAME", help="what that is called")
+    group.add_argument("--source-url", default="", metavar="URL", help="page with the results")
+    group.add_argument("--source-name", default="", metavar="NAME", help="name of that page")
     group.add_argument(
         "--organization", default="", metavar="NAME", help="every-eval-ever: who evaluated"
     )
@@ -84,7 +84,7 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
         "--relationship",
         choices=("first_party", "third_party", "collaborative", "other"),
         default="other",
-        help="every-eval-ever: of who evaluated to the model's makers (default: other)",
+        help="every-eval-ever: the evaluator's relationship to the model's makers (default: other)",
     )
 
 

@@ -21,7 +21,7 @@ _RUN_HELP = (
     "a run's folder, its results.json, a folder with a run per task, a pack, or "
     "hub:OWNER/NAME/path/results.json"
 )
-_EPILOG = """exit codes: 0 pass; 1 regress; 2 wrong usage; 3 inconclusive; 4 the runs may not be
+_EPILOG = """exit codes: 0 pass; 1 regress; 2 usage error; 3 inconclusive; 4 the runs cannot be
 compared; others: recode-eval --help"""
 
 
@@ -41,8 +41,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
             type=options.path,
             nargs="+",
             metavar="RUN",
-            help=f"the {side} once more with another --seed: looked at if the first verdict is "
-            "inconclusive and the policy says `rerun: true`",
+            help=f"a second run of the {side} with another --seed; the gate uses it if the first "
+            "verdict is inconclusive and the policy has `rerun: true`",
         )
     parser.add_argument(
         "--policy",
@@ -56,7 +56,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         default=Path("gate"),
         metavar="FOLDER",
-        help="where verdict.json, summary.md, junit.xml and badge.json go (default: gate)",
+        help="write verdict.json, summary.md, junit.xml and badge.json here (default: gate)",
     )
     check = parser.add_argument_group("self-check")
     check.add_argument(
@@ -72,7 +72,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.positive,
         default=1_000,
         metavar="N",
-        help="how often (default: 1000)",
+        help="number of splits (default: 1000)",
     )
     gate_model.add_options(parser)
     options.add_output_options(parser)
@@ -91,7 +91,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         return _gate(arguments, load_policy(arguments.policy))
     reruns = arguments.rerun_baseline, arguments.rerun_candidate
     if any(reruns) and not (all(reruns) and all(named)):
-        raise UsageError("A rerun needs all four: --baseline, --candidate and --rerun- of both.")
+        raise UsageError(
+            "A rerun needs all four: --baseline, --candidate, --rerun-baseline and "
+            "--rerun-candidate."
+        )
     if arguments.self_check:
         if any(named):
             raise UsageError("--self-check needs neither --baseline nor --candidate.")
@@ -106,11 +109,13 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 def _check_sampling(arguments: argparse.Namespace) -> None:
     if not arguments.baseline or arguments.candidate or arguments.self_check:
-        raise UsageError("--model goes with --baseline, and not with --candidate or --self-check.")
+        raise UsageError("--model needs --baseline, and excludes --candidate and --self-check.")
     if arguments.rerun_candidate:
-        raise UsageError("--model: the gate reruns the candidate itself; no --rerun-candidate.")
+        raise UsageError(
+            "--rerun-candidate: with --model, the gate reruns the candidate itself; leave it out."
+        )
     if arguments.rerun_baseline and arguments.baseline_model:
-        raise UsageError("--rerun-baseline or --baseline-model: a rerun has one baseline.")
+        raise UsageError("A rerun has one baseline: give --rerun-baseline or --baseline-model.")
 
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
@@ -185,7 +190,7 @@ def _print_checks(checks: Sequence[SelfCheck], policy: Policy) -> None:
             f"{name}: {check.splits} splits into halves of {check.samples} samples: {shares}.",
             soft_wrap=True,
         )
-        sound = "not more than" if check.sound else "clearly more than"
+        sound = "no more than" if check.sound else "clearly more than"
         console.print(
             f"  false alarms: {100 * check.false_alarms:.1f} %, {sound} the policy's "
             f"{100 * policy.level:g} %. The gate itself has twice the samples and passes an "

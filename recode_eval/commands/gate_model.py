@@ -22,7 +22,7 @@ class _Settled(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, _namespace: Any, _values: Any, option: Any = None
     ) -> NoReturn:
-        parser.error(f"{option}: the candidate is asked as the baseline was; leave it out")
+        parser.error(f"{option}: the baseline sets this for the candidate too; leave it out")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +35,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tasks",
         type=options.names,
         metavar="NAME[,NAME]",
-        help="tasks to gate on (default: the policy's, else all of the baseline)",
+        help="tasks to gate on (default: the policy's, else all tasks of the baseline)",
     )
     group.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="TASK=FILE",
-        help="take a task's rows from a file; they must be the baseline's",
+        help="read a task's rows from this file; they must be the baseline's rows",
     )
     options.add_include_path(group)
     group.add_argument(
@@ -52,14 +52,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--prompt",
         type=options.path,
         metavar="FILE.jinja2",
-        help="the baseline's template, if it is none of the task's",
+        help="the baseline's template, if it is not a prompt of the task",
     )
     group.add_argument(
         "--runs",
         type=options.path,
         default=Path("runs"),
         metavar="FOLDER",
-        help="where the candidate's run is stored; the same command continues it (default: runs)",
+        help="store the candidate's run here; the same command continues it (default: runs)",
     )
     group.add_argument(
         "--full",
@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--baseline-model",
         metavar="MODEL",
-        help="the baseline's model, loaded as --model is: samples its part of a rerun",
+        help="the baseline's model, to sample its part of a rerun; loaded like --model",
     )
     options.add_where_options(parser)
     for name in SETTLED:

@@ -26,15 +26,16 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "build",
         help="write the site",
         description="Write a site with every run below the given folders. It needs no server: open "
-        "its index.html. A run whose files do not agree is named and left out (exit code 65).",
+        "its index.html. The command names and leaves out each run whose files disagree (exit code "
+        "65).",
     )
     _add_site_options(build)
     serve = actions.add_parser(
         "serve",
-        help="write the site, show it in a browser on this machine, and keep it new",
-        description="Write the site as build does and serve it over HTTP. When what it is made of "
-        "changes and is quiet again for some seconds, it is written again; where that fails, the "
-        "earlier site stays. Ctrl-C ends it (exit code 0).",
+        help="write the site, serve it on this machine, and rebuild it when runs change",
+        description="Write the site as build does and serve it over HTTP. Rebuild it when an input "
+        "has changed and then stays unchanged for some seconds; if that fails, keep the earlier "
+        "site. Ctrl-C ends the server (exit code 0).",
     )
     _add_site_options(serve)
     serve.add_argument(
@@ -48,15 +49,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address to listen at (default: 127.0.0.1, this machine alone); there is no password",
+        help="address to listen on (default: 127.0.0.1, this machine only); there is no password",
     )
     check = actions.add_parser(
         "check",
-        help="verify a run that somebody sent, and grade a part of it again",
-        description="Verify a pack (or a run's folder): its files and hashes, its figures, its "
-        "prompts; and grade a random part of its answers in a sandbox here. Exit code 0: sound; 1: "
-        "something differs; 65: damaged; 75: some samples could not be graded here. It does not "
-        "show who made the run, or that the model named in it wrote the answers.",
+        help="verify a submitted run, and grade a part of it again",
+        description="Verify a pack (or a run's folder): its files, hashes, figures and prompts. "
+        "Grade a random part of its answers again in a local sandbox. Exit code 0: sound; 1: "
+        "something differs; 65: damaged; 75: some samples could not be graded here. The check does "
+        "not show who made the run, or that the model named in it wrote the answers.",
     )
     check.add_argument("file", type=options.path, metavar="PACK", help="a pack, or a run's folder")
     check.add_argument(
@@ -64,10 +65,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=_share,
         default=0.1,
         metavar="SHARE",
-        help="part of the samples that is graded again, 0 to 1 (default: 0.1, but 20 at least)",
+        help="share of the samples to grade again, 0 to 1 (default: 0.1, but at least 20 samples)",
     )
     check.add_argument(
-        "--seed", type=int, metavar="N", help="of the drawing (default: another one every time)"
+        "--seed", type=int, metavar="N", help="seed of the draw (default: a new one every time)"
     )
     check.add_argument(
         "--data",
@@ -95,14 +96,14 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=options.path,
         metavar="RUNS",
-        help="folder with runs, or with packs; or a pack",
+        help="a folder of runs or packs, or one pack",
     )
     parser.add_argument(
         "--out",
         type=options.path,
         default=Path("site"),
         metavar="SITE",
-        help="where the site goes (default: site); an earlier site there is replaced",
+        help="write the site here and replace an earlier one (default: site)",
     )
     parser.add_argument(
         "--data",
@@ -121,7 +122,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         help="facts about models: base, method, size, release date (docs/leaderboard.md)",
     )
     parser.add_argument(
-        "--no-reported", action="store_true", help="leave out the results that papers report"
+        "--no-reported", action="store_true", help="leave out results reported by papers"
     )
     parser.add_argument(
         "--gate",
@@ -129,8 +130,8 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         default=[],
         metavar="VERDICT",
-        help="verdict.json of the gate, or a folder with some: the newest is shown on the first "
-        "page, all of them on a page of their own",
+        help="verdict.json of the gate, or a folder of them: the first page shows the newest, and "
+        "gate.html all",
     )
     parser.add_argument(
         "--training",
@@ -138,14 +139,14 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         default=[],
         metavar="DIR",
-        help="folder with logs of recode-train, for the page on training; those below RUNS are "
-        "found by themselves",
+        help="folder with logs of recode-train, for training.html; build finds those below RUNS "
+        "itself",
     )
     parser.add_argument(
         "--jobs",
         type=options.positive,
         metavar="N",
-        help="processes for large sites (default: as many as CPUs); the site is the same",
+        help="processes for large sites (default: one per CPU); the site is the same",
     )
     parser.add_argument("--quiet", action="store_true", help="no notes")
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
@@ -203,7 +204,7 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     from recode_eval.terminal import stdout_for_results
 
     seed = secrets.randbelow(1 << 31) if arguments.seed is None else arguments.seed
-    monitor.log(f"--seed {seed} draws the same samples again.")
+    monitor.log(f"To draw the same samples again: --seed {seed}")
     with (
         stdout_for_results(),
         tempfile.TemporaryDirectory() as folder,
@@ -239,16 +240,16 @@ def _show_check(found: Checked) -> None:
 
     say(f"{found.model} on {found.task}: {found.drawn} of {found.samples} samples graded again")
     for name in found.figures:
-        say(f"figure: {name} does not follow from the counts of the problems")
+        say(f"figure: {name} does not match the counts of the problems")
     for name in found.wrong_prompts:
-        say(f"prompt: {name} was not asked with the prompt that the run names")
+        say(f"prompt: {name} used another prompt than the run names")
     if found.prompts:
         say(f"prompts not checked: {found.prompts}")
     for item in found.deviations:
         say(f"{item.what}: {item.problem_id}, sample {item.sample}: {item.detail}")
     for text in found.ungraded:
         say(f"not graded here: {text}")
-    say("sound" if found.sound else "NOT what it says")
+    say("sound" if found.sound else "NOT sound")
 
 
 def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:

@@ -128,14 +128,14 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
         action="append",
         default=[],
         metavar="TASK=FILE",
-        help="take a task's rows from a .jsonl, .jsonl.gz or .parquet file",
+        help="read a task's rows from a .jsonl, .jsonl.gz or .parquet file",
     )
     add_include_path(group)
     add_selection_options(group)
     group.add_argument(
         "--skip-bad-rows",
         action="store_true",
-        help="leave out malformed rows instead of stopping at them",
+        help="leave out malformed rows instead of stopping",
     )
 
 
@@ -152,14 +152,14 @@ def add_selection_options(group: argparse._ActionsContainer) -> None:
 
 
 def add_include_path(parser: argparse._ActionsContainer) -> None:
-    """Add where else tasks are looked for."""
+    """Add `--include-path`."""
     parser.add_argument(
         "--include-path",
         action="append",
         type=path,
         default=[],
         metavar="FOLDER",
-        help="look for tasks in this folder too",
+        help="also look for tasks in this folder",
     )
 
 
@@ -174,22 +174,22 @@ def add_limit_options(group: argparse._ActionsContainer, default: str | None = N
         "--isolation",
         choices=("program", "test"),
         default=None if default else "program",
-        help="one process per program, or one per test as CodeUpdateArena does, which is slower "
+        help="one process per program, or one per test like CodeUpdateArena, which is slower "
         f"(default: {default or 'program'})",
     )
     group.add_argument(
         "--timeout",
         type=_number(0, 3600, above=True),
         metavar="SECONDS",
-        help="CPU time of one test (default: "
-        + (default or "at least 4 s and 4 times what the reference takes; validate: 15 s")
+        help="CPU time limit of one test (default: "
+        + (default or "4 times what the reference takes, but at least 4 s; validate: 15 s")
         + ")",
     )
     group.add_argument(
         "--memory",
         type=_number(64, 1 << 20),
         metavar="MIB",
-        help=f"memory of one program (default: {default or 4096})",
+        help=f"memory limit of one program (default: {default or 4096})",
     )
 
 
@@ -199,18 +199,18 @@ def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--sandbox",
         **member_or_auto(TIERS_BY_NAME),
-        help="where programs run (default: auto, the strongest this machine has)",
+        help="tier that programs run in (default: auto, the strongest on this machine)",
     )
     group.add_argument(
         "--i-know-this-is-unsafe",
         action="store_true",
-        help="needed with --sandbox none: run untrusted code bare, with your rights",
+        help="required by --sandbox none, which runs untrusted code with all your rights",
     )
     group.add_argument(
         "--workers", type=positive, metavar="N", help="programs at once (default: one per CPU)"
     )
     group.add_argument(
-        "--base-image", metavar="IMAGE", help="base of the Docker image, if it must be built"
+        "--base-image", metavar="IMAGE", help="base of the Docker image, if it must be built first"
     )
     return group
 
@@ -240,8 +240,8 @@ def add_model_options(
     group.add_argument(
         "--backend",
         **member_or_auto(BACKENDS),
-        help="what runs it, or the name of a back-end that another package adds "
-        "(default: auto, which says what it chose and why)",
+        help="what runs the model, or the name of another package's back-end (default: auto, "
+        "which reports its choice and the reason)",
     )
     group.add_argument("--adapter", metavar="PATH", help="LoRA or DoRA adapter on top of the model")
     group.add_argument("--revision", help="branch, tag or commit on the hub")
@@ -256,13 +256,16 @@ def add_model_options(
         "--batch-size",
         type=positive,
         metavar="N",
-        help="transformers: sequences at once (halved by itself when memory runs out)",
+        help="transformers: sequences at once (halved automatically when memory runs out)",
     )
     group.add_argument(
-        "--max-context", type=positive, metavar="TOKENS", help="prompt and completion together"
+        "--max-context",
+        type=positive,
+        metavar="TOKENS",
+        help="limit on prompt and completion together",
     )
     group.add_argument(
-        "--trust-remote-code", action="store_true", help="run code of the model repo"
+        "--trust-remote-code", action="store_true", help="run code from the model's repository"
     )
     group.add_argument(
         "--tensor-parallel-size",
@@ -292,7 +295,9 @@ def add_model_options(
         help="vLLM: any other engine argument; the value is read as JSON, else as text",
     )
     server = parser.add_argument_group("server (OpenAI-compatible)")
-    server.add_argument("--base-url", metavar="URL", help="for example http://127.0.0.1:8000/v1")
+    server.add_argument(
+        "--base-url", metavar="URL", help="the server's URL, such as http://127.0.0.1:8000/v1"
+    )
     server.add_argument(
         "--api-key-env",
         default="OPENAI_API_KEY",
@@ -318,7 +323,7 @@ def add_model_options(
         type=natural,
         default=5,
         metavar="N",
-        help="repeats of a failed request, with back-off (default: 5)",
+        help="retries of a failed request, with back-off (default: 5)",
     )
     server.add_argument(
         "--server-prefill",
@@ -329,23 +334,27 @@ def add_model_options(
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is asked of the model, and how it samples."""
+    """Add the options of prompt and sampling."""
     group = parser.add_argument_group("prompt and sampling (defaults: the prompt variant's)")
     group.add_argument(
         "--prompt",
         metavar="NAME|FILE.jinja2",
-        help="a variant of the task (recode, upstream, ...) or your own template",
+        help="a prompt variant of the task (recode, upstream, ...) or your own template",
     )
     group.add_argument(
         "--no-update-note",
         action="store_true",
-        help="do not tell the model about the update: measures what it knows by itself",
+        help="do not tell the model about the update, to measure what it already knows",
     )
     group.add_argument("--n", type=_samples, metavar="N", help="samples per problem")
-    group.add_argument("--temperature", type=_number(0, 100), metavar="T", help="0 is greedy")
-    group.add_argument("--top-p", type=_number(0, 1, above=True), metavar="P", help="nucleus")
+    group.add_argument("--temperature", type=_number(0, 100), metavar="T", help="0: greedy")
+    group.add_argument(
+        "--top-p", type=_number(0, 1, above=True), metavar="P", help="nucleus sampling"
+    )
     group.add_argument("--max-tokens", type=positive, metavar="N", help="new tokens per sample")
-    group.add_argument("--seed", type=int, default=0, help="base of every sample's own seed")
+    group.add_argument(
+        "--seed", type=int, default=0, help="base of every sample's seed (default: 0)"
+    )
     group.add_argument("--stop", action="append", metavar="TEXT", help="end a sample at this text")
     group.add_argument(
         "--k",
@@ -467,14 +476,14 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
         "--replicas",
         type=positive,
         metavar="N",
-        help="Ray: copies of a model (default: one per GPU, or per group of GPUs a copy needs)",
+        help="Ray: copies of a model (default: one per GPU, or per --tensor-parallel-size GPUs)",
     )
     group.add_argument(
         "--replica-cpus",
         type=positive,
         default=1,
         metavar="N",
-        help="Ray: CPUs that a copy reserves beside its GPUs (default: 1)",
+        help="Ray: CPUs that each copy reserves besides its GPUs (default: 1)",
     )
 
 

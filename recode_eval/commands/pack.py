@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "run", type=options.path, nargs="?", metavar="RUN", help="the run's folder, to be packed"
+        "run", type=options.path, nargs="?", metavar="RUN", help="folder of the run to pack"
     )
     parser.add_argument(
-        "--extract", type=options.path, metavar="FILE", help="verify a pack and take its files out"
+        "--extract", type=options.path, metavar="FILE", help="verify a pack and unpack it"
     )
     parser.add_argument(
         "--out",
         type=options.path,
         metavar="PATH",
-        help="a new file (default: MODEL-TASK-HASH.tar.zst here); with --extract a new or empty "
+        help="new file (default: MODEL-TASK-HASH.tar.zst here); with --extract, a new or empty "
         "folder",
     )
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
@@ -47,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             folder = arguments.run.resolve()
             out = options.path(f"{folder.parent.name}-{folder.name}{SUFFIX}")
         elif not out.name.endswith(SUFFIX):
-            raise UsageError(f"--out {out}: a pack's name ends in {SUFFIX}, so that it is known.")
+            raise UsageError(f"--out {out}: a pack's name must end in {SUFFIX}.")
         pack(arguments.run, out)
         _warn(arguments.run)
     elif out is None:
@@ -65,7 +65,7 @@ def _warn(run: Path) -> None:
     counts = read_run(run / RESULTS).results["counts"]
     if counts["unscored"]:
         print(
-            f"{counts['unscored']} of the {counts['samples']} samples in it are unscored; the "
-            "run's own command tries them again.",
+            f"{counts['unscored']} of the {counts['samples']} samples in the pack are unscored; "
+            "the run's own command tries them again.",
             file=sys.stderr,
         )

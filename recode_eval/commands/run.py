@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
         type=options.path,
         default=Path("runs"),
         metavar="FOLDER",
-        help="where runs are stored; the same command continues its run (default: runs)",
+        help="store runs here; the same command continues its run (default: runs)",
     )
 
 

@@ -22,9 +22,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = actions.add_parser(
         "build",
-        help="build the Docker image (or the virtual environment) that programs run in",
-        description="Build an environment before it is needed; runs build missing ones by "
-        "themselves. Without a registry, make a base image first: sandbox/base-image.",
+        help="build the Docker image or the virtual environment that programs run in",
+        description="Build an environment in advance; a run builds missing ones itself. Without "
+        "access to a registry, make a base image first: sandbox/base-image.",
     )
     build.add_argument(
         "--environment", default="mini", help="mini (default), arena, or a release: pandas-2.2.3"
@@ -38,23 +38,25 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--base-image", metavar="IMAGE", help="image to build on")
     test = actions.add_parser(
         "test",
-        help="attack the sandbox and see whether it holds",
+        help="attack the sandbox to test whether it holds",
         description="Run the attacks (small programs in sandbox/attacks) in each tier, and after "
-        "each of them an honest program that must find a clean world. Takes about two minutes a "
-        "tier; harmless where the sandbox holds, and bounded where it does not.",
+        "each attack an honest program that must find a clean environment. This takes about two "
+        "minutes per tier. The attacks are harmless if the sandbox holds, and bounded if it does "
+        "not.",
     )
     test.add_argument(
         "--sandbox",
         choices=("all", "docker", "bubblewrap", "landlock"),
         default="all",
-        help="tier to attack (default: all that work here)",
+        help="tier to attack (default: all that work on this machine)",
     )
     test.add_argument(
         "--attacks",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="only these: a class (forge), a name (forge/always_equal) or a pattern ('*/memory_*')",
+        help="run only these attacks: a class (forge), a name (forge/always_equal) or a pattern "
+        "('*/memory_*')",
     )
     test.add_argument(
         "--isolation",
@@ -66,44 +68,46 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     test.add_argument("--base-image", metavar="IMAGE", help="image to build on (docker)")
     lock = actions.add_parser(
         "lock",
-        help="pin a release of a library and all it needs, for programs to run with",
+        help="pin a library's release and its dependencies, for programs to run with",
         description="Write the lock file of the environment LIBRARY-VERSION, resolved from wheels "
-        "for CPython 3.11. It is built when a program first needs it.",
+        "for CPython 3.11. The sandbox builds the environment when a program first needs it.",
     )
     lock.add_argument("release", metavar="LIBRARY==VERSION", help="for example pandas==2.2.3")
     lock.add_argument(
         "requirements",
         nargs="*",
         metavar="REQUIREMENT",
-        help="what else to install, or which versions of what it needs: 'numpy<2'",
+        help="further requirements or bounds on dependencies, such as 'numpy<2'",
     )
     lock.add_argument(
         "--out",
         type=path,
         metavar="FOLDER",
-        help="where to write it (default: this machine's cache; for the bundled pairs: "
+        help="write the lock file here (default: this machine's cache; for the bundled pairs: "
         "sandbox/envs)",
     )
-    lock.add_argument("--exclude-newer", metavar="DATE", help="resolve as on this day: 2023-05-31")
-    disk = actions.add_parser("list", help="show what was built and how much space it takes")
+    lock.add_argument(
+        "--exclude-newer", metavar="DATE", help="ignore releases after this day: 2023-05-31"
+    )
+    disk = actions.add_parser("list", help="list built environments and their disk use")
     prune = actions.add_parser(
         "prune",
-        help="remove what is out of date",
-        description="Remove what is out of date: virtual environments in this cache, and Docker "
-        "images of the whole machine, also those that another checkout or another user of its "
-        "Docker daemon built; `--dry-run` shows them. What is needed is built again. Not while "
-        "an evaluation runs.",
+        help="remove outdated environments",
+        description="Remove outdated virtual environments from this cache and outdated Docker "
+        "images from the whole machine, including those that another checkout or another user of "
+        "the Docker daemon built; `--dry-run` lists them. Runs rebuild what they need. Do not "
+        "prune while an evaluation runs.",
     )
     what = prune.add_mutually_exclusive_group()
-    what.add_argument("--all", action="store_true", help="remove everything that was built")
+    what.add_argument("--all", action="store_true", help="remove all environments")
     what.add_argument(
         "--releases",
         action="store_true",
-        help="also remove the environments of single releases (pandas-2.2.3, ...), which are built "
-        "again when needed",
+        help="also remove the environments of single releases (pandas-2.2.3, ...); runs rebuild "
+        "them when needed",
     )
     prune.add_argument(
-        "--dry-run", action="store_true", help="show what would be removed, remove nothing"
+        "--dry-run", action="store_true", help="list what would be removed, and remove nothing"
     )
     for action in (build, test, lock, disk, prune):
         action.add_argument("--json", action="store_true", help="print JSON")

@@ -22,17 +22,17 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TASK=FILE",
-        help="a task's rows, if they are not where the run found them",
+        help="the task's rows, if they have moved since the run",
     )
     options.add_include_path(parser)
     parser.add_argument(
-        "--all", action="store_true", help="grade everything anew, also what has a score"
+        "--all", action="store_true", help="grade every sample again, including those with a score"
     )
     parser.add_argument(
         "--k",
         type=options.positive_list,
         metavar="K[,K]",
-        help="the k of pass@k (default: the run's)",
+        help="values of k for pass@k (default: the run's)",
     )
     options.add_sandbox_options(parser, default="the run's")
     options.add_output_options(parser)

@@ -25,7 +25,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="MODEL[,MODEL]",
         help="checkpoints, hub ids, patterns like 'train-runs/*/checkpoint-*' (quoted), or "
-        "@FILE with one a line",
+        "@FILE with one per line",
     )
 
 

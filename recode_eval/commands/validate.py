@@ -114,7 +114,7 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
             )
         checks = sum(finding.checks for finding in findings)
         sound = len(findings) - len(faulty) - len(ungraded)
-        shown = f"{checks} checks" if task.conditions else "nothing to execute: it has no tests"
+        shown = f"{checks} checks" if task.conditions else "no tests to execute"
         console.print(
             f"{task.spec.name}: {sound} of {len(findings)} problems are sound "
             f"({shown}, {len(faulty)} faulty, {len(ungraded)} not graded)",

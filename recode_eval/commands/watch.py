@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from recode_eval.gating.decision import Verdict
     from recode_eval.gating.watcher import Reference, Watch
 
-_EPILOG = """A checkpoint counts when it is whole. --model names what adapters were trained on, if
-their adapter_config.json does not. With --baseline RUN all settings are the run's; with first, best
-and previous they are given here, as for a run.
+_EPILOG = """The watch gates complete checkpoints only. --model names the base of adapters whose
+adapter_config.json does not. With --baseline RUN all settings are the run's; with first, best and
+previous, give the options of a run.
 
-exit codes: 0 ended; with --once that of the newest checkpoint's verdict: 0 pass, 1 regress,
-3 inconclusive, 4 may not be compared; with --stop-on that of the verdict which ended it; others:
+exit codes: 0 ended; with --once, the newest checkpoint's verdict: 0 pass, 1 regress,
+3 inconclusive, 4 cannot be compared; with --stop-on, the verdict that ended the watch; others:
 recode-eval --help"""
 _RULES = ("first", "best", "previous")
 _STOPPING = ("regress", "inconclusive", "invalid")
@@ -33,60 +33,66 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "folder", type=options.path, metavar="DIR", help="where the training run writes"
+        "folder", type=options.path, metavar="DIR", help="folder that the training run writes to"
     )
     parser.add_argument(
         "--baseline",
         required=True,
         nargs="+",
         metavar="RUN",
-        help="stored runs, or one word: first (checkpoint), previous (one), or best (the last that "
-        "was certainly better than the best before)",
-    )
-    parser.add_argument("--policy", type=options.path, metavar="FILE.yaml", help="the gate's")
-    parser.add_argument(
-        "--pattern", default="checkpoint-*", metavar="GLOB", help="names of checkpoints"
+        help="stored runs, or one of: first (the first checkpoint), previous (the one before), "
+        "best (the last that was certainly better than the best before it)",
     )
     parser.add_argument(
-        "--once", action="store_true", help="gate the checkpoints that are there, and end"
+        "--policy", type=options.path, metavar="FILE.yaml", help="the gate's policy"
     )
+    parser.add_argument(
+        "--pattern",
+        default="checkpoint-*",
+        metavar="GLOB",
+        help="names of checkpoints (default: checkpoint-*)",
+    )
+    parser.add_argument("--once", action="store_true", help="gate the existing checkpoints and end")
     parser.add_argument(
         "--stop-on",
         type=_verdicts,
         default=frozenset(),
         metavar="VERDICT[,VERDICT]",
-        help=f"end at the first such verdict: {', '.join(_STOPPING)}",
+        help=f"end at the first such verdict: any of {', '.join(_STOPPING)}",
     )
     parser.add_argument(
         "--while-stdin",
         action="store_true",
-        help="as --once, but not before standard input ends: with the process that holds it",
+        help="run until standard input closes, then finish as --once does",
     )
     parser.add_argument(
         "--interval",
         type=options.positive,
         default=30,
         metavar="SECONDS",
-        help="how often to look (default: 30)",
+        help="time between two looks (default: 30)",
     )
     parser.add_argument(
         "--settle",
         type=options.natural,
         default=30,
         metavar="SECONDS",
-        help="how long nothing may have changed in a checkpoint without the file that its trainer "
-        "writes last (default: 30)",
+        help="treat a checkpoint that lacks its trainer's last file as complete once it has not "
+        "changed for this long (default: 30)",
     )
     parser.add_argument(
         "--out",
         type=options.path,
         default=Path("watch"),
         metavar="FOLDER",
-        help="history.jsonl, runs/ and gate/CHECKPOINT/verdict.json; the same command continues "
-        "(default: watch)",
+        help="folder for history.jsonl, runs/ and gate/CHECKPOINT/verdict.json; the same command "
+        "continues (default: watch)",
     )
     parser.add_argument(
-        "--site", type=options.path, metavar="SITE", help="rebuild the leaderboard here each time"
+        "--site",
+        type=options.path,
+        metavar="SITE",
+        help="rebuild the leaderboard here after each checkpoint",
     )
     _add_evaluation(parser)
     options.add_sampling_options(parser)
@@ -101,7 +107,9 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     options.add_model_options(parser, required=False)
     group = parser.add_argument_group("tasks and data")
     group.add_argument("--tasks", type=options.names, metavar="NAME[,NAME]", help="tasks to use")
-    group.add_argument("--data", action="append", default=[], metavar="TASK=FILE", help="rows")
+    group.add_argument(
+        "--data", action="append", default=[], metavar="TASK=FILE", help="a task's rows"
+    )
     options.add_include_path(group)
     group.add_argument("--skip-bad-rows", action="store_true", help="leave out malformed rows")
     options.add_where_options(parser)
@@ -118,12 +126,12 @@ def _verdicts(text: str) -> frozenset[Verdict]:
 
     for name in options.names(text):
         if name not in _STOPPING:
-            raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(_STOPPING)}")
+            raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(_STOPPING)}")
     return frozenset(Verdict(name) for name in options.names(text))
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
-    """Watch until told otherwise; see `_EPILOG` for the exit codes."""
+    """Watch until interrupted or a stopping verdict; see `_EPILOG` for the exit codes."""
     from recode_eval.gating.watcher import Watcher, call_process
     from recode_eval.run.progress import create_monitor
 
@@ -143,7 +151,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             return ExitCode(watcher.untried)
         newest = watcher.newest()
         if newest is None:
-            monitor.log(f"There is no whole checkpoint in {watch.place}.")
+            monitor.log(f"{watch.place} has no complete checkpoint.")
         return ExitCode.OK if newest is None else ExitCode(newest["exit_code"])
 
 
@@ -164,7 +172,10 @@ def _watch(arguments: argparse.Namespace) -> Watch:
     from recode_eval.tasks.registry import create_task
 
     if arguments.adapter is not None:
-        raise UsageError("--adapter: the checkpoints are the adapters; name their base as --model.")
+        raise UsageError(
+            "--adapter: the checkpoints are the adapters; leave it out and name their base with "
+            "--model."
+        )
     load_policy(arguments.policy)
     options.data_sources(arguments.data, arguments.tasks)
     for name in arguments.tasks or ():
@@ -174,11 +185,11 @@ def _watch(arguments: argparse.Namespace) -> Watch:
     if isinstance(reference, tuple):
         for option in _given_sampling(arguments):
             raise UsageError(
-                f"{option}: with --baseline RUN the candidates are asked as the baseline was; "
+                f"{option}: with --baseline RUN, the baseline sets this for the candidates too; "
                 "leave it out."
             )
     elif not arguments.tasks:
-        raise UsageError(f"--baseline {reference}: name the --tasks.")
+        raise UsageError(f"--baseline {reference} needs --tasks.")
     elif arguments.prompt and Path(arguments.prompt).is_file():
         template = Path(arguments.prompt)
     site = None
@@ -237,5 +248,5 @@ def _reference(arguments: argparse.Namespace) -> Reference | tuple[Path, ...]:
     stored = load_runs(runs)
     missing = set(arguments.tasks or ()) - {run.task for run in stored}
     if missing:
-        raise UsageError(f"--tasks {min(missing)}: the baseline has no run of it.")
+        raise UsageError(f"--tasks {min(missing)}: the baseline has no run of this task.")
     return runs

@@ -28,16 +28,15 @@ def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:
         found = [(a, by_task[a.task]) for a in first if a.task in by_task]
         if not found:
             raise UsageError(
-                f"{place} and {places[0]} have no task in common: "
-                f"{', '.join(by_task)} and {', '.join(run.task for run in first)}."
+                f"{place} and {places[0]} share no task: {', '.join(by_task)} and "
+                f"{', '.join(run.task for run in first)}."
             )
         for a, b in found:
             if a.results.task.data_hash != b.results.task.data_hash:
                 raise DataError(
-                    f"{a.source} and {b.source} were measured on different data (hashes "
-                    f"{a.results.task.data_hash[:12]} and "
-                    f"{b.results.task.data_hash[:12]}): their problems cannot be paired. "
-                    "Run one of them again on the other's rows."
+                    f"{a.source} and {b.source} used different data (hashes "
+                    f"{a.results.task.data_hash[:12]} and {b.results.task.data_hash[:12]}), so "
+                    "their problems cannot be paired. Run one of them again on the other's rows."
                 )
         pairs += found
     return pairs

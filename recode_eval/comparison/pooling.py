@@ -159,15 +159,15 @@ def pooled_runs(first: ResultsFile, second: ResultsFile) -> ResultsFile:
     Raises `UsageError` if anything but the seed and the number of samples differs, or the seed does
     not: the same seed gives the same samples, which are no new evidence.
     """
-    here = f"{second.source} is no rerun of {first.source}"
+    here = f"{second.source} is not a rerun of {first.source}"
     one, two = first.results, second.results
     if one.identity["model"] != two.identity["model"]:
-        raise UsageError(f"{here}: it is another model, or it was loaded in another way.")
+        raise UsageError(f"{here}: the model or its loading differs.")
     found = [x.text for x in mismatches(first, second, 1.0) if x.what != "n"]
     if found:
         raise UsageError(f"{here}: {'; '.join(found)}.")
     if one.sampling.seed == two.sampling.seed:
-        raise UsageError(f"{here}: it has the same seed. Give the run's command another --seed.")
+        raise UsageError(f"{here}: both have the same seed. Repeat the run with another --seed.")
     change = msgspec.structs.replace
     scores = {
         key: _pooled_problem(score, second.scores[key]) for key, score in first.scores.items()

@@ -19,7 +19,7 @@ class Executor(Protocol):
     def prepare(self, backend: str, options: ModelOptions) -> None:
         """Reserve what a model will need, before sandboxes take the rest; loads nothing.
 
-        Raises `InfrastructureError` if it is not to be had.
+        Raises `InfrastructureError` if it is unavailable.
         """
         ...
 

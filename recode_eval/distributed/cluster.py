@@ -58,8 +58,8 @@ class Cluster:
         address = address or os.environ.get("RAY_ADDRESS")
         if address and address.startswith("ray://"):
             raise UsageError(
-                f"--ray-address {address}: Ray's client is not supported. Run this on a machine "
-                "of the cluster, with --ray-address auto."
+                f"--ray-address {address}: recode-eval does not support Ray's client. Run the "
+                "command on a machine of the cluster, with --ray-address auto."
             )
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._replicas: dict[Any, tuple[str, int]] = {}
@@ -80,7 +80,7 @@ class Cluster:
             where = f"at {address}" if address else "on this machine"
             raise InfrastructureError(
                 f"No Ray cluster {where}: {_first_line(error)}. Start one with `ray start --head`, "
-                "or leave out --ray-address to use this machine alone."
+                "or leave out --ray-address to use this machine only."
             ) from error
 
     def machines(self) -> list[Machine]:
@@ -116,9 +116,9 @@ class Cluster:
             ray.kill(actor)
             has = ray.cluster_resources()
             raise InfrastructureError(
-                f"A replica of the model needs {cpus:g} CPUs and {gpus:g} GPUs of one machine; "
-                f"none had them free for {wait_s:g} s (the cluster has {has.get('CPU', 0):g} CPUs "
-                f"and {has.get('GPU', 0):g} GPUs). Fewer --replicas, or more machines."
+                f"A replica of the model needs {cpus:g} CPUs and {gpus:g} GPUs on one machine; no "
+                f"machine had them free for {wait_s:g} s (the cluster has {has.get('CPU', 0):g} "
+                f"CPUs and {has.get('GPU', 0):g} GPUs). Lower --replicas or add machines."
             ) from error
         with self._lock:
             self._replicas[actor] = place.node, math.ceil(cpus)
@@ -138,7 +138,8 @@ class Cluster:
         except ray.exceptions.GetTimeoutError as error:
             ray.kill(actor)
             raise InfrastructureError(
-                f"{machine.label} has no {cpus} CPUs free: others on the cluster have them."
+                f"{machine.label} does not have {cpus} free CPUs; other jobs on the cluster hold "
+                "them."
             ) from error
         return actor
 
@@ -158,8 +159,8 @@ class Cluster:
         if found.version != __version__:
             ray.kill(actor)
             raise UsageError(
-                f"{found.host} has recode-eval {found.version}, this machine {__version__}: "
-                "install the same one everywhere."
+                f"{found.host} has recode-eval {found.version}, this machine has {__version__}; "
+                "install the same release on every machine."
             )
         return found
 

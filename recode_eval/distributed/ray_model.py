@@ -79,9 +79,12 @@ class RayModel:
             with translated(f"{spec} could not be loaded"):
                 infos = ray.get([actor.load.remote(*self._loading) for actor in actors])
         except lost() as error:
-            raise InfrastructureError(f"A machine was lost while {spec} was loaded.") from error
+            raise InfrastructureError(f"A machine was lost while it loaded {spec}.") from error
         if any(info.identity != infos[0].identity for info in infos):
-            raise UsageError(f"{spec} is not the same model on all machines of the cluster.")
+            raise UsageError(
+                f"{spec} differs between the machines of the cluster. Give all of them the same "
+                "files."
+            )
         self._info = replace(infos[0], details={**infos[0].details, "replicas": len(infos)})
 
     @property
@@ -184,7 +187,7 @@ class RayModel:
         except troubles() as failure:
             if not away:
                 raise
-            self._log(f"WARNING: the others go on without it: {failure}")
+            self._log(f"WARNING: the other replicas continue without it: {failure}")
             return False
         return not away or work.rejoin()
 
@@ -207,7 +210,10 @@ class RayModel:
             raise InfrastructureError(f"A replica could not be replaced: {again}") from again
         if info.identity != self.info.identity:
             self._cluster.release(actor)
-            raise UsageError("The model's files have changed since the run began.")
+            raise UsageError(
+                "The model's files have changed since the run began; restore them, or start a new "
+                "run."
+            )
         if slot < len(self._replicas):
             self._replicas[slot] = actor
         else:  # Closed in the meantime.

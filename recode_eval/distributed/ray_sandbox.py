@@ -208,9 +208,9 @@ class RaySandbox:
         for node in nodes:
             if _kind(node.info) != best:
                 self._log(
-                    f"WARNING: no programs run on {node.machine.label}, whose sandbox is "
-                    f"{_describe(node.info)} and not {_describe_kind(best)}: one run, one kind. "
-                    "--sandbox names a tier that all machines have."
+                    f"WARNING: no programs run on {node.machine.label}: its sandbox is "
+                    f"{_describe(node.info)}, but a run uses one kind, {_describe_kind(best)}. "
+                    "Name a tier that all machines have with --sandbox."
                 )
                 self._end(node.actor)
         return [node for node in nodes if _kind(node.info) == best]
@@ -307,9 +307,7 @@ class RaySandbox:
             given_up,
             SandboxClosedError("the sandbox was closed before the program ran")
             if closed
-            else SandboxCrashError(
-                f"{MAX_LOSSES} machines were lost while the program was on them"
-            ),
+            else SandboxCrashError(f"{MAX_LOSSES} machines were lost while they ran the program"),
         )
         if closed:
             return False

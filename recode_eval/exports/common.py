@@ -152,7 +152,7 @@ def facts(run: ResultsFile, about: About) -> RunFacts:
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{run.source} is damaged ({type(error).__name__}: {error}). `recode-eval score RUN` "
-            "writes it anew."
+            "rewrites it."
         ) from error
     return _with_metrics(found, run, about)
 
@@ -164,7 +164,7 @@ def _with_metrics(found: RunFacts, run: ResultsFile, about: About) -> RunFacts:
     if missing or not known:
         raise UsageError(
             f"{run.source} has no value of {', '.join(missing) or 'any metric'}. It has: "
-            f"{', '.join(known) or 'nothing that was graded'}."
+            f"{', '.join(known) or 'no graded sample'}."
         )
     return replace(found, metrics=tuple(known[name] for name in about.metrics or known))
 
@@ -209,13 +209,15 @@ def one_model(items: Sequence[RunFacts], name: str) -> str:
     models = list(dict.fromkeys(item.model for item in items))
     if len(models) > 1:
         raise UsageError(
-            f"{name} is about one model, and these runs are of {len(models)}: "
+            f"{name} describes one model, but these runs have {len(models)}: "
             f"{', '.join(models[:10])}. Export each by itself, or give --model-name."
         )
     tasks = [item.task for item in items]
     twice = next((task for task in tasks if tasks.count(task) > 1), None)
     if twice is not None:
-        raise UsageError(f"{name} has each task once, and two of these runs are of {twice}.")
+        raise UsageError(
+            f"{name} takes each task once, but two of these runs have the task {twice}."
+        )
     return models[0]
 
 
@@ -245,5 +247,8 @@ def all_facts(runs: Sequence[ResultsFile], about: About) -> list[RunFacts]:
     """
     found = [facts(run, about) for run in runs]
     if (about.dataset_id or about.task_id) and len({item.task for item in found}) > 1:
-        raise UsageError("--dataset-id and --task-id are of one task; these runs have several.")
+        raise UsageError(
+            "--dataset-id and --task-id describe one task, but these runs have several. Export "
+            "each task by itself."
+        )
     return found

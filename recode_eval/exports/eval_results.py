@@ -34,8 +34,8 @@ def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
 def _entry(item: RunFacts, about: About) -> dict[str, Any]:
     if not item.dataset_id:
         raise UsageError(
-            f"The rows of {item.task} came from no data set of the hub, and an entry must name "
-            "one: --dataset-id OWNER/NAME."
+            f"An entry must name a data set of the hub, but the rows of {item.task} did not come "
+            "from one: give --dataset-id OWNER/NAME."
         )
     metric = primary(item, about)
     value = round(metric.value * (100 if about.percent else 1), _DECIMALS)

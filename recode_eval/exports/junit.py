@@ -39,7 +39,10 @@ def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
 
 def _suite(run: ResultsFile, item: RunFacts) -> ET.Element:
     if all(score.passed is None for score in run.scores.values()):
-        raise UsageError(f"{item.task} has no tests, so none of its problems passes or fails.")
+        raise UsageError(
+            f"{item.task} has no tests, so its problems neither pass nor fail. Choose another "
+            "--format."
+        )
     cases = [_case(item, score) for score in run.scores.values()]
     suite = ET.Element("testsuite", name=f"{item.model} on {item.task}")
     properties = ET.SubElement(suite, "properties")

@@ -30,8 +30,8 @@ def documents(runs: Sequence[ResultsFile], about: About) -> list[Document]:
     name = one_model(found, "A results file of lm-evaluation-harness")
     if len({tuple(_arguments(item).items()) for item in found}) > 1:
         raise UsageError(
-            "These runs were sampled differently, and a results file of lm-evaluation-harness has "
-            "one place for the settings. Export each by itself."
+            "These runs have different sampling settings, but a results file of "
+            "lm-evaluation-harness holds one set. Export each by itself."
         )
     last = max(item.created for item in found)
     stamp = last.replace(tzinfo=None).isoformat().replace(":", "-")

@@ -107,8 +107,8 @@ def _sample_rows(run: ResultsFile, item: RunFacts) -> Iterator[Row]:
     file = Path(run.source)
     if file.name != RESULTS or not file.with_name("scores.jsonl").exists():
         raise UsageError(
-            f"{run.source} is not in its run's folder, and the samples are there. Name the folder, "
-            "or choose another --table."
+            f"The samples of {run.source} are in the run's folder, which was not given. Name the "
+            "folder, or choose another --table."
         )
     entry = load_run(file.parent, str(file.parent))
     for problem in run.scores:

@@ -67,8 +67,8 @@ def self_check(
     scores = [score for score in run.scores.values() if score.passed is not None and score.n > 1]
     if not scores:
         raise UsageError(
-            f"{run.source}: no problem has a pass count of at least two samples, so there is "
-            "nothing to split. Run it with --n 10."
+            f"{run.source}: no problem has two graded samples, so nothing can be split. Run it "
+            "with --n 10."
         )
     rng = np.random.default_rng(seed)
     passed, n = (np.array(column) for column in zip(*map(_counts, scores), strict=True))

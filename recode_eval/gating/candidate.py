@@ -45,7 +45,7 @@ class Candidate:
     include_path: Sequence[Path | str] = ()
     skip_bad_rows: bool = False
     prompt_file: Path | None = None
-    """The baseline's template, if it is none of the task's."""
+    """The baseline's template, if it is not a prompt of the task."""
     out: Path | str = Path("runs")
     """Where the candidate's run is stored; the same call continues it."""
     full: bool = False
@@ -162,7 +162,7 @@ class _Sampling:
             first = gate_in_looks(sides, looked, draw, self._monitor.log)
             if not first.rerun_left or not (reruns or baseline_model):
                 return first
-            self._monitor.log("Inconclusive: now the one rerun that the policy declares.")
+            self._monitor.log("Inconclusive: starting the one rerun that the policy declares.")
             first = draw_whole(first, sides, draw)
             candidates = [draw(side.run) for side in self._sides(models, seeds)]
         again = list(reruns.values())
@@ -227,7 +227,7 @@ class _Sampling:
             if run.results["identity"]["model"] != json.loads(json.dumps(identity)):
                 raise UsageError(
                     f"--baseline-model {self._candidate.baseline_model} is not the model of "
-                    f"{run.source}, or it is loaded in another way."
+                    f"{run.source}, or is loaded differently."
                 )
 
 

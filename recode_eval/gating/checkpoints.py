@@ -86,10 +86,10 @@ def examine(folder: Path, *, marked: bool, settle_s: float) -> Examination:
     adapter = (folder / _ADAPTER_CONFIG).is_file()
     try:
         if marked and not (folder / MARK).is_file():
-            raise _IncompleteError("its trainer has not marked it as whole")
+            raise _IncompleteError("its trainer has not marked it as complete")
         _require_model(folder, adapter)
         if not marked and not _ended(folder) and not quiet:
-            raise _IncompleteError("it was written to a moment ago")
+            raise _IncompleteError("it has just changed")
     except _IncompleteError as missing:
         state = State.BROKEN if quiet else State.UNFINISHED
         return Examination(state, adapter, str(missing))
@@ -139,7 +139,7 @@ def _weights(folder: Path, adapter: bool) -> Iterator[Path]:
                 raise _IncompleteError(f"{index} names no weights")
             for name in sorted(set(map(str, names.values()))):
                 if "/" in name or name.startswith("."):
-                    raise _IncompleteError(f"{index} names a file outside of the checkpoint")
+                    raise _IncompleteError(f"{index} names a file outside the checkpoint")
                 yield folder / name
             return
     single = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
@@ -178,5 +178,5 @@ def _read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         raise _IncompleteError(f"{file.name} cannot be read") from None
     if not isinstance(content, dict):
-        raise _IncompleteError(f"{file.name} is no JSON object")
+        raise _IncompleteError(f"{file.name} is not a JSON object")
     return content

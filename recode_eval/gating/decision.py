@@ -62,7 +62,7 @@ _EXIT_CODES = {
 IMPROVED = "improved"
 SMALL_REAL_DROP = "small real drop"
 NO_INTERVAL = "no interval"
-NO_METRIC = "the policy names no metric for it, and has no `default`"
+NO_METRIC = "the policy has no metric for this task and no `default`"
 _WORST_FIRST = (Verdict.INVALID, Verdict.REGRESS, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -210,7 +210,7 @@ def decide(
     for task in policy.tasks or tuple(first):
         if task not in first or task not in second:
             side = "the candidate" if task in first else "the baseline"
-            invalid.append(f"{task}: {side} has no run of it")
+            invalid.append(f"{task}: {side} has no run of this task")
             continue
         a, b = first[task], second[task]
         reasons = [
@@ -226,8 +226,8 @@ def decide(
         notes = remarks(a, b)
         if looks and a.n != b.n:
             notes.append(
-                f"problems are fixed or broken by {b.n} samples of the candidate and {a.n} of the "
-                "baseline: more of them by chance than with as many of both"
+                f"the candidate has {b.n} samples per problem and the baseline {a.n}, so chance "
+                "fixes or breaks more problems than with equal numbers"
             )
         compared.append(Compared(a, b, problem_changes(a, b), tuple(notes)))
         if not reasons:
@@ -235,7 +235,7 @@ def decide(
     checks = _graded(checks, policy.level)
     verdicts = {check.verdict for check in checks} | ({Verdict.INVALID} if invalid else set())
     if not verdicts:
-        invalid.append("there is nothing to compare")
+        invalid.append("no metric to compare")
         verdicts = {Verdict.INVALID}
     worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
     return Decision(worst, tuple(checks), tuple(invalid), tuple(compared), policy)
@@ -246,7 +246,7 @@ def too_few_samples(n: int, policy: Policy) -> str | None:
     if n >= policy.min_samples:
         return None
     return (
-        f"n = {n} is too few samples per problem to gate on (at least {policy.min_samples}; 10 are "
+        f"n = {n} is too few samples per problem for a gate (at least {policy.min_samples}; 10 are "
         "recommended)"
     )
 
@@ -276,7 +276,7 @@ def _with_reruns(runs: Sequence[ResultsFile], reruns: Sequence[ResultsFile]) -> 
     again = {run.task: run for run in reruns}
     for run in runs:
         if run.task not in again:
-            raise UsageError(f"There is no rerun of {run.source} (task {run.task}).")
+            raise UsageError(f"{run.source} (task {run.task}) has no rerun.")
     return [pooled_runs(run, again[run.task]) for run in runs]
 
 
@@ -292,7 +292,7 @@ def _checks(
         level = looks.level(a.task, metric, policy.level) if looks else policy.level
         found = metric_difference(a, b, metric, 1 - 2 * level)
         if found is None:
-            missing.append(f"there is no {metric} that both runs have")
+            missing.append(f"the runs do not both have {metric}")
             continue
         p_drop = lower_tail_p(improvement(found))
         p_looks = looks.adjusted(a.task, metric, p_drop) if looks and p_drop is not None else None

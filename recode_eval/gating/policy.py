@@ -101,7 +101,7 @@ def load_policy(file: Path | None = None) -> Policy:
     except OSError as error:
         raise UsageError(f"Cannot read the policy {file}: {error.strerror}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"The policy {file} is no YAML: {error}") from error
+        raise UsageError(f"The policy {file} is not YAML: {error}") from error
     try:
         return _policy(content)
     except ValueError as error:
@@ -176,7 +176,7 @@ def _points(task: str, name: str, points: object) -> float:
     if not re.match(NAME_PATTERN, name):
         # A measure of a task's own may have any such name; others must be metrics.
         hint = _hint(name, downloaded())
-        raise ValueError(f"`margins.{task}.{name}`: there is no such metric{hint}")
+        raise ValueError(f"`margins.{task}.{name}`: unknown metric{hint}")
     most = 100 * metric(name).width
     if type(points) not in {int, float} or not 0 < points < most:  # type: ignore[operator]
         raise ValueError(f"`margins.{task}.{name}` must be a number between 0 and {most:g}")

@@ -100,7 +100,8 @@ def run_like(
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{baseline.source}: the settings lack or garble {error}: not written by this program?"
+            f"{baseline.source}: in its settings, {error} is missing or malformed. Did another "
+            "program write the file?"
         ) from error
 
 
@@ -114,8 +115,8 @@ def _prompt(baseline: ResultsFile, task: Task, file: Path | None) -> PromptSetti
     path = file or (variant.path if variant else None)
     if path is None:
         raise UsageError(
-            f"The baseline's prompt {stored['name']} is no variant of {baseline.task}; give the "
-            "same template: --prompt FILE.jinja2"
+            f"The baseline's prompt {stored['name']} is not a variant of {baseline.task}; give the "
+            "same template with --prompt FILE.jinja2"
         )
     return PromptSettings(
         stored["name"], PromptTemplate.from_file(path), stored["source"], stored["update_note"]

@@ -133,8 +133,8 @@ class Watcher:
                 holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
                 if holder.isdecimal() and _alive(int(holder)):
                     raise UsageError(
-                        f"Process {holder} watches into {self.watch.out} already; stop it, or "
-                        "choose another --out."
+                        f"Process {holder} already writes to {self.watch.out}; stop it, or choose "
+                        "another --out."
                     ) from None
                 self._once("An evaluation of an earlier watch still runs; waiting for its end.")
                 time.sleep(wait_s)
@@ -406,8 +406,8 @@ def read_history(file: Path) -> list[dict[str, Any]]:
                 raise TypeError("checkpoint and status are names")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
-                f"{file}, line {number} is damaged ({error}). Delete that line; its checkpoint is "
-                "then evaluated again from what is stored."
+                f"{file}, line {number} is damaged ({error}). Delete that line; the next watch "
+                "evaluates its checkpoint again from the stored samples."
             ) from error
         lines.append(line)
     return lines

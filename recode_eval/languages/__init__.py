@@ -21,7 +21,7 @@ def get_language(name: str) -> Language:
     """Return a language by its name.
 
     Raises:
-        UsageError: there is none; the message has the nearest name.
+        UsageError: no language has this name; the message has the nearest one.
         DataError: another package's language cannot be imported.
 
     >>> sorted(get_language("python").defined_names("def f(): pass"))

@@ -75,7 +75,7 @@ class PublicDates:
         changes = read_entries(path, "changes", _dated_change)
         for found in (tasks, changes):
             if len(dict(found)) != len(found):
-                raise DataError(f"{path}: an entry is there twice.")
+                raise DataError(f"{path}: an entry occurs twice.")
         return cls(dict(tasks), dict(changes))
 
     def of(self, run: RunEntry, sources: Sources) -> list[date]:

@@ -82,8 +82,8 @@ def _files(places: Iterable[Path]) -> list[tuple[Path, str]]:
                     found.setdefault(path.absolute(), path.relative_to(place).as_posix())
         else:
             raise UsageError(
-                f"There is no verdict at {place}: neither a file nor a folder. `recode-eval gate "
-                "--out FOLDER` writes one."
+                f"There is no verdict at {place}: no such file or folder. `recode-eval gate --out "
+                "FOLDER` writes one."
             )
     return sorted(found.items(), key=lambda item: (item[1], item[0]))
 
@@ -94,7 +94,7 @@ def _read(path: Path, where: str) -> GateVerdict:
         raise DataError(f"{VERDICT} is not a plain file.")
     try:
         if path.stat().st_size > _LARGEST_BYTES:
-            raise DataError(f"{VERDICT} is too large to be one.")
+            raise DataError(f"{VERDICT} is too large for a verdict.")
         content = decode(path.read_bytes(), VerdictFile, VERDICT)
     except OSError as error:
         raise StorageError(f"{VERDICT} cannot be read: {error.strerror}.") from error
@@ -106,7 +106,7 @@ def _time(text: str) -> datetime:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise DataError(f"{VERDICT}: `created` is no time ({text[:40]!r}).") from None
+        raise DataError(f"{VERDICT}: `created` is not a time ({text[:40]!r}).") from None
 
 
 def _context(site: SiteData) -> dict[str, Any] | None:

@@ -164,7 +164,7 @@ def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
     found: dict[Path, str] = {}
     for root in roots:
         if not root.is_dir():
-            raise UsageError(f"{root} is not a folder. Give the folder that --out named.")
+            raise UsageError(f"{root} is not a folder. Name the folder given as --out.")
         for place, folders, files in os.walk(root):
             folders.sort()
             if MANIFEST in files or RESULTS in files:
@@ -174,7 +174,7 @@ def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
     if not found:
         raise UsageError(
             f"No run in {', '.join(map(str, roots))}: no folder there has a {MANIFEST}. "
-            "`recode-eval --model ... --tasks ... --out FOLDER` makes some."
+            "`recode-eval --model ... --tasks ... --out FOLDER` makes one."
         )
     return sorted(found.items(), key=lambda item: (item[1], item[0]))
 
@@ -195,7 +195,7 @@ def load_runs(roots: Sequence[Path], jobs: int = 1) -> tuple[list[RunEntry], lis
             broken.append(entry)
         elif entry.key in entries:
             other = entries[entry.key].where
-            broken.append(BrokenRun(entry.where, f"the same run as {other}; it would count twice"))
+            broken.append(BrokenRun(entry.where, f"a copy of the run {other}"))
         else:
             entries[entry.key] = entry
     order = sorted(entries.values(), key=lambda e: (e.task, e.model_name, e.key))
@@ -249,9 +249,9 @@ def load_run(folder: Path, where: str) -> RunEntry:
 def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:
     identity = results.identity
     if identity_hash(identity) != results.run:
-        raise DataError(f"{RESULTS}: the hash `run` is not that of `identity`.")
+        raise DataError(f"{RESULTS}: the hash `run` does not match `identity`.")
     if manifest.get("identity") != identity:
-        raise DataError(f"{MANIFEST} and {RESULTS} are not of the same run.")
+        raise DataError(f"{MANIFEST} and {RESULTS} belong to different runs.")
     task, prompt = results.task, results.prompt
     stated = {
         "task": task.name, "task_version": task.version, "data": task.data_hash,
@@ -260,7 +260,7 @@ def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:
     }  # fmt: skip
     for name, value in stated.items():
         if identity[name] != value:
-            raise DataError(f"{RESULTS}: `{name}` is not what `identity` has.")
+            raise DataError(f"{RESULTS}: `{name}` does not match `identity`.")
 
 
 def _index_completions(
@@ -318,10 +318,10 @@ def _check_counts(results: Results, counted: Sequence[Sequence[int]]) -> None:
         if n != problem.n or (problem.passed is not None and passed != problem.passed):
             raise DataError(
                 f"{RESULTS} says {problem.passed} of {problem.n} samples of {problem.id!r} pass, "
-                f"{SCORES} has {passed} of {n}. `recode-eval score RUN` counts anew."
+                f"but {SCORES} has {passed} of {n}. `recode-eval score RUN` counts again."
             )
     if sum(p.n for p in problems) != results.counts.scored:
-        raise DataError(f"{RESULTS}: `counts` does not agree with `problems`.")
+        raise DataError(f"{RESULTS}: `counts` does not match `problems`.")
 
 
 def _records(path: Path, kind: type[Any]) -> Iterator[tuple[int, int, Any]]:

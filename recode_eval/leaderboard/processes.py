@@ -35,7 +35,8 @@ def forked(
             yield pool
     except BrokenProcessPool as error:
         raise InfrastructureError(
-            "A process that built the site died, perhaps for want of memory; --jobs 1 needs less."
+            "A process that built the site died, perhaps because memory ran out; --jobs 1 needs "
+            "less."
         ) from error
 
 

@@ -61,7 +61,7 @@ class Server(ThreadingHTTPServer):
         """Listen at an address; port 0 takes a free one.
 
         Raises:
-            UsageError: the address is not to be had.
+            UsageError: the address is not available.
         """
         self.site = site.resolve()
         self.host = host
@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError, UnicodeError) as error:
             raise UsageError(
-                f"Cannot listen at {host}, port {port}: {error}. --port 0 takes a free port."
+                f"Cannot listen on {host}, port {port}: {error}. --port 0 takes a free port."
             ) from error
 
     def server_bind(self) -> None:

@@ -155,9 +155,7 @@ def _check_place(roots: Sequence[Path], out: Path) -> None:
                 f"--out {out} would replace the runs in {root}; choose another folder."
             )
     if out.exists() and not (out / MARKER).is_file() and not _is_empty(out):
-        raise UsageError(
-            f"--out {out} holds something that is not a leaderboard; choose another folder."
-        )
+        raise UsageError(f"--out {out} is not empty and not a leaderboard; choose another folder.")
 
 
 def _is_empty(folder: Path) -> bool:
@@ -174,7 +172,9 @@ def _write(
     fresh = place.with_name(f".{place.name}.{os.getpid()}.new")
     try:
         fresh.mkdir(parents=True)
-        (fresh / MARKER).write_text("Made by recode-eval; replaced as a whole by the next build.\n")
+        (fresh / MARKER).write_text(
+            "Made by recode-eval; the next build replaces the whole folder.\n"
+        )
         shutil.copytree(static, fresh / "static")
         count = write(fresh)
         _swap(fresh, place, exchange)

@@ -54,8 +54,8 @@ class Sources:
         data = task.load(source, skip_bad_rows=True)
         if data.content_hash != run.identity["data"]:
             raise DataError(
-                f"the rows of {run.task} found here are not those of the run (hash "
-                f"{data.content_hash[:12]}, the run has {run.identity['data'][:12]})"
+                f"the rows of {run.task} found here (hash {data.content_hash[:12]}) differ from "
+                f"the run's (hash {run.identity['data'][:12]})"
             )
         return {problem.id: problem for problem in data.problems}
 

@@ -212,7 +212,7 @@ def _plain(path: Path, largest: int) -> None:
         # A submitted folder could link to any place, or to an endless file.
         raise DataError(f"{path.name} is not a plain file.")
     if path.stat().st_size > largest:
-        raise DataError(f"{path.name} is too large to be one ({largest / 1e6:,.0f} MB at most).")
+        raise DataError(f"{path.name} is too large ({largest / 1e6:,.0f} MB at most).")
 
 
 def _report(folder: Path) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def _report(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise StorageError(f"{REPORT} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{REPORT} is no JSON ({str(error)[:100]}).") from error
+        raise DataError(f"{REPORT} is not JSON ({str(error)[:100]}).") from error
     check_numbers(content, REPORT)
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"{REPORT} is not of schema version {SCHEMA_VERSION}.")
@@ -248,16 +248,16 @@ def _check_report(content: Mapping[str, Any]) -> None:
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         if type(value) is not kind:
-            raise DataError(f"{REPORT}: {'/'.join(path)} is missing or of a wrong type.")
+            raise DataError(f"{REPORT}: {'/'.join(path)} is missing or has the wrong type.")
     rewards = content["config"].setdefault("rewards", {})
     if not isinstance(rewards, dict) or len(rewards) > _MOST_REWARDS:
-        raise DataError(f"{REPORT}: config/rewards is no table of weights.")
+        raise DataError(f"{REPORT}: config/rewards is not a table of weights.")
     if any(isinstance(w, bool) or not isinstance(w, int | float) for w in rewards.values()):
-        raise DataError(f"{REPORT}: a weight of config/rewards is no number.")
+        raise DataError(f"{REPORT}: a weight in config/rewards is not a number.")
     if not _is_flat(content["config"], _DEEPEST) or not _is_flat(content["model"], _DEEPEST):
         raise DataError(f"{REPORT}: config or model is nested deeper than any setting.")
     if not isinstance(content.get("budgets", {}), dict):
-        raise DataError(f"{REPORT}: budgets is of a wrong type.")
+        raise DataError(f"{REPORT}: budgets has the wrong type.")
 
 
 def _is_flat(value: object, levels: int) -> bool:
@@ -284,7 +284,7 @@ def _lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     content = _parsed(line)
                 except (ValueError, RecursionError) as error:
                     raise DataError(
-                        f"{LOG}, line {number} is no JSON ({str(error)[:100]})."
+                        f"{LOG}, line {number} is not JSON ({str(error)[:100]})."
                     ) from error
                 if not isinstance(content, dict):
                     raise DataError(f"{LOG}, line {number} is not an object.")
@@ -297,7 +297,7 @@ def _parsed(text: bytes) -> Any:
     """Parse JSON without the numbers that JSON does not have; raises `ValueError`."""
 
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number of JSON")
+        raise ValueError(f"{name} is not a JSON number")
 
     return json.loads(text, parse_constant=refuse)
 
@@ -310,7 +310,7 @@ def _take(
     """Add a line's values; raises `ValueError` for values that no training writes."""
     step = line.get("step")
     if type(step) is not int or not 0 <= step <= _LARGEST_STEP:
-        raise ValueError("`step` is no number of a step")
+        raise ValueError("`step` is not a step number")
     for name, value in line.items():
         if name not in SERIES and not PART.match(name):
             continue
@@ -321,10 +321,10 @@ def _take(
         raise ValueError("too many rewards")
     evaluation = line.get("evaluation", {})
     if not isinstance(evaluation, dict) or len(evaluation) > _MOST_TASKS:
-        raise ValueError("`evaluation` is no table of tasks")
+        raise ValueError("`evaluation` is not a table of tasks")
     for task, figures in evaluation.items():
         if not isinstance(figures, dict) or len(task) > _LONGEST_NAME:
-            raise ValueError("an entry of `evaluation` is no table of figures")
+            raise ValueError("an entry of `evaluation` is not a table of figures")
         metric = next((name for name in _ranking() if figures.get(name) is not None), None)
         if metric is None:
             continue

@@ -148,7 +148,7 @@ def _settings(run: RunEntry) -> ScoringSettings:
         if settings.isolation not in {"program", "test"}:
             raise ValueError("isolation")
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{run.where}: its rules of grading are damaged ({error}).") from error
+        raise DataError(f"{run.where}: its grading rules are damaged ({error}).") from error
     calibration = None if settings.calibration is None else Calibration()
     return ScoringSettings(Limits(**limits), settings.isolation, calibration)
 
@@ -276,7 +276,7 @@ def _deviation(sample: Sample, here: ScoreRecord | None) -> Deviation | None:
         return None
     key = sample.completion.key
     if stored.code != here.code:
-        return Deviation(*key, "code", "other code was taken from the answer")
+        return Deviation(*key, "code", "extraction found other code in the answer")
     for name, value in here.similarity.items():
         there = stored.similarity.get(name)
         # A metric that came later is not in an older record; the first ones always are.

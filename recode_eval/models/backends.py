@@ -33,7 +33,7 @@ def get_backend(name: str) -> Backend:
     """Return a back-end; loads none of its libraries.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: no back-end has this name.
         DataError: another package's back-end cannot be imported, or is no `Backend`.
     """
     from recode_eval.models.backend import Backend
@@ -41,7 +41,7 @@ def get_backend(name: str) -> Backend:
     found = BACKENDS.get(name)
     if not isinstance(found, Backend):
         raise DataError(
-            f"The back-end {name} of another package is a {type(found).__name__}, not a"
+            f"The back-end {name} of another package has the type {type(found).__name__}, not"
             " recode_eval.models.backend.Backend."
         )
     return found
@@ -75,10 +75,10 @@ def reject_unused(name: str, options: ModelOptions) -> None:
         # Ours alone: another package that is broken must not hide this message.
         users = [other for other in BACKENDS.builtin if item.name in get_backend(other).options]
         raise UsageError(
-            f"the back-end {name!r} has no use for the option {item.name}"
-            f" (it belongs to {', '.join(users)}); leave it out or choose another back-end"
+            f"the back-end {name!r} does not support the option {item.name} (of "
+            f"{', '.join(users)}); leave it out or choose another back-end"
         )
 
 
 def _refuse(name: str, _options: ModelOptions, _solutions: Solutions) -> Model:
-    raise UsageError(f"the back-end of {name!r} is not installed here")
+    raise UsageError(f"the back-end of {name!r} is not installed")

@@ -57,9 +57,9 @@ class BaselineModel:
             if lacking or not answers:
                 example = f", for instance {lacking[0]}" if lacking else ""
                 raise UsageError(
-                    f"baseline:{kind} needs a {kind} solution of every problem, and"
-                    f" {len(lacking)} of {len(answers)} have none{example};"
-                    " choose another baseline or a task that has them"
+                    f"baseline:{kind} needs a {kind} solution of every problem, but {len(lacking)} "
+                    f"of {len(answers)} lack it{example}; choose another baseline or a task that "
+                    "has them"
                 )
         self._kind = kind
         self._answers = answers
@@ -89,7 +89,7 @@ class BaselineModel:
             code = self._answers[request.problem_id][self._kind]
         except KeyError:
             raise UsageError(
-                f"baseline:{self._kind} knows no answer to problem {request.problem_id}"
+                f"baseline:{self._kind} has no answer to problem {request.problem_id}"
             ) from None
         return wrap_answer(code, request.prompt.prefill)
 

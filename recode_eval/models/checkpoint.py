@@ -110,8 +110,8 @@ def resolve_checkpoint(spec: str, options: ModelOptions) -> Checkpoint:
         config = read_adapter_config(adapter.path)
         if config is None:
             raise UsageError(
-                f"{options.adapter} is no adapter: it has no {_ADAPTER_CONFIG};"
-                " give the folder that PEFT's save_pretrained wrote"
+                f"{options.adapter} is not an adapter: it has no {_ADAPTER_CONFIG}; give the "
+                "folder that PEFT's save_pretrained wrote"
             )
         return Checkpoint(model, adapter, config)
     if options.adapter is not None:
@@ -161,7 +161,7 @@ def _find_base(adapter: Source, config: AdapterConfig) -> Source:
         _require_model(base)
     except UsageError as error:
         raise UsageError(
-            f"the base of the adapter {adapter.name} is missing ({error}); {advice}"
+            f"the base of the adapter {adapter.name} cannot be found ({error}); {advice}"
         ) from error
     return base
 
@@ -179,7 +179,7 @@ def check_name(spec: str, role: str = "model") -> None:
     if is_gguf_name(spec):
         raise UsageError(f"there is no {role} at {spec}: no such file")
     if not _HUB_ID.fullmatch(spec):
-        raise UsageError(f"there is no {role} at {spec}: no such folder, and it is no hub id")
+        raise UsageError(f"there is no {role} at {spec}: no such folder, and it is not a hub id")
 
 
 def _find(spec: str, role: str, revision: str | None) -> Source:
@@ -190,7 +190,7 @@ def _find(spec: str, role: str, revision: str | None) -> Source:
         return Source(path, spec, {"hub": spec, "revision": commit})
     if revision is not None:
         kind = "folder" if place.is_dir() else "file"
-        raise UsageError(f"{spec} is a {kind}; a revision goes with a {role} of the hub only")
+        raise UsageError(f"{spec} is a {kind}; only a {role} from the hub has revisions")
     path = place.resolve()
     file = find_gguf(path) if role == "model" else None
     found = path if file is None else file
@@ -204,6 +204,6 @@ def _find(spec: str, role: str, revision: str | None) -> Source:
 def _require_model(model: Source) -> None:
     if model.gguf is None and not (model.path / "config.json").is_file():
         raise UsageError(
-            f"{model.path} holds no model: it has neither config.json nor {_ADAPTER_CONFIG}"
-            " nor a GGUF file"
+            f"{model.path} holds no model: it has no config.json, no {_ADAPTER_CONFIG} and no GGUF "
+            "file"
         )

@@ -26,6 +26,6 @@ def client_with_deadline(seconds: float) -> Any:
                 async with asyncio.timeout(seconds):
                     return await super().send(request, **settings)
             except TimeoutError:
-                raise timeout_error("no whole answer in time", request=request) from None
+                raise timeout_error("no complete answer in time", request=request) from None
 
     return Client(timeout=seconds)

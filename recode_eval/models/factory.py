@@ -45,10 +45,13 @@ def create_model(
         known = ", ".join(BACKENDS.names())
         raise UsageError(f"there is no back-end {backend!r}; choose auto, {known}")
     elif name is not None and name != backend:
-        raise UsageError(f"the model {spec!r} names the back-end {name!r}, not {backend!r}")
+        raise UsageError(
+            f"the model {spec!r} names the back-end {name!r}, but --backend is {backend!r}; give "
+            "one of them"
+        )
     if not rest:
         raise UsageError(
-            "no model was named; give a path, a hub id, or for instance baseline:reference"
+            "no model given; name a path, a hub id or, for example, baseline:reference"
         )
     reject_unused(backend, options)
     return get_backend(backend).create(rest, options, answers)
@@ -91,9 +94,8 @@ def _choose_engine(spec: str, options: ModelOptions) -> tuple[str, str]:
     asks_transformers = options.batch_size is not None or options.device != "auto"
     if not has_vllm and not has_transformers:
         raise UsageError(
-            f"no engine is installed that could load {spec!r};"
-            " pip install 'recode-eval[transformers]' or 'recode-eval[vllm]',"
-            " or name a server with --base-url"
+            f"no installed engine can load {spec!r}; pip install 'recode-eval[transformers]' or "
+            "'recode-eval[vllm]', or name a server with --base-url"
         )
     if is_gguf:
         return _engine_of_gguf(spec, asks_vllm=asks_vllm, has_transformers=has_transformers)

@@ -92,7 +92,7 @@ def read_header(file: Path) -> Header:
         with file.open("rb") as stream:
             return _Reader(stream, size).header()
     except (OSError, ValueError, struct.error, RecursionError, OverflowError, MemoryError) as error:
-        raise DataError(f"{file} is not a whole GGUF file: {error}") from error
+        raise DataError(f"{file} is not a complete GGUF file: {error}") from error
 
 
 def _checked(file: Path) -> Path:
@@ -114,7 +114,7 @@ class _Reader:
 
     def header(self) -> Header:
         if self._take(len(_MAGIC)) != _MAGIC:
-            raise ValueError("it does not begin with the letters GGUF")
+            raise ValueError("it does not begin with `GGUF`")
         version = self._number("I")
         if version not in _VERSIONS:
             raise ValueError(f"version {version} of the format is not supported")
@@ -171,7 +171,7 @@ class _Reader:
     def _count(self, number: int) -> int:
         """`number`, if so many things can be in the file at all."""
         if number > self._size:
-            raise ValueError("it announces more than it can hold")
+            raise ValueError("its header announces more than the file holds")
         return number
 
     def _take(self, length: int) -> bytes:

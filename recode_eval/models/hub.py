@@ -33,8 +33,8 @@ def _download(name: str, revision: str | None, role: str, patterns: Sequence[str
         from huggingface_hub import errors, snapshot_download
     except ImportError:
         raise UsageError(
-            f"there is no {role} folder {name}; to take it from the hub,"
-            " pip install 'recode-eval[transformers]'"
+            f"there is no {role} folder {name}; to load it from the hub, pip install "
+            "'recode-eval[transformers]'"
         ) from None
     try:
         folder = snapshot_download(
@@ -49,11 +49,11 @@ def _download(name: str, revision: str | None, role: str, patterns: Sequence[str
         raise UsageError(f"the hub's {role} {name} has no revision {revision}") from error
     except errors.RepositoryNotFoundError as error:
         raise UsageError(
-            f"there is no {role} {name}: no such folder, and the hub has none of that name"
-            " (or it is private: log in with `hf auth login`)"
+            f"there is no {role} {name}: no such folder, and the hub has no {role} of that name "
+            "(or it is private: log in with `hf auth login`)"
         ) from error
     except errors.HFValidationError as error:
-        raise UsageError(f"there is no {role} folder {name}, and it is no hub id") from error
+        raise UsageError(f"there is no {role} folder {name}, and it is not a hub id") from error
     except Exception as error:  # the HTTP client's errors vary with the version of the library
         if is_disk_trouble(error):
             raise

@@ -55,8 +55,8 @@ def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions, *, mend: bool 
         return tokenizer
     if not mend:
         raise UsageError(
-            f"the tokenizer of {path} is not what the engine would make of it: words would be lost;"
-            " use --backend transformers"
+            f"the tokenizer of {path} loses words when the engine converts it; use --backend "
+            "transformers"
         )
     return _own_tokenizer(path)
 
@@ -134,7 +134,7 @@ def choose_device(wanted: str) -> Any:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"the device {wanted!r} is not there ({_short(error)}); try --device auto or cpu"
+            f"the device {wanted!r} is not available ({_short(error)}); try --device auto or cpu"
         ) from error
     return device
 
@@ -197,9 +197,9 @@ def _load_weights(
     missing = sorted(report["missing_keys"])
     if missing:
         raise UsageError(
-            f"the checkpoint {path} lacks {len(missing)} weights of its architecture"
-            f" (first: {missing[0]}); they would be random. Save the whole model, or give an"
-            " adapter as an adapter"
+            f"the checkpoint {path} lacks {len(missing)} weights of its architecture (first: "
+            f"{missing[0]}), which would stay random. Save the whole model, or give an adapter "
+            "with --adapter"
         )
     return model if source.gguf is None else _plain(model)
 
@@ -264,7 +264,7 @@ def _merge_adapter(model: Any, path: Path) -> tuple[Any, dict[str, Any]]:
     }
     if not layers or not hasattr(wrapped, "merge_and_unload"):
         raise UsageError(
-            f"the adapter {path} cannot be merged; only LoRA and its kin are supported"
+            f"the adapter {path} cannot be merged; only LoRA and its variants are supported"
         )
     before = {name: _checksum(layer) for name, layer in layers.items()}
     trained = _has_effect(wrapped)
@@ -279,7 +279,7 @@ def _merge_adapter(model: Any, path: Path) -> tuple[Any, dict[str, Any]]:
             " use --dtype float32"
         )
     if not trained:
-        _LOG.warning("the adapter %s is untrained: it leaves the model as it is", path)
+        _LOG.warning("the adapter %s is untrained: it does not change the model", path)
     return merged, {"layers": len(layers), "layers_changed": changed, "trained": trained}
 
 

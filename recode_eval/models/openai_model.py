@@ -129,8 +129,8 @@ class OpenAIModel:
         self._sampling = ""
         if self._prefill is None:
             _LOG.warning(
-                "the server %s is not known to continue an opened answer: prompts are sent without"
-                " their prefill (--server-prefill continue sends it)",
+                "cannot tell whether the server %s continues an opened answer: sending prompts "
+                "without their prefill (to send it: --server-prefill continue)",
                 self._url,
             )
 
@@ -175,8 +175,8 @@ class OpenAIModel:
         if parameters.temperature >= _WARM and watch.all_same:
             self._sampling = "all samples of a problem are the same"
             _LOG.warning(
-                "all samples of every problem are the same, at temperature %g: the server %s seems"
-                " to ignore the temperature or the seed, so that pass@k means nothing for k > 1",
+                "all samples of each problem are identical at temperature %g: the server %s seems "
+                "to ignore the temperature or the seed, so pass@k is meaningless for k > 1",
                 parameters.temperature,
                 self._url,
             )
@@ -303,7 +303,7 @@ class OpenAIModel:
             return True
         if "seed" in words and "seed" in settings:
             self._sends_seed = False
-            _LOG.warning("the server %s takes no seeds: samples cannot be repeated", self._url)
+            _LOG.warning("the server %s accepts no seeds: samples are not reproducible", self._url)
             return True
         return False
 
@@ -332,19 +332,19 @@ class OpenAIModel:
         status, words = error.status_code, self._words(error)
         if status in {401, 403}:
             return UsageError(
-                f"the server {url} refuses access (HTTP {status}: {words}); put the right key into"
-                f" the environment variable {self._options.api_key_env}"
+                f"the server {url} refuses access (HTTP {status}: {words}); set the right key in "
+                f"the environment variable {self._options.api_key_env}"
             )
         if status == 429:
             return InfrastructureError(
-                f"the server {url} is busy or the quota is used up (HTTP 429: {words}), after"
-                f" {self._options.max_retries} retries; lower --concurrency and run again"
+                f"the server {url} is busy or the quota is exhausted (HTTP 429: {words}), after "
+                f"{self._options.max_retries} retries; lower --concurrency and run again"
             )
         if 400 <= status < 500:
             return UsageError(f"the server {url} refuses the request (HTTP {status}: {words})")
         return InfrastructureError(
-            f"the server {url} failed (HTTP {status}: {words}), after"
-            f" {self._options.max_retries} retries; look at its log and run again"
+            f"the server {url} failed (HTTP {status}: {words}), after {self._options.max_retries} "
+            "retries; check its log and run again"
         )
 
     async def _not_found(self, error: Any) -> RecodeError:
@@ -390,7 +390,10 @@ def _read_key(variable: str) -> str:
     """Return the key, empty if none is set. Raises `UsageError` when no header can carry it."""
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and (key.isprintable() or not key)):
-        raise UsageError(f"the key in the environment variable {variable} has odd characters")
+        raise UsageError(
+            f"the key in the environment variable {variable} has characters that an HTTP header "
+            "cannot carry"
+        )
     return key
 
 

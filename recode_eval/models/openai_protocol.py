@@ -78,7 +78,7 @@ def parse_answer(body: bytes, url: str) -> ServerAnswer:
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         usage = content.get("usage") or {}
         if not isinstance(text, str | None) or not isinstance(reasoning, str):
-            raise TypeError("its text is no string")
+            raise TypeError("its text is not a string")
         return ServerAnswer(
             text or "",
             reasoning,
@@ -88,10 +88,10 @@ def parse_answer(body: bytes, url: str) -> ServerAnswer:
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise InfrastructureError(
-            f"the server {url} sent something that is no chat completion"
-            f" ({type(error).__name__}: {shorten(str(error))}); it began"
-            f" {shorten(ascii(body[:80]))}."
-            " Does the base URL end in /v1, and is it an OpenAI-compatible server?"
+            f"the server {url} sent something other than a chat completion "
+            f"({type(error).__name__}: {shorten(str(error))}); it began "
+            f"{shorten(ascii(body[:80]))}. Does the base URL end in /v1, and is it an "
+            "OpenAI-compatible server?"
         ) from error
 
 

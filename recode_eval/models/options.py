@@ -35,13 +35,13 @@ class ModelOptions:
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ... (transformers only)."""
     batch_size: int | None = None
-    """Sequences generated at once by transformers; None lets the back-end choose."""
+    """Sequences that transformers generates at once; None lets the back-end choose."""
     max_context: int | None = None
     """Prompt plus completion, in tokens; None takes the model's own limit."""
     tensor_parallel_size: int = 1
     data_parallel_size: int = 1
     gpu_memory_utilization: float | None = None
-    """Share of the GPU's memory the vLLM engine may take, in (0, 1]; None is vLLM's default."""
+    """Share of the GPU's memory for the vLLM engine, in (0, 1]; None is vLLM's default."""
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     """More keyword arguments for `vllm.LLM`."""
     trust_remote_code: bool = False
@@ -52,13 +52,13 @@ class ModelOptions:
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never stored."""
     concurrency: int = 16
-    """Requests a server gets at the same time."""
+    """Concurrent requests to a server."""
     request_timeout: float = 600.0
-    """Seconds a server may take for one answer."""
+    """Longest wait for one answer, in seconds."""
     max_retries: int = 5
-    """How often a request is repeated after a refused or dropped connection, a 429 or a 5xx."""
+    """Retries of a request after a refused or dropped connection, a 429 or a 5xx."""
     server_prefill: str = "auto"
-    """One of `PREFILL_MODES`: may the server continue an opened assistant turn?"""
+    """One of `PREFILL_MODES`: whether the server can continue an opened assistant turn."""
 
     def __post_init__(self) -> None:
         _require(self.dtype in DTYPES, f"dtype must be one of {', '.join(DTYPES)}", self.dtype)
@@ -91,8 +91,8 @@ class ModelOptions:
             _require(is_address, rule, self.base_url)
             if "@" in parts.netloc or parts.query:  # it is stored and shown; a key must not be
                 raise UsageError(
-                    "base_url must not hold a user, a password or a query; put the server's key"
-                    " into the environment variable that api_key_env names"
+                    "base_url must not hold a user, a password or a query; set the server's key "
+                    "in the environment variable that api_key_env names"
                 )
 
 

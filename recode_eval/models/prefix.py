@@ -83,7 +83,7 @@ class PrefixSharing:
         self._model(**inputs)
 
     def _tell(self) -> None:
-        _LOG.info("every sample gets a prefill of its own: %s", self.obstacle)
+        _LOG.info("each sample gets its own prefill: %s", self.obstacle)
 
 
 def _obstacle(model: Any) -> str | None:
@@ -93,7 +93,7 @@ def _obstacle(model: Any) -> str | None:
         return f"{kind} is not a model of the transformers library"
     text_config = model.config.get_text_config(decoder=True)
     if model.config.is_encoder_decoder or text_config is not model.config:
-        return f"{kind} is more than a decoder of text"
+        return f"{kind} is not a text-only decoder"
     if _cache_name(model) is None:
         return f"{kind} takes no cache"
     from transformers.cache_utils import DynamicSlidingWindowLayer

@@ -62,9 +62,9 @@ class ReplayModel:
         self._samples = _parse(content, self._path)
         if problem_ids and not any(name in self._samples for name in problem_ids):
             raise DataError(
-                f"{self._path} has completions of {len(self._samples)} problems, but of none that"
-                f" the task has: the file's ids look like {_shorten(next(iter(self._samples)))},"
-                f" the task's like {_shorten(next(iter(problem_ids)))}"
+                f"{self._path} has completions of {len(self._samples)} problems, but of no problem "
+                f"of the task: the file's ids look like {_shorten(next(iter(self._samples)))}, the "
+                f"task's like {_shorten(next(iter(problem_ids)))}"
             )
         self._info = ModelInfo(
             name=f"replay:{self._path.name}",
@@ -121,7 +121,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no file of completions at {path}") from None
+        raise UsageError(f"no completions file at {path}") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder; replay needs a .jsonl file of completions") from None
     except OSError as error:
@@ -134,7 +134,7 @@ def _parse(content: bytes, path: Path) -> Mapping[str, Mapping[int, _Saved]]:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, ValueError) as error:
-            raise DataError(f"{path} is not a whole gzip file: {error}") from error
+            raise DataError(f"{path} is not a complete gzip file: {error}") from error
     samples: dict[str, dict[int, _Saved]] = {}
     for number, line in enumerate(content.split(b"\n"), start=1):
         text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line

@@ -196,7 +196,7 @@ class TransformersModel:
                 )
             self._batch = len(rows) // 2
             rows = rows[: self._batch]
-            _LOG.warning("out of memory; going on with batches of %d", self._batch)
+            _LOG.warning("out of memory; continuing with batches of %d", self._batch)
 
     def _run(self, rows: Sequence[_Row], parameters: SamplingParameters) -> list[Completion]:
         import torch
@@ -316,9 +316,7 @@ def _context_length(config: Any, wanted: int | None) -> int | None:
     if not isinstance(own, int) or own < 1:
         return wanted
     if wanted is not None and wanted > own:
-        raise UsageError(
-            f"max_context {wanted} is more than the {own} tokens the model was made for"
-        )
+        raise UsageError(f"max_context {wanted} exceeds the model's {own} tokens")
     return wanted or own
 
 

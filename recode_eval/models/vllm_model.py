@@ -69,8 +69,8 @@ class VllmModel:
         checkpoint = resolve_checkpoint(spec, options)
         if checkpoint.model.gguf is not None:
             raise UsageError(
-                f"{checkpoint.model.location} is a GGUF file, which this back-end does not serve;"
-                " use --backend transformers, or give the model in safetensors"
+                f"{checkpoint.model.location} is a GGUF file, which the vllm back-end does not "
+                "serve; use --backend transformers, or give the model in safetensors"
             )
         arguments = _engine_arguments(checkpoint, options)
         self._encoder = PromptEncoder(load_tokenizer(checkpoint, options, mend=False))
@@ -168,8 +168,8 @@ class VllmModel:
             (result,) = [item async for item in results]  # the final one only
         except Exception as error:  # the engine's errors have no common base class
             raise InfrastructureError(
-                f"the vLLM engine failed ({type(error).__name__}: {_short(error)});"
-                " its log names the cause. Run the same command again to go on"
+                f"the vLLM engine failed ({type(error).__name__}: {_short(error)}); its log names "
+                "the cause. The same command continues the run"
             ) from error
         output = result.outputs[0]
         stopped = output.finish_reason == "stop"
@@ -220,7 +220,7 @@ def _engine_arguments(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     theirs: Mapping[str, Any] = options.engine_args
     twice = sorted(set(ours) & set(theirs))
     if twice:
-        raise UsageError(f"the engine argument {twice[0]} has an option of its own; use that")
+        raise UsageError(f"--engine-arg {twice[0]}: this argument has its own option; use that")
     unknown = sorted(set(theirs) - {item.name for item in fields(AsyncEngineArgs)})
     if unknown:
         raise UsageError(f"this version of vLLM has no engine argument {unknown[0]!r}")
@@ -272,9 +272,9 @@ async def _start(arguments: Any, lora: Any) -> Any:
         raise UsageError(f"vLLM cannot serve this model: {_short(error)}") from error
     except Exception as error:  # whatever its processes died of
         raise InfrastructureError(
-            f"the vLLM engine did not start ({_short(error)}); its log above names the cause. Where"
-            " memory is short: lower --max-context or --gpu-memory-utilization, or raise"
-            " --tensor-parallel-size"
+            f"the vLLM engine did not start ({_short(error)}); its log above names the cause. If "
+            "memory is short, lower --max-context or --gpu-memory-utilization, or raise "
+            "--tensor-parallel-size"
         ) from error
     if lora is not None:
         try:

@@ -39,21 +39,21 @@ def _reason(results: Mapping[str, Any], empty: int, prompts: Container[str]) -> 
     counts, prompt = results["counts"], results["prompt"]["name"]
     if counts["prompt_too_long"] >= _MOSTLY * empty:
         return (
-            "Most of these prompts were longer than the model's context: give --max-context if the "
-            "model can take more."
+            "Most of these prompts exceed the model's context: raise --max-context if the model "
+            "supports it."
         )
     other_form = prompt != _PLAIN and _PLAIN in prompts
     if counts["cut_off"] >= _MOSTLY * empty:
         limit = results["sampling"]["max_tokens"]
-        hint = f"Most were cut off at the token limit: give more than --max-tokens {limit}"
+        hint = f"Most were cut off at the token limit: raise --max-tokens (now {limit})"
         return hint + (", or try --prompt plain." if other_form else ".")
     if other_form:
         return (
-            f"The likely reason is the form that the prompt {prompt} asks for: try --prompt plain, "
-            "which any chat model can follow."
+            f"The likely reason is the answer form that the prompt {prompt} asks for: try --prompt "
+            "plain, which any chat model can follow."
         )
     return (
         "The likely reason is that the model does not follow chat instructions, or was loaded "
-        "without its chat template: check what it wrote in completions.jsonl, and give a template "
-        "of your own with --prompt FILE.jinja2."
+        "without its chat template: read its answers in completions.jsonl, and give your own "
+        "template with --prompt FILE.jinja2."
     )

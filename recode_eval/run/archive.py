@@ -65,8 +65,8 @@ def pack(run: Path, out: Path) -> None:
         path = run / name
         if path.is_symlink() or not path.is_file():
             raise DataError(
-                f"{run} has no plain file {name}: only a whole run can be packed. If it was "
-                "interrupted, give its command again."
+                f"{run} has no plain file {name}, and only a complete run can be packed. If it was "
+                "interrupted, repeat its command."
             )
     if out.exists() or out.is_symlink():
         raise _exists(out)
@@ -97,7 +97,7 @@ def _nobody_writes(run: Path) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise UsageError(f"Another process is writing to {run}. Wait for it.") from None
+        raise UsageError(f"Another process is writing to {run}. Wait until it ends.") from None
     try:
         yield
     finally:
@@ -112,8 +112,8 @@ def _check_whole(run: Path) -> None:
     identity = read_json(run / MANIFEST).get("identity")
     if results["identity"] != identity or results["run"] != identity_hash(results["identity"]):
         raise DataError(
-            f"{run}: {RESULTS} and {MANIFEST} are not of the same run. `recode-eval score RUN` "
-            f"writes {RESULTS} anew."
+            f"{run}: {RESULTS} and {MANIFEST} belong to different runs. `recode-eval score RUN` "
+            f"rewrites {RESULTS}."
         )
 
 
@@ -172,7 +172,7 @@ def _add(stream: IO[bytes], name: str, size: int, file: IO[bytes], digest: str |
         seen.update(part)
         left -= len(part)
     if left or file.read(1) or (digest and seen.hexdigest() != digest):
-        raise DataError(f"{name} changes while it is packed: let the run end first.")
+        raise DataError(f"{name} changed during packing: wait until the run ends.")
     stream.write(bytes(-size % _BLOCK))
 
 
@@ -190,7 +190,7 @@ def unpack(file: Path, folder: Path, names: Collection[str] = MEMBERS) -> None:
     import zstandard
 
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and _empty(folder))):
-        raise UsageError(f"{folder} exists and is no empty folder; choose another --out.")
+        raise UsageError(f"{folder} exists and is not an empty folder; choose another --out.")
     try:
         with file.open("rb") as source:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -201,9 +201,9 @@ def unpack(file: Path, folder: Path, names: Collection[str] = MEMBERS) -> None:
             finally:
                 shutil.rmtree(private, ignore_errors=True)
     except zstandard.ZstdError as error:
-        raise DataError(f"{file} is no sound Zstandard file: {error}") from error
+        raise DataError(f"{file} is not a valid Zstandard file: {error}") from error
     except DataError as error:
-        raise DataError(f"{file} is no pack of a run: {error}") from error
+        raise DataError(f"{file} is not a pack of a run: {error}") from error
     except OSError as error:
         raise StorageError(f"Cannot unpack {file}: {error.strerror or error}") from error
 
@@ -226,10 +226,10 @@ def _read(source: IO[bytes], folder: Path, names: Collection[str]) -> None:
         raise StorageError(f"{folder.parent} has no room for the {kept:,} bytes of this pack.")
     for name in MEMBERS:
         if _next(stream) != (name, files[name]["size"]):
-            raise DataError(f"{name} is missing, or of another size than {INDEX} says.")
+            raise DataError(f"{name} is missing, or its size is not the one in {INDEX}.")
         _extract(stream, folder / name if name in names else None, name, files[name])
     if any(stream.exactly(2 * _BLOCK)) or not stream.ended():
-        raise DataError("there is more in it than there should be.")
+        raise DataError("it holds more than it should.")
 
 
 class _Frame:
@@ -300,11 +300,11 @@ def _files(raw: bytes) -> dict[str, dict[str, Any]]:
         }
         for entry in files.values():
             if type(entry["size"]) is not int or entry["size"] < 0:
-                raise TypeError("a size is no whole number")
+                raise TypeError("a size is not a whole number")
         if _index(files) != raw:  # Other files, keys twice, spaces.
-            raise ValueError("not as this program writes it")
+            raise ValueError("not in the form that this program writes")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"its {INDEX} is not understood ({error}).") from error
+        raise DataError(f"its {INDEX} is malformed ({error}).") from error
     return files
 
 
@@ -317,4 +317,4 @@ def _extract(stream: _Frame, path: Path | None, name: str, entry: dict[str, Any]
                 target.write(part)
     _padding(stream, entry["size"])
     if seen.hexdigest() != entry["sha256"]:
-        raise DataError(f"{name} does not have the hash that {INDEX} says.")
+        raise DataError(f"the hash of {name} is not the one in {INDEX}.")

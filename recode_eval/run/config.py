@@ -62,14 +62,14 @@ class SandboxOptions:
 
     @property
     def named_tier(self) -> str | None:
-        """The tier that the user insists on; None for `auto`."""
+        """The tier that the user names; None for `auto`."""
         return None if self.tier == "auto" else self.tier
 
 
 @named_fields_only
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """Whose machines do the work: this one, or those of a Ray cluster."""
+    """Where the work runs: on this machine, or on a Ray cluster."""
 
     name: str = "local"
     ray_address: str | None = None
@@ -77,7 +77,7 @@ class ExecutorOptions:
     replicas: int | None = None
     """Copies of a model; None: one per GPU, or per group of GPUs that a copy needs."""
     replica_cpus: int = 1
-    """CPUs that a copy reserves beside its GPUs."""
+    """CPUs that a copy reserves besides its GPUs."""
 
     def __post_init__(self) -> None:
         one_of("executor", self.name, EXECUTORS)
@@ -92,8 +92,8 @@ class ExecutorOptions:
 class RunConfig:
     """One model on one or several tasks.
 
-    None means: the default of the task's prompt variant. Two equal configurations find the same
-    stored runs, so the same call continues what an interruption left.
+    None means the default of the task's prompt variant. Equal configurations find the same stored
+    runs, so the same call continues an interrupted run.
 
     Raises:
         UsageError: an option does not exist (the message has the nearest one), or a value is out
@@ -114,7 +114,7 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     model: str | Path | Model
     """A checkpoint's folder, a GGUF file, a hub id, a served model's name (with
     `model_options.base_url`), `replay:FILE`, `baseline:KIND`, or an object that follows
-    `recode_eval.models.base.Model`; such an object stays the caller's to close."""
+    `recode_eval.models.base.Model`; the caller closes such an object."""
     tasks: Sequence[str]
     """Names; `recode-eval tasks` lists them."""
     backend: str = "auto"
@@ -122,17 +122,17 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     data: Mapping[str, str | Path] = field(default_factory=dict)
     """Task name to a .jsonl, .jsonl.gz or .parquet file with its rows."""
     include_path: Sequence[Path | str] = ()
-    """Folders in which tasks are looked for too."""
+    """Further folders to search for tasks."""
     skip_bad_rows: bool = False
     """Leave malformed rows out instead of raising `DataError` at the first."""
     limit: int | None = None
-    """Only the first so many problems, at least 1."""
+    """Only this many first problems, at least 1."""
     problems: Sequence[str] = ()
     """Only problems whose id contains one of these patterns (`*` and `?` as in file names)."""
     prompt: str | None = None
-    """A variant of the task, or a .jinja2 file."""
+    """A prompt variant of the task, or a .jinja2 file."""
     update_note: bool = True
-    """Whether the model is told of the update."""
+    """Whether the prompt tells the model about the update."""
     n: int | None = None
     """Samples per problem, 1 to 10,000."""
     temperature: float | None = None
@@ -142,21 +142,21 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     max_tokens: int | None = None
     """New tokens per sample, at least 1."""
     seed: int = 0
-    """Base of every sample's own seed."""
+    """Base of every sample's seed."""
     stop: Sequence[str] | None = None
     """A sample ends at the first of these texts."""
     k: Sequence[int] = DEFAULT_KS
-    """The k of pass@k and UPass@k, each at least 1."""
+    """Values of k for pass@k and UPass@k, each at least 1."""
     isolation: str = "program"
     """`program` (one process for all tests of a program) or `test` (a process per test)."""
     timeout_s: float | None = None
-    """CPU seconds of one test, above 0; None: 4 times what the reference takes, at least 4 s."""
+    """CPU time limit of one test in seconds, above 0; None: 4 times the reference's, at least 4."""
     memory_mib: float | None = None
-    """Memory of one program in MiB, at least 64; None: 4096."""
+    """Memory limit of one program in MiB, at least 64; None: 4096."""
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
     out: Path | str = Path("runs")
-    """Where runs are stored, each in a folder of its own."""
+    """Folder for the runs, each in its own subfolder."""
 
     def __post_init__(self) -> None:
         put = functools.partial(object.__setattr__, self)

@@ -122,7 +122,7 @@ class Run:
             missing = [key for key in self.keys if key not in completions] if model else []
             ungraded = [key for key in self.keys if key in completions and key not in scores]
             if scores and not store.manifest().get("sandbox"):
-                self.monitor.log("The manifest is lost: everything is graded again.")
+                self.monitor.log("The manifest is missing: grading all samples again.")
                 ungraded += scores
                 scores.clear()
             if tier is not None:
@@ -164,7 +164,7 @@ class Run:
                 manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
                 manifest["invocations"][-1]["finished"] = provenance.now()
             else:
-                self.monitor.log(f"All {len(scores)} samples were generated and graded before.")
+                self.monitor.log(f"All {len(scores)} samples are already generated and graded.")
             if model is not None:
                 # A server's abilities are known only when it has answered.
                 manifest["model"]["details"] = dict(model.info.details)
@@ -194,7 +194,7 @@ class Run:
         unknown = book.missing(p for p in self.problems if p.id in needed)
         if unknown:
             self.monitor.log(
-                f"Running the references of {len(unknown)} problems once, for the time limits."
+                f"Running the references of {len(unknown)} problems once, to set the time limits."
             )
             book.measure(self.task, unknown, sandbox)
         return book
@@ -333,8 +333,8 @@ class Run:
         if others:
             tiers = ", ".join(sorted(set(others.values())))
             self.monitor.log(
-                f"{len(others)} samples were graded in another sandbox ({tiers}); "
-                f"they are graded again in {tier}."
+                f"{len(others)} samples were graded in another sandbox ({tiers}); grading them "
+                f"again in {tier}."
             )
         for key in others:
             del scores[key]

@@ -27,7 +27,7 @@ def fetch(place: str) -> Path:
     if found is None or {"", ".", ".."} & set(found["file"].split("/")) or "\\" in found["file"]:
         raise UsageError(
             f"{place}: write hub:OWNER/NAME/path/results.json, or hub:OWNER/NAME@REVISION/..., or "
-            "hub:datasets/OWNER/NAME/... for a repository of data."
+            "hub:datasets/OWNER/NAME/... for a data set."
         )
     try:
         from huggingface_hub import errors, hf_hub_download
@@ -53,8 +53,8 @@ def fetch(place: str) -> Path:
         raise UsageError(f"{place}: the repository has no revision {found['revision']}.") from error
     except errors.RepositoryNotFoundError as error:
         raise UsageError(
-            f"{place}: the hub has no such repository (or it is private: log in with "
-            "`hf auth login`). A repository of data is hub:datasets/OWNER/NAME/..."
+            f"{place}: the hub has no such repository (or it is private: log in with `hf auth "
+            "login`). A data set is hub:datasets/OWNER/NAME/..."
         ) from error
     except errors.EntryNotFoundError as error:
         raise UsageError(f"{place}: the repository has no file {found['file']}.") from error
@@ -69,6 +69,6 @@ def fetch(place: str) -> Path:
 
 def _unreachable(place: str, error: Exception) -> InfrastructureError:
     return InfrastructureError(
-        f"{place}: the hub cannot be reached, and its cache here lacks the file "
+        f"{place}: the hub cannot be reached, and the local cache lacks the file "
         f"({type(error).__name__}). Download it elsewhere, and give its path."
     )

@@ -48,8 +48,8 @@ class PromptTemplate:
         blocks = set(self._template.blocks)
         if blocks and outside is not None:
             raise UsageError(
-                f"Prompt template {name}, line {outside}: what stands outside of the blocks would "
-                "not be sent; move it into one."
+                f"Prompt template {name}, line {outside}: text outside the blocks does not reach "
+                "the model; move it into a block."
             )
         if unknown := sorted(blocks - {*_ROLES, _PREFILL}):
             known = ", ".join([*_ROLES, _PREFILL])
@@ -81,7 +81,7 @@ class PromptTemplate:
                 f"Prompt template {self.name}: {cause}{error}. Known variables: {names}."
             ) from error
         if not texts["user"]:
-            raise UsageError(f"Prompt template {self.name}: the user's message is empty.")
+            raise UsageError(f"Prompt template {self.name}: the user message is empty.")
         messages = tuple(
             Message(role, texts[name]) for name, role in _ROLES.items() if texts.get(name)
         )

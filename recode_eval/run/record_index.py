@@ -60,9 +60,9 @@ class Samples(MutableMapping[Key, R], Generic[R]):
         except OSError as error:
             raise StorageError(f"Cannot read {self._path}: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"{self._path} was changed while it was in use ({error}).") from error
+            raise DataError(f"{self._path} changed while it was in use ({error}).") from error
         if record.key != key:
-            raise DataError(f"{self._path} was changed while it was in use.")
+            raise DataError(f"{self._path} changed while it was in use.")
         return record
 
     def __setitem__(self, key: Key, record: R) -> None:

@@ -131,16 +131,16 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         reasons = Counter(one_line(item["reason"]) for item in result["unscored"])
         cause = "".join(f" ({reason})" for reason, _ in reasons.most_common(1))
         warn(
-            f"{counts['unscored']} samples could not be graded{cause}. They do not count as "
-            "failures; the run's own command tries them again."
+            f"{counts['unscored']} samples could not be graded{cause}. They are not failures; the "
+            "run's own command tries them again."
         )
     if counts["faulty_problems"]:
         reason = next(one_line(p["faulty"]) for p in result["problems"] if p["faulty"])
-        warn(f"{counts['faulty_problems']} problems are faulty and do not count ({reason}).")
+        warn(f"{counts['faulty_problems']} problems are faulty and excluded ({reason}).")
     if bad_rows := len(result["task"]["bad_rows"]):
-        warn(f"{bad_rows} malformed rows were left out.")
+        warn(f"{bad_rows} malformed rows are left out.")
     if skipped := len(result["task"].get("skipped", ())):
-        warn(f"{skipped} rows cannot run on this machine and were left out.")
+        warn(f"{skipped} rows cannot run on this machine and are left out.")
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),
@@ -150,7 +150,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
             warn(f"{counts[key]} {text}.")
     where = f" in the sandbox {sandbox['tier']}" if sandbox else ""
     if sandbox and sandbox["tier"] == NO_EXECUTION:
-        where = " by similarity alone, nothing was executed"
+        where = " by similarity only, without execution"
     console.print(f"{name}: graded{where}; {printable(result['folder'])}", soft_wrap=True)
 
 

@@ -62,18 +62,29 @@ def rescore_runs(
     """Grade the runs in these folders; returns their results with `folder`.
 
     Raises:
-        UsageError: a folder holds runs and is none itself, or `config.data` names another task.
+        UsageError: a place is a file or a folder above runs, or `config.data` names another task.
         DataError: a manifest or the rows are not those of the run.
         InfrastructureError: there is no sandbox.
     """
+    from recode_eval.run.archive import SUFFIX
     from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.store import MANIFEST, read_json
 
     for folder in folders:
+        if folder.is_file() and folder.name.endswith(SUFFIX):
+            raise UsageError(
+                f"{folder} is a pack. Unpack it first: recode-eval pack --extract {folder} --out "
+                "FOLDER; then: recode-eval score FOLDER"
+            )
+        if folder.is_file():
+            raise UsageError(
+                f"{folder} is a file. Name the run's folder, for example {folder.parent}"
+            )
         inside = sorted(folder.glob(f"*/{MANIFEST}")) or sorted(folder.glob(f"*/*/{MANIFEST}"))
         if inside and not (folder / MANIFEST).is_file():
             raise UsageError(
-                f"{folder} holds runs and is none itself: name them, for example {inside[0].parent}"
+                f"{folder} is a folder of runs. Name the runs themselves, for example "
+                f"{inside[0].parent}"
             )
     manifests = {folder: read_json(folder / MANIFEST) for folder in folders}
     alone = len(manifests) == 1
@@ -104,12 +115,13 @@ def _rescore(
         ks = config.k or manifest["settings"].get("k") or DEFAULT_KS
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(
-            f"{folder}: manifest.json lacks or garbles {error}: not written by this program?"
+            f"{folder}: in manifest.json, {error} is missing or malformed. Did another program "
+            "write it?"
         ) from error
     if not same:
         raise DataError(
-            f"{folder} was made with another version of the task {task.spec.name}, whose prompts "
-            "or programs differ. Give the run's own command again: it starts a new run."
+            f"{folder} used another version of the task {task.spec.name}, with other prompts or "
+            "programs. Repeat the run's own command: it starts a new run."
         )
     tier = config.sandbox.named_tier
     results = complete(run, None, sandboxes, ks, tier, regrade=config.everything)
@@ -133,8 +145,8 @@ def _load(
     expected = manifest["task"]["data_hash"]
     if data.content_hash != expected:
         raise DataError(
-            f"The rows of {data.source} are not those of the run (hash {data.content_hash[:12]}, "
-            f"the run has {expected[:12]}). Give the right file with --data {name}=FILE."
+            f"The rows of {data.source} (hash {data.content_hash[:12]}) differ from the run's "
+            f"(hash {expected[:12]}). Give the run's rows with --data {name}=FILE."
         )
     return task, data
 

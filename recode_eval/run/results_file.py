@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from recode_eval.run.results import MetricValues
 
-_ANEW = "`recode-eval score RUN` writes it anew."
+_ANEW = "`recode-eval score RUN` rewrites it."
 _FREE_FORM = ("identity", "selection", "scoring", "sandbox", "invocations")
 
 
@@ -98,7 +98,7 @@ def load_runs(paths: Iterable[Path]) -> list[ResultsFile]:
 
     Raises:
         DataError: there are no results, or they are damaged.
-        UsageError: one task twice, so that nobody could say which run is meant; or the hub does not
+        UsageError: two runs have the same task, so the choice is ambiguous; or the hub does not
             have the file.
         InfrastructureError: the hub cannot be reached.
     """
@@ -143,16 +143,14 @@ def _read_file(file: Path, name: str) -> ResultsFile:
 
 def _results_files(place: Path) -> Sequence[Path]:
     if not place.exists():
-        raise DataError(
-            f"There is no run at {place}: neither a folder nor a results.json nor a pack."
-        )
+        raise DataError(f"There is no run at {place}: no such folder, results.json or pack.")
     if (place / RESULTS).exists():
         return [place / RESULTS]
     found = sorted(place.glob(f"*/{RESULTS}"))
     if not found:
         raise DataError(
-            f"{place} holds no {RESULTS}, nor does a folder in it. If the run was interrupted, "
-            "give its command again."
+            f"Neither {place} nor a folder in it has a {RESULTS}. If the run was interrupted, "
+            "repeat its command."
         )
     return found
 
@@ -167,7 +165,10 @@ def read_run(file: Path) -> ResultsFile:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"There is no {file.name} in {file.parent}: not a run folder?") from None
+        raise DataError(
+            f"There is no {file.name} in {file.parent}: this is not a run folder, or the run was "
+            "interrupted. Check the path, or repeat the run's command."
+        ) from None
     except OSError as error:
         raise DataError(f"Cannot read {file}: {error.strerror}.") from error
     return parse_results(data, str(file))

@@ -42,7 +42,7 @@ class RewardGrader:
         self._loaded = load_task(task) if isinstance(task, str) else task
         if not self._loaded.task.conditions:
             raise UsageError(
-                f"The task {self._loaded.name} has no tests, and so no reward. Compare answers "
+                f"The task {self._loaded.name} has no tests, so it has no reward. Compare answers "
                 "with recode_eval.scoring.similarity_scores instead."
             )
         self._sandboxes = Sandboxes(sandbox or SandboxOptions())

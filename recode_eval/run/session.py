@@ -219,7 +219,7 @@ def prompt_settings(config: RunConfig, task: Task) -> tuple[PromptSettings, Defa
     if variant is None and path.suffix not in TEMPLATE_SUFFIXES:
         known = ", ".join(task.spec.prompts)
         raise UsageError(
-            f"--prompt {name}: not a prompt of {task.spec.name} ({known}) and not a .jinja2 file."
+            f"--prompt {name} is neither a prompt of {task.spec.name} ({known}) nor a .jinja2 file."
         )
     settings = PromptSettings(
         name=name if variant else path.name,
@@ -250,7 +250,7 @@ def _sampling(
     if backend.deterministic:
         n = 1
     elif sampling.temperature == 0 and n > 1 and backend.generates:
-        log(f"Greedy decoding gives the same answer every time: one sample instead of {n}.")
+        log(f"Greedy decoding always gives the same answer: drawing one sample instead of {n}.")
         n = 1
     return sampling, n
 

@@ -151,7 +151,7 @@ def _placed_records(path: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
                 ) as error:
                     raise DataError(
                         f"{path}, line {number} is damaged ({error}). Delete that line; the same "
-                        "command then makes its record again."
+                        "command then recreates its record."
                     ) from error
                 begin += len(line)
     except OSError as error:
@@ -184,11 +184,14 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"There is no {path.name} in {path.parent}: not a run folder?") from None
+        raise DataError(
+            f"There is no {path.name} in {path.parent}, so this is not a run folder. Check the "
+            "path."
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"Cannot read {path}: {error}. If it is damaged, delete it: the run's command writes "
-            "it anew."
+            f"Cannot read {path}: {error}. If it is damaged, delete it: the run's command "
+            "recreates it."
         ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: a JSON object is expected.")
@@ -197,9 +200,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
     return StorageError(
-        f"Cannot write or read {path}: {error.strerror or error}. What is stored stays; mend the "
-        "cause (free some space, check the permissions, or choose another --out) and give the same "
-        "command again."
+        f"Cannot write or read {path}: {error.strerror or error}. Stored records are safe. Remove "
+        "the cause (free some space, check the permissions, or choose another --out) and repeat "
+        "the command."
     )
 
 
@@ -233,7 +236,8 @@ class RunStore:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"Another process is writing to {folder}. Wait for it, or choose another --out."
+                    f"Another process is writing to {folder}. Wait until it ends, or choose "
+                    "another --out."
                 ) from None
             except OSError as error:
                 raise _storage_error(folder / ".lock", error) from error
@@ -293,7 +297,10 @@ class RunStore:
                 f"{MANIFEST_VERSION}. Use the version that wrote it, or another --out."
             )
         if not isinstance(manifest.get("invocations"), list):
-            raise DataError(f"{path} is damaged: `invocations` is not a list. Delete the file.")
+            raise DataError(
+                f"{path} is damaged: `invocations` is not a list. Delete it; the run's command "
+                "recreates it."
+            )
         return manifest
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:

@@ -60,7 +60,7 @@ def find_models(patterns: Sequence[str]) -> list[str]:
         else:
             found.append(pattern)
     if not found:
-        raise UsageError(f"--models {', '.join(patterns)}: names no model.")
+        raise UsageError(f"--models {', '.join(patterns)} names no model.")
     return list(dict.fromkeys(found))
 
 
@@ -83,9 +83,9 @@ def _matching(pattern: str) -> list[str]:
     ]
     if not folders:
         raise UsageError(
-            f"--models {pattern}: no checkpoint there (a folder with {_CHECKPOINT_FILES[0]} or "
-            f"{_CHECKPOINT_FILES[1]}, or a GGUF file). Quote the pattern, so that the shell leaves "
-            "it alone."
+            f"--models {pattern} matches no checkpoint (a folder with {_CHECKPOINT_FILES[0]} or "
+            f"{_CHECKPOINT_FILES[1]}, or a GGUF file). Quote the pattern, so that the shell does "
+            "not expand it."
         )
     return [str(path) for path in sorted(folders, key=_natural)]
 

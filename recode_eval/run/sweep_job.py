@@ -53,7 +53,9 @@ class SweepJob:
         known = {model: self._finished(model) for model in models}
         left = [model for model in models if known[model] is None]
         if len(left) < len(models):
-            self._monitor.log(f"{len(models) - len(left)} of {len(models)} models were complete.")
+            self._monitor.log(
+                f"{len(models) - len(left)} of {len(models)} models are already complete."
+            )
         fresh = {}
         if left:
             with contextlib.ExitStack() as closing:
@@ -125,7 +127,7 @@ class SweepJob:
     def _identity(self, model: str) -> Any:
         """Return what tells two models apart without loading them, or None.
 
-        None: loading costs nothing, or the files are not to be had here, as only a later attempt
+        None: loading costs nothing, or the files are not available here, as only a later attempt
         can say.
         """
         from recode_eval.models.checkpoint import resolve_checkpoint

@@ -137,7 +137,7 @@ def _check(
     if execution.setup_error is not None:
         faults.append(f"{expectation.name}: the set-up fails: {execution.setup_error}")
     elif execution.passed and not expectation.passes:
-        faults.append(f"{expectation.name}: passes all tests, but must fail")
+        faults.append(f"{expectation.name}: passes all tests but must fail")
     elif expectation.passes and not execution.passed:
         failed = [v for v in execution.verdicts if v.status is not Status.PASSED]
         shown = "; ".join(f"{v.name} {v.status}: {v.detail}" for v in failed[:3])

@@ -77,8 +77,8 @@ def cache_dir(*parts: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SandboxBuildError(
-            f"the cache folder {folder} cannot be made ({error.strerror}); set XDG_CACHE_HOME to "
-            "a folder that you may write to"
+            f"cannot create the cache folder {folder} ({error.strerror}); set XDG_CACHE_HOME to a "
+            "writable folder"
         ) from error
     return folder
 
@@ -91,7 +91,7 @@ def locked(name: str, log: Callable[[str], None]) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            log("waiting for another process that builds the same")
+            log("waiting for another process that builds the same environment")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

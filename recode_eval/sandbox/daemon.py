@@ -37,8 +37,8 @@ def docker_client(timeout_s: float = 60) -> docker.DockerClient:
     except (DockerException, RequestException, OSError) as error:
         raise SandboxUnavailableError(
             f"no Docker daemon answers ({cause_of(error)}); install and start it (Debian/Ubuntu: "
-            "apt-get install docker.io), join the 'docker' group and log in again if it runs, or "
-            "choose another --sandbox"
+            "apt-get install docker.io), or, if it runs, join the 'docker' group and log in "
+            "again; or choose another --sandbox"
         ) from error
     return client
 

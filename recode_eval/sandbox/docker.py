@@ -165,8 +165,8 @@ class ContainerLink:
         except ImageNotFound:
             self.stop()
             raise HopelessError(
-                f"the image {image.tag} ({image.digest}) was removed; the same command builds it "
-                "again and goes on"
+                f"the image {image.tag} ({image.digest}) was removed; the same command rebuilds it "
+                "and continues"
             ) from None
         except (DockerException, RequestException, OSError) as error:
             self.stop()

@@ -81,8 +81,8 @@ def open_sandbox(
         raise UsageError(unknown("sandbox", tier, [AUTO, *TIERS_BY_NAME.names()]))
     if tier == UNPROTECTED and not allow_unsafe:
         raise UsageError(
-            "--sandbox none runs untrusted code with all rights of this user; if that is what you "
-            "want, add --i-know-this-is-unsafe"
+            "--sandbox none runs untrusted code with all rights of this user; to accept that, add "
+            "--i-know-this-is-unsafe"
         )
     wanted = get_environment(environment)
     count = workers if workers is not None else len(os.sched_getaffinity(0))

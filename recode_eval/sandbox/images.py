@@ -406,13 +406,13 @@ class _Builder:
             if suite and python not in {None, RELEASE_PYTHON}:
                 script = f"DEBIAN_SUITE={suite} {script} {local_base_image(python)}"
             raise log.error(
-                f"the base image {image} is not here and cannot be fetched: {cause_of(error)}",
+                f"the base image {image} is missing and cannot be fetched: {cause_of(error)}",
                 fix=f"without a registry, make one: `{script}` (it is used unless "
                 f"{base_image_variable(python)} or --base-image names another)",
             ) from error
         image_id = _image_id(self._client, image)
         if image_id is None:
-            raise log.error(f"the base image {image} was fetched and is not there")
+            raise log.error(f"the base image {image} was fetched but is missing")
         return image_id
 
     def _info(self, image: Any) -> ImageInfo:

@@ -65,10 +65,9 @@ def find_interpreter(python: tuple[int, int] | None = None) -> Interpreter:
         if found is not None and found.python == python:
             return found
     raise SandboxBuildError(
-        f"the libraries are for Python {name}, which is not on this machine and could not be "
-        f"fetched; install it (`uv python install {name}`, your distribution's python{name}, or "
-        "one of Debian's: sandbox/debian-python), "
-        "or use the sandbox tier docker, whose image has it"
+        f"the libraries need Python {name}, which is not on this machine and could not be fetched; "
+        f"install it (`uv python install {name}`, your distribution's python{name}, or one of "
+        "Debian's: sandbox/debian-python), or use the sandbox tier docker, whose image has it"
     )
 
 

@@ -127,7 +127,7 @@ class Pool:
                 future.set_exception(
                     SandboxUnavailableError(
                         f"this sandbox has no runtime for {program.language!r} (it has: "
-                        f"{', '.join(self._info.runtimes)}); open it with one (`runtimes`)"
+                        f"{', '.join(self._info.runtimes)}); pass one to open_sandbox(runtimes=...)"
                     )
                 )
             else:

@@ -97,7 +97,7 @@ class CommandRuntime:
         if not self.argv or not PurePosixPath(self.argv[0]).is_absolute():
             raise UsageError(f"runtime {self.language!r}: argv must start with an absolute path")
         if PurePosixPath(self.file).name != self.file or self.file in {"", ".", ".."}:
-            raise UsageError(f"runtime {self.language!r}: {self.file!r} is no name of a file")
+            raise UsageError(f"runtime {self.language!r}: {self.file!r} is not a file name")
         for name in ("setup", "candidate", "defined", "tests"):
             if f"{{{name}}}" not in self.program:
                 raise UsageError(f"runtime {self.language!r}: program has no {{{name}}}")

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     """Write the files, or with `--check` name those that are stale."""
     if arguments == ["--check"]:
         for name in stale():
-            print(f"{name} is stale: python -m recode_eval.schemas writes it anew", file=sys.stderr)
+            print(f"{name} is stale: python -m recode_eval.schemas regenerates it", file=sys.stderr)
         return int(bool(stale()))
     for name, text in schema_texts().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

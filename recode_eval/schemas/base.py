@@ -69,7 +69,7 @@ def decode(data: bytes, kind: type[S], name: str) -> S:
     try:
         content = json.loads(data, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"Cannot read: {name} is no JSON ({error}).") from error
+        raise DataError(f"Cannot read: {name} is not JSON ({error}).") from error
     check_numbers(content, name)
     return convert(content, kind, name)
 

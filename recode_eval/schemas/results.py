@@ -284,8 +284,8 @@ class Results(JsonStruct, frozen=True, kw_only=True):
             require(invocation, _INVOCATION, "invocations")
         model, sampling = self.identity["model"], self.identity["sampling"]
         if not isinstance(model, dict) or not isinstance(sampling, dict):
-            raise ValueError("`identity.model` or `identity.sampling` is no object")  # noqa: TRY004
+            raise ValueError("`identity.model` or `identity.sampling` is not an object")  # noqa: TRY004
         if not isinstance(self.scoring["hash"], str):
-            raise ValueError("`scoring.hash` is no text")  # noqa: TRY004
+            raise ValueError("`scoring.hash` is not text")  # noqa: TRY004
         if not isinstance(self.invocations[-1]["recode_eval"], str):
-            raise ValueError("`invocations.recode_eval` is no version")  # noqa: TRY004
+            raise ValueError("`invocations.recode_eval` is not a version")  # noqa: TRY004

@@ -94,7 +94,7 @@ def _extract(language: Language, text: str, prefill: str, entry_point: str | Non
         return Extraction(program, ExtractionMethod.RAW)
     body = _after_thinking(whole)
     if body is None:
-        return Extraction(None, ExtractionMethod.UNCLOSED_THINK, "the thoughts never end")
+        return Extraction(None, ExtractionMethod.UNCLOSED_THINK, "the think block never ends")
     opened = prefill.rpartition(END_THINK)[2] if END_THINK not in text else ""
     if found := _from_opened_fence(language, body, opened):
         return found

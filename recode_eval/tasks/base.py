@@ -220,7 +220,7 @@ def check_rows(
             "Correct them, or leave them out with --skip-bad-rows."
         )
     if not problems:
-        raise DataError(f"{source} holds no usable problem.")
+        raise DataError(f"{source} has no usable problem.")
 
 
 def task_data(

@@ -33,7 +33,16 @@ def read_file(path: Path) -> Iterator[Row]:
         UsageError: the suffix is unknown, or a package to read it is missing.
     """
     if not path.is_file():
-        raise DataError(f"No data file at {path}: check --data, or the file named in task.yaml.")
+        cause = (
+            "it is a folder"
+            if path.is_dir()
+            else "no such file"
+            if path.parent.is_dir()
+            else f"the folder {path.parent} does not exist"
+        )
+        raise DataError(
+            f"No data file at {path}: {cause}. Correct the path given with --data or in task.yaml."
+        )
     name = path.name.lower()
     if name.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz")):
         yield from _read_jsonl(path)

@@ -236,7 +236,7 @@ def parse_row(raw: Mapping[str, Any]) -> ChameleonRow:
         ("python_version", row.python, _PYTHON),
     ):
         if not pattern.fullmatch(value):
-            raise RowError(f"the field {key} has an odd value: {value!r}")
+            raise RowError(f"the field {key} has an invalid value: {value!r}")
     for item in row.requirements:
         if not is_requirement(item):
             raise RowError(f"the dependency {item!r} is not a requirement, for example numpy<2")

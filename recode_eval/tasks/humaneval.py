@@ -95,7 +95,7 @@ def parse_function(raw: Mapping[str, Any]) -> FunctionRow:
     prompt += "" if prompt.endswith("\n") else "\n"
     name = text(raw, "entry_point")
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise RowError(f"entry_point must be a function's name, not {name!r}")
+        raise RowError(f"entry_point must be the name of a function, not {name!r}")
     solution = text(raw, "canonical_solution")
     last = statements(prompt + "    pass\n", "prompt")[-1]
     if not isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef) or last.name != name:

@@ -72,7 +72,7 @@ def load_task(
     if isinstance(task, Preparing):
         rows = task.prepare(rows, log)
         for reason, where in _by_reason(rows.skipped).items():
-            log(f"skipped, cannot run here: {', '.join(where)}: {reason}")
+            log(f"skipped {', '.join(where)}, cannot run here: {reason}")
         if not rows.problems:
             raise InfrastructureError(f"No problem of {name} can run here: {rows.skipped[0]}")
     return LoadedTask(task, rows)

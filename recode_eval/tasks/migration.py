@@ -147,7 +147,7 @@ class MigrationTask:
         faults += [f"new_use {text}: not in the new code" for text in new if text not in fresh]
         names = _bound(row.new_code)
         return faults + [
-            f"{test.name}: uses nothing that the program defines, so it tests nothing"
+            f"{test.name}: uses no name that the program defines, so it tests nothing"
             for test in row.tests
             if not names & _mentioned(test.code)
         ]

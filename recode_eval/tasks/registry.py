@@ -58,7 +58,7 @@ def find_tasks(include_paths: Iterable[Path] = ()) -> dict[str, TaskSpec]:
         for file in files:
             spec = read_spec(file)
             if spec.name in specs:
-                raise UsageError(f"{file}: there is already a task named {spec.name}; rename it.")
+                raise UsageError(f"{file}: another task has the name {spec.name}; rename this one.")
             specs[spec.name] = spec
     return specs
 
@@ -67,7 +67,7 @@ def create_task(name: str, include_paths: Iterable[Path] = ()) -> Task:
     """Return the task of this name.
 
     Raises:
-        UsageError: there is none; the message has the nearest name.
+        UsageError: no task has this name; the message has the nearest one.
     """
     specs = find_tasks(include_paths)
     if name not in specs:

@@ -17,6 +17,7 @@ from recode_eval.tasks.base import BadRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from recode_eval.tasks.base import TaskSpec
 
@@ -35,14 +36,14 @@ def open_rows(
     """Return a name for people and the rows: of the file `source`, else of the task's own data.
 
     Raises:
-        DataError: the task.yaml names no source in a known form.
+        DataError: the task.yaml names no source in a known form, or a folder without rows.
     """
     if source is not None:
         path = data.data_path(source)
         return path.name, data.read_file(path)
     match spec.data:
         case {"folder": str(folder)}:
-            return "the bundled data", read_folder(spec.folder / folder)
+            return "the bundled data", read_folder(_data_folder(spec, folder))
         case {"file": str(file)}:
             path = spec.folder / file
             return path.name, data.read_file(path)
@@ -51,6 +52,19 @@ def open_rows(
     raise DataError(
         f"{spec.folder / 'task.yaml'}: data must be {{folder: ...}}, {{file: ...}} or "
         "{hub: {path: ..., split: ...}}."
+    )
+
+
+def _data_folder(spec: TaskSpec, name: str) -> Path:
+    """Return a task's own data folder; raises `DataError` if it holds no YAML file."""
+    folder = spec.folder / name
+    if any(folder.glob("*.yaml")):
+        return folder
+    cause = "holds no .yaml file" if folder.is_dir() else "does not exist"
+    raise DataError(
+        f"Task {spec.name}: its data folder {folder} {cause}. Restore it (for a bundled task, "
+        f"install recode-eval again), correct data.folder in {spec.folder / 'task.yaml'}, or give "
+        f"the rows with --data {spec.name}=FILE."
     )
 
 
@@ -107,7 +121,7 @@ def joined(value: object, key: str, separator: str) -> str:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise RowError(
-                f"the field {key} looks like a list, but cannot be read as one"
+                f"the field {key} looks like a list but is not readable as one"
             ) from None
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = separator.join(value)
@@ -122,7 +136,7 @@ def _encodable(value: str, key: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise RowError(f"the field {key} holds a lone surrogate, which is no text") from None
+        raise RowError(f"the field {key} holds a lone surrogate, which is not valid text") from None
     return value
 
 

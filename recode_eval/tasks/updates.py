@@ -52,7 +52,7 @@ def parse_updates(raw: Mapping[str, Any]) -> tuple[Update, ...]:
         enforce_statement(update)
         return (update,)
     if raw.get("update") is not None:
-        raise RowError("the row has both fields, update and updates; one is expected")
+        raise RowError("the row has both update and updates; give one of them")
     several = _decoded(several, "updates")
     if not isinstance(several, list) or len(several) < 2:
         raise RowError("the field updates must be a list of two or more; for one, use update")

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--model", required=True, metavar="PATH", help="folder or hub id that all arms start from"
+        "--model", required=True, metavar="PATH", help="folder or hub id from which all arms start"
     )
     parser.add_argument(
         "--arms",
         type=options.names,
         default=["base", "sft", "grpo", "dapo"],
         metavar="ARM[,ARM]",
-        help="algorithms to compare (default: sft,grpo,dapo); the untrained model, base, is "
-        "always evaluated too",
+        help="algorithms to compare (default: sft,grpo,dapo); the comparison always includes base, "
+        "the untrained model",
     )
     parser.add_argument(
         "--seeds",
@@ -43,21 +43,21 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[ARM=]NAME",
-        help="settings to begin with, of one arm or of all",
+        help="named settings of one arm or of all",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="[ARM.]KEY=VALUE",
-        help="a setting of one arm or of all (rewards.NAME=WEIGHT too)",
+        help="one setting of one arm or of all; rewards.NAME=WEIGHT sets a single reward",
     )
     parser.add_argument(
         "--match",
         choices=("steps", "none"),
         default="steps",
-        help="steps (default): all arms make the same number of updates; none: as their settings "
-        "say. Tokens and time are recorded either way",
+        help="steps (default): all arms make the same number of updates; none: each arm follows "
+        "its settings. Both record tokens and time",
     )
     group = parser.add_argument_group("evaluation, greedy and sampled")
     group.add_argument(
@@ -65,11 +65,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TASK[=FILE]",
-        help="a task, with rows from FILE (default: migration and arena-mini; "
-        "humaneval=FILE shows what the training costs in general ability)",
+        help="a task, with rows from FILE (default: migration and arena-mini; humaneval=FILE "
+        "measures the loss of general ability)",
     )
     group.add_argument("--include-path", action="append", default=[], metavar="FOLDER",
-                       help="look for tasks in this folder too")  # fmt: skip
+                       help="also look for tasks in this folder")  # fmt: skip
     group.add_argument("--n", type=options.natural, default=10, metavar="N",
                        help="samples per problem; 0: greedy only (default: 10)")  # fmt: skip
     group.add_argument("--temperature", type=float, default=1.0, metavar="T",
@@ -81,13 +81,14 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=options.positive, metavar="N",
                        help="only the first N problems of each task")  # fmt: skip
     group.add_argument("--sandbox", choices=("auto", *TIERS), default="auto",
-                       help="where programs run (default: auto)")  # fmt: skip
+                       help="tier that programs run in (default: auto)")  # fmt: skip
     parser.add_argument(
         "--out",
         type=options.path,
         default=Path("comparison"),
         metavar="FOLDER",
-        help="trainings, runs and results; the same command continues (default: comparison)",
+        help="folder for trainings, runs and results; the same command continues (default: "
+        "comparison)",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the plan of every arm and stop"
@@ -109,7 +110,7 @@ def execute(arguments: argparse.Namespace) -> int:
     require_libraries()
     log = (lambda _: None) if arguments.quiet else _print_line
     if "humaneval" not in config.tasks:
-        log("general ability is not measured; --eval humaneval=FILE adds it")
+        log("general ability is not measured; to measure it: --eval humaneval=FILE")
     with stdout_for_results():
         content = compare_methods(config, progress=not arguments.quiet)
     if arguments.json:
@@ -127,7 +128,7 @@ def _print_line(text: str) -> None:
 
 
 def read_config(arguments: argparse.Namespace) -> CompareConfig:
-    """Return what the command line asks for; raises `UsageError`."""
+    """Build the configuration from the command line; raises `UsageError`."""
     from recode_train.comparing.settings import BASE, CompareConfig, EvaluationSettings
 
     trained = [arm for arm in arguments.arms if arm != BASE]

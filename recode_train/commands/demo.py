@@ -25,18 +25,20 @@ def run(words: Sequence[str]) -> int:
 
 def _execute(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m recode_train.demo", description=__doc__)
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where everything is kept")
+    parser.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="folder for everything that the demo writes"
+    )
     parser.add_argument(
         "--kinds",
         default=",".join(KINDS),
-        help=f"kinds of change, of {', '.join(rows.KINDS)} (default: %(default)s)",
+        help=f"kinds of change, any of {', '.join(rows.KINDS)} (default: %(default)s)",
     )
     parser.add_argument("--pairs", type=int, default=400, help="pairs to train on (%(default)s)")
     parser.add_argument(
         "--problems", type=int, default=32, help="problems with held-out names (%(default)s)"
     )
     parser.add_argument(
-        "--steps", type=int, default=170, help="steps in which the start is taught (%(default)s)"
+        "--steps", type=int, default=170, help="training steps of the start model (%(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=2, help="trainings per arm (%(default)s)")
     parser.add_argument("--sandbox", default="auto", help="tier of the sandbox (%(default)s)")
@@ -48,7 +50,7 @@ def _execute(words: Sequence[str]) -> int:
     arguments = parser.parse_args(words)
     kinds = arguments.kinds.split(",")
     if unknown := set(kinds) - set(rows.KINDS):
-        parser.error(f"unknown kind {min(unknown)}; there are {', '.join(rows.KINDS)}")
+        parser.error(f"unknown kind {min(unknown)}; use any of {', '.join(rows.KINDS)}")
     if min(arguments.pairs, arguments.problems, arguments.steps, arguments.seeds) < 1:
         parser.error("--pairs, --problems, --steps and --seeds must be at least 1")
     demo = Demonstration(

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("adapter", metavar="ADAPTER", help="folder of the LoRA or DoRA adapter")
-    parser.add_argument("out", metavar="OUT", type=options.path, help="new folder of the model")
-    parser.add_argument("--base", metavar="MODEL", help="the base, if the adapter's own is gone")
+    parser.add_argument(
+        "out", metavar="OUT", type=options.path, help="new folder for the merged model"
+    )
+    parser.add_argument(
+        "--base", metavar="MODEL", help="base model (default: the one that the adapter names)"
+    )
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Merge, and print where the model is."""
+    """Merge, and print the model's folder."""
     from recode_train.merging import merge
 
     merge(arguments.adapter, arguments.out, base=arguments.base)

@@ -28,22 +28,27 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "recode-train-data=FILE, or a .jsonl or .parquet file",
     )
     parser.add_argument(
-        "--preset", metavar="NAME", help="settings to begin with; `recode-train presets` lists them"
+        "--preset", metavar="NAME", help="named settings; `recode-train presets` lists them"
     )
     parser.add_argument(
-        "--config", metavar="FILE.yaml", type=options.path, help="settings, over the preset's"
+        "--config",
+        metavar="FILE.yaml",
+        type=options.path,
+        help="file of settings; overrides the preset",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="one setting, over all others; rewards.NAME=WEIGHT for a single reward",
+        help="one setting; overrides preset and file; rewards.NAME=WEIGHT sets a single reward",
     )
     parser.add_argument(
         "--out", metavar="FOLDER", help="folder of the run (default: train-runs/ALGORITHM)"
     )
-    parser.add_argument("--seed", type=options.natural, metavar="N", help="default: 0")
+    parser.add_argument(
+        "--seed", type=options.natural, metavar="N", help="seed of the training (default: 0)"
+    )
     parser.add_argument(
         "--limit", type=options.positive, metavar="N", help="train on the first N pairs only"
     )
@@ -51,10 +56,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--skip-bad-rows",
         action="store_true",
         default=None,
-        help="leave malformed rows out instead of stopping at the first",
+        help="leave out malformed rows instead of stopping",
     )
     parser.add_argument(
-        "--restart", action="store_true", help="start over instead of continuing in the folder"
+        "--restart",
+        action="store_true",
+        help="start over instead of continuing the run in the folder",
     )
     parser.add_argument(
         "--dry-run",

@@ -42,7 +42,7 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
 
     Returns the content of `comparison.json` (docs/training.md). `progress` is a callback for
     `TrainEvent`s, or True for lines on standard error. By default nothing is printed. After an
-    interruption (Ctrl-C, a kill) the same call goes on where it was.
+    interruption (Ctrl-C, a kill) the same call continues there.
 
     Raises:
         UsageError: settings do not fit together, or differ from those that the folder began with
@@ -118,7 +118,7 @@ def _begin(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) ->
         if names := changed(before, asked):
             raise UsageError(
                 f"{config.out} holds a comparison with other settings: {', '.join(names)} differ. "
-                "Give the same command, or another --out."
+                "Repeat the original command, or choose another --out."
             )
         return
     config.folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def _evaluate_on(config: RunConfig) -> None:
     if result.unscored:
         raise InfrastructureError(
             f"{result.unscored} sample(s) of {config.model} on {result.task} could not be graded "
-            f"({result.folder}). The same command tries them again and goes on."
+            f"({result.folder}). The same command tries them again and continues."
         )
     if not result.content["counts"]["scored"]:
         raise DataError(

@@ -89,17 +89,17 @@ class CompareConfig:
                 raise UsageError(unknown("arm", arm, (BASE, *ALGORITHMS.names())))
         if not trained:
             raise UsageError(
-                f"No arm is trained; name one of {', '.join(ALGORITHMS.names())} in --arms."
+                f"No arm to train; name at least one of {', '.join(ALGORITHMS.names())} in --arms."
             )
         if idle := set(self.presets) - set(trained):
-            raise UsageError(f"A preset is given for {min(idle)}, which is not among the arms.")
+            raise UsageError(f"--preset names {min(idle)}, which is not among the arms.")
         for what, values in (("arm", trained), ("seed", self.seeds), ("task", self.tasks)):
             if len(set(values)) < len(values):
-                raise UsageError(f"One {what} is named twice.")
+                raise UsageError(f"One {what} occurs twice.")
         if not self.seeds:
-            raise UsageError("No seed is given.")
+            raise UsageError("Name at least one seed.")
         if not self.evaluated.tasks:
-            raise UsageError("No task is given to evaluate on.")
+            raise UsageError("Name at least one task to evaluate on.")
         if self.evaluated.samples < 0:
             raise UsageError(f"samples must be at least 0, not {self.evaluated.samples}.")
         if self.match not in MATCHES:
@@ -136,7 +136,7 @@ def arm_configs(config: CompareConfig, seed: int) -> dict[str, TrainConfig]:
                 raise UsageError(
                     f"{name} is {getattr(first, name)!r} for {first.algorithm} and "
                     f"{getattr(other, name)!r} for {other.algorithm}: arms with different bases, "
-                    f"pairs or prompts are not comparable. Set it for all: --set {name}=VALUE"
+                    f"pairs or prompts are not comparable. Set it for all arms: --set {name}=VALUE"
                 )
     if config.match == "steps":
         steps = min(one.max_steps for one in configs.values())

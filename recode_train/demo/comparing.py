@@ -107,14 +107,15 @@ def make_start(demo: Demonstration, files: making.DemoFiles, log: Callable[[str]
     if mark.exists():
         if mark.read_text(encoding="utf-8") != taught:
             raise UsageError(
-                f"{folder} was taught with other settings; choose another folder, or remove it."
+                f"{folder} holds a start model trained with other settings; choose another folder, "
+                "or remove it."
             )
         return folder
     settings = WarmStart(steps=demo.steps)
 
     def report(step: int, loss: float) -> None:
         if step % 10 == 0:
-            log(f"teaching the start: step {step} of {settings.steps}, loss {loss:.2f}")
+            log(f"training the start model: step {step} of {settings.steps}, loss {loss:.2f}")
 
     making.make_start(folder, files.taught, Shape(), settings, report)
     mark.write_text(taught, encoding="utf-8")

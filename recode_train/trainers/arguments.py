@@ -35,7 +35,7 @@ def build(config_class: Any, config: TrainConfig, **more: Any) -> Any:
             kind = f"entry of trainer_args (an argument of {config_class.__name__})"
             raise UsageError(unknown(kind, name, names))
         if name in settings:
-            raise UsageError(f"trainer_args: {name} is set by recode-train itself; leave it out.")
+            raise UsageError(f"trainer_args: recode-train sets {name} itself; leave it out.")
     try:
         return config_class(**settings, **config.trainer_args)
     except (TypeError, ValueError) as error:

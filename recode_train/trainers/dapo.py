@@ -37,13 +37,14 @@ def check(config: TrainConfig, data: TrainingData) -> None:
     """Raise `UsageError` for settings that dynamic sampling cannot work with."""
     if config.scale_rewards == "batch":
         raise UsageError(
-            "scale_rewards=batch and dynamic_sampling exclude each other: a batch is assembled "
-            "from several rounds, each with its own standard deviation. Use group or none."
+            "scale_rewards=batch and dynamic_sampling exclude each other: a batch comes from "
+            "several rounds, each with its own standard deviation. Use scale_rewards=group or "
+            "none."
         )
     if data.rewards is not None and not any(data.rewards.decisive):
         raise UsageError(
-            "dynamic_sampling needs a reward that can tell a flat group; the overlong penalty "
-            "alone does not count."
+            "dynamic_sampling needs a reward other than the overlong penalty, which cannot tell "
+            "whether a group is flat."
         )
 
 

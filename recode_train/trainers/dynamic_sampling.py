@@ -205,7 +205,7 @@ class DynamicSampling(Recording):
         if masks == wanted and not self._warned and self.accelerator.is_main_process:
             self._warned = True
             _LOG.warning(
-                "no group of %d rounds had different rewards: a batch without any effect. The "
-                "task may be too hard or too easy for the model, or a reward never varies.",
+                "in %d rounds, no group had different rewards: the batch has no effect. The task "
+                "may be too hard or too easy for the model, or a reward never varies.",
                 rounds,
             )

@@ -48,8 +48,8 @@ def build_grpo(
 
     if not trl.__version__.startswith(f"{TRL_VERSION}."):
         raise UsageError(
-            f"recode-train needs TRL {TRL_VERSION}, found {trl.__version__}: it relies on parts "
-            f"that TRL may change. pip install 'trl=={TRL_VERSION}.*'"
+            f"recode-train needs TRL {TRL_VERSION}, found {trl.__version__}: it depends on "
+            f"undocumented parts of TRL. Fix: pip install 'trl=={TRL_VERSION}.*'"
         )
     if data.rewards is None:
         raise UsageError(f"{config.method.label} needs reward functions.")

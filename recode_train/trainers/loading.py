@@ -96,7 +96,7 @@ def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
     if isinstance(context, int) and 0 < context < wanted:
         raise UsageError(
             f"The model takes {context} tokens, but the longest prompt ({longest}) and "
-            f"max_completion_length ({config.max_completion_length}) are {wanted}; lower "
+            f"max_completion_length ({config.max_completion_length}) need {wanted}; lower "
             "max_completion_length or max_prompt_length."
         )
     return loaded

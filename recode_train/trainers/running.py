@@ -99,8 +99,8 @@ def require_libraries() -> None:
     missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"Training needs {', '.join(missing)}: pip install 'recode-eval[train]'. "
-            "A plan (--dry-run) works without."
+            f"Training needs {', '.join(missing)}: pip install 'recode-eval[train]'. --dry-run "
+            "works without them."
         )
 
 
@@ -150,8 +150,8 @@ def with_processes(config: TrainConfig) -> TrainConfig:
     processes = PartialState().num_processes
     if config.num_processes not in {1, processes}:
         raise UsageError(
-            f"num_processes is {config.num_processes}, but {processes} process(es) were started; "
-            f"use: accelerate launch --num_processes {config.num_processes} -m recode_train.cli ..."
+            f"num_processes is {config.num_processes}, but {processes} process(es) run; use: "
+            f"accelerate launch --num_processes {config.num_processes} -m recode_train.cli ..."
         )
     return dataclasses.replace(config, num_processes=processes)
 
@@ -163,8 +163,8 @@ def _check_start(config: TrainConfig) -> None:
 
     if config.num_processes == 1 and torch.cuda.device_count() > 1:
         raise UsageError(
-            f"This process sees {torch.cuda.device_count()} GPUs and can use one: start one "
-            "process per GPU (accelerate launch), or name one (CUDA_VISIBLE_DEVICES=0)."
+            f"This process sees {torch.cuda.device_count()} GPUs but uses one: start one process "
+            "per GPU (accelerate launch), or select one GPU (CUDA_VISIBLE_DEVICES=0)."
         )
     if config.eval_steps is not None:
         evaluation.check(config)
@@ -292,14 +292,14 @@ def _blaming(config: TrainConfig) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise InfrastructureError(
-            "There is not enough memory for a step; lower per_device_train_batch_size (and raise "
+            "Memory ran out during a step; lower per_device_train_batch_size (and raise "
             "gradient_accumulation_steps), lower max_completion_length, or train an adapter."
         ) from error
     except (OSError, RuntimeError) as error:
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
         if full or "no space left" in str(error).lower():
             raise StorageError(
-                f"The disk of {config.output} is full; free some space and give the same command "
-                "again: it goes on from the last checkpoint."
+                f"The disk of {config.output} is full; free some space and repeat the command: it "
+                "continues from the last checkpoint."
             ) from error
         raise

@@ -67,7 +67,7 @@ def test_leftovers_fail(
 ) -> None:
     outcomes["landlock"] = LEFT
     assert cli.run(["sandbox", "test", "--sandbox", "landlock"]) == ExitCode.CHECK_FAILED
-    assert "left behind: process 7 (sleep)" in capsys.readouterr().out
+    assert "left over: process 7 (sleep)" in capsys.readouterr().out
 
 
 def test_nothing_to_test_is_not_success(

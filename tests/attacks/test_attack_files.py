@@ -73,8 +73,8 @@ def test_a_pattern_without_a_match_is_the_users_error() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("x = (", "cannot be read as Python"),
-        ("x = '\0'", "cannot be read as Python"),
+        ("x = (", "is not readable as Python"),
+        ("x = '\0'", "is not readable as Python"),
         ("x = 1\n", "Expect"),
         ('"""Tries something."""\n', "Expect"),
         ('"""Tries something.\n\nExpect: passed\n"""\n', "Expect"),

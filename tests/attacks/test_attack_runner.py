@@ -99,7 +99,7 @@ def test_blaming_the_data_counts_as_forged(bait: Bait) -> None:
 
     result = run_one(Gullible(), bait, "pass")
     assert result.outcome is AttackOutcome.FORGED
-    assert "the data got the blame: ImportError" in result.explanation
+    assert "the sandbox blamed the data: ImportError" in result.explanation
 
 
 def test_an_attack_must_not_become_unscored(bait: Bait) -> None:

@@ -55,7 +55,7 @@ def test_a_baseline_from_start_to_results(rows: Path) -> None:
     assert stored["metrics"] == printed["metrics"]
     again = bare("--model", "baseline:reference", *arena(rows), "--json")
     assert json.loads(again.stdout)["metrics"] == printed["metrics"]
-    assert "All 6 samples were generated and graded before" in again.stderr
+    assert "All 6 samples are already generated and graded" in again.stderr
     assert len((Path(printed["folder"]) / "completions.jsonl").read_text().splitlines()) == 6
 
 
@@ -81,7 +81,7 @@ def test_replay_and_score(rows: Path, tmp_path: Path) -> None:
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["metrics"] == printed["metrics"]
     rows.write_text(rows.read_text().replace("Somebody", "Someone"))
-    failed(bare("score", printed["folder"]), ExitCode.DATA, "not those of the run", "--data")
+    failed(bare("score", printed["folder"]), ExitCode.DATA, "differ from the run's", "--data")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_replay_with_holes_is_incomplete(rows: Path, tmp_path: Path) -> None:
         (["--model", "baseline:reference", "--tasks", "arena-mini", "--k", ","],
          ExitCode.USAGE, ["--k"]),
         (["--model", "baseline:reference", "--tasks", "arena-mini", "--prompt", "x.jsonl"],
-         ExitCode.USAGE, ["not a .jinja2 file"]),
+         ExitCode.USAGE, ["nor a .jinja2 file"]),
         (["--model", "baseline:reference", "--tasks", "arena", "--data", "arena=~nobody-here/x"],
          ExitCode.USAGE, ["--data"]),
         (["--model", "baseline:reference", "--tasks", "arena", "--data", "arena=a.jsonl",

@@ -68,12 +68,12 @@ def test_a_folder_above_runs_and_a_file_will_do(
 def test_what_cannot_be_paired(runs: list[Path], tmp_path: Path) -> None:
     a = str(runs[0])
     failed(recode_eval("compare", a), ExitCode.USAGE, "Two runs are needed")
-    failed(recode_eval("compare", a, a, "--metrics", "pass@7"), ExitCode.USAGE, "in common")
+    failed(recode_eval("compare", a, a, "--metrics", "pass@7"), ExitCode.USAGE, "share none")
     other = store_run(
         tmp_path, "d", lambda p, s: True, n=4, problems=12,
         change_rows=lambda text: text.replace("Somebody", "Someone"),
     )  # fmt: skip
     failed(recode_eval("compare", a, str(other)), ExitCode.DATA, "different data")
     (tmp_path / "empty").mkdir()
-    failed(recode_eval("compare", a, str(tmp_path / "empty")), ExitCode.DATA, "holds no results")
+    failed(recode_eval("compare", a, str(tmp_path / "empty")), ExitCode.DATA, "has a results.json")
     failed(recode_eval("compare", a, a, "--confidence", "1"), ExitCode.USAGE, "--confidence")

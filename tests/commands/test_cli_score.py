@@ -77,4 +77,13 @@ def test_a_folder_of_runs_is_no_run(rows: Path, tmp_path: Path) -> None:
     result = bare("--model", "baseline:reference", *arena(rows), "--json", "--out", str(out))
     run = json.loads(result.stdout)["folder"]
     for folder in (out, Path(run).parent):
-        failed(bare("score", str(folder)), ExitCode.USAGE, "holds runs", str(run))
+        failed(bare("score", str(folder)), ExitCode.USAGE, "folder of runs", str(run))
+
+
+def test_a_pack_must_be_unpacked_before_it_is_graded(tmp_path: Path) -> None:
+    """The message named a manifest inside the file, and advised to delete it."""
+    pack = tmp_path / "run.tar.zst"
+    pack.touch()
+    failed(bare("score", str(pack)), ExitCode.USAGE, "is a pack", f"pack --extract {pack}")
+    other = pack.rename(tmp_path / "results.json")
+    failed(bare("score", str(other)), ExitCode.USAGE, "is a file", str(tmp_path))

@@ -151,7 +151,7 @@ def test_every_model_is_loaded_once(
         (
             ["--executor", "ray", "--ray-address", "ray://127.0.0.1:10001"],
             ExitCode.USAGE,
-            ["Ray's client is not supported", "auto"],
+            ["does not support Ray's client", "auto"],
         ),
     ],
 )

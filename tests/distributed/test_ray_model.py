@@ -129,7 +129,7 @@ def test_the_others_go_on_where_there_is_no_room_for_another_replica(
     os.kill(pid, signal.SIGKILL)
     found += stream
     assert answers(found) == expected(wanted)
-    assert any("go on without it: no machine" in note for note in model.notes)
+    assert any("continue without it: no machine" in note for note in model.notes)
     again = requests(5)
     assert answers(list(model.generate(again, SamplingParameters()))) == expected(again)
 
@@ -177,7 +177,7 @@ def test_a_model_that_changes_while_it_is_restarted(make: Any, tmp_path: Path) -
 
 
 def test_more_replicas_than_there_is_room_for(cluster: Any) -> None:
-    with pytest.raises(InfrastructureError, match="needs 1 CPUs and 4 GPUs of one machine"):
+    with pytest.raises(InfrastructureError, match="needs 1 CPUs and 4 GPUs on one machine"):
         cluster.start_replica(cpus=1, gpus=4, wait_s=3)
 
 

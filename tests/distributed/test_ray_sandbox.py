@@ -158,7 +158,7 @@ def test_a_machine_with_a_weaker_tier_is_left_out(
     with open_it(cluster, notes, tier="auto") as sandbox:
         assert sandbox.info.tier == "bubblewrap"
         assert node.node_id not in {n.machine.id for n in sandbox._nodes}
-        (left_out,) = [note for note in notes if "one run, one kind" in note]
+        (left_out,) = [note for note in notes if "a run uses one kind" in note]
         assert node.node_id[:8] in left_out
         assert sandbox.submit(OK, LIMITS).result(60).passed
     only(cluster, node.node_id)

@@ -112,7 +112,7 @@ def test_csv_of_samples(run: Path, exported: Any, tmp_path: Path) -> None:
     alone = tmp_path / "results.json"
     alone.write_bytes((run / "results.json").read_bytes())
     result = recode_eval("export", str(alone), "--format", "csv", "--table", "samples")
-    failed(result, ExitCode.USAGE, "not in its run's folder")
+    failed(result, ExitCode.USAGE, "are in the run's folder")
 
 
 def test_the_model_card_is_read_back_by_the_hub(run: Path, exported: Any) -> None:
@@ -302,13 +302,15 @@ def test_what_a_format_cannot_take(run: Path, other: Path, tmp_path: Path) -> No
         result = recode_eval(
             "export", str(run), str(other), "--format", name, "--model-name", "x/y"
         )
-        failed(result, ExitCode.USAGE, "each task once", "two of these runs are of arena")
+        failed(result, ExitCode.USAGE, "each task once", "two of these runs have the task arena")
     result = recode_eval("export", str(run), "--format", "csv", "--metrics", "pass@1,nothing")
     failed(result, ExitCode.USAGE, "no value of nothing", "pass@1")
     failed(
         recode_eval("export", str(run), "--format", "xlsx"), ExitCode.USAGE, "Unknown export format"
     )
-    failed(recode_eval("export", str(tmp_path), "--format", "csv"), ExitCode.DATA, "holds no")
+    failed(
+        recode_eval("export", str(tmp_path), "--format", "csv"), ExitCode.DATA, "has a results.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -382,7 +384,7 @@ def test_an_id_of_one_task_for_two(run: Path, tmp_path: Path) -> None:
     edit_results(tmp_path, lambda r: r["task"].update(name="another"))
     for name in ("model-index", "eval-results", "lm-eval", "every-eval-ever"):
         words = ["export", str(run), str(tmp_path), "--format", name, "--dataset-id", "a/b"]
-        failed(recode_eval(*words), ExitCode.USAGE, "of one task")
+        failed(recode_eval(*words), ExitCode.USAGE, "describe one task")
 
 
 def test_two_tasks_of_a_model_in_one_file(run: Path, exported: Any, tmp_path: Path) -> None:
@@ -394,7 +396,7 @@ def test_two_tasks_of_a_model_in_one_file(run: Path, exported: Any, tmp_path: Pa
     assert [result["dataset"]["name"] for result in card[0]["results"]] == ["arena", "another"]
     edit_results(tmp_path, lambda r: r["sampling"].update(temperature=0.1))
     result = recode_eval("export", str(run), str(tmp_path), "--format", "lm-eval")
-    failed(result, ExitCode.USAGE, "sampled differently")
+    failed(result, ExitCode.USAGE, "different sampling settings")
 
 
 def test_a_format_of_another_package_is_one_function_and_one_entry_point(

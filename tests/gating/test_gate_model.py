@@ -263,7 +263,7 @@ def test_a_killed_gate_goes_on(world: World, monkeypatch: pytest.MonkeyPatch, af
 def test_what_the_baseline_decides_is_refused(world: World, option: tuple[str, ...]) -> None:
     code, _ = world.gate("--baseline", "runs", "--model", "m", *option)
     assert code == ExitCode.USAGE
-    assert f"{option[0]}: the candidate is asked as the baseline was" in world.error
+    assert f"{option[0]}: the baseline sets this" in world.error
 
 
 def test_the_settings_are_the_baselines(world: World) -> None:
@@ -304,7 +304,7 @@ def test_missing_tasks_and_metrics_are_invalid(world: World) -> None:
     assert (code, verdict["invalid"]) == (4, ["humaneval: the baseline has no run of it"])
     file = world.policy("version: 1\nmargins: {other: {pass@1: 3}}\n")
     code, verdict = world.gate(*words, "--policy", file)
-    assert (code, "names no metric" in verdict["invalid"][0]) == (4, True)
+    assert (code, "has no metric" in verdict["invalid"][0]) == (4, True)
     file = world.policy("version: 1\ntasks: [arena]\nmargins: {default: {pass@1: 3}}\n")
     code, _ = world.gate(*words, "--policy", file, "--tasks", "humaneval")
     assert (code, "the policy's tasks are arena" in world.error) == (ExitCode.USAGE, True)
@@ -348,7 +348,7 @@ def test_a_template_of_ones_own_must_be_given_again(world: World) -> None:
     words = ["--baseline", world.run("base", "--prompt", mine), "--model", world.models["better"]]
     code, _ = world.gate(*words)
     assert code == ExitCode.USAGE
-    assert "mine.jinja2 is no variant of arena" in world.error
+    assert "mine.jinja2 is not a variant of arena" in world.error
     code, verdict = world.gate(*words, "--prompt", other)
     assert (code, "the prompt's hash differs" in verdict["invalid"][0]) == (4, True)
     assert world.gate(*words, "--prompt", mine)[0] == 0
@@ -356,12 +356,12 @@ def test_a_template_of_ones_own_must_be_given_again(world: World) -> None:
 
 def test_wrong_usage(world: World) -> None:
     for words, part in [
-        (["--model", "m"], "--model goes with --baseline"),
-        (["--model", "m", "--baseline", "a", "--candidate", "b"], "not with --candidate"),
-        (["--model", "m", "--self-check", "a"], "--model goes with"),
-        (["--model", "m", "--baseline", "a", "--rerun-candidate", "b"], "no --rerun-candidate"),
+        (["--model", "m"], "--model needs --baseline"),
+        (["--model", "m", "--baseline", "a", "--candidate", "b"], "excludes --candidate"),
+        (["--model", "m", "--self-check", "a"], "--model needs"),
+        (["--model", "m", "--baseline", "a", "--rerun-candidate", "b"], "leave it out"),
         (["--model", "m", "--baseline", "a", "--rerun-baseline", "b", "--baseline-model", "c"],
-         "a rerun has one baseline"),
+         "A rerun has one baseline"),
     ]:  # fmt: skip
         assert world.gate(*words)[0] == ExitCode.USAGE
         assert part in world.error

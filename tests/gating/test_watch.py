@@ -88,7 +88,7 @@ def test_the_mark_of_our_own_trainer_is_needed(tmp_path: Path) -> None:
     assert checkpoints.marks_checkpoints(tmp_path)
     assert state(folder, marked=True)[0] is State.UNFINISHED
     old(folder)
-    assert state(folder, marked=True) == (State.BROKEN, "its trainer has not marked it as whole")
+    assert state(folder, marked=True) == (State.BROKEN, "its trainer has not marked it as complete")
     (folder / checkpoints.MARK).write_text("{}")
     assert state(folder, marked=True) == (State.WHOLE, "")
 
@@ -468,7 +468,7 @@ def test_kill_9_of_the_watcher_does_not_evaluate_twice(tmp_path: Path) -> None:
     mark = out / "gate" / "checkpoint-1" / "started"
     wait_for(mark)
     other = Watcher(Watch(place, out, (place,), Candidate(model="")), print, lambda *_: 0)
-    with pytest.raises(UsageError, match="watches into"), other.opened():
+    with pytest.raises(UsageError, match="already writes to"), other.opened():
         pass
     first.send_signal(signal.SIGKILL)
     first.wait()
@@ -525,11 +525,11 @@ def test_options_reach_the_evaluations(training: Training) -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--baseline", "first"], "name the --tasks"),
+        (["--baseline", "first"], "needs --tasks"),
         (["--baseline", "first", "--tasks", "gone"], "gone"),
         (["--baseline", "first", "--tasks", "arena-mini", "--adapter", "a"], "the adapters"),
         (["--baseline", "first", "--tasks", "arena-mini", "--policy", "gone.yaml"], "Cannot read"),
-        (["--baseline", "first", "--tasks", "arena-mini", "--stop-on", "pass"], "is none of"),
+        (["--baseline", "first", "--tasks", "arena-mini", "--stop-on", "pass"], "is not one of"),
         (["--tasks", "arena-mini"], "--baseline"),
     ],
 )
@@ -552,7 +552,7 @@ def test_a_baselines_settings_are_not_to_be_given(
     assert cli.run([*words, "--temperature", "1"]) == ExitCode.USAGE
     assert "--temperature: with --baseline RUN" in capsys.readouterr().err
     assert cli.run([*words, "--tasks", "humaneval"]) == ExitCode.USAGE
-    assert "the baseline has no run of it" in capsys.readouterr().err
+    assert "the baseline has no run of this task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_other_prompts_under_the_same_name_are_found(run: Path, original: Path) 
         (run / name).write_text("".join(json.dumps(record) + "\n" for record in records))
     result = check(run, original, "--quiet")
     assert result.returncode == ExitCode.CHECK_FAILED, result.stderr
-    assert f"prompt: {problem} was not asked" in result.stdout
+    assert f"prompt: {problem} used another prompt" in result.stdout
 
 
 def test_swapped_answers_are_found(run: Path, original: Path) -> None:

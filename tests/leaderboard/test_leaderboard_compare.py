@@ -240,7 +240,7 @@ def test_what_is_no_verdict_is_named_and_left_out(
     built = build([runs], tmp_path / "site", gates=[gate], reported=False)
     assert len(built.broken) == 9
     first = (tmp_path / "site" / "index.html").read_text()
-    assert "<code>torn/verdict.json</code>: Cannot read: verdict.json is no JSON" in first
+    assert "<code>torn/verdict.json</code>: Cannot read: verdict.json is not JSON" in first
 
 
 def test_a_place_without_verdicts_is_fine_and_no_place_is_not(tmp_path: Path) -> None:

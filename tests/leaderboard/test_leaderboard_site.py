@@ -243,7 +243,7 @@ def test_prompts_of_rows_that_are_not_bundled_need_the_very_rows(
         found = pages(tmp_path / name)
         shown[name] = "".join(next(p.text for n, p in found.items() if n.startswith("problems/")))
     assert "--data arena=FILE" in shown["none"]
-    assert "are not those of the run" in shown["fewer"]
+    assert "differ from the run's" in shown["fewer"]
     assert "Prompt and reference are not shown" in shown["gone"]
     assert "Known solution: reference" in shown["right"]
     assert "not on the machine" not in shown["right"]
@@ -379,7 +379,7 @@ BREAKS = {
     "invented passes": (lambda f: _break_results(f, _more_passes), "samples of"),
     "another identity": (
         lambda f: _break_results(f, lambda c: c["identity"].update(data="0" * 64)),
-        "not that of `identity`",
+        "does not match `identity`",
     ),
     "another model's file": (
         lambda f: _break_results(f, lambda c: c["sampling"].update(temperature=0.1)),
@@ -427,7 +427,7 @@ def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "runs" / "z-copy")
     built = build([tmp_path / "runs"], tmp_path / "site")
     assert built.runs == 1
-    assert "the same run as twin" in built.broken[0].reason
+    assert "a copy of the run twin" in built.broken[0].reason
 
 
 def test_no_sound_run_is_an_error_and_leaves_the_old_site(tmp_path: Path) -> None:

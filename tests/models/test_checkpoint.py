@@ -102,8 +102,8 @@ def test_adapters_own_tokenizer_is_used(tmp_path: Path) -> None:
     ("base", "message"),
     [
         (None, "does not name its base; give the base with --model"),
-        ("/nowhere/base", "base of the adapter .* is missing .*/nowhere/base"),
-        ("../empty", "is missing .* holds no model"),
+        ("/nowhere/base", "base of the adapter .* cannot be found .*/nowhere/base"),
+        ("../empty", "cannot be found .* holds no model"),
     ],
 )
 def test_adapter_whose_base_is_missing(tmp_path: Path, base: str | None, message: str) -> None:
@@ -122,10 +122,10 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         (tmp_path / "absent", {}, "there is no model at .*absent"),
         ("~/absent/deep", {}, "there is no model at"),
         (tmp_path / "file", {}, "is a file; give the folder"),
-        (tmp_path, {}, "holds no model: it has neither config.json"),
-        (model, {"revision": "main"}, "a revision goes with a model of the hub"),
+        (tmp_path, {}, "holds no model: it has no config.json"),
+        (model, {"revision": "main"}, "only a model from the hub has revisions"),
         (model, {"adapter": str(tmp_path / "absent")}, "there is no adapter at"),
-        (model, {"adapter": str(model)}, "is no adapter: it has no adapter_config.json"),
+        (model, {"adapter": str(model)}, "is not an adapter: it has no adapter_config.json"),
         (adapter, {"adapter": str(adapter)}, "is an adapter itself"),
     ):
         with pytest.raises(UsageError, match=message):

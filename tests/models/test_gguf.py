@@ -67,10 +67,10 @@ def test_header(small: Path) -> None:
     [
         (b"", "cut off in its header"),
         (b"GGUF", "cut off in its header"),
-        (b"\x7fELF" + bytes(100), "does not begin with the letters GGUF"),
+        (b"\x7fELF" + bytes(100), "does not begin with `GGUF`"),
         (small_file(version=1), "version 1 of the format is not supported"),
-        (small_file(keys=2**62), "announces more than it can hold"),
-        (small_file(tensors=2**40), "announces more than it can hold"),
+        (small_file(keys=2**62), "announces more than the file holds"),
+        (small_file(tensors=2**40), "announces more than the file holds"),
         (small_file(keys=3), "announces more|unknown type|cut off"),
         (small_file(tensors=0), "holds no language model"),
         (small_file(shape=(2**40, 2**30)), "is larger than the file"),
@@ -83,7 +83,7 @@ def test_what_is_no_whole_gguf_file(small: Path, content: bytes, message: str) -
     """Each is an error of the data, in one line, and never a traceback or a full memory."""
     small.write_bytes(content)
     for spec in (small, small.parent):
-        with pytest.raises(DataError, match=f"is not a whole GGUF file: .*({message})"):
+        with pytest.raises(DataError, match=f"is not a complete GGUF file: .*({message})"):
             resolve_checkpoint(str(spec), ModelOptions())
 
 
@@ -91,7 +91,7 @@ def test_what_is_no_whole_gguf_file(small: Path, content: bytes, message: str) -
 def test_a_file_that_was_cut_anywhere_is_refused(small: Path, cut: int) -> None:
     content = small_file(data=0)
     small.write_bytes(content[: min(cut, len(content))])
-    with pytest.raises(DataError, match=r"small\.gguf is not a whole GGUF file"):
+    with pytest.raises(DataError, match=r"small\.gguf is not a complete GGUF file"):
         read_header(small)
 
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_loaded_is_said_before_loading(small: Path) -> None:
         check_name(str(small.with_name("absent.gguf")))
     with pytest.raises(UsageError, match=r"there is no model at absent.gguf"):
         check_name("absent.gguf")
-    with pytest.raises(UsageError, match="is a file; a revision goes with"):
+    with pytest.raises(UsageError, match=r"is a file; only a .* has revisions"):
         resolve_checkpoint(str(small), ModelOptions(revision="main"))
     with pytest.raises(UsageError, match=r"adapter .* is a file; give the folder"):
         resolve_checkpoint(str(small), ModelOptions(adapter=str(small)))

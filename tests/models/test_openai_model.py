@@ -246,7 +246,7 @@ def test_nonsense_with_status_200(
     server: ProtocolServer, make_requests: Requests, body: bytes
 ) -> None:
     server.always = raw(body)
-    with pytest.raises(InfrastructureError, match="no chat completion") as caught:
+    with pytest.raises(InfrastructureError, match="other than a chat completion") as caught:
         list(connect(server).generate(one(make_requests), SAMPLED))
     assert len(str(caught.value)) < 900
 
@@ -336,7 +336,7 @@ def test_server_that_ignores_the_temperature_is_noticed(
     parameters = SamplingParameters(temperature=temperature, max_tokens=9)
     model = connect(server)
     assert len(list(model.generate(make_requests(samples=range(3)), parameters))) == 18
-    assert ("pass@k means nothing" in caplog.text) is suspicious
+    assert ("pass@k is meaningless" in caplog.text) is suspicious
     assert ("sampling" in model.info.details) is suspicious
 
 
@@ -361,7 +361,7 @@ def test_key_is_sent_and_never_shown(
     assert "secret" not in str(model.info)
     assert "sk-very-secret" not in caplog.text
     monkeypatch.setenv("MY_KEY", "line\nbreak")
-    with pytest.raises(UsageError, match="MY_KEY has odd characters"):
+    with pytest.raises(UsageError, match="MY_KEY has characters"):
         connect(server, api_key_env="MY_KEY")
 
 
@@ -391,7 +391,7 @@ def test_server_without_seeds_or_max_tokens(
     texts = [c.text for c in model.generate(make_requests(), SAMPLED)]
     assert texts == ["24"] * 12
     assert model.info.details["seeds"] == "refused by the server"
-    assert "cannot be repeated" in caplog.text
+    assert "are not reproducible" in caplog.text
 
 
 def test_other_refusals_are_the_users(server: ProtocolServer, make_requests: Requests) -> None:

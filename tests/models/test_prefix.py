@@ -35,7 +35,7 @@ def load(path: Path, **options: Any) -> Any:
 
 
 def unshared(model: Any) -> Any:
-    """Let every row have a prefill of its own, in the library's cache."""
+    """Let every row have its own prefill, in the library's cache."""
     model._sharing.obstacle = "a test compares both"
     return model
 
@@ -196,7 +196,7 @@ def test_a_prefill_that_fails_otherwise_is_left_out(
     monkeypatch.setattr(model._sharing, "_prefill", unusual)
     with caplog.at_level(logging.INFO):
         assert outcome(model.generate(requests, SAMPLED)) == expected
-    assert caplog.text.count("a prefill of its own") == 1
+    assert caplog.text.count("its own prefill") == 1
     assert "TypeError: forward() got" in caplog.text
 
 
@@ -299,7 +299,7 @@ def test_state_space_and_hybrid_models_do_as_before(
         found = outcome(model.generate(make_requests(samples=range(2))[:2], GREEDY))
     assert layer in (model._sharing.obstacle or "")
     assert model.info.details["shared_prefill"] is False
-    assert caplog.text.count("every sample gets a prefill of its own") == 1
+    assert caplog.text.count("each sample gets its own prefill") == 1
     assert len(found) == 4
     assert found["p0", 0] == found["p0", 1]
 

@@ -128,7 +128,7 @@ def test_gzip(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b'{"problem_id": "p", "completion": "x"}\n'))
     assert ask(create_model(str(path)), "p")[0].text == "x"
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(DataError, match="not a whole gzip file"):
+    with pytest.raises(DataError, match="not a complete gzip file"):
         ReplayModel(path)
 
 
@@ -192,13 +192,13 @@ def test_any_bytes_are_read_or_refused(
 def test_the_wrong_file_is_not_scored_as_zero(tmp_path: Path) -> None:
     """Completions of another benchmark gave pass@1 = 0 without a word."""
     path = save(tmp_path / "a.jsonl", {"task_id": "HumanEval/0", "solution": "x"})
-    with pytest.raises(DataError, match=r"of none that the task has.*HumanEval/0.*arena-1"):
+    with pytest.raises(DataError, match=r"of no problem of the task.*HumanEval/0.*arena-1"):
         create_model(f"replay:{path}", answers={"arena-1": {}})
 
 
 @pytest.mark.parametrize("name", ["", "/none.jsonl"])
 def test_a_path_that_is_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"folder|no file"):
+    with pytest.raises(UsageError, match=r"folder|no completions file"):
         create_model(f"{tmp_path}{name}", backend="replay")
 
 

@@ -198,7 +198,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown argument": ({"engine_args": {"nonsense": 1}}, "has no engine argument 'nonsense'"),
     "argument with an option": (
         {"engine_args": {"max_model_len": 1}, "max_context": 2},
-        "has an option of its own",
+        "has its own option",
     ),
     "context": ({"max_context": 99999}, "vLLM cannot serve this model"),
 }

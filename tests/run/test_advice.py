@@ -37,8 +37,8 @@ def test_a_run_without_a_graded_sample_has_no_advice() -> None:
     ("found", "prompts", "parts"),
     [
         (results(31), VARIANTS, ["31 of 90 samples (34 %) held no code", "--prompt plain"]),
-        (results(90, cut_off=80), VARIANTS, ["--max-tokens 300", "--prompt plain"]),
-        (results(90, cut_off=80, prompt="plain"), VARIANTS, ["more than --max-tokens 300."]),
+        (results(90, cut_off=80), VARIANTS, ["--max-tokens (now 300)", "--prompt plain"]),
+        (results(90, cut_off=80, prompt="plain"), VARIANTS, ["raise --max-tokens (now 300)."]),
         (results(90, prompt_too_long=60, cut_off=90), VARIANTS, ["--max-context"]),
         (results(90, prompt="plain"), VARIANTS, ["chat template", "completions.jsonl"]),
         (results(90, prompt="mine.jinja2"), ("recode",), ["chat template"]),

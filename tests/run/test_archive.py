@@ -140,7 +140,7 @@ def test_a_file_that_is_not_wanted_is_verified_all_the_same(
     changed = raw.replace(scores, scores[:2] + b"X" + scores[3:])
     assert changed != raw
     (tmp_path / "x.tar.zst").write_bytes(compressed(changed))
-    with pytest.raises(DataError, match=r"scores\.jsonl does not have the hash"):
+    with pytest.raises(DataError, match=r"the hash of scores\.jsonl"):
         unpack(tmp_path / "x.tar.zst", tmp_path / "out", names=(RESULTS,))
 
 
@@ -156,10 +156,10 @@ def test_a_file_that_is_not_wanted_is_verified_all_the_same(
 )
 def test_data_after_the_frame(packed: Path, more: bytes, tmp_path: Path) -> None:
     """What is appended is in no hash: two files would be the same run."""
-    refused(packed.read_bytes() + more, tmp_path / "short", "more in it")
+    refused(packed.read_bytes() + more, tmp_path / "short", "more than it should")
     # The same where the frame's end and what follows are in different reads.
     gap = b"\x50\x2a\x4d\x18" + (1 << 14).to_bytes(4, "little") + bytes(1 << 14)
-    refused(packed.read_bytes() + gap + more, tmp_path / "long", "more in it")
+    refused(packed.read_bytes() + gap + more, tmp_path / "long", "more than it should")
 
 
 def test_data_before_the_frame(packed: Path, tmp_path: Path) -> None:
@@ -257,11 +257,11 @@ def test_members_that_are_missing_twice_foreign_or_in_another_order(
     refused(compressed(tar({INDEX: index, **files})[:-1024]), tmp_path, "cut off")
     once = tar({INDEX: index, **files})
     twice = once[:-1024] + tar({SCORES: b"{}\n"})
-    refused(compressed(twice), tmp_path, "more in it")
-    refused(compressed(once[:-1024] + tar({"evil.py": b"1"})), tmp_path, "more in it")
-    refused(compressed(once + bytes(512)), tmp_path, "more in it")
+    refused(compressed(twice), tmp_path, "more than it should")
+    refused(compressed(once[:-1024] + tar({"evil.py": b"1"})), tmp_path, "more than it should")
+    refused(compressed(once + bytes(512)), tmp_path, "more than it should")
     refused(compressed(tar(files)), tmp_path, "does not begin with pack.json")
-    refused(made({**files, "evil.py": b"1"}), tmp_path, "pack.json is not understood")
+    refused(made({**files, "evil.py": b"1"}), tmp_path, "pack.json is malformed")
 
 
 def test_an_index_of_another_form(run: Path, raw: bytes, tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ def test_nothing_is_overwritten(run: Path, packed: Path, tmp_path: Path) -> None
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     for name in ("full", "link", "there.tar.zst"):
-        with pytest.raises(UsageError, match="no empty folder"):
+        with pytest.raises(UsageError, match="not an empty folder"):
             unpack(packed, tmp_path / name)
     unpack(packed, tmp_path / "empty")
     assert set(contents(tmp_path / "empty")) == set(MEMBERS)
@@ -413,7 +413,7 @@ def test_a_run_that_is_not_whole(run: Path, name: str, tmp_path: Path) -> None:
 def test_results_of_another_run(run: Path, tmp_path: Path) -> None:
     other = store_run(tmp_path, "b", lambda p, s: True, n=4, problems=6)
     shutil.copy(run / RESULTS, other / RESULTS)
-    with pytest.raises(DataError, match="not of the same run"):
+    with pytest.raises(DataError, match="belong to different runs"):
         pack(other, tmp_path / "b.tar.zst")
 
 
@@ -438,7 +438,7 @@ def test_a_file_that_changes_meanwhile(
         original(folder, *rest)
 
     monkeypatch.setattr(archive, "_write", late)
-    with pytest.raises(DataError, match="changes while it is packed"):
+    with pytest.raises(DataError, match="changed during packing"):
         pack(copy, tmp_path / "b.tar.zst")
     assert not (tmp_path / "b.tar.zst").exists()
 
@@ -477,7 +477,7 @@ def test_the_command(run: Path, packed: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "o") == files_of(run)
     (tmp_path / "bad.tar.zst").write_bytes(packed.read_bytes()[:-9])
     bad = recode_eval("pack", "--extract", "bad.tar.zst", "--out", "p", cwd=tmp_path)
-    failed(bad, ExitCode.DATA, "bad.tar.zst is no pack of a run")
+    failed(bad, ExitCode.DATA, "bad.tar.zst is not a pack of a run")
     failed(recode_eval("pack", "--extract", name, cwd=tmp_path), ExitCode.USAGE, "--out FOLDER")
     failed(recode_eval("pack", cwd=tmp_path), ExitCode.USAGE, "Name a run")
 
@@ -490,4 +490,4 @@ def test_unscored_samples_are_said(
     monkeypatch.chdir(tmp_path)
     run = store_run(tmp_path, "a", lambda p, s: None if s else True, n=4, problems=6)
     assert cli.run(["pack", str(run)]) == 0
-    assert "18 of the 24 samples in it are unscored" in capsys.readouterr().err
+    assert "18 of the 24 samples in the pack are unscored" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_an_old_run_resumes_without_grading_anything_again(
         progress=lambda event: told.append(event.message),
     )
     assert result.folder == runs["baseline-stale"]
-    assert "All 6 samples were generated and graded before." in told
+    assert "All 6 samples are already generated and graded." in told
     assert lines(runs["baseline-stale"]) == before
     assert result.value("pass@1") == 0
 

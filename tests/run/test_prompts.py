@@ -46,10 +46,10 @@ def test_names_bound_outside_of_the_blocks_work_inside() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("Read this first. {% block user %}x{% endblock %}", "line 1: what stands outside"),
-        ("\n{% if update_note %}a{% endif %}{% block user %}x{% endblock %}", "line 2: what"),
-        ("{% block user %}{% endblock %}", "user's message is empty"),
-        ("{# nothing #}", "user's message is empty"),
+        ("Read this first. {% block user %}x{% endblock %}", "line 1: text outside"),
+        ("\n{% if update_note %}a{% endif %}{% block user %}x{% endblock %}", "line 2: text"),
+        ("{% block user %}{% endblock %}", "user message is empty"),
+        ("{# nothing #}", "user message is empty"),
         ("{% block system %}x{% endblock %}", "block `user` is missing"),
         ("{% block usr %}x{% endblock %}", "unknown block 'usr'"),
         ("{{ problem", "line 1"),

@@ -73,7 +73,7 @@ def test_the_gate_takes_packs(
 def test_a_bad_pack_is_named(packs: tuple[Path, Path], tmp_path: Path) -> None:
     bad = tmp_path / "bad.tar.zst"
     bad.write_bytes(packs[0].read_bytes()[:-1])
-    failed(recode_eval("compare", str(packs[1]), str(bad)), ExitCode.DATA, f"{bad} is no pack")
+    failed(recode_eval("compare", str(packs[1]), str(bad)), ExitCode.DATA, f"{bad} is not a pack")
 
 
 def test_results_in_a_sound_pack_are_distrusted_too(
@@ -220,4 +220,4 @@ def test_the_baseline_of_watch_may_be_a_pack(packs: tuple[Path, Path], tmp_path:
     result = recode_eval(
         *words, "--baseline", str(packs[0]), "--tasks", "arena-mini", "--model", "x"
     )
-    failed(result, ExitCode.USAGE, "the baseline has no run of it")
+    failed(result, ExitCode.USAGE, "the baseline has no run of this task")

@@ -168,7 +168,7 @@ def test_a_sweep_from_the_command_line(rows: Path) -> None:
     assert shares == [1.0, 0.0]
     assert "nowhere.jsonl" in content[2]["error"]
     again = bare(*command)
-    assert again.stderr.count("All 6 samples were generated and graded before") == 2
+    assert again.stderr.count("All 6 samples are already generated and graded") == 2
     assert again.stdout.count("pass@1") == 2
     assert "failed: " in again.stdout
 

@@ -241,7 +241,7 @@ def test_a_command_that_cannot_be_executed_is_no_failure_of_the_program(
     [
         ({"argv": ("sh", "{program}")}, "absolute path"),
         ({"argv": ()}, "absolute path"),
-        ({"file": "../x"}, "no name of a file"),
+        ({"file": "../x"}, "not a file name"),
         ({"program": "{candidate}"}, r"no \{setup\}"),
         ({"test": "true"}, r"no \{test\}"),
         ({"language": "python"}, "its own runtime"),

@@ -212,7 +212,7 @@ def test_the_enforce_statement(update_type: str, path: str, name: str, statement
         (changed(scenario=3), "field scenario is of type int"),
         (changed(unit_tests=""), "no function named test"),
         (changed(unit_tests="def test_x(:"), "unit_tests is not Python"),
-        (changed(unit_tests="[1, 2"), "cannot be read as one"),
+        (changed(unit_tests="[1, 2"), "is not readable as one"),
         (changed(imports=[1]), "field imports is of type list"),
         (changed(ref_solution="  "), "field ref_solution is empty"),
         (with_update(function_path="os; import x"), "must be a dotted name"),

@@ -144,7 +144,7 @@ def test_the_hash_of_rows_with_one_update_is_what_it_was(tmp_path: Path) -> None
         ({"updates": [update()]}, "two or more; for one, use update"),
         ({"updates": {"a": 1}}, "must be a list of two or more"),
         ({"updates": "[1"}, "the field updates is text, but not JSON"),
-        ({"update": update()}, "both fields, update and updates"),
+        ({"update": update()}, "both update and updates"),
         ({"updates": [update(), 3]}, r"updates\[1\]: the field update is missing or not an object"),
         ({"updates": [update(update_id=None), shout()]}, r"updates\[0\]: the field update_id"),
         ({"updates": [update(), shout(implementation="x")]}, r"updates\[1\]: .*exactly one def"),
@@ -318,7 +318,7 @@ def test_an_update_that_is_not_needed_is_found(tmp_path: Path) -> None:
     row = multi_row(ref_solution=REFERENCE.replace("textwrap.shout(", "str.upper("))
     _, [fault] = findings(tmp_path / "rows.jsonl", row)
     assert fault == (
-        "reference with the update of textwrap.dedent only: passes all tests, but must fail"
+        "reference with the update of textwrap.dedent only: passes all tests but must fail"
     )
 
 
@@ -332,7 +332,7 @@ def test_an_update_among_three_that_is_not_needed_is_found(tmp_path: Path) -> No
     checks, [fault] = findings(tmp_path / "rows.jsonl", row)
     assert checks == 3 + 2 + 3 + 3
     assert fault == (
-        "reference with the update of textwrap.dedent and textwrap.indent only: passes all tests, "
+        "reference with the update of textwrap.dedent and textwrap.indent only: passes all tests "
         "but must fail"
     )
 
@@ -342,7 +342,7 @@ def test_a_partial_solution_that_passes_is_found(tmp_path: Path) -> None:
     checks, [fault] = findings(tmp_path / "rows.jsonl", row)
     assert checks == 8
     assert fault == (
-        "solution that misses the update of textwrap.indent: passes all tests, but must fail"
+        "solution that misses the update of textwrap.indent: passes all tests but must fail"
     )
 
 

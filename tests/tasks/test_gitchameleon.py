@@ -94,11 +94,11 @@ def test_pytest_itself_is_not_pinned_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"library": "../x"}, "library has an odd value"),
-        ({"library": "--index-url"}, "library has an odd value"),
-        ({"version": "latest"}, "version has an odd value"),
-        ({"example_id": "../7"}, "example_id has an odd value"),
-        ({"python_version": "2.7"}, "python_version has an odd value"),
+        ({"library": "../x"}, "library has an invalid value"),
+        ({"library": "--index-url"}, "library has an invalid value"),
+        ({"version": "latest"}, "version has an invalid value"),
+        ({"example_id": "../7"}, "example_id has an invalid value"),
+        ({"python_version": "2.7"}, "python_version has an invalid value"),
         ({"test": ...}, "test is missing"),
         ({"test": "assert ("}, "test is not Python"),
         ({"solution": "return ("}, "starting_code with solution is not Python"),
@@ -299,5 +299,5 @@ def test_a_hidden_test_that_is_no_text_is_a_bad_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", [{"library": "a" * 300}, {"version": "1" * 300}])
 def test_what_would_be_too_long_a_file_name_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(RowError, match="odd value"):
+    with pytest.raises(RowError, match="invalid value"):
         parse_row(chameleon_row(**changes))

@@ -182,7 +182,7 @@ def test_a_test_that_uses_nothing_of_the_program_is_a_fault(tmp_path: Path) -> N
     assert task.faults(problem(tmp_path, tests=tests)) == []
     vacuous = problem(tmp_path, tests="def test_nothing():\n    common = 1\n    assert 1\n")
     assert task.faults(vacuous) == [
-        "test_nothing: uses nothing that the program defines, so it tests nothing"
+        "test_nothing: uses no name that the program defines, so it tests nothing"
     ]
 
 

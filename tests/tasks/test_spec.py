@@ -102,9 +102,21 @@ def test_a_data_source_that_the_kind_does_not_know(folder: Path, data: dict[str,
         create_task("own", [folder]).load(None, skip_bad_rows=False)
 
 
+def test_a_missing_data_folder_is_named_with_its_cause(folder: Path) -> None:
+    """The message was "the bundled data holds no usable problem"."""
+    write(folder, data={"folder": "problems"})
+    task = create_task("own", [folder])
+    place = folder / "problems"
+    with pytest.raises(DataError, match=f"folder {place} does not exist.*--data own=FILE"):
+        task.load(None, skip_bad_rows=False)
+    place.mkdir()
+    with pytest.raises(DataError, match=f"folder {place} holds no .yaml file"):
+        task.load(None, skip_bad_rows=False)
+
+
 def test_a_name_that_is_taken(folder: Path) -> None:
     write(folder, name="arena")
-    with pytest.raises(UsageError, match="already a task named arena"):
+    with pytest.raises(UsageError, match="another task has the name arena"):
         find_tasks([folder])
 
 

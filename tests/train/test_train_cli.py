@@ -131,8 +131,8 @@ def test_what_can_be_known_before_is_said_before(
     fails(capsys, usage, "not a multiple of num_generations", *good, "--set", "num_generations=3")
     fails(capsys, usage, "only 12", *good, "--set", "steps_per_generation=20")
     fails(capsys, usage, "no such folder", *good, "--model", str(tmp_path / "none"))
-    fails(capsys, usage, "tested on", *good, "--data", "arena-mini")
-    fails(capsys, usage, "not a prompt of", *good, "--set", "prompt=recod")
+    fails(capsys, usage, "for testing", *good, "--data", "arena-mini")
+    fails(capsys, usage, "neither a prompt of", *good, "--set", "prompt=recod")
     fails(capsys, usage, "is a file", *good, "--out", str(model / "config.json"))
     text = write_pairs(
         tmp_path / "text.jsonl",

@@ -32,13 +32,13 @@ def test_unknown_arms_have_a_hint(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arms": ("base",)}, "No arm is trained"),
-        ({"arms": ("sft", "sft")}, "One arm is named twice"),
-        ({"seeds": ()}, "No seed"),
-        ({"seeds": (1, 1)}, "One seed is named twice"),
+        ({"arms": ("base",)}, "No arm to train"),
+        ({"arms": ("sft", "sft")}, "One arm occurs twice"),
+        ({"seeds": ()}, "at least one seed"),
+        ({"seeds": (1, 1)}, "One seed occurs twice"),
         ({"arms": ("sft",), "presets": {"grpo": "paper-grpo"}}, "not among the arms"),
-        ({"evaluated": EvaluationSettings(tasks=())}, "No task"),
-        ({"evaluated": EvaluationSettings(tasks=("a", "a=x.jsonl"))}, "One task is named twice"),
+        ({"evaluated": EvaluationSettings(tasks=())}, "at least one task"),
+        ({"evaluated": EvaluationSettings(tasks=("a", "a=x.jsonl"))}, "One task occurs twice"),
         ({"evaluated": EvaluationSettings(samples=-1)}, "at least 0"),
     ],
 )

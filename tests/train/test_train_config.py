@@ -191,12 +191,12 @@ def test_the_advice_on_a_batch_helps() -> None:
     ("algorithm", "overrides", "part"),
     [
         ("grpo", [], "epsilon and epsilon_high: without effect"),
-        ("dapo", [], "dynamic_sampling: hardly any effect"),
+        ("dapo", [], "dynamic_sampling: little effect"),
         ("grpo", ["overlong_cache=9"], "overlong_cache: without effect"),
         ("dapo", ["overlong_cache=0"], "the reward overlong: without effect"),
         ("dapo", ["overlong_cache=2000"], "any length"),
         ("dapo", ["mask_truncated_completions=true"], "weakened"),
-        ("dapo", ["dynamic_sampling_rounds=1"], "never replaced"),
+        ("dapo", ["dynamic_sampling_rounds=1"], "never replaces"),
         ("grpo", ["dynamic_sampling_rounds=3"], "dynamic_sampling_rounds: without effect"),
         ("grpo", ["tuning=full", "lora_r=8"], "lora_r: without effect"),
         ("grpo", ["beta=0", "use_bias_correction_kl=true"], "use_bias_correction_kl: without"),
@@ -205,7 +205,7 @@ def test_the_advice_on_a_batch_helps() -> None:
         ("grpo", ["warmup_steps=2000"], "learning rate never"),
         ("grpo", ["eval_steps=5"], "eval_steps: without effect"),
         ("grpo", ["eval_tasks=arena-mini"], "eval_tasks: without effect"),
-        ("grpo", ["eval_tasks=arena-mini", "eval_steps=5000"], "nothing is evaluated"),
+        ("grpo", ["eval_tasks=arena-mini", "eval_steps=5000"], "the training evaluates nothing"),
         ("sft", ["temperature=0.5", "rewards.em=1"], "rewards, temperature: without effect"),
     ],
 )

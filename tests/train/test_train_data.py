@@ -97,9 +97,9 @@ def test_code_of_the_test_split_is_refused_under_any_name(tmp_path: Path, answer
 @pytest.mark.parametrize(
     ("source", "parts"),
     [
-        ("arena", ["tested on that task"]),
-        ("humaneval", ["tested on that task"]),
-        ("arena=rows.jsonl", ["tested on that task"]),
+        ("arena", ["this task is for testing"]),
+        ("humaneval", ["this task is for testing"]),
+        ("arena=rows.jsonl", ["this task is for testing"]),
         ("migratoin", ["Did you mean migration?"]),
         ("recode-train-data=", ["recode-train-data=FILE"]),
         ("some/folder", ["no such file"]),

@@ -143,4 +143,4 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run([str(tmp_path / "demo"), "--kinds", "moved,removed"])
     assert end.value.code == 2
-    assert "unknown kind removed; there are argument-renamed" in capsys.readouterr().err
+    assert "unknown kind removed; use any of argument-renamed" in capsys.readouterr().err

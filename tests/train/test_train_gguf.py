@@ -111,5 +111,5 @@ def test_a_reference_model_is_refused_beforehand(file: Path, tmp_path: Path, pai
 def test_damaged_file(file: Path, tmp_path: Path, pairs: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(DataError, match=r"damaged\.gguf is not a whole GGUF file"):
+    with pytest.raises(DataError, match=r"damaged\.gguf is not a complete GGUF file"):
         make_plan(settings("sft", damaged, tmp_path / "run", pairs))

@@ -189,7 +189,11 @@ def test_adapter_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     description = json.loads((adapter / "adapter_config.json").read_text())
     description["base_model_name_or_path"] = "/no/such/base"
     (adapter / "adapter_config.json").write_text(json.dumps(description))
-    refusal(config("grpo", adapter, tmp_path / "b"), UsageError, "base of the adapter .* missing")
+    refusal(
+        config("grpo", adapter, tmp_path / "b"),
+        UsageError,
+        "base of the adapter .* cannot be found",
+    )
 
 
 def test_missing_weights_are_refused(tiny_model: Path, tmp_path: Path) -> None:
@@ -260,7 +264,7 @@ def test_disk_full_in_the_middle(
 
     monkeypatch.setattr(Trainer, "save_model", save_model)
     settings = config("grpo", tiny_model, tmp_path / "run")
-    refusal(settings, StorageError, "goes on from the last checkpoint")
+    refusal(settings, StorageError, "continues from the last checkpoint")
 
 
 def test_memory_gives_out(tiny_model: Path, tmp_path: Path) -> None:
@@ -277,7 +281,7 @@ def test_memory_gives_out(tiny_model: Path, tmp_path: Path) -> None:
     ("arguments", "match"),
     [
         ({"adam_beta3": 1}, "adam_beta3.*Did you mean adam_beta"),
-        ({"report_to": "none"}, "set by recode-train itself"),
+        ({"report_to": "none"}, "recode-train sets report_to itself"),
         ({"adam_beta2": 0.9, "lr_scheduler_kwargs": "{"}, "TRL refuses"),
     ],
 )

@@ -67,7 +67,7 @@ class Pattern:
             return cls(text, path, "name", arguments)
         if len(path) == 1:
             raise ValueError(
-                f"{text!r}: `_` alone is anything; name an attribute, as in `_.append`"
+                f"{text!r}: `_` alone matches anything; name an attribute, as in `_.append`"
             )
         return cls(text, path[1:], "attribute", arguments)
 
@@ -158,7 +158,7 @@ def _parts(node: ast.expr, text: str) -> Path:
     if not isinstance(node, ast.Name):
         raise ValueError(f"{text!r}: expected a dotted name, or `_.` and a name")  # noqa: TRY004
     if _ANY in parts:
-        raise ValueError(f"{text!r}: `_` stands for an object, at the beginning only")
+        raise ValueError(f"{text!r}: `_` stands for an object and must come first")
     if len(parts) >= MAX_PARTS:
         raise ValueError(f"{text!r}: a name has fewer than {MAX_PARTS} parts")
     return (node.id, *reversed(parts))

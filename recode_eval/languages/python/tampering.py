@@ -76,7 +76,7 @@ def suspicions(code: str | None) -> tuple[str, ...]:
             if len(reasons) >= _MANY:
                 break
     except RecursionError:  # pragma: no cover - the parser gives up first
-        return ("nested beyond reading",)
+        return ("nested too deeply to analyse",)
     return tuple(sorted(reasons))
 
 
