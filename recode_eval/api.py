@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.checks import of_type, path, paths, texts, within
+from recode_eval.checks import of_type, path, paths, plain, texts, within
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
 
@@ -56,7 +56,7 @@ class TaskResult:
 
         Raises `UsageError` for a metric that the task does not have.
         """
-        if metric not in self.metrics:
+        if not isinstance(metric, str) or metric not in self.metrics:
             raise UsageError(unknown(f"metric of {self.task}", metric, self.metrics))
         estimate = self.metrics[metric]
         return None if estimate is None else float(estimate["value"])
@@ -157,9 +157,9 @@ def rescore(
     from recode_eval.run.progress import resolve_monitor
     from recode_eval.run.rescore import RescoreConfig, rescore_runs
 
-    of_type("config", config or RescoreConfig(), RescoreConfig, "a RescoreConfig")
-    found = rescore_runs(_paths("runs", runs), config or RescoreConfig(), resolve_monitor(progress))
-    return _evaluation(found)
+    config = RescoreConfig() if config is None else config
+    of_type("config", config, RescoreConfig, "a RescoreConfig")
+    return _evaluation(rescore_runs(_paths("runs", runs), config, resolve_monitor(progress)))
 
 
 def compare(
@@ -170,10 +170,12 @@ def compare(
     """Compare stored runs with the first one: paired by problem, clustered, corrected by Holm.
 
     `metrics` defaults to all; fewer metrics make the correction milder. `confidence` is the level
-    of the intervals, between 0 and 1.
+    of the intervals, between 0 and 1. A comparison's `cautions` name the metrics that one of the
+    runs lacks, and those that only some problems have.
 
     Raises:
-        UsageError: there are fewer than two runs, or they share no task or metric.
+        UsageError: there are fewer than two runs, they share no task or metric, or none of them has
+            one of the metrics.
         DataError: results are damaged, or used different data.
 
     >>> from recode_eval import RunConfig, compare, evaluate
@@ -194,10 +196,18 @@ def compare(
         runs = tuple(_paths("runs", runs[0]))
     if metrics is not None:
         metrics = texts("metrics", metrics)
+    confidence = plain(confidence)
+    of_type("confidence", confidence, (int, float), "a number between 0 and 1")
     within("confidence", confidence, 0, 1, above=True)
     if confidence == 1:
         raise UsageError("confidence must be below 1.")
-    comparisons = compare_pairs(pair_runs(_paths("runs", runs)), metrics, confidence)
+    pairs = pair_runs(_paths("runs", runs))
+    if metrics:
+        known = dict.fromkeys(name for pair in pairs for run in pair for name in run.metrics)
+        for name in metrics:
+            if name not in known:
+                raise UsageError(unknown("metric of these runs", name, known))
+    comparisons = compare_pairs(pairs, metrics, confidence)
     for item in comparisons:
         if not item.differences:
             raise UsageError(
@@ -251,18 +261,17 @@ def gate(
         rule = policy
     else:
         rule = load_policy(None if policy is None else path("policy", policy))
-    if bool(rerun_baseline) != bool(rerun_candidate) and not isinstance(candidate, Candidate):
+    again = _paths("rerun_baseline", rerun_baseline, needed=False)
+    new_again = _paths("rerun_candidate", rerun_candidate, needed=False)
+    if bool(again) != bool(new_again) and not isinstance(candidate, Candidate):
         raise UsageError("A rerun needs both: rerun_baseline and rerun_candidate.")
-    baselines = load_runs(_paths("baseline", baseline))
-    first_rerun = load_runs(_paths("rerun_baseline", rerun_baseline)) if rerun_baseline else []
+    baselines, first_rerun = load_runs(_paths("baseline", baseline)), load_runs(again)
     if isinstance(candidate, Candidate):
         monitor = resolve_monitor(progress)
         return sample_and_decide(candidate, baselines, rule, monitor, first_rerun)
     decision = decide(baselines, load_runs(_paths("candidate", candidate)), rule)
-    if rerun_candidate:
-        decision = decide_again(
-            decision, (first_rerun, load_runs(_paths("rerun_candidate", rerun_candidate)))
-        )
+    if new_again:
+        decision = decide_again(decision, (first_rerun, load_runs(new_again)))
     return decision
 
 
@@ -270,11 +279,13 @@ def _evaluation(results: Sequence[Mapping[str, Any]]) -> Evaluation:
     return Evaluation(tuple(TaskResult(found, Path(found["folder"])) for found in results))
 
 
-def _paths(what: str, places: Any) -> list[Path]:
-    """Return the places of runs; raises `UsageError` if there are none."""
+def _paths(what: str, places: Any, *, needed: bool = True) -> list[Path]:
+    """Return the places of runs; raises `UsageError` for what names none, if one is needed."""
+    if places is None and not needed:
+        return []
     if isinstance(places, str | Path):
         return [path(what, places)]
     found = paths(what, places)
-    if not found:
+    if needed and not found:
         raise UsageError(f"{what}: name at least one stored run.")
     return list(found)

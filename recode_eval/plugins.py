@@ -6,13 +6,14 @@ point group. Nothing is imported before it is asked for. `docs/plugins.md` lists
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from recode_eval.errors import DataError, UsageError
+from recode_eval.errors import DataError, RecodeError, UsageError, is_disk_trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
@@ -30,15 +31,19 @@ class Registry(Generic[T]):
     recode_eval.errors.UsageError: Unknown export format 'cvs'. Did you mean csv? Known: csv.
     """
 
-    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, group: str, builtin: Mapping[str, str], needs: Sequence[str] = ()
+    ) -> None:
         """Take what a member is called in messages, the entry point group, and our own members.
 
         `builtin` maps a name to `module:attribute`, or to `module` alone. Another package cannot
-        replace these. `group` is where other packages name theirs.
+        replace these. `group` is where other packages name theirs. `needs` are attributes that a
+        member of theirs must have, or, if members are called, what it returns (see `call`).
         """
         self.kind = kind
         self.group = group
         self.builtin = builtin
+        self.needs = needs
 
     def names(self) -> tuple[str, ...]:
         """Return all names: the built-in ones in their order, then those of other packages."""
@@ -54,23 +59,76 @@ class Registry(Generic[T]):
 
         Raises:
             UsageError: no member has this name; the message has the nearest one.
-            DataError: another package's member cannot be imported.
+            DataError: another package's member cannot be imported, or lacks something.
         """
+        found = self._load(name)
+        if name not in self.builtin:
+            require(self._whose(name), found, self.needs)
+        return cast("T", found)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Call a member, which is a class or a function, and return what it returns.
+
+        Raises:
+            UsageError: there is none of this name; the message has the nearest one.
+            DataError: another package's member cannot be imported or called, or what it returns
+                lacks something.
+            RecodeError: those of the member itself.
+        """
+        found = self._load(name)
+        if name in self.builtin:
+            return found(*arguments)
+        with blaming(self._whose(name), "fails"):
+            made = found(*arguments)
+        require(f"What the {self.kind} {name} of another package makes", made, self.needs)
+        return made
+
+    def _load(self, name: str) -> Any:
         if name in self.builtin:
             module, _, attribute = self.builtin[name].partition(":")
-            found: Any = importlib.import_module(module)
-            return cast("T", getattr(found, attribute) if attribute else found)
-        for entry in _entry_points(self.group):
-            if entry.name != name:
-                continue
-            try:
-                return cast("T", entry.load())
-            except Exception as error:
-                raise DataError(
-                    f"The {self.kind} {name} of another package ({entry.value}) cannot be imported "
-                    f"({type(error).__name__}: {error})."
-                ) from error
-        raise UsageError(unknown(self.kind, name, self.names()))
+            found = importlib.import_module(module)
+            return getattr(found, attribute) if attribute else found
+        entry = self._entry(name)
+        if entry is None:
+            raise UsageError(unknown(self.kind, name, self.names()))
+        with blaming(self._whose(name), "cannot be imported"):
+            return entry.load()
+
+    def _entry(self, name: str) -> EntryPoint | None:
+        return next((entry for entry in _entry_points(self.group) if entry.name == name), None)
+
+    def _whose(self, name: str) -> str:
+        entry = self._entry(name)
+        return f"The {self.kind} {name} of another package ({entry.value if entry else '?'})"
+
+
+@contextlib.contextmanager
+def blaming(whose: str, what: str) -> Iterator[None]:
+    """Turn whatever another package's code raises into a `DataError`: it is no bug of ours.
+
+    Errors of this package and a full disk pass; so does Ctrl-C. A module that exits is faulty too.
+    """
+    try:
+        yield
+    except RecodeError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_disk_trouble(error):
+            raise
+        raise DataError(f"{whose} {what} ({type(error).__name__}: {error}).") from error
+
+
+def require(whose: str, thing: object, needs: Iterable[str]) -> None:
+    """Raise `DataError` if another package's object lacks one of these attributes.
+
+    >>> require("The format x", object(), ["build"])
+    Traceback (most recent call last):
+    ...
+    recode_eval.errors.DataError: The format x is of the type object and lacks build.
+    """
+    if lacking := [name for name in needs if not hasattr(thing, name)]:
+        kind = type(thing).__name__
+        raise DataError(f"{whose} is of the type {kind} and lacks {', '.join(lacking)}.")
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ another package names its own under the entry point group `recode_train.algorith
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.plugins import Registry
@@ -52,4 +52,5 @@ ALGORITHMS: Final = Registry[Algorithm](
         "grpo": "recode_train.trainers.grpo:ALGORITHM",
         "dapo": "recode_train.trainers.dapo:ALGORITHM",
     },
+    needs=[item.name for item in fields(Algorithm)],
 )

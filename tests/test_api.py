@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import pkgutil
 import subprocess
 import sys
+import textwrap
 import types
 from pathlib import Path
 
@@ -16,16 +19,20 @@ import recode_eval
 from recode_eval import (
     Candidate,
     Evaluation,
+    Limits,
+    Program,
     ProgressEvent,
     RescoreConfig,
     RewardGrader,
     RunConfig,
     SandboxOptions,
+    Test,
     UsageError,
     compare,
     evaluate,
     gate,
     load_task,
+    open_sandbox,
     rescore,
     reward,
 )
@@ -87,6 +94,20 @@ def test_importing_it_loads_nothing_heavy() -> None:
         ({"memory_mib": 1}, "memory_mib must be a number at least 64"),
         ({"k": [0]}, "k must be a whole number"),
         ({"data": {"other": "x.jsonl"}}, "the task other is not among the tasks"),
+        ({"data": {"arena": "~no-such-user/x"}}, "data of arena must be a path"),
+        ({"timeout_s": 10**400}, "timeout_s must be a number above 0"),
+        ({"memory_mib": 10**400}, "memory_mib must be a number at least 64"),
+        ({"k": [10_001]}, "k must be at most 10000"),
+        ({"out": "runs\0"}, "no file can be called"),
+        ({"out": "x" * 256}, "no file can be called"),
+        ({"sandbox": {1: 2}}, "Unknown option of SandboxOptions '1'"),
+        ({"sandbox": {"tier": None}}, "tier must be a name"),
+        ({"sandbox": {"allow_unsafe": "no"}}, "allow_unsafe must be true or false"),
+        ({"model": type("Half", (), {"generate": print})()}, r"needs a function close\(\)"),
+        (
+            {"model": type("Nobody", (), {"generate": print, "close": print})()},
+            "needs an `info` of the type ModelInfo",
+        ),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, object], part: str) -> None:
@@ -141,6 +162,25 @@ def test_a_run_is_never_graded_under_limits_that_cannot_be_right(
         (lambda run: gate(run, run, rerun_baseline=run), "A rerun needs both"),
         (lambda run: load_task("arena-mini", include_path="tasks"), "include_path must be a list"),
         (lambda run: load_task([]), "must be a text"),
+        (lambda run: load_task("arena-mini", "~no-such-user/x"), "must be a path"),
+        (lambda run: load_task("arena-mini", skip_bad_rows="no"), "must be true or false"),
+        (lambda run: rescore(run, {}), "config must be a RescoreConfig"),
+        (lambda run: compare(run, run, confidence=None), "confidence must be a number"),
+        (lambda run: compare(run, "x" * 256), "no file can be called"),
+        (lambda run: RunConfig("m", ["arena"]), "RunConfig takes its options by name: model="),
+        (lambda run: open_sandbox(["landlock"]), "tier must be a name"),
+        (lambda run: open_sandbox("landlock", workers="2"), "workers must be a whole number"),
+        (lambda run: reward(None, "x", "y"), "the task's name must be a text"),
+        (lambda run: RewardGrader(3), "the task's name must be a text"),
+        (lambda run: RewardGrader("arena-mini", "docer").rewards([("x", 3)]), "must be a text"),
+        (lambda run: RewardGrader("arena-mini").rewards(None), "answers must be a list"),
+        (lambda run: RewardGrader("arena-mini").rewards([("x",)]), r"must be \(problem id, text"),
+        (lambda run: Limits(cpu_s=float("nan")), "cpu_s must be a number"),
+        (lambda run: Limits(memory_bytes=1e9), "memory_bytes must be a whole number"),
+        (lambda run: Limits(cpu=5), "Did you mean cpu_s"),
+        (lambda run: Test("t", None), "code of a test must be a text"),
+        (lambda run: Program("", None, ()), "candidate of a program must be a text"),
+        (lambda run: Program("", "", ["assert 1"]), "must be a list of Test"),
     ],
 )
 def test_a_call_of_the_wrong_type_is_the_callers_mistake(
@@ -148,6 +188,101 @@ def test_a_call_of_the_wrong_type_is_the_callers_mistake(
 ) -> None:
     with pytest.raises(UsageError, match=part):
         call(tmp_path)  # type: ignore[operator]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """`n=np.int64(2)` was refused as 'no whole number'; JSON must get Python's own."""
+    import numpy as np
+
+    config = RunConfig(
+        model="m", tasks=["arena"], n=np.int64(2), k=np.array([1, 2]), seed=np.int32(3),
+        temperature=np.float32(0.5), update_note=np.False_, sandbox={"workers": np.int64(1)},
+    )  # fmt: skip
+    assert (config.n, config.k, config.seed, config.temperature) == (2, (1, 2), 3, 0.5)
+    assert config.update_note is False
+    json.dumps(to_mapping(config))
+    assert Limits(cpu_s=np.float32(2)).cpu_s == 2
+
+
+def test_a_home_is_a_home_wherever_a_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`out="~/runs"` made a folder named `~`, though `data` and the command line knew better."""
+    monkeypatch.setenv("HOME", "/home/me")
+    config = RunConfig(model="m", tasks=["arena"], out="~/runs", include_path=["~/tasks"])
+    assert config.folder == Path("/home/me/runs")
+    assert list(config.include_path) == [Path("/home/me/tasks")]
+
+
+def test_a_coroutine_is_no_callback() -> None:
+    """It was called for every event and never awaited: progress was lost with a warning each."""
+
+    async def tell(event: ProgressEvent) -> None:
+        del event
+
+    with pytest.raises(UsageError, match="progress must be a function"):
+        resolve_monitor(tell)
+
+
+def test_an_empty_list_of_reruns_is_none_whatever_holds_it(tmp_path: Path) -> None:
+    """An empty array of numpy was asked for its truth, and a generator is always true."""
+    import numpy as np
+
+    runs = [evaluate(small(tmp_path, f"baseline:{k}"))["arena-mini"].folder
+            for k in ("reference", "stale")]  # fmt: skip
+    decision = gate(*runs, rerun_baseline=np.array([]), rerun_candidate=(x for x in ()))  # type: ignore[arg-type]
+    assert decision.invalid
+
+
+def test_a_metric_is_compared_once_and_a_wrong_name_is_not_passed_over(tmp_path: Path) -> None:
+    """Next to a right name a wrong one was dropped; a name given twice counted twice in Holm's."""
+    runs = [evaluate(small(tmp_path, f"baseline:{k}"))["arena-mini"].folder
+            for k in ("reference", "stale")]  # fmt: skip
+    with pytest.raises(UsageError, match=r"'pas@1'\. Did you mean pass@1"):
+        compare(*runs, metrics=["pass@1", "pas@1"])
+    [found] = compare(*runs, metrics=["pass@1", "pass@1"])
+    assert [item.metric for item in found.differences] == ["pass@1"]
+    with pytest.raises(UsageError, match="Unknown metric"):
+        evaluate(small(tmp_path))["arena-mini"].value([])  # type: ignore[arg-type]
+
+
+def test_a_forked_process_opens_a_sandbox_of_its_own() -> None:
+    """After a fork `reward` waited for ever: the sandbox's threads stay in the parent.
+
+    The child's end must not close what the parent still uses.
+    """
+    code = """
+        import multiprocessing, os, sys
+        from recode_eval import RewardGrader, SandboxOptions, load_task, reward
+        problem = load_task("arena-mini").problems[0]
+        text = f"```python\\n{problem.solutions['reference']}\\n```"
+        grader = RewardGrader("arena-mini", SandboxOptions(tier="landlock", workers=1))
+        found = [reward("arena-mini", problem.id, text), grader(problem.id, text)]
+        child = os.fork()
+        if not child:
+            both = reward("arena-mini", problem.id, text), grader(problem.id, text)
+            sys.exit(0 if both == (1.0, 1.0) else 3)  # runs what the parent registered
+        assert os.waitpid(child, 0)[1] == 0
+        found += [reward("arena-mini", problem.id, text), grader(problem.id, text)]
+        grader.close()
+        assert found == [1.0] * 4, found
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_sandbox_says_that_it_belongs_to_another_process() -> None:
+    """A program submitted after a fork was never run, and its future never ended."""
+    with open_sandbox("landlock", workers=1) as sandbox:
+        child = os.fork()
+        if not child:
+            said = ""
+            try:
+                program = Program("", "x = 1", (Test("t", "assert x"),))
+                said = str(sandbox.submit(program, Limits()).exception(timeout=10))
+            finally:
+                os._exit("open one after the fork" not in said)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_configuration_survives_json() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from stored_runs import store_run
 
@@ -20,6 +21,7 @@ from recode_eval.leaderboard.site import build
 from recode_eval.metrics import Kind, MetricRegistry, TaskKind, metric
 from recode_eval.run import grading
 from recode_eval.run.results_file import read_run
+from recode_eval.schemas.results import ProblemResult
 from recode_eval.scoring.similarity import Similarity, similarity_scores
 
 ROOT = Path(__file__).parents[1]
@@ -162,6 +164,47 @@ def test_an_added_similarity_goes_from_records_to_exports(
     assert (entry["min_score"], entry["max_score"], entry["lower_is_better"]) == (-1, 1, True)
 
 
+def test_a_metric_of_one_run_alone_is_said_to_be_left_out(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A metric that an older run does not have vanished from a comparison without a word."""
+    assert cli.run(["compare", str(runs["old"]), str(runs["new"])]) == 0
+    note = "Length: only the candidate has a value, so it is not compared"
+    assert note in capsys.readouterr().out
+    assert cli.run(["compare", str(runs["new"]), str(runs["old"]), "--json"]) == 0
+    [pair] = json.loads(capsys.readouterr().out)["comparisons"]
+    assert "Length: only the baseline has a value, so it is not compared" in pair["cautions"]
+    assert cli.run(["compare", str(runs["new"]), str(runs["newer"]), "--json"]) == 0
+    [pair] = json.loads(capsys.readouterr().out)["comparisons"]
+    assert not any("Length" in text for text in pair["cautions"])
+    assert cli.run(["compare", *map(str, runs.values()), "--metrics", "es,length"]) == 0
+    assert capsys.readouterr().out.count(note) == 2
+
+
+def test_a_metric_of_some_problems_says_of_how_many(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mean over three problems stood beside means over eight as if it were one of them."""
+    from recode_eval.run.report import as_text
+    from recode_eval.run.results import estimates
+
+    file = runs["new"] / "results.json"
+    raw = json.loads(file.read_text())
+    for problem in raw["problems"][3:]:
+        del problem["similarity"]["length"]
+    parsed = msgspec.convert(raw["problems"], list[ProblemResult])
+    raw["metrics"] = estimates(parsed, [1])
+    assert raw["metrics"]["length"]["problems"] == 3
+    file.write_text(json.dumps(raw))
+    [note] = [
+        line for line in as_text([{**raw, "folder": "f"}], 200).splitlines() if "averaged" in line
+    ]
+    assert note == "new: averaged over fewer problems: Length over 3 of 8."
+    assert cli.run(["compare", str(runs["new"]), str(runs["newer"])]) == 0
+    shown = capsys.readouterr().out
+    assert "Length: compared over 3 of the 8 problems that both runs have a score of" in shown
+
+
 def table(file: Path) -> list[dict[str, Any]]:
     return list(csv.DictReader(io.StringIO(file.read_text())))
 
@@ -183,8 +226,6 @@ def test_a_problem_whose_records_are_of_both_kinds_has_no_value(runs: dict[str, 
 
 
 def test_a_measure_of_a_task_is_last_and_cannot_replace_a_metric(runs: dict[str, Path]) -> None:
-    import msgspec
-
     problems = [
         msgspec.structs.replace(problem, measures={"own_rate": 0.5, "stale_api": 0.25})
         for problem in read_run(runs["old"] / "results.json").results.problems

@@ -146,6 +146,78 @@ def test_a_faulty_package_is_blamed(package: Path, name: str, message: str) -> N
         create_model("x", backend=name)
 
 
+FAULTY = {
+    "empty": "nothing_in_it:NOTHING",
+    "bare": "nothing_in_it:Bare",
+    "failing": "nothing_in_it:fail",
+    "leaving": "leaves:ANY",
+}
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install a package whose members are all faulty, in every group; returns its folder."""
+    from recode_eval.exports import FORMATS
+    from recode_eval.languages import LANGUAGES
+    from recode_eval.sandbox.tier import TIERS_BY_NAME
+    from recode_eval.tasks.registry import KINDS
+    from recode_train.algorithms import ALGORITHMS
+
+    folder = tmp_path / "faulty"
+    info = folder / "faulty-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "nothing_in_it.py").write_text(
+        "NOTHING = None\n\n\nclass Bare:\n    def __init__(self, *given):\n        pass\n\n\n"
+        "def fail(*given):\n    raise RuntimeError('inside')\n"
+    )
+    (folder / "leaves.py").write_text("raise SystemExit(3)\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
+    members = "".join(f"{name} = {value}\n" for name, value in FAULTY.items())
+    registries = (BACKENDS, FORMATS, LANGUAGES, TIERS_BY_NAME, KINDS, ALGORITHMS)
+    groups = (f"[{registry.group}]\n{members}" for registry in registries)  # type: ignore[attr-defined]
+    (info / "entry_points.txt").write_text("".join(groups))
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_whatever_is_wrong_with_a_package_it_is_blamed_by_name(
+    faulty: Path, name: str, tmp_path: Path
+) -> None:
+    """A member without its functions was an AttributeError in the middle of a run.
+
+    One that failed was called a bug of this program, and one that exits ended the process.
+    """
+    from arena_rows import arena_row
+
+    from recode_eval.exports import documents
+    from recode_eval.languages import get_language
+    from recode_eval.sandbox import open_sandbox
+    from recode_train.algorithms import ALGORITHMS
+
+    own_task(tmp_path / "mine", "my-task", [arena_row()], kind=name)
+    for call in (
+        lambda: get_backend(name),
+        lambda: documents(name, [], None),  # type: ignore[arg-type]
+        lambda: get_language(name),
+        lambda: open_sandbox(name),
+        lambda: create_task("my-task", [tmp_path / "mine"]),
+        lambda: ALGORITHMS.get(name),
+    ):
+        with pytest.raises(DataError, match=rf"\b{name}\b.*(lacks|fails|cannot be imp|not a rec)"):
+            call()
+
+
+def test_a_faulty_sandbox_does_not_hide_the_others(faulty: Path) -> None:
+    """`doctor` ended at the first tier that could not be imported."""
+    from recode_eval.sandbox import probe
+
+    found = {report.tier: report for report in probe()}
+    assert {"docker", "bubblewrap", "landlock", *FAULTY} <= set(found)
+    assert not found["empty"].available
+    assert "lacks GUARANTEES" in found["empty"].reason
+
+
 def test_a_backend_that_no_package_has() -> None:
     wrong = recode_eval("--model", "x", "--backend", "vlm", "--tasks", "arena-mini")
     failed(wrong, ExitCode.USAGE, "Unknown back-end 'vlm'. Did you mean vllm?")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.comparison.comparability import mismatches, remarks
+from recode_eval.comparison.coverage import coverage_notes
 from recode_eval.metrics import TaskKind, primary
 from recode_eval.metrics import metric as metric_of
 from recode_eval.stats.estimates import IntervalMethod, cluster_mean, minimum_detectable_difference
@@ -84,7 +85,8 @@ class Comparison:
     differences: tuple[MetricDifference, ...]
     changes: ProblemChanges
     cautions: tuple[str, ...]
-    """Why the difference may not be the models' alone."""
+    """Why the difference may not be the models' alone, and which metrics are not compared, or not
+    over all problems."""
 
 
 def paired(a: ResultsFile, b: ResultsFile, metric: str) -> Pairs:
@@ -289,7 +291,12 @@ def compare(
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
 ) -> list[Comparison]:
-    """Compare pairs of runs (baseline first), with Holm's correction over everything together."""
+    """Compare pairs of runs (baseline first), with Holm's correction over everything together.
+
+    A metric that is named twice is one test.
+    """
+    if metrics is not None:
+        metrics = tuple(dict.fromkeys(metrics))
     groups = [run_differences(a, b, metrics, confidence) for a, b in pairs]
     p_holm = iter(holm([item.p_value for group in groups for item in group]))
     return [
@@ -298,7 +305,11 @@ def compare(
             b,
             tuple(replace(item, p_holm=next(p_holm)) for item in group),
             problem_changes(a, b),
-            (*(item.text for item in mismatches(a, b)), *remarks(a, b)),
+            (
+                *(item.text for item in mismatches(a, b)),
+                *remarks(a, b),
+                *coverage_notes(a, b, metrics),
+            ),
         )
         for (a, b), group in zip(pairs, groups, strict=True)
     ]

@@ -7,9 +7,9 @@ the modules named here: a line in `FORMATS`, or an entry point of another packag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
-from recode_eval.plugins import Registry
+from recode_eval.plugins import Registry, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,11 @@ def documents(name: str, runs: Sequence[ResultsFile], about: About) -> list[Docu
     """Return the files of a format, in order.
 
     Raises:
-        DataError: a run's results are damaged.
+        DataError: a run's results are damaged, or another package's format is faulty.
         UsageError: there is no such format, it cannot take these runs, or it needs to be told more
             about them.
     """
-    return FORMATS.get(name)(runs, about)
+    found = FORMATS.call(name, runs, about)
+    for document in found if isinstance(found, list) else [None]:
+        require(f"What the export format {name} returns", document, ("path", "text"))
+    return cast("list[Document]", found)

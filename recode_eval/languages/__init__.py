@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 PYTHON: Final = "python"
 LANGUAGES: Final = Registry[Any](
-    "language", "recode_eval.languages", {PYTHON: "recode_eval.languages.python.language:Python"}
-)
+    "language",
+    "recode_eval.languages",
+    {PYTHON: "recode_eval.languages.python.language:Python"},
+    needs=("runtime", "parses", "defined_names", "normalize", "split_tests", "check_pattern",
+           "api_uses", "tamper_flags"),
+)  # fmt: skip
 
 
 @cache
@@ -22,10 +26,10 @@ def get_language(name: str) -> Language:
 
     Raises:
         UsageError: no language has this name; the message has the nearest one.
-        DataError: another package's language cannot be imported.
+        DataError: another package's language cannot be imported or made.
 
     >>> sorted(get_language("python").defined_names("def f(): pass"))
     ['f']
     """
-    language: Language = LANGUAGES.get(name)()
+    language: Language = LANGUAGES.call(name)
     return language

@@ -25,6 +25,7 @@ from recode_eval.checks import (
 )
 from recode_eval.errors import UsageError
 from recode_eval.metrics import DEFAULT_KS
+from recode_eval.models.base import ModelInfo
 from recode_eval.models.options import ModelOptions
 from recode_eval.sandbox.base import ISOLATIONS
 
@@ -58,7 +59,11 @@ class SandboxOptions:
     """Base of the Docker image, if it must be built."""
 
     def __post_init__(self) -> None:
+        of_type("tier", self.tier, str, "a name")
+        of_type("allow_unsafe", self.allow_unsafe, bool, "true or false")
         at_least_one("workers", self.workers)
+        if self.base_image is not None:
+            of_type("base_image", self.base_image, str, "an image's name")
 
     @property
     def named_tier(self) -> str | None:
@@ -81,6 +86,8 @@ class ExecutorOptions:
 
     def __post_init__(self) -> None:
         one_of("executor", self.name, EXECUTORS)
+        if self.ray_address is not None:
+            of_type("ray_address", self.ray_address, str, "HOST:PORT or auto")
         at_least_one("replicas", self.replicas)
         at_least_one("replica_cpus", self.replica_cpus)
         if self.name == "local" and (self.ray_address or self.replicas):
@@ -162,14 +169,16 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
         put = functools.partial(object.__setattr__, self)
         if isinstance(self.model, Path):
             put("model", str(self.model))
-        elif not isinstance(self.model, str) and not hasattr(self.model, "generate"):
-            raise UsageError(f"model must be a name, a path or a model object, not {self.model!r}.")
+        elif not isinstance(self.model, str):
+            check_model(self.model)
         put("tasks", tuple(dict.fromkeys(texts("tasks", self.tasks))))
         put("problems", texts("problems", self.problems))
         put("include_path", paths("include_path", self.include_path))
         put("k", numbers("k", self.k))
         if not self.k:
             raise UsageError("k must name at least one number.")
+        if max(self.k) > MOST_SAMPLES:
+            raise UsageError(f"k must be at most {MOST_SAMPLES}, the most samples of a problem.")
         if self.stop is not None:
             put("stop", texts("stop", self.stop))
         put("out", path("out", self.out))
@@ -182,7 +191,7 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
         for name in ("update_note", "skip_bad_rows"):
             of_type(name, getattr(self, name), bool, "true or false")
         if self.prompt is not None:
-            put("prompt", str(path("prompt", self.prompt)))
+            put("prompt", str(path("prompt (a variant of the task, or a file)", self.prompt)))
         one_of("isolation", self.isolation, ISOLATIONS)
         for name in ("limit", "n", "max_tokens"):
             at_least_one(name, getattr(self, name))
@@ -205,6 +214,17 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
         return replace(self, model=model)
 
 
+def check_model(model: Any) -> None:
+    """Raise `UsageError` for an object that does not follow `models.base.Model`."""
+    if not hasattr(model, "generate"):
+        raise UsageError(f"model must be a name, a path or a model object, not {model!r}.")
+    for name in ("generate", "close"):
+        if not callable(getattr(model, name, None)):
+            raise UsageError(f"The model object {model!r} needs a function {name}().")
+    if not isinstance(getattr(model, "info", None), ModelInfo):
+        raise UsageError(f"The model object {model!r} needs an `info` of the type ModelInfo.")
+
+
 def check_limits(timeout_s: Any, memory_mib: Any) -> None:
     """Raise `UsageError` for limits that no program could be graded under."""
     within("timeout_s", timeout_s, 0, 3600, above=True)
@@ -215,10 +235,7 @@ def data_files(data: Any) -> dict[str, str]:
     """Return task -> absolute path of its rows; raises `UsageError` for anything else."""
     if not isinstance(data, Mapping):
         raise UsageError(f"data must map tasks to files, not {data!r}.")
-    return {
-        task: str(path(f"data of {task}", file).expanduser().absolute())
-        for task, file in data.items()
-    }
+    return {task: str(path(f"data of {task}", file).absolute()) for task, file in data.items()}
 
 
 def options_of(kind: type[T], name: str, value: Any, named: str | None = None) -> T:
@@ -234,7 +251,7 @@ def options_of(kind: type[T], name: str, value: Any, named: str | None = None) -
     if isinstance(value, str) and named is not None:
         return kind(**{named: value})
     if isinstance(value, Mapping):
-        return kind(**value)
+        return kind(**{str(key): item for key, item in value.items()})
     raise UsageError(f"{name} must be of the type {kind.__name__}, not {value!r}.")
 
 

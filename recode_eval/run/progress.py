@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 import time
@@ -189,7 +190,7 @@ def resolve_monitor(progress: Progress) -> Monitor:
         return create_monitor(quiet=False)
     if isinstance(progress, Monitor):
         return progress
-    if not callable(progress):
+    if not callable(progress) or inspect.iscoroutinefunction(progress):
         raise UsageError(f"progress must be a function, a Monitor, True or None, not {progress!r}.")
     return CallbackMonitor(progress)
 

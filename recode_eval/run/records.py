@@ -13,6 +13,9 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
+from recode_eval.metrics import metric
+from recode_eval.schemas.base import LARGEST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -36,7 +39,12 @@ class _Record:
         for key, value in raw.items():
             if type(value) not in known[key]:
                 raise TypeError(f"the field {key} is of type {type(value).__name__}")
-        return cls(**raw)
+        record = cls(**raw)
+        record.check()
+        return record
+
+    def check(self) -> None:
+        """Raise `TypeError` for content that cannot be right; only what is read is checked."""
 
 
 @cache
@@ -48,6 +56,18 @@ def _types(cls: type) -> dict[str, frozenset[type]]:
         plain = {get_origin(member) or member for member in members}
         types[name] = frozenset(plain | {int} if float in plain else plain)
     return types
+
+
+def _check_amounts(**amounts: float | None) -> None:
+    """Raise `TypeError` for what is given and is no number from 0 to what a browser can hold."""
+    for name, value in amounts.items():
+        if value is not None and (type(value) not in {int, float} or not 0 <= value <= LARGEST):
+            raise TypeError(f"{name} is {value!r:.40}, no number of 0 to 2**53")
+
+
+@cache
+def _bounds(metric_name: str) -> tuple[float, float]:
+    return metric(metric_name).bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,15 @@ class CompletionRecord(_Record):
     prefill: str = ""
     """What opened the assistant's turn; extraction reads `prefill + text`."""
     is_code: bool = False
+
+    def check(self) -> None:
+        """Raise `TypeError` for what is no count or no time: results could not be read again."""
+        _check_amounts(
+            sample=self.sample,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            seconds=self.seconds,
+        )
 
     @property
     def key(self) -> Key:
@@ -118,8 +147,31 @@ class ScoreRecord(_Record):
     def __post_init__(self) -> None:
         """Refuse conditions that do not have the documented shape."""
         for condition in self.conditions.values():
-            if not all(len(test) == 3 and isinstance(test[1], str) for test in condition["tests"]):
+            if not all(
+                len(test) == 3 and isinstance(test[0], str) and isinstance(test[1], str)
+                for test in condition["tests"]
+            ):
                 raise TypeError("the tests of a condition are not [name, status, detail]")
+
+    def check(self) -> None:
+        """Raise `TypeError` for figures out of a metric's range, and for odd conditions.
+
+        The figures are averaged later, where nobody knows the line that one came from.
+        """
+        for what, figures in (("similarity", self.similarity), ("measures", self.measures)):
+            for name, value in figures.items():
+                low, high = _bounds(name)
+                # A bool is no figure, and NaN is in no range.
+                if type(value) not in {int, float} or not low <= value <= high:
+                    shown = repr(value)[:40]
+                    raise TypeError(f"{what}: {name} is {shown}, no number of {low:g} to {high:g}")
+        _check_amounts(sample=self.sample, cpu_limit_s=self.cpu_limit_s)
+        for name, condition in self.conditions.items():
+            _check_amounts(cpu_s=condition.get("cpu_s"))
+            if type(condition.get("passed")) is not bool:
+                raise TypeError(f"conditions: passed of {name} is neither true nor false")
+            if not isinstance(condition.get("output", ""), str):
+                raise TypeError(f"conditions: output of {name} is no text")
 
     def passed(self, condition: str) -> bool:
         """Whether every test passed under a condition; no code never passes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
@@ -127,6 +127,8 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         console.print(
             f"{name}: no value for {', '.join(map(label, missing))} ({cause}).", soft_wrap=True
         )
+    if partly := _partly_covered(result):
+        console.print(f"{name}: averaged over fewer problems: {partly}.", soft_wrap=True)
     if counts["unscored"]:
         reasons = Counter(one_line(item["reason"]) for item in result["unscored"])
         cause = "".join(f" ({reason})" for reason, _ in reasons.most_common(1))
@@ -152,6 +154,18 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     if sandbox and sandbox["tier"] == NO_EXECUTION:
         where = " by similarity only, without execution"
     console.print(f"{name}: graded{where}; {printable(result['folder'])}", soft_wrap=True)
+
+
+def _partly_covered(result: dict[str, Any]) -> str:
+    """Name the metrics that only some of the graded problems have, and how many have them."""
+    graded = sum(bool(problem["n"]) for problem in result["problems"])
+    partly: dict[int, list[str]] = defaultdict(list)
+    for name, estimate in result["metrics"].items():
+        if estimate is not None and estimate["problems"] < graded:
+            partly[estimate["problems"]].append(one_line(label(name), 60))
+    return "; ".join(
+        f"{', '.join(names)} over {count} of {graded}" for count, names in partly.items()
+    )
 
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:

@@ -7,13 +7,15 @@ learn from the machine's trouble.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from recode_eval.checks import of_type
 from recode_eval.errors import UsageError
 from recode_eval.run.calibration import Calibration, MeasuredLimits
-from recode_eval.run.config import SandboxOptions
+from recode_eval.run.config import SandboxOptions, options_of
 from recode_eval.run.grading import Grader
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.sandboxes import Sandboxes
@@ -21,38 +23,45 @@ from recode_eval.sandbox.base import Limits
 from recode_eval.tasks.loading import LoadedTask, load_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from recode_eval.tasks.base import Problem
 
 
 class RewardGrader:
     """Grades answers to the problems of one task; a context manager, safe in threads.
 
-    The sandbox is opened when the first answer comes and stays open until `close`.
+    The sandbox is opened when the first answer comes and stays open until `close`. A process that
+    was forked from this one (`multiprocessing`, a loader of data) opens its own.
     """
 
-    def __init__(self, task: str | LoadedTask, sandbox: SandboxOptions | None = None) -> None:
-        """Load the task.
+    def __init__(self, task: str | LoadedTask, sandbox: SandboxOptions | str | None = None) -> None:
+        """Load the task; `sandbox` may be the name of a tier.
 
         Raises:
-            UsageError: there is no such task, or it has no tests.
+            UsageError: there is no such task, or it has no tests; or the sandbox is no sandbox's.
             DataError, InfrastructureError: those of `load_task`.
         """
-        self._loaded = load_task(task) if isinstance(task, str) else task
+        self._options = options_of(
+            SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
+        )
+        self._loaded = task if isinstance(task, LoadedTask) else load_task(task)
         if not self._loaded.task.conditions:
             raise UsageError(
                 f"The task {self._loaded.name} has no tests, so it has no reward. Compare answers "
                 "with recode_eval.scoring.similarity_scores instead."
             )
-        self._sandboxes = Sandboxes(sandbox or SandboxOptions())
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open nothing yet: the threads and locks of a sandbox are those of one process."""
+        self._process = os.getpid()
+        self._sandboxes = Sandboxes(self._options)
         self._limits = MeasuredLimits(self._loaded.task, Calibration(), Limits())
 
     def __call__(self, problem_id: str, text: str) -> float | None:
         """Return the reward of one answer; see `rewards`."""
         return self.rewards([(problem_id, text)])[0]
 
-    def rewards(self, answers: Sequence[tuple[str, str]]) -> list[float | None]:
+    def rewards(self, answers: Iterable[tuple[str, str]]) -> list[float | None]:
         """Return the reward of each `(problem id, text)`: 1.0, 0.0 or None.
 
         1.0: the code in the text passes every test with the update in force. 0.0: it does not, or
@@ -63,11 +72,12 @@ class RewardGrader:
             UsageError: there is no problem of this id; the message has the nearest one.
             InfrastructureError: there is no sandbox.
         """
+        answers = _pairs(answers)
         asked = [self._loaded.problem(key) for key, _ in answers]
         if not asked:
             return []
-        for _, text in answers:
-            of_type("text", text, str, "a text")
+        if self._process != os.getpid():
+            self._begin()
         sandbox = self._sandboxes.opener(self._loaded.task, "program")()
         self._limits.measure(asked, sandbox)
         found: list[float | None] = [None] * len(answers)
@@ -93,8 +103,9 @@ class RewardGrader:
             found[record.sample] = float(record.passed(self._loaded.task.conditions[0]))
 
     def close(self) -> None:
-        """Close the sandbox. Idempotent."""
-        self._sandboxes.close()
+        """Close the sandbox. Idempotent; a forked process leaves its parent's open."""
+        if self._process == os.getpid():
+            self._sandboxes.close()
 
     def __enter__(self) -> Self:
         """Return this."""
@@ -103,6 +114,19 @@ class RewardGrader:
     def __exit__(self, *exc: object) -> None:
         """Close."""
         self.close()
+
+
+def _pairs(answers: object) -> list[tuple[str, str]]:
+    """Return the answers as a list; raises `UsageError` for what is no (problem id, text)."""
+    if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
+        raise UsageError(f"answers must be a list of (problem id, text), not {answers!r}.")
+    pairs: list[tuple[str, str]] = []
+    for answer in answers:
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise UsageError(f"An answer must be (problem id, text), not {answer!r}.")
+        of_type("text", answer[1], str, "a text")
+        pairs.append((answer[0], answer[1]))
+    return pairs
 
 
 def _completion(problem: Problem, place: int, text: str) -> CompletionRecord:
@@ -120,12 +144,22 @@ _open: dict[str, RewardGrader] = {}
 _opening = threading.Lock()
 
 
+def _forget() -> None:
+    """Start anew in a forked process, where another thread's hold on the lock never ends."""
+    global _opening
+    _opening = threading.Lock()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def reward(task: str, problem_id: str, text: str) -> float | None:
     r"""Return 1.0 if the code in `text` passes the problem's tests, 0.0 if not, None if unscored.
 
     `text` is what a model wrote: the code is found as in an evaluation. The task's sandbox is
-    opened at the first call and stays open until the process ends; for many answers at once, or
-    another sandbox, use `RewardGrader`.
+    opened at the first call and stays open until the process ends; a forked process opens its own.
+    For many answers at once, or another sandbox, use `RewardGrader`.
 
     Raises:
         UsageError: there is no such task or problem, or the task has no tests.
@@ -139,6 +173,7 @@ def reward(task: str, problem_id: str, text: str) -> float | None:
     >>> reward("arena-mini", problem.id, "I do not know.")
     0.0
     """
+    of_type("the task's name", task, str, "a text")
     with _opening:
         if not _open:
             atexit.register(close_all)

@@ -48,12 +48,19 @@ class ScoringSettings:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> ScoringSettings:
-        """Return what a manifest or results.json says; raises `KeyError` or `TypeError`."""
+        """Return what a manifest or results.json says.
+
+        Raises `KeyError`, `TypeError` or `ValueError` for what cannot be right.
+        """
         from recode_eval.run.calibration import Calibration
 
         calibration = stored.get("calibration")
+        try:
+            limits = Limits(**stored["limits"])
+        except UsageError as error:  # the file's mistake, not the user's
+            raise ValueError(str(error)) from error
         return cls(
-            Limits(**stored["limits"]),
+            limits,
             stored["isolation"],
             None if calibration is None else Calibration(**calibration),
         )

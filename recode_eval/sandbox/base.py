@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
-from recode_eval.errors import InfrastructureError
+from recode_eval.checks import named_fields_only, of_type, within
+from recode_eval.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ISOLATIONS: Final = ("program", "test")
 """One process for all tests of a program, or a process per test."""
+LONGEST_S: Final = 10_000_000
+"""The highest limit of time, a third of a year; a kernel's limits are whole numbers."""
 
 
 class Status(StrEnum):
@@ -45,6 +48,11 @@ class Test:
     name: str
     code: str
 
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what is no text."""
+        for part in ("name", "code"):
+            of_type(f"{part} of a test", getattr(self, part), str, "a text")
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -66,7 +74,17 @@ class Program:
     language: str = "python"
     """The language of all its parts; the sandbox must have been opened with its runtime."""
 
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for parts of a wrong type: a sandbox would call it a crash."""
+        for part in ("setup", "candidate", "language"):
+            of_type(f"{part} of a program", getattr(self, part), str, "a text")
+        tests = self.tests
+        if not isinstance(tests, tuple | list) or not all(isinstance(t, Test) for t in tests):
+            raise UsageError(f"tests of a program must be a list of Test, not {tests!r}.")
+        of_type("preload of a program", self.preload, (frozenset, set), "a set of names")
 
+
+@named_fields_only
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one program. Times are seconds *per test* (set-up and candidate count as one)."""
@@ -78,6 +96,15 @@ class Limits:
     output_bytes: int = 64 << 10
     file_bytes: int = 64 << 20
     processes: int = 32
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a limit that no sandbox can set."""
+        for name in ("cpu_s", "wall_s"):
+            within(name, getattr(self, name), 0, LONGEST_S)
+        for name in ("memory_bytes", "output_bytes", "file_bytes", "processes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise UsageError(f"{name} must be a whole number of at least 0, not {value!r}.")
 
 
 @dataclass(frozen=True, slots=True)

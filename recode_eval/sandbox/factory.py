@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recode_eval.errors import UsageError
+from recode_eval.checks import at_least_one, of_type, one_of, plain
+from recode_eval.errors import DataError, UsageError
 from recode_eval.plugins import unknown
 from recode_eval.sandbox.base import ISOLATIONS, SandboxBuildError, SandboxUnavailableError
 from recode_eval.sandbox.environment_router import EnvironmentRouter
@@ -42,7 +43,10 @@ def probe() -> list[TierReport]:
 
 
 def _report(tier: str) -> TierReport:
-    found = TIERS_BY_NAME.get(tier)
+    try:
+        found = TIERS_BY_NAME.get(tier)
+    except DataError as error:  # another package's: it does not hide the other tiers
+        return TierReport(tier, False, str(error), "mend or uninstall that package", ())
     reason = found.reason_against()
     return TierReport(
         tier, reason is None, reason or "", found.FIX if reason else "", found.GUARANTEES
@@ -75,19 +79,20 @@ def open_sandbox(
     from recode_eval.sandbox.environments import get_environment
 
     tell = log or (lambda _message: None)
-    if isolation not in ISOLATIONS:
-        raise UsageError(f"unknown isolation {isolation!r}; there are: {', '.join(ISOLATIONS)}")
+    one_of("isolation", isolation, ISOLATIONS)
+    of_type("tier", tier, str, "a name")
+    of_type("allow_unsafe", allow_unsafe, bool, "true or false")
+    workers = plain(workers)
+    at_least_one("workers", workers)
     if tier != AUTO and tier not in TIERS_BY_NAME:
         raise UsageError(unknown("sandbox", tier, [AUTO, *TIERS_BY_NAME.names()]))
     if tier == UNPROTECTED and not allow_unsafe:
         raise UsageError(
             "--sandbox none runs untrusted code with all rights of this user; to accept that, add "
-            "--i-know-this-is-unsafe"
+            "--i-know-this-is-unsafe (in Python: allow_unsafe=True)"
         )
     wanted = get_environment(environment)
     count = workers if workers is not None else len(os.sched_getaffinity(0))
-    if count < 1:
-        raise UsageError("a sandbox needs at least one worker")
     if tier == UNPROTECTED:
         tell("WARNING: no sandbox. Untrusted code runs with all rights of this user.")
 

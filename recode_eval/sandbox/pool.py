@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
 import queue
 import threading
 import time
@@ -17,8 +18,11 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recode_eval.checks import of_type
 from recode_eval.sandbox.base import (
     Execution,
+    Limits,
+    Program,
     SandboxClosedError,
     SandboxCrashError,
     SandboxError,
@@ -31,7 +35,6 @@ from recode_eval.sandbox.worker import PING_S, HopelessError, LinkLostError, Wor
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from recode_eval.sandbox.base import Limits, Program
     from recode_eval.sandbox.worker import Launcher
 
 _log = logging.getLogger(__name__)
@@ -106,6 +109,7 @@ class Pool:
             )
             for slot in range(workers)
         ]  # fmt: skip
+        self._process = os.getpid()
         atexit.register(self.close)
         for thread in self._threads:
             thread.start()
@@ -117,7 +121,13 @@ class Pool:
 
     def submit(self, program: Program, limits: Limits) -> Future[Execution]:
         """Queue a program; see `Sandbox.submit` for the future's exceptions."""
+        of_type("program", program, Program, "a Program")
+        of_type("limits", limits, Limits, "Limits")
         future: Future[Execution] = Future()
+        if os.getpid() != self._process:
+            forked = "the sandbox belongs to the process that opened it; open one after the fork"
+            future.set_exception(SandboxClosedError(forked))
+            return future
         with self._lock:
             if self._closing.is_set():
                 future.set_exception(SandboxClosedError("the sandbox is closed"))
@@ -135,7 +145,12 @@ class Pool:
         return future
 
     def close(self) -> None:
-        """Stop everything; running and waiting programs end with `SandboxClosedError`."""
+        """Stop everything; running and waiting programs end with `SandboxClosedError`.
+
+        Does nothing in a forked process: workers and threads are its parent's.
+        """
+        if os.getpid() != self._process:
+            return
         with self._lock:
             if self._closing.is_set():
                 return

@@ -70,4 +70,5 @@ TIERS_BY_NAME: Registry[SandboxTier] = Registry(
     "recode_eval.sandboxes",
     {name: f"recode_eval.sandbox.{name}" for name in TIERS}
     | {UNPROTECTED: "recode_eval.sandbox.unprotected"},
+    needs=("GUARANTEES", "FIX", "reason_against", "create"),
 )

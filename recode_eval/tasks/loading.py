@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from recode_eval.checks import of_type, paths
+from recode_eval.checks import of_type, path, paths
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_eval.plugins import unknown
 from recode_eval.tasks.base import Preparing
@@ -65,8 +65,10 @@ def load_task(
     (96, '[bisect.bisect_left]:[add-function]:[update-0]')
     """
     of_type("the task's name", name, str, "a text")
+    of_type("skip_bad_rows", skip_bad_rows, bool, "true or false")
     task = create_task(name, paths("include_path", include_path))
-    rows = task.load(None if data is None else str(data), skip_bad_rows=skip_bad_rows)
+    source = None if data is None else str(path(f"data of {name}", data))
+    rows = task.load(source, skip_bad_rows=skip_bad_rows)
     for row in rows.bad_rows:
         log(f"left out: {row}")
     if isinstance(task, Preparing):

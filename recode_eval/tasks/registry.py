@@ -7,7 +7,6 @@ built-in kind, an entry point of the group `recode_eval.task_kinds`, or `FILE.py
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import yaml
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.plugins import Registry, unknown
+from recode_eval.plugins import Registry, blaming, require, unknown
 from recode_eval.resources import resource_dir
 from recode_eval.tasks.spec import parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
     from types import ModuleType
 
@@ -38,6 +37,8 @@ KINDS: Final = Registry[Any](
         "pairs": "recode_eval.tasks.pairs:PairsTask",
     },
 )
+
+_OF_A_TASK: Final = ("spec", "conditions", "load", "programs")
 
 
 def find_tasks(include_paths: Iterable[Path] = ()) -> dict[str, TaskSpec]:
@@ -68,12 +69,19 @@ def create_task(name: str, include_paths: Iterable[Path] = ()) -> Task:
 
     Raises:
         UsageError: no task has this name; the message has the nearest one.
+        DataError: a task.yaml or the task's own kind is faulty.
     """
     specs = find_tasks(include_paths)
     if name not in specs:
         raise UsageError(unknown("task", name, sorted(specs)))
     spec = specs[name]
-    return cast("Task", _kind_class(spec)(spec))
+    kind = _kind_class(spec)
+    if spec.kind in KINDS.builtin:
+        return cast("Task", kind(spec))
+    with blaming(f"Task {name}: its kind {spec.kind}", "fails"):
+        task = kind(spec)
+    require(f"Task {name}: what its kind {spec.kind} makes", task, _OF_A_TASK)
+    return cast("Task", task)
 
 
 def read_spec(file: Path) -> TaskSpec:
@@ -119,17 +127,6 @@ def _load_module(spec: TaskSpec, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(module_spec)
     # Dataclasses and pickle look their module up while it is being executed.
     sys.modules[name] = module
-    with _blaming(spec, str(path)):
+    with blaming(f"Task {spec.name}: {path}", "cannot be imported"):
         module_spec.loader.exec_module(module)
     return module
-
-
-@contextlib.contextmanager
-def _blaming(spec: TaskSpec, source: str) -> Iterator[None]:
-    """An error from importing third-party code is not a bug of this program."""
-    try:
-        yield
-    except Exception as error:
-        raise DataError(
-            f"Task {spec.name}: {source} cannot be imported ({type(error).__name__}: {error})."
-        ) from error

@@ -68,7 +68,9 @@ def test_a_folder_above_runs_and_a_file_will_do(
 def test_what_cannot_be_paired(runs: list[Path], tmp_path: Path) -> None:
     a = str(runs[0])
     failed(recode_eval("compare", a), ExitCode.USAGE, "Two runs are needed")
-    failed(recode_eval("compare", a, a, "--metrics", "pass@7"), ExitCode.USAGE, "share none")
+    failed(
+        recode_eval("compare", a, a, "--metrics", "pass@7"), ExitCode.USAGE, "Did you mean pass@5?"
+    )
     other = store_run(
         tmp_path, "d", lambda p, s: True, n=4, problems=12,
         change_rows=lambda text: text.replace("Somebody", "Someone"),

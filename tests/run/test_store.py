@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.run.records import CompletionRecord
+from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.store import (
     COMPLETIONS,
     MANIFEST,
@@ -183,6 +184,54 @@ def test_a_record_of_the_wrong_type_is_a_damaged_line(
     path.write_text(json.dumps(record().to_json() | change) + "\n")
     with pytest.raises(DataError, match="line 1 is damaged"):
         list(read_records(path, CompletionRecord))
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"similarity": {"es": "x"}}, "es is 'x', no number of 0 to 1"),
+        ({"similarity": {"es": None}}, "es is None"),
+        ({"similarity": {"es": float("nan")}}, "es is nan"),
+        ({"similarity": {"es_star": 2.5}}, "no number of -2 to 2"),
+        ({"similarity": {"es": 10**400}}, "es is 1000"),
+        ({"measures": {"own": True}}, "own is True"),
+        ({"sample": -1}, "sample is -1"),
+        ({"cpu_limit_s": float("inf")}, "cpu_limit_s is inf"),
+        ({"conditions": {"c": {"passed": 1, "tests": []}}}, "passed of c is neither true nor"),
+        ({"conditions": {"c": {"passed": True, "tests": [], "cpu_s": "1"}}}, "cpu_s is '1'"),
+        ({"conditions": {"c": {"passed": True, "tests": [], "output": 1}}}, "output of c is no"),
+        ({"conditions": {"c": {"passed": True, "tests": [[1, "passed", ""]]}}}, "name, status"),
+    ],
+)
+def test_a_score_that_cannot_be_right_is_a_damaged_line(
+    tmp_path: Path, change: dict[str, object], part: str
+) -> None:
+    """Its figures were averaged all the same: a traceback that named neither file nor line."""
+    score = {
+        "problem_id": "p", "sample": 0, "prompt_hash": "h", "completion": "c", "scoring": "s",
+        "tier": "landlock", "extraction": "none", "extraction_detail": "", "code": None,
+        "similarity": {"es": 1, "es_star": -2.0},
+    }  # fmt: skip
+    file = tmp_path / SCORES
+    file.write_text(json.dumps(score) + "\n")
+    assert len(list(read_records(file, ScoreRecord))) == 1
+    file.write_text(json.dumps({**score, **change}) + "\n")
+    with pytest.raises(DataError, match=rf"{SCORES}, line 1 is damaged .*{re.escape(part)}"):
+        list(read_records(file, ScoreRecord))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seconds": float("nan")}, {"seconds": -1}, {"prompt_tokens": 10**400}, {"sample": -1}],
+)
+def test_a_completion_with_an_impossible_amount_is_a_damaged_line(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    """NaN seconds went into the results, which no command could read again."""
+    file = tmp_path / COMPLETIONS
+    file.write_text(json.dumps({**record(0).to_json(), **change}) + "\n")
+    with pytest.raises(DataError, match=f"line 1 is damaged .{next(iter(change))} is"):
+        list(read_records(file, CompletionRecord))
 
 
 def test_a_line_of_brackets_is_a_damaged_line(tmp_path: Path) -> None:

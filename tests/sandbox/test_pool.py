@@ -94,7 +94,9 @@ def test_programs_that_were_sent_ahead_survive_their_worker(opener: Callable[...
         for _ in range(2):
             for supervisor in children(os.getpid()):
                 os.kill(supervisor, signal.SIGKILL)
-            time.sleep(0.5)
+            # A program that loses two workers is given up: those of this worker must be through.
+            begun = max((i for i, future in enumerate(futures) if future.done()), default=0) + 10
+            wait(futures[:begun])
         assert all(is_graded_right(future, i) for i, future in enumerate(futures))
 
 
@@ -278,9 +280,9 @@ def test_running_bare_needs_consent() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UsageError, match=r"Unknown sandbox 'jail'.*auto, docker"):
         open_sandbox("jail")
-    with pytest.raises(UsageError, match="unknown isolation"):
+    with pytest.raises(UsageError, match="Unknown isolation"):
         open_sandbox("landlock", isolation="none")
-    with pytest.raises(UsageError, match="at least one worker"):
+    with pytest.raises(UsageError, match="workers must be a whole number of at least 1"):
         open_sandbox("landlock", workers=0)
 
 
