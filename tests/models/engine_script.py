@@ -1,10 +1,9 @@
-"""Run in the Python of another environment: create one model, serve some calls, print the answers.
+"""Run in the Python of another environment: create models, serve some calls, print the answers.
 
-Reads a JSON object from standard input: `spec`, `backend`, `options`, and `calls`, each with
+Reads a JSON list of jobs from standard input: `spec`, `backend`, `options`, and `calls`, each with
 `requests`, `parameters` and, to close the stream early, `take`. With `kill` the engine's processes
-are killed after the first completion. Writes one JSON object: `info` and `answers`, a list of
-completions per call, or `error` and `message`. A list of such objects is done one by one, and a
-list is written: importing the engine takes longer than what some of them ask.
+are killed after the first completion. Writes a list of objects: `info` and `answers`, a list of
+completions per call, or `error` and `message`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from typing import Any
 
 
 def main() -> None:
-    jobs = json.load(sys.stdin)
-    json.dump([do(job) for job in jobs] if isinstance(jobs, list) else do(jobs), sys.stdout)
+    json.dump([do(job) for job in json.load(sys.stdin)], sys.stdout)
 
 
 def do(job: dict[str, Any]) -> dict[str, Any]:

@@ -59,28 +59,25 @@ def call(requests: list[Request], parameters: SamplingParameters, **more: Any) -
     }
 
 
-def run_engine(spec: Path, *calls: dict[str, Any], **options: Any) -> dict[str, Any]:
-    result: dict[str, Any] = in_engine(job_for(spec, *calls, **options))
-    return result
-
-
 def job_for(spec: Path, *calls: dict[str, Any], **options: Any) -> dict[str, Any]:
     return {"spec": str(spec), "backend": "vllm", "options": {**ENGINE, **options}, "calls": calls}
 
 
-def in_engine(job: Any) -> Any:
+def in_engine(jobs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Do the jobs in one process: to import vLLM takes longer than what most of them ask."""
     assert PYTHON is not None
     done = subprocess.run(
         [PYTHON, str(ROOT / "tests/models/engine_script.py")],
-        input=json.dumps(job),
+        input=json.dumps(list(jobs.values())),
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
-        timeout=600,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)  # nothing but the answer may be there
+    answers = json.loads(done.stdout)  # nothing else may be there
+    return dict(zip(jobs, answers, strict=True))
 
 
 def texts(completions: list[dict[str, Any]]) -> dict[tuple[str, int], str]:
@@ -101,34 +98,55 @@ def sixteen(make_requests: Any) -> list[Request]:
 
 
 @pytest.fixture(scope="module")
-def served(tiny: Path, make_requests: Requests) -> dict[str, Any]:
-    """One engine, several calls: each test looks at its own."""
+def asked(tiny: Path, make_requests: Requests) -> dict[str, tuple[list[Request], Any]]:
+    """The calls that one engine serves one after the other."""
     requests = sixteen(make_requests)
     greedy = in_transformers(tiny, (requests, GREEDY))[0]
     stop = tuple(completion["text"][5:8] for completion in greedy[:2])
-    stopping = SamplingParameters(temperature=0, max_tokens=24, stop=stop)
-    sampled = make_requests(samples=range(4))
-    alone = make_requests(samples=(3,))[2:3]
-    long_prompt = make_requests(["short", "many words " * 400])
-    calls = {
-        "greedy": (requests, GREEDY),
-        "stop": (requests, stopping),
-        "sampled": (sampled, SAMPLED),
-        "alone": (alone, SAMPLED),
-        "long": (long_prompt, GREEDY),
-    }
-    result = run_engine(
-        tiny,
-        *(call(*arguments) for arguments in calls.values()),
-        call(sampled, SAMPLED, take=2),
-        call(requests, GREEDY),
-    )
-    expected = in_transformers(tiny, *calls.values())
-    names = [*calls, "cut short", "greedy again"]
     return {
-        "info": result["info"],
-        "ours": dict(zip(names, result["answers"], strict=True)),
-        "transformers": dict(zip(calls, expected, strict=True)),
+        "greedy": (requests, GREEDY),
+        "stop": (requests, SamplingParameters(temperature=0, max_tokens=24, stop=stop)),
+        "sampled": (make_requests(samples=range(4)), SAMPLED),
+        "alone": (make_requests(samples=(3,))[2:3], SAMPLED),
+        "long": (make_requests(["short", "many words " * 400]), GREEDY),
+    }
+
+
+@pytest.fixture(scope="module")
+def engine(
+    tiny: Path, adapters: dict[str, Path], make_requests: Requests, asked: Any
+) -> dict[str, dict[str, Any]]:
+    """Everything that is asked of the engine: each test looks at its own."""
+    greedy = call(*asked["greedy"])
+    longer = SamplingParameters(temperature=0.9, max_tokens=300)
+    short, *rest = make_requests(samples=range(4))
+    jobs = {
+        "served": job_for(
+            tiny, *(call(*one) for one in asked.values()), call(*asked["sampled"], take=2), greedy
+        ),
+        "lora": job_for(adapters["lora"], greedy),
+        "two copies": job_for(tiny, greedy, data_parallel_size=2),
+        "dora": job_for(tiny, adapter=str(adapters["dora"])),
+        **{name: job_for(tiny, **options) for name, (options, _) in REFUSED.items() if options},
+        "killed": job_for(
+            tiny,
+            call([short], GREEDY),
+            call([short, *rest], longer, kill=True),
+            engine_args={"enforce_eager": True, "max_num_seqs": 2},
+        ),
+    }
+    return in_engine(jobs)
+
+
+@pytest.fixture(scope="module")
+def served(engine: dict[str, Any], tiny: Path, asked: Any) -> dict[str, Any]:
+    """One engine, several calls, and what the other back-end makes of them."""
+    expected = in_transformers(tiny, *asked.values())
+    names = [*asked, "cut short", "greedy again"]
+    return {
+        "info": engine["served"]["info"],
+        "ours": dict(zip(names, engine["served"]["answers"], strict=True)),
+        "transformers": dict(zip(asked, expected, strict=True)),
     }
 
 
@@ -175,22 +193,19 @@ def test_info(served: dict[str, Any], tiny: Path) -> None:
 
 
 def test_lora_is_applied(
-    tiny: Path, adapters: dict[str, Path], make_requests: Requests, served: dict[str, Any]
+    adapters: dict[str, Path], asked: Any, engine: dict[str, Any], served: dict[str, Any]
 ) -> None:
     """An adapter that was silently not applied gave the base's scores."""
-    requests = sixteen(make_requests)
-    result = run_engine(adapters["lora"], call(requests, GREEDY))
-    (expected,) = in_transformers(adapters["lora"], (requests, GREEDY))
+    result = engine["lora"]
+    (expected,) = in_transformers(adapters["lora"], asked["greedy"])
     assert texts(result["answers"][0]) == texts(expected)
     assert texts(result["answers"][0]) != texts(served["ours"]["greedy"])
     assert result["info"]["identity"]["adapter"]["path"] == str(adapters["lora"])
 
 
-def test_two_copies_give_the_same(
-    tiny: Path, make_requests: Requests, served: dict[str, Any]
-) -> None:
-    result = run_engine(tiny, call(sixteen(make_requests), GREEDY), data_parallel_size=2)
-    assert without_time(result["answers"][0]) == without_time(served["ours"]["greedy"])
+def test_two_copies_give_the_same(engine: dict[str, Any], served: dict[str, Any]) -> None:
+    answers = engine["two copies"]["answers"]
+    assert without_time(answers[0]) == without_time(served["ours"]["greedy"])
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -204,27 +219,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def refusals(tiny: Path, adapters: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    """What comes of each, in one process: four imports of vLLM took a minute."""
-    options = {name: given for name, (given, _) in REFUSED.items()}
-    options["dora"] = {"adapter": str(adapters["dora"])}
-    found = in_engine([job_for(tiny, **given) for given in options.values()])
-    return dict(zip(options, found, strict=True))
-
-
 @pytest.mark.parametrize("name", REFUSED)
-def test_refusals(refusals: dict[str, dict[str, Any]], name: str) -> None:
-    assert refusals[name]["error"] == "UsageError"
-    assert REFUSED[name][1] in refusals[name]["message"]
+def test_refusals(engine: dict[str, dict[str, Any]], name: str) -> None:
+    assert engine[name]["error"] == "UsageError"
+    assert REFUSED[name][1] in engine[name]["message"]
 
 
-def test_a_killed_engine_is_the_infrastructures(tiny: Path, make_requests: Requests) -> None:
+def test_a_killed_engine_is_the_infrastructures(engine: dict[str, dict[str, Any]]) -> None:
     """The kernel's out-of-memory killer takes an engine; what it had finished stays."""
-    longer = SamplingParameters(temperature=0.9, max_tokens=300)
-    short, *rest = make_requests(samples=range(4))
-    calls = [call([short], GREEDY), call([short, *rest], longer, kill=True)]
-    result = run_engine(tiny, *calls, engine_args={"enforce_eager": True, "max_num_seqs": 2})
+    result = engine["killed"]
     assert result["error"] == "InfrastructureError"
     assert "the vLLM engine failed" in result["message"]
     first, second = result["answers"]

@@ -123,18 +123,18 @@ HOSTILE = {
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.parametrize("start", ["", " " * 300_000 + "```\n", "`" * 300_000 + "\n"])
-def test_a_megabyte_of_marks_takes_seconds(piece: str, start: str) -> None:
+@pytest.mark.parametrize("start", ["", " " * 100_000 + "```\n", "`" * 100_000 + "\n"])
+def test_a_long_text_of_marks_takes_seconds(piece: str, start: str) -> None:
     """Regular expressions with `.*?` between tags take hours here; a linear scan takes a second.
 
     The bound is far above what is measured, for slow machines, and far below a quadratic scan.
     """
-    text = start + piece * (1_000_000 // len(piece))
+    text = start + piece * (300_000 // len(piece))
     began = time.process_time()
     extract(text, prefill=PREFILL, entry_point="f")
     extract(text, prefill="```python\n", entry_point="f")
     is_well_formed(f"x</think><answer>{text}</answer>", PREFILL)
-    assert time.process_time() - began < 30
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(
