@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from recode_eval.tasks.migration import MigrationRow
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 

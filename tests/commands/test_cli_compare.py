@@ -65,6 +65,7 @@ def test_a_folder_above_runs_and_a_file_will_do(
     assert len(json.loads(capsys.readouterr().out)["comparisons"]) == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_paired(runs: list[Path], tmp_path: Path) -> None:
     a = str(runs[0])
     failed(recode_eval("compare", a), ExitCode.USAGE, "Two runs are needed")

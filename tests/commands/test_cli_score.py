@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from command_line import arena, bare, failed
 
 from recode_eval.errors import ExitCode
 
 
+@pytest.mark.slow
 def test_grading_again_keeps_the_runs_limits(rows: Path) -> None:
     """`score` fell back to its own defaults: a run with `--timeout 60` was graded anew with 15."""
     settings = ["--timeout", "60", "--memory", "2048", "--isolation", "test"]
@@ -27,6 +29,7 @@ def test_grading_again_keeps_the_runs_limits(rows: Path) -> None:
     assert len(shorter["invocations"]) == 2
 
 
+@pytest.mark.slow
 def test_grading_again_works_from_anywhere(rows: Path, tmp_path: Path) -> None:
     """The manifest kept `--data` as it was typed: a relative path meant nothing elsewhere."""
     result = bare(

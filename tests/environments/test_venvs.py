@@ -28,6 +28,8 @@ from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.requirements import Pin
 from recode_eval.sandbox.venvs import MANIFEST, VenvInfo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

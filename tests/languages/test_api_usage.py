@@ -368,6 +368,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_code_is_bounded(name: str) -> None:
     """Chains, nests and aliases that would make recursion or naive resolution explode."""

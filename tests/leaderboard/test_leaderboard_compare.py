@@ -139,6 +139,7 @@ def test_two_hundred_runs_of_a_thousand_problems_stay_small(site_boards: list[Bo
     assert len(json.dumps(board_index([large]))) < 40_000
 
 
+@pytest.mark.slow
 def test_hostile_names_cannot_leave_the_data(tmp_path: Path) -> None:
     for index, text in enumerate(CORPUS):
         make_run(tmp_path, f"{text[:300]}{index}", 0.5, n=1)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Requests = Callable[..., Any]
 
+pytestmark = pytest.mark.slow
+
 GREEDY = SamplingParameters(temperature=0, max_tokens=24)
 
 

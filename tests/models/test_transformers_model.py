@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="needs pip install 'recode-eval[transformers]'")
 pytest.importorskip("transformers", reason="needs pip install 'recode-eval[transformers]'")
 

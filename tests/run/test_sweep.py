@@ -155,6 +155,7 @@ def answers(folder: Path, name: str, code: str) -> str:
     return f"replay:{file}"
 
 
+@pytest.mark.slow
 def test_a_sweep_from_the_command_line(rows: Path) -> None:
     good = answers(rows.parent, "good.jsonl", REFERENCE)
     stale = answers(rows.parent, "stale.jsonl", STALE)

@@ -136,6 +136,7 @@ def test_a_verdict_of_another_test_is_none(shells: Sandbox) -> None:
     assert statuses(result)[1] is not Status.PASSED
 
 
+@pytest.mark.slow
 def test_limits_end_one_test_and_not_the_others(shells: Sandbox) -> None:
     start = time.monotonic()
     result = run(shells, "", "while :; do :; done", "true", "kill -11 $$", "true")

@@ -16,7 +16,7 @@ from recode_eval.sandbox import Limits, Program, Sandbox, Status, Test
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENVIRONMENTS = ["mini", OLD_PYTHON]
+ENVIRONMENTS = ["mini", pytest.param(OLD_PYTHON, marks=pytest.mark.slow)]
 LIMITS = Limits(cpu_s=2, wall_s=8, memory_bytes=512 << 20)
 
 

@@ -244,6 +244,7 @@ def render(variant: str, problem: Problem, *, note: bool) -> str:
     return prompt.messages[-1].content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["recode", "upstream"])
 def test_a_prompt_shows_all_updates_or_none(variant: str) -> None:
     for problem in bundled():
@@ -322,6 +323,7 @@ def test_an_update_that_is_not_needed_is_found(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_update_among_three_that_is_not_needed_is_found(tmp_path: Path) -> None:
     """Each alone does not do, but two of the three do."""
     row = multi_row(

@@ -119,6 +119,7 @@ def load(folder: Path, endpoint: str, *source: str, offline: bool = False) -> di
     return loaded
 
 
+@pytest.mark.slow
 def test_rows_come_from_the_hub_and_later_from_its_cache(
     hub: str, rows: Path, tmp_path: Path
 ) -> None:

@@ -244,6 +244,7 @@ def test_the_same_rows_have_one_hash_in_all_formats(shared_data: Path, tmp_path:
     assert {len(data.problems) for data in loaded} == {164}
 
 
+@pytest.mark.slow
 def test_all_canonical_solutions_pass_and_no_empty_one(shared_data: Path) -> None:
     """The real file: 164 of 164 pass, and 164 of 164 fail with `return None` as their body."""
     task = create_task("humaneval")
@@ -295,6 +296,7 @@ def test_a_continuation_is_a_program(text: str) -> None:
     assert program is None or (program.startswith(PROMPT) and parses(program))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["completion", "solution"])
 def test_saved_bodies_are_scored_without_a_model(
     shared_data: Path, tmp_path: Path, field: str

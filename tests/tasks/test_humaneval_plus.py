@@ -295,6 +295,7 @@ def test_awkward_values_arrive_in_the_sandbox(tmp_path: Path) -> None:
                      plus_input=[[values, 1]], contract="").passed  # fmt: skip
 
 
+@pytest.mark.slow
 def test_base_and_plus_are_scored_apart(tmp_path: Path) -> None:
     """An answer that is right on HumanEval's own inputs alone counts for base only."""
     landlocked().close()
@@ -322,6 +323,7 @@ def test_base_and_plus_are_scored_apart(tmp_path: Path) -> None:
     assert "pass@1 (base)" in table.stdout
 
 
+@pytest.mark.slow
 def test_all_canonical_solutions_pass_base_and_plus(shared_data: Path) -> None:
     """The real inputs: 164 of 164 pass both; an empty function never passes."""
     file = shared_data / "humanevalplus" / "prerelease.joined.jsonl"
