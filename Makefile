@@ -73,7 +73,7 @@ docs: $(DEV_STAMP) ## the documentation as a site in build/docs; fails at the fi
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 
 format: $(DEV_STAMP) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

@@ -35,9 +35,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--workers",
         type=int,
-        default=min(len(os.sched_getaffinity(0)) * 3 // 2, MOST_WORKERS),
+        default=min(len(os.sched_getaffinity(0)) * 2, MOST_WORKERS),
         metavar="N",
-        help="processes of the first phase (default: three for two CPUs, as many tests wait)",
+        help="processes of the first phase (default: two per CPU, as half of the tests wait)",
     )
     options, rest = parser.parse_known_args(arguments)
     tier = TIERS[options.tier]

@@ -204,7 +204,9 @@ def test_whatever_is_wrong_with_a_package_it_is_blamed_by_name(
         lambda: create_task("my-task", [tmp_path / "mine"]),
         lambda: ALGORITHMS.get(name),
     ):
-        with pytest.raises(DataError, match=rf"\b{name}\b.*(lacks|fails|cannot be imp|not a rec)"):
+        with pytest.raises(
+            DataError, match=rf"\b{name}\b.*(lacks|fails|cannot be imp|has the type)"
+        ):
             call()
 
 

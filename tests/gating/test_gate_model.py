@@ -132,7 +132,7 @@ def test_a_clear_improvement_needs_few_samples(world: World) -> None:
     assert check["p_drop_looks"] >= check["p_drop"]
     (task,) = verdict["tasks"]
     assert (task["baseline"]["n"], task["candidate"]["n"]) == (N, 2)
-    assert "by 2 samples of the candidate and 10 of the baseline" in task["remarks"][0]
+    assert "the candidate has 2 samples per problem and the baseline 10" in task["remarks"][0]
     assert (
         "2 of 10 samples per problem (80 % not needed"
         in (world.folder / "report" / "summary.md").read_text()

@@ -77,7 +77,7 @@ def test_a_checkpoint_with_the_trainers_last_file_is_whole(tmp_path: Path) -> No
     folder = checkpoint(tmp_path, 1)
     assert state(folder) == (State.WHOLE, "")
     (folder / "trainer_state.json").write_text('{"a"')
-    assert state(folder) == (State.UNFINISHED, "it was written to a moment ago")
+    assert state(folder) == (State.UNFINISHED, "it has just changed")
     old(folder)
     assert state(folder) == (State.WHOLE, "")
 

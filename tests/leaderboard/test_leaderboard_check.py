@@ -180,7 +180,7 @@ def test_a_forged_figure_is_found(run: Path, original: Path) -> None:
     edit(run / RESULTS, forge)
     result = check(run, original, "--quiet")
     assert result.returncode == ExitCode.CHECK_FAILED, result.stderr
-    assert "figure: pass@1 does not follow" in result.stdout
+    assert "figure: pass@1 does not match the counts" in result.stdout
 
 
 def test_other_prompts_under_the_same_name_are_found(run: Path, original: Path) -> None:

@@ -69,5 +69,5 @@ def test_unknown_kind_names_the_kinds() -> None:
 
 def test_task_without_stale_solutions_is_refused_at_once() -> None:
     answers = {"p1": {"reference": "x"}, "p2": {"reference": "x", "stale": "y"}}
-    with pytest.raises(UsageError, match=r"1 of 2 have none, for instance p1"):
+    with pytest.raises(UsageError, match=r"1 of 2 lack it, for instance p1"):
         create_model("baseline:stale", answers=answers)

@@ -194,7 +194,7 @@ def test_context_limits_the_row_not_the_batch(tiny: Path, make_requests: Request
         assert completion.completion_tokens == min(full[name].completion_tokens, room)
         assert full[name].text.startswith(completion.text)
     assert limited["p2"].completion_tokens == 5
-    with pytest.raises(UsageError, match="max_context 9999 is more than"):
+    with pytest.raises(UsageError, match="max_context 9999 exceeds"):
         load(tiny, max_context=9999)
 
 
@@ -348,10 +348,10 @@ def test_damaged_checkpoint(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_device_that_is_not_there(tiny: Path) -> None:
-    with pytest.raises(UsageError, match="device 'nonsense' is not there"):
+    with pytest.raises(UsageError, match="device 'nonsense' is not available"):
         load(tiny, device="nonsense")
     if not torch.cuda.is_available():
-        with pytest.raises(UsageError, match="device 'cuda' is not there"):
+        with pytest.raises(UsageError, match="device 'cuda' is not available"):
             load(tiny, device="cuda")
 
 

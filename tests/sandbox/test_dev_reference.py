@@ -45,9 +45,9 @@ LIMITS = Limits(cpu_s=15, wall_s=120)
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.exhaustive), 6])
+@pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.exhaustive), 10])
 def test_isolations_agree(share: int, shared_data: Path, opener: Callable[..., Sandbox]) -> None:
-    """Test by test; of a sixth of the rows, those that only burn time are left out."""
+    """Test by test; of a tenth of the rows, those that only burn time are left out."""
     leave_out = HEAVY if share > 1 else frozenset()
     with opener("docker", environment="arena") as sandbox:
         together = run_references(sandbox, shared_data, leave_out, share)

@@ -80,7 +80,7 @@ def test_the_start_does_it_sometimes(before):
     assert 0.1 < before < 0.7
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
+@pytest.mark.parametrize("algorithm", ["grpo", pytest.param("dapo", marks=pytest.mark.exhaustive)])
 def test_learning_is_seen_on_names_that_were_held_out(
     algorithm, start, before, pass_rate, tmp_path
 ):
