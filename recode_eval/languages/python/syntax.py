@@ -16,6 +16,8 @@ from recode_eval.languages.base import MAX_CODE_CHARS
 
 # `warnings.catch_warnings` swaps a global list; two threads inside it at once can lose the filters.
 _WARNINGS_LOCK = threading.Lock()
+_NEVER_FIRST = frozenset("<`")
+"""No program begins with these; answers in tags and fences do, and are asked about first."""
 
 
 def parse(code: str) -> ast.Module | None:
@@ -23,7 +25,9 @@ def parse(code: str) -> ast.Module | None:
 
     The tree is shared with other callers: nobody may change it.
     """
-    return None if len(code) > MAX_CODE_CHARS else _parsed(code)
+    if len(code) > MAX_CODE_CHARS or code.lstrip()[:1] in _NEVER_FIRST:
+        return None
+    return _parsed(code)
 
 
 @lru_cache(maxsize=8)  # Extraction, similarity, flags and measures look at one answer in turn.
