@@ -40,6 +40,7 @@ _LONGEST = {
     "test_ray": 2,
 }
 """Files that take minutes, and how many: they start first. Another file only costs time."""
+settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile("fuzz", max_examples=2000, deadline=None, print_blob=True)
 
 

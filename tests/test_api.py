@@ -244,6 +244,7 @@ def test_a_metric_is_compared_once_and_a_wrong_name_is_not_passed_over(tmp_path:
         evaluate(small(tmp_path))["arena-mini"].value([])  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_forked_process_opens_a_sandbox_of_its_own() -> None:
     """After a fork `reward` waited for ever: the sandbox's threads stay in the parent.
 

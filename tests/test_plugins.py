@@ -86,6 +86,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_backend_of_another_package_is_evaluated_by_the_command_line(
     package: Path, rows: Path
 ) -> None:

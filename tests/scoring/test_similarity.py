@@ -225,6 +225,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_source_takes_seconds_and_never_crashes(code: str) -> None:
@@ -236,6 +237,7 @@ def test_hostile_source_takes_seconds_and_never_crashes(code: str) -> None:
     assert -2 <= found.es_star <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_distance_of_two_megabytes_is_bounded_from_above() -> None:
     first = ("ab" * MEGABYTE)[:MEGABYTE]

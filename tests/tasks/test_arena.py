@@ -310,6 +310,7 @@ def test_the_programs_differ_only_in_the_enforce_statement() -> None:
     assert (with_it.candidate, with_it.tests) == (without.candidate, without.tests)
 
 
+@pytest.mark.slow
 def test_an_unreachable_hub_names_the_two_ways_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_program_is_refused_where_there_is_no_sandbox() -> None:
         sandbox.submit(Program("", "", ()), Limits())
 
 
+@pytest.mark.slow
 def test_without_data_the_error_says_how_to_give_some(tmp_path: Path) -> None:
     result = recode_eval(
         *("--model", "baseline:reference", "--tasks", "recode-train-data"),
