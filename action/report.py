@@ -72,7 +72,7 @@ def write(report: Path, code: int) -> None:
 
 
 def read_verdict(file: Path, code: int) -> tuple[str, str]:
-    """Return the verdict and the difference that decided; an exit code of trouble is no verdict."""
+    """Return the verdict and the deciding difference; `ERROR` if the command ended without one."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         verdict = content["verdict"]
@@ -101,7 +101,7 @@ def comment_text(report: Path, verdict: str, code: int) -> str:
 
 
 def trouble(code: int) -> str:
-    """Return what is said where there is no verdict."""
+    """Return the comment for a gate that ended without a verdict."""
     return (
         "## recode-eval gate: no verdict\n\n"
         f"recode-eval ended with exit code {code}; the job's log says why.\n"

@@ -90,10 +90,14 @@ def plain(value: Any) -> Any:
 
 def at_least_one(name: str, value: Any) -> None:
     """Raise `UsageError` unless the value is None or a whole number of at least 1."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}.")
+    if value is not None:
+        whole(name, value, 1)
+
+
+def whole(name: str, value: Any, low: int) -> None:
+    """Raise `UsageError` unless the value is a whole number of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise UsageError(f"{name} must be a whole number of at least {low}, not {value!r}.")
 
 
 def within(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:

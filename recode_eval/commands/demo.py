@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 from recode_eval.commands.run import exit_code
 from recode_eval.errors import ExitCode, RecodeError
 
@@ -58,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         isolation=arguments.isolation,
         timeout_s=arguments.timeout,
         memory_mib=arguments.memory,
-        sandbox=options.sandbox_options(arguments),
+        sandbox=configs.sandbox_options(arguments),
         out=arguments.out,
     )
     results: list[dict[str, Any]] = []

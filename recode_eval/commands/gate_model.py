@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 
 if TYPE_CHECKING:
     from recode_eval.gating.candidate import Candidate
@@ -83,14 +83,14 @@ def candidate(arguments: argparse.Namespace) -> Candidate:
     return Candidate(
         model=arguments.model,
         backend=arguments.backend,
-        model_options=options.model_options(arguments),
+        model_options=configs.model_options(arguments),
         tasks=arguments.tasks or (),
-        data=options.data_sources(arguments.data),
+        data=configs.data_sources(arguments.data),
         include_path=arguments.include_path,
         skip_bad_rows=arguments.skip_bad_rows,
         prompt_file=arguments.prompt,
         out=arguments.runs,
         full=arguments.full,
         baseline_model=arguments.baseline_model,
-        sandbox=options.sandbox_options(arguments),
+        sandbox=configs.sandbox_options(arguments),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode, RecodeError
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _build(
     return build(
         arguments.runs,
         arguments.out,
-        data=options.data_sources(arguments.data),
+        data=configs.data_sources(arguments.data),
         include_paths=arguments.include_path,
         models=arguments.models,
         reported=not arguments.no_reported,
@@ -208,12 +208,12 @@ def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     with (
         stdout_for_results(),
         tempfile.TemporaryDirectory() as folder,
-        Sandboxes(options.sandbox_options(arguments), monitor.log) as sandboxes,
+        Sandboxes(configs.sandbox_options(arguments), monitor.log) as sandboxes,
     ):
         found = check(
             unpacked(arguments.file, Path(folder)),
             arguments.file.name,
-            Sources(options.data_sources(arguments.data), arguments.include_path),
+            Sources(configs.data_sources(arguments.data), arguments.include_path),
             lambda name: create_task(name, arguments.include_path),
             lambda task, isolation: sandboxes.opener(task, isolation)(),
             share=arguments.share,
@@ -288,7 +288,7 @@ def _sources(arguments: argparse.Namespace) -> list[Path]:
     """Return the files and folders that the site is made of."""
     from recode_eval.leaderboard.places import places
 
-    rows = [Path(source) for source in options.data_sources(arguments.data).values()]
+    rows = [Path(source) for source in configs.data_sources(arguments.data).values()]
     return [
         *arguments.runs,
         *places(arguments.runs).trainings,

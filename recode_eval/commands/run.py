@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import stdout_for_results
 
-    config = options.run_config(arguments, model=arguments.model, out=arguments.out)
+    config = configs.run_config(arguments, model=arguments.model, out=arguments.out)
     with stdout_for_results():
         evaluation = evaluate(config, progress=create_monitor(quiet=arguments.quiet))
     results = evaluation.contents()

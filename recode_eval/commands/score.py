@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 
 if TYPE_CHECKING:
     import argparse
@@ -48,14 +48,14 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.terminal import stdout_for_results
 
     config = RescoreConfig(
-        data=options.data_sources(arguments.data),
+        data=configs.data_sources(arguments.data),
         include_path=arguments.include_path,
         everything=arguments.all,
         k=arguments.k,
         isolation=arguments.isolation,
         timeout_s=arguments.timeout,
         memory_mib=arguments.memory,
-        sandbox=options.sandbox_options(arguments),
+        sandbox=configs.sandbox_options(arguments),
     )
     with stdout_for_results():
         evaluation = rescore(arguments.run, config, progress=create_monitor(quiet=arguments.quiet))

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import options, run
+from recode_eval.commands import configs, options, run
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     if arguments.model:
         raise UsageError("sweep takes --models, not --model.")
     models = find_models(arguments.models)
-    config = options.run_config(arguments, model="", out=arguments.out)
+    config = configs.run_config(arguments, model="", out=arguments.out)
     with stdout_for_results():
         outcomes = sweep(models, config, create_monitor(quiet=arguments.quiet))
     _show(outcomes, arguments)

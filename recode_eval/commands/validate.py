@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
-    where = options.sandbox_options(arguments)
+    where = configs.sandbox_options(arguments)
     with stdout_for_results(), Sandboxes(where, monitor.log) as sandboxes:
         for task, data in load_tasks(
             arguments.tasks,
-            options.data_sources(arguments.data, arguments.tasks),
+            configs.data_sources(arguments.data, arguments.tasks),
             include_path=arguments.include_path,
             skip_bad_rows=arguments.skip_bad_rows,
             log=monitor.log,

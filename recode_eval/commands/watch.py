@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import options
+from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _watch(arguments: argparse.Namespace) -> Watch:
             "--model."
         )
     load_policy(arguments.policy)
-    options.data_sources(arguments.data, arguments.tasks)
+    configs.data_sources(arguments.data, arguments.tasks)
     for name in arguments.tasks or ():
         create_task(name, arguments.include_path)
     reference = _reference(arguments)
@@ -196,10 +196,10 @@ def _watch(arguments: argparse.Namespace) -> Watch:
     if arguments.site is not None:
         site = {
             "out": str(arguments.site),
-            "data": options.data_sources(arguments.data),
+            "data": configs.data_sources(arguments.data),
             "include_paths": [str(path) for path in arguments.include_path],
         }
-    config = options.run_config(arguments, model="", out=arguments.out, tasks=arguments.tasks or ())
+    config = configs.run_config(arguments, model="", out=arguments.out, tasks=arguments.tasks or ())
     return Watch(
         place=arguments.folder,
         out=arguments.out,

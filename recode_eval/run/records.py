@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
@@ -65,7 +65,7 @@ def _check_amounts(**amounts: float | None) -> None:
             raise TypeError(f"{name} is {value!r:.40}, no number of 0 to 2**53")
 
 
-@cache
+@lru_cache(maxsize=256)  # a file may hold any number of names
 def _bounds(metric_name: str) -> tuple[float, float]:
     return metric(metric_name).bounds
 

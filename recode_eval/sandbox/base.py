@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
-from recode_eval.checks import named_fields_only, of_type, within
+from recode_eval.checks import named_fields_only, of_type, whole, within
 from recode_eval.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ class Limits:
         for name in ("cpu_s", "wall_s"):
             within(name, getattr(self, name), 0, LONGEST_S)
         for name in ("memory_bytes", "output_bytes", "file_bytes", "processes"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise UsageError(f"{name} must be a whole number of at least 0, not {value!r}.")
+            whole(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, slots=True)
