@@ -19,7 +19,7 @@ from typing import Final
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 TIERS: Final = {
-    "check": "not (exhaustive or slow or alone or docker or browser or vllm)",
+    "check": "not (exhaustive or slow or docker or browser or vllm)",
     "test": "not exhaustive",
     "all": "",
 }
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     if fast:
         together.append("--hypothesis-profile=quick")
     codes = [run_phase(f"{workers} workers", _and(tier, "not alone"), [*together, *rest])]
-    if not fast:
+    if not fast:  # nothing that is measured is fast
         codes.append(run_phase("alone", _and(tier, "alone"), ["-n", "0", *rest]))
     return overall(codes)
 

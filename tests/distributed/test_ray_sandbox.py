@@ -127,16 +127,15 @@ def test_a_program_that_takes_machines_with_it_is_given_up(cluster: Any) -> None
     with open_it(cluster) as sandbox:
         future = sandbox.submit(sleeper(30), LIMITS)
         killed: set[int] = set()
-        gone: set[int] = set()
         while not future.done():
             for node in list(sandbox._nodes):
                 if node.jobs:
                     # One that was killed keeps its job until the sandbox has noticed.
                     with contextlib.suppress(ray.exceptions.RayActorError):
-                        killed.add(ray.get(node.actor.place.remote(), timeout=60).pid)
-            for pid in killed - gone:
-                os.kill(pid, signal.SIGKILL)
-                gone.add(pid)
+                        pid = ray.get(node.actor.place.remote(), timeout=60).pid
+                        if pid not in killed:
+                            killed.add(pid)
+                            os.kill(pid, signal.SIGKILL)
             time.sleep(0.1)
         assert isinstance(future.exception(), SandboxCrashError)
         assert len(killed) == 2

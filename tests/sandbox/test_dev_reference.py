@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from development_rows import ENDLESS, HEAVY
 
 from recode_eval.sandbox import Limits, Status
 from recode_eval.tasks.registry import create_task
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
     Results = dict[tuple[str, str], Execution]
 
 EXPECTED = {"pass": Status.PASSED, "fail": Status.FAILED, "timeout": Status.TIMEOUT}
-ENDLESS = "[numpy.dot]:[add-output-data_type]:[update-0]:[prog_syn-1]"
-"""Three of its tests do not end in two minutes; waiting less for them changes no verdict."""
-HEAVY = {
-    "[numpy.mean]:[modify-argument-supported_value(s)]:[update-0]:[prog_syn-2]",
-    ENDLESS,
-    "[torch.bmm]:[add-argument]:[update-0]:[prog_syn-1]",
-    "[itertools.product]:[modify-function-name]:[update-0]:[prog_syn-0]",
-    "[numpy.zeros]:[modify-function-name]:[update-0]:[prog_syn-0]",
-    "[numpy.zeros]:[add-argument-semantics]:[update-0]:[prog_syn-2]",
-}
-"""Rows whose reference needs more time or memory than the limits: a slower or faster machine, or
-another limit of memory, gives other verdicts for the tests that hit a limit in the measurement."""
 ISOLATIONS_DIFFER: dict[tuple[str, str], str] = {}
 """(row, condition) -> why the tests of one process see each other there. No row does."""
 LIMITS = Limits(cpu_s=15, wall_s=120)

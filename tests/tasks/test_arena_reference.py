@@ -8,16 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-NOT_COMPARABLE = {
-    # Time or memory decide these; how, depends on the machine (the data's SOURCE.md lists them).
-    "[numpy.mean]:[modify-argument-supported_value(s)]:[update-0]:[prog_syn-2]",
-    "[numpy.dot]:[add-output-data_type]:[update-0]:[prog_syn-1]",
-    "[torch.bmm]:[add-argument]:[update-0]:[prog_syn-1]",
-    "[itertools.product]:[modify-function-name]:[update-0]:[prog_syn-0]",
-    "[numpy.zeros]:[modify-function-name]:[update-0]:[prog_syn-0]",
-    "[numpy.zeros]:[add-argument-semantics]:[update-0]:[prog_syn-2]",
-}
+from development_rows import HEAVY
 
 
 @pytest.mark.docker
@@ -36,10 +27,10 @@ def test_every_verdict_equals_the_recorded_one(
     rows = tmp_path / "rows.jsonl"
     with rows.open("w") as out:
         for line in (arena / "dev.jsonl").read_text().splitlines(keepends=True):
-            if heavy or json.loads(line)["prog_syn_id"] not in NOT_COMPARABLE:
+            if heavy or json.loads(line)["prog_syn_id"] not in HEAVY:
                 out.write(line)
     if not heavy:
-        expected = {key: value for key, value in expected.items() if key not in NOT_COMPARABLE}
+        expected = {key: value for key, value in expected.items() if key not in HEAVY}
     result = subprocess.run(
         [
             *(sys.executable, "-m", "recode_eval", "--model", "baseline:reference"),
@@ -69,7 +60,7 @@ def test_every_verdict_equals_the_recorded_one(
             ours = [test[1] == "passed" for test in tests]
             if ours != [verdict == "pass" for verdict in recorded[condition]]:
                 different.append((score["problem_id"], condition, tests))
-    assert [d for d in different if d[0] not in NOT_COMPARABLE] == []
+    assert [d for d in different if d[0] not in HEAVY] == []
     assert printed["metrics"]["pass_without_update"]["value"] == 0
     assert printed["metrics"]["pass@1"]["value"] >= 0.98
     assert printed["metrics"]["em"]["value"] == 1
