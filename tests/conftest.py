@@ -16,10 +16,13 @@ import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -111,6 +114,15 @@ def rows(tmp_path: Path) -> Path:
     from arena_rows import write_rows
 
     return write_rows(tmp_path / "rows.jsonl")
+
+
+@pytest.fixture
+def closed_rewards() -> Iterator[None]:
+    """Close what `reward` keeps open until the process ends: other tests count processes."""
+    from recode_eval.run.reward import close_all
+
+    yield
+    close_all()
 
 
 @pytest.fixture(scope="session")

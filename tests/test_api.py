@@ -39,6 +39,8 @@ from recode_eval import (
 from recode_eval.run.config import from_mapping, to_mapping
 from recode_eval.run.progress import resolve_monitor
 
+pytestmark = pytest.mark.usefixtures("closed_rewards")
+
 LANDLOCK = SandboxOptions(tier="landlock")
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +149,13 @@ def test_every_model_is_loaded_once(
     [
         (["--replicas", "2"], ExitCode.USAGE, ["--replicas needs --executor ray"]),
         (["--ray-address", "auto"], ExitCode.USAGE, ["--ray-address needs --executor ray"]),
-        (
+        pytest.param(
             ["--executor", "ray", "--ray-address", "ray://127.0.0.1:10001"],
             ExitCode.USAGE,
             ["does not support Ray's client", "auto"],
+            marks=pytest.mark.skipif(
+                find_spec("ray") is None, reason="needs pip install 'recode-eval[ray]'"
+            ),
         ),
     ],
 )

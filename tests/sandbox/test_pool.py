@@ -28,6 +28,8 @@ from recode_eval.sandbox.tier import TIERS, TIERS_BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Started = Callable[[], list[int]]
     from concurrent.futures import Future
 
     from recode_eval.sandbox import Execution, Sandbox
@@ -39,17 +41,24 @@ SLEEP = Program("", "import time", (Test("t", "time.sleep(3)"),))
 LIMITS = Limits(cpu_s=5, wall_s=20)
 
 
+@pytest.fixture
+def started() -> Started:
+    """The processes that the test has started; a test before it may have left others."""
+    others = set(children(os.getpid()))
+    return lambda: [pid for pid in children(os.getpid()) if pid not in others]
+
+
 def running_below(supervisor: int) -> bool:
     """True while a program runs: supervisor, spawner, zygote, program."""
     return len(_family(supervisor)) >= 4
 
 
 def test_a_killed_worker_is_replaced_and_its_program_runs_again(
-    opener: Callable[..., Sandbox],
+    opener: Callable[..., Sandbox], started: Started
 ) -> None:
     with opener("landlock", workers=1) as sandbox:
         future = sandbox.submit(SLEEP, LIMITS)
-        (supervisor,) = children(os.getpid())
+        (supervisor,) = started()
         while not running_below(supervisor):
             time.sleep(0.02)
         os.kill(supervisor, signal.SIGKILL)
@@ -89,11 +98,13 @@ def test_programs_that_are_sent_ahead_keep_their_own_verdicts(
         assert all(is_graded_right(future, i) for i, future in enumerate(futures))
 
 
-def test_programs_that_were_sent_ahead_survive_their_worker(opener: Callable[..., Sandbox]) -> None:
+def test_programs_that_were_sent_ahead_survive_their_worker(
+    opener: Callable[..., Sandbox], started: Started
+) -> None:
     with opener("landlock", workers=2) as sandbox:
         futures = [sandbox.submit(numbered(i), LIMITS) for i in range(400)]
         for _ in range(2):
-            for supervisor in children(os.getpid()):
+            for supervisor in started():
                 os.kill(supervisor, signal.SIGKILL)
             # A program that loses two workers is given up: those of this worker must be through.
             begun = max((i for i, future in enumerate(futures) if future.done()), default=0) + 10
@@ -115,10 +126,10 @@ def test_a_worker_that_is_replaced_does_not_take_along_what_waits(
             assert is_graded_right(good, i)
 
 
-def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox]) -> None:
+def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox], started: Started) -> None:
     sandbox = opener("landlock", workers=1)
     futures = [sandbox.submit(SLEEP, LIMITS) for _ in range(6)]
-    (supervisor,) = children(os.getpid())
+    (supervisor,) = started()
     while not running_below(supervisor):
         time.sleep(0.02)
     sandbox.close()
@@ -126,12 +137,14 @@ def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox]) -> Non
         assert isinstance(future.exception(timeout=10), SandboxClosedError)
 
 
-def test_a_program_that_loses_two_workers_is_not_graded(opener: Callable[..., Sandbox]) -> None:
+def test_a_program_that_loses_two_workers_is_not_graded(
+    opener: Callable[..., Sandbox], started: Started
+) -> None:
     with opener("landlock", workers=1) as sandbox:
         future = sandbox.submit(SLEEP, LIMITS)
         killed: set[int] = set()
         while not future.done():
-            for pid in set(children(os.getpid())) - killed:
+            for pid in set(started()) - killed:
                 if running_below(pid):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
@@ -157,7 +170,9 @@ def test_a_removed_container_is_replaced(opener: Callable[..., Sandbox]) -> None
     client.close()
 
 
-def test_close_ends_what_runs_and_what_waits(opener: Callable[..., Sandbox]) -> None:
+def test_close_ends_what_runs_and_what_waits(
+    opener: Callable[..., Sandbox], started: Started
+) -> None:
     sandbox = opener("landlock", workers=1)
     running, waiting = sandbox.submit(SLEEP, LIMITS), sandbox.submit(OK, LIMITS)
     time.sleep(0.5)
@@ -168,7 +183,7 @@ def test_close_ends_what_runs_and_what_waits(opener: Callable[..., Sandbox]) -> 
     assert isinstance(running.exception(), SandboxClosedError)
     assert isinstance(waiting.exception(), SandboxClosedError)
     assert isinstance(sandbox.submit(OK, LIMITS).exception(), SandboxClosedError)
-    assert children(os.getpid()) == []
+    assert started() == []
 
 
 def test_a_cancelled_program_is_dropped(opener: Callable[..., Sandbox]) -> None:
