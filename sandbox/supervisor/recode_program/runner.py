@@ -31,7 +31,7 @@ OWN_MODULES = tuple(
     f"recode_program{name}"
     for name in (
         "", ".command", ".confine", ".linux", ".protocol", ".runner", ".seccomp", ".spawner",
-        ".warmup", ".zygote",
+        ".syscalls", ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference

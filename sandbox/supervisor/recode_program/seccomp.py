@@ -1,8 +1,11 @@
-"""The system-call filters: what no candidate needs and every attack wants.
+"""The system-call filters: what programs need is allowed, and every other number is refused.
 
 Two filters: one for the zygotes, which every program inherits for free, and a small one that each
-program installs itself (what the zygote still needs before it hands over). Denied calls fail with
-`EPERM` or `ENOSYS`, so a program sees an ordinary exception; a foreign instruction set is killed.
+program installs itself (what the zygote still needs before it hands over). The first is an
+allow-list: a deny-list went out of date with each kernel (setxattrat, new in Linux 6.13, changed
+the modes of files that Landlock kept closed). A call that is on no list fails with `ENOSYS`, as on
+a kernel that lacks it, so that libraries fall back; what attacks want fails with `EPERM`, and a
+program sees an ordinary exception. A foreign instruction set is killed.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import ctypes
 import errno
 import struct
 
-from recode_program import linux
+from recode_program import linux, syscalls
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
@@ -21,47 +24,6 @@ _NR_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 _X32 = 0x40000000
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{CGROUP,UTS,IPC,USER,PID,NET}, NS and TIME
 
-# name: (x86_64, aarch64); None where the architecture has no such call
-_NUMBERS: dict[str, tuple[int | None, int | None]] = {
-    "socket": (41, 198), "socketpair": (53, 199),
-    "bind": (49, 200), "listen": (50, 201), "connect": (42, 203),
-    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
-    "shmget": (29, 194), "shmctl": (31, 195), "shmat": (30, 196), "shmdt": (67, 197),
-    "semget": (64, 190), "semctl": (66, 191), "semtimedop": (220, 192), "semop": (65, 193),
-    "msgget": (68, 186), "msgctl": (71, 187), "msgrcv": (70, 188), "msgsnd": (69, 189),
-    "mq_open": (240, 180), "mq_unlink": (241, 181), "mq_timedsend": (242, 182),
-    "mq_timedreceive": (243, 183), "mq_notify": (244, 184), "mq_getsetattr": (245, 185),
-    "io_setup": (206, 0), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427), "bpf": (321, 280), "perf_event_open": (298, 241),
-    "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
-    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
-    "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
-    "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
-    "mount_setattr": (442, 442), "unshare": (272, 97), "setns": (308, 268),
-    "pidfd_send_signal": (424, 424), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440), "process_mrelease": (448, 448), "userfaultfd": (323, 282),
-    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105),
-    "finit_module": (313, 273), "delete_module": (176, 106), "open_by_handle_at": (304, 265),
-    "name_to_handle_at": (303, 264), "acct": (163, 89), "swapon": (167, 224),
-    "swapoff": (168, 225), "reboot": (169, 142), "settimeofday": (164, 170),
-    "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171),
-    "quotactl": (179, 60), "quotactl_fd": (443, 443), "kcmp": (312, 272),
-    "fanotify_init": (300, 262), "lookup_dcookie": (212, 18), "vhangup": (153, 58),
-    "syslog": (103, 116), "sethostname": (170, 161), "setdomainname": (171, 162),
-    "ioperm": (172, None), "iopl": (173, None), "migrate_pages": (256, 238),
-    "move_pages": (279, 239), "personality": (135, 92), "nfsservctl": (180, 42),
-    "memfd_create": (319, 279), "memfd_secret": (447, 447), "clone3": (435, 435),
-    "clone": (56, 220), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
-    "sched_setscheduler": (144, 119), "sched_setparam": (142, 118), "sched_setattr": (314, 274),
-    "setpriority": (141, 140), "ioprio_set": (251, 30), "fcntl": (72, 25), "ioctl": (16, 29),
-    "setsid": (112, 157), "setpgid": (109, 154), "kill": (62, 129), "tkill": (200, 130),
-    "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
-    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
-    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
-    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
-    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
-}  # fmt: skip
 
 _UNAVAILABLE = frozenset({"clone3", "memfd_create", "memfd_secret", "io_uring_setup"})
 _SPECIAL = frozenset({
@@ -84,7 +46,8 @@ class UnsupportedMachineError(OSError):
 def _number(name: str) -> int | None:
     if linux.MACHINE not in _ARCH:
         raise UnsupportedMachineError(errno.ENOSYS, f"no seccomp filter for {linux.MACHINE}")
-    return _NUMBERS[name][0 if linux.MACHINE == "x86_64" else 1]
+    numbers = syscalls.RULED.get(name) or syscalls.FREE[name]
+    return numbers[0 if linux.MACHINE == "x86_64" else 1]
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -101,6 +64,7 @@ def _verdict(action: int) -> bytes:
 
 _PERMITTED = _verdict(_ALLOW)
 _REFUSED = _verdict(_ERRNO | errno.EPERM)
+_UNKNOWN = _verdict(_ERRNO | errno.ENOSYS)
 _PRETENDED = _verdict(_ERRNO)  # returns 0 and does nothing
 
 
@@ -131,7 +95,7 @@ def _special(name: str) -> bytes:
     return _allow_only(0, 0)  # pid 0: the caller itself
 
 
-def _program(rules: dict[int, bytes]) -> bytes:
+def _program(rules: dict[int, bytes], otherwise: bytes) -> bytes:
     """Assemble the rules (system call number -> what to do) as a binary search tree."""
 
     def tree(numbers: list[int]) -> bytes:
@@ -145,7 +109,7 @@ def _program(rules: dict[int, bytes]) -> bytes:
         for number in numbers:
             body = rules[number]
             code += _op(_EQUAL, number, 1, 0) + _op(0x05, len(body) // 8) + body
-        return code + _PERMITTED
+        return code + otherwise
 
     head = _op(_LOAD, _ARCH_AT) + _op(_EQUAL, _ARCH[linux.MACHINE], 1, 0) + _verdict(_KILL)
     head += _op(_LOAD, _NR_AT)
@@ -157,17 +121,19 @@ def _program(rules: dict[int, bytes]) -> bytes:
 def zygote_filter() -> bytes:
     """The filter that zygotes install and all programs inherit."""
     rules = {}
-    for name in _NUMBERS.keys() - _GROUPS - _SIGNALS - _ATTRIBUTES:
+    for name in [*syscalls.FREE, *syscalls.RULED]:
         number = _number(name)
         if number is None:
             continue
-        if name in _SPECIAL:
+        if name in syscalls.FREE or name in _GROUPS | _SIGNALS | _ATTRIBUTES:
+            rules[number] = _PERMITTED
+        elif name in _SPECIAL:
             rules[number] = _special(name)
         elif name in _UNAVAILABLE:
-            rules[number] = _verdict(_ERRNO | errno.ENOSYS)
+            rules[number] = _UNKNOWN
         else:
             rules[number] = _REFUSED
-    return _program(rules)
+    return _program(rules, _UNKNOWN)
 
 
 def program_filter(pid: int, *, guard_signals: bool, guard_files: bool) -> bytes:
@@ -189,7 +155,7 @@ def program_filter(pid: int, *, guard_signals: bool, guard_files: bool) -> bytes
         number = _number(name)
         if number is not None:
             rules[number] = _PRETENDED
-    return _program(rules)
+    return _program(rules, _PERMITTED)
 
 
 def install(program: bytes) -> None:
