@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.languages import get_language
 from recode_eval.run.records import CompletionRecord, ScoreRecord
-from recode_eval.sandbox.base import SandboxError
+from recode_eval.sandbox.base import SandboxError, Status
 from recode_eval.scoring.extraction import Extraction, ExtractionMethod, extract, given
 from recode_eval.scoring.similarity import similarity_scores
 from recode_eval.tasks.base import Continuing, Measuring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
     from recode_eval.sandbox.base import Execution, Limits, Sandbox
@@ -240,7 +240,10 @@ class Grader:
             "cpu_limit_s": self._limits(job.problem.id).cpu_s,
             "setup_error": setup_errors[0] if setup_errors else None,
             "measures": self._measures(job.problem, code),
-            "flags": list(self._language.tamper_flags(code)),
+            "flags": [
+                *self._language.tamper_flags(code),
+                *_seen_tampering(job.executions.values()),
+            ],
         }
 
     def _measures(self, problem: Problem, code: str | None) -> dict[str, float]:
@@ -267,6 +270,12 @@ class Grader:
         for future in futures:  # The sandbox may outlive this run: it need not work through them.
             future.cancel()
         self._ready.put(None)
+
+
+def _seen_tampering(executions: Iterable[Execution]) -> list[str]:
+    """Return what the sandbox says of passed tests: what the answer had replaced by then."""
+    verdicts = (v for execution in executions for v in execution.verdicts)
+    return sorted({v.detail for v in verdicts if v.status is Status.PASSED and v.detail})
 
 
 def condition_record(execution: Execution) -> dict[str, Any]:

@@ -58,13 +58,53 @@ def test_each_test_gets_its_own_verdict(sandbox: Sandbox) -> None:
     assert not result.passed
 
 
-def test_namespace_is_that_of_a_script(sandbox: Sandbox) -> None:
+def test_namespace_is_that_of_a_module_of_its_own(sandbox: Sandbox) -> None:
     result = run(
         sandbox,
-        "import sys\nif __name__ == '__main__':\n    main = sys.modules['__main__'].__dict__",
-        "assert main is globals()",
-        "assert len([n for n in main if not n.startswith('__')]) == 3, sorted(main)",
+        "import sys\nmodule = sys.modules[__name__].__dict__",
+        "assert module is globals()",
+        "assert len([n for n in module if not n.startswith('__')]) == 3, sorted(module)",
         setup="value = 1",
+    )
+    assert result.passed, result
+
+
+@pytest.mark.parametrize(
+    "guarded", ["sys.exit(main())", "print(input())", "import unittest; unittest.main()"]
+)
+def test_what_stands_under_the_main_guard_does_not_run(sandbox: Sandbox, guarded: str) -> None:
+    """It failed right answers; HumanEval, EvalPlus and CodeUpdateArena never run it."""
+    candidate = f"import sys\ndef main(): return 0\nif __name__ == '__main__':\n    {guarded}\n"
+    assert run(sandbox, candidate, "assert main() == 0").passed
+
+
+def test_a_program_can_find_itself(sandbox: Sandbox) -> None:
+    """Its classes can be pickled, its source and its file read, its modules imported."""
+    result = run(
+        sandbox,
+        "import inspect, pickle, typing\n"
+        "class Point:\n    near: 'Point'\n    def __eq__(self, o): return type(self) is type(o)\n"
+        "def copy(x): return pickle.loads(pickle.dumps(x))\n"
+        "def source(): return inspect.getsource(source)\n"
+        "def read(): return open(__file__).read()\n"
+        "def other():\n"
+        "    with open('written_beside.py', 'w') as file: file.write('value = 5')\n"
+        "    import written_beside\n"
+        "    return written_beside.value\n",
+        "assert copy(Point()) == Point()",
+        "assert typing.get_type_hints(Point) == {'near': Point}",
+        "assert source() == 'def source(): return inspect.getsource(source)\\n'",
+        "assert 'def read()' in read()",
+        "assert other() == 5",
+    )
+    assert result.passed, result
+
+
+def test_a_file_of_a_program_does_not_shadow_a_library(sandbox: Sandbox) -> None:
+    result = run(
+        sandbox,
+        "with open('colorsys.py', 'w') as file: file.write('rgb_to_hls = None')",
+        "import colorsys\nassert colorsys.rgb_to_hls(0, 0, 0) == (0.0, 0.0, 0.0)",
     )
     assert result.passed, result
 

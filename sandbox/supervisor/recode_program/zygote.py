@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from recode_program import command, linux, protocol, runner, seccomp, warmup
+from recode_program import command, linux, protocol, runner, seccomp, tampering, warmup
 from recode_program.confine import RULESET, confine
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     loaded = warmup.load(libraries) if settings.warm else []
     if settings.seccomp:
         seccomp.install(seccomp.zygote_filter())
+    index = tampering.remember()
     gc.collect()
     gc.freeze()
     huge = linux.collapse_heap()
@@ -51,7 +52,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
                 _end(child, settings)
             os._exit(0)
         if request[:1] in {protocol.RUN, protocol.EXECUTE}:
-            child = fork() or _become_program(control, request, handles, settings)
+            child = fork() or _become_program(control, request, handles, settings, index)
             for handle in handles:
                 os.close(handle)
             control.send(struct.pack("=i", child))
@@ -70,7 +71,11 @@ def _forker() -> Callable[[], int]:
 
 
 def _become_program(
-    control: socket.socket, request: bytes, handles: list[int], settings: Settings
+    control: socket.socket,
+    request: bytes,
+    handles: list[int],
+    settings: Settings,
+    index: tampering.Index,
 ) -> NoReturn:
     channel_handle, output = handles[:2]
     try:
@@ -93,7 +98,7 @@ def _become_program(
             os._exit(1)
         if order == protocol.EXECUTE:
             command.run(channel)
-        runner.run(channel)
+        runner.run(channel, index)
     finally:
         os._exit(1)
 
