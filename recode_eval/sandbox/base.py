@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import TracebackType
 
-ISOLATIONS: Final = ("program", "test")
-"""One process for all tests of a program, or a process per test."""
+ISOLATIONS: Final = ("program", "test", "split")
+"""One process for all tests of a program, a process per test, or one for the tests and another for
+the candidate, which then cannot reach its grader."""
 LONGEST_S: Final = 10_000_000
 """The highest limit of time, a third of a year; a kernel's limits are whole numbers."""
 
@@ -124,6 +125,10 @@ class Execution:
     verdicts: tuple[TestVerdict, ...]
     setup_error: str | None = None
     """Set when the benchmark's own set-up failed: the row is faulty, the verdicts are empty."""
+    unsplit: str = ""
+    """With the isolation `split`: why it ran as with `program`; empty if it did not."""
+    unsplit_by_answer: bool = False
+    """Whether what the candidate gave to the tests is the reason, and not the tests."""
     output: str = ""
     """The last part of stdout and stderr, decoded and with control characters escaped."""
     cpu_s: float = 0.0

@@ -237,8 +237,11 @@ def _execution(program: Program, answer: dict[str, Any]) -> Execution:
             TestVerdict(test.name, Status(status), str(detail), None if cpu is None else float(cpu))
             for test, (status, detail, cpu) in zip(program.tests, given, strict=True)
         )
+    reason, by_tests = answer.get("unsplit") or ("", True)
     return Execution(
         verdicts=verdicts,
+        unsplit=str(reason),
+        unsplit_by_answer=not by_tests,
         setup_error=answer["setup_error"],
         output=str(answer["output"]),
         cpu_s=float(answer["cpu_s"]),

@@ -77,6 +77,10 @@ def confine(settings: Settings, cpu_s: float, memory: int, file_bytes: int, proc
     if settings.ruleset >= 0:
         linux.landlock_restrict(settings.ruleset)
         os.close(settings.ruleset)
+
+
+def guard(settings: Settings) -> None:
+    """Tie this process, which is about to run the candidate, to its process group."""
     if settings.seccomp and settings.uid is None:
         # With a user id of its own, one call kills all that a program started, wherever it hid.
         # Without, it must stay in its process group; that filter costs 0.3 ms.

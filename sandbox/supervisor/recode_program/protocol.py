@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 LARGEST_PACKET = 48 << 10
 NONCE_BYTES = 16
 DETAIL_BYTES = 1000
-RUN, EXECUTE = b"F", b"X"
-"""What a zygote is to make of a fork: a program of its own language, or another executable."""
+RUN, SPLIT, EXECUTE = b"F", b"G", b"X"
+"""What a zygote is to make of a fork: a program of its own language, the same with the tests in a
+process of their own, or another executable."""
 FORK = struct.Struct("=cdQQQ")
 """What a fork request holds: `RUN` or `EXECUTE`, CPU seconds, memory, file size, processes."""
 REPORT = struct.Struct("=iidQ?")
@@ -29,6 +30,8 @@ REPORT = struct.Struct("=iidQ?")
 CONFINED, SET_UP, DEFINED = b"I", b"S", b"C"
 SETUP_FAILED, CANDIDATE_FAILED, BROKEN = b"s", b"c", b"!"
 PASSED, FAILED, OUT_OF_MEMORY = b"P", b"F", b"M"
+TIMED_OUT, CRASHED, UNSPLIT = b"T", b"X", b"U"
+"""Said by a trusted process of tests only; `UNSPLIT`: the detail is who is to blame, and why."""
 VERDICT = struct.Struct(f"={NONCE_BYTES}scd")
 
 

@@ -15,7 +15,7 @@ import random
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, List, NoReturn, Tuple
 
 from recode_program import describing, namespace, protocol, tampering
 
@@ -23,27 +23,29 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+Seeders = List[Tuple["Callable[[int], Any]", int]]
 _SEED = 20240706
 _TORCH_SEED = 67280421310721
 """`c10::default_rng_seed_val`: what torch itself starts every process with."""
 OWN_MODULES = tuple(
     f"recode_program{name}"
     for name in (
-        "", ".command", ".confine", ".describing", ".linux", ".namespace", ".protocol", ".runner",
-        ".seccomp", ".spawner", ".syscalls", ".tampering", ".warmup", ".zygote",
+        "", ".answerer", ".command", ".confine", ".crossing", ".crossing_libraries", ".describing",
+        ".grader", ".linux", ".namespace", ".peer", ".protocol", ".remote", ".runner", ".seccomp",
+        ".spawner", ".syscalls", ".tampering", ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference
 count of every name in it, and so copy hundreds of pages in every fork."""
 
 
-def _seeders() -> list[tuple[Callable[[int], Any], int]]:
+def seeders() -> Seeders:
     """The functions that put the generators loaded now into the state of a fresh process.
 
     Called before every test: its random numbers must not depend on what ran before it, nor on
     luck. torch starts every process with the same seed; numpy and `random` get a fixed one here.
     """
-    found: list[tuple[Callable[[int], Any], int]] = [(random.seed, _SEED)]
+    found: Seeders = [(random.seed, _SEED)]
     with contextlib.suppress(Exception):
         found.append((sys.modules["numpy"].random.seed, _SEED))
     with contextlib.suppress(Exception):
@@ -66,7 +68,7 @@ def run(channel: socket.socket, index: tampering.Index) -> NoReturn:
     passed, failed, no_memory = protocol.PASSED, protocol.FAILED, protocol.OUT_OF_MEMORY
     setup_failed, candidate_failed = protocol.SETUP_FAILED, protocol.CANDIDATE_FAILED
 
-    for seed, value in _seeders():
+    for seed, value in seeders():
         seed(value)
     module = namespace.fresh(OWN_MODULES, os.getcwd())  # noqa: PTH109
     space, file = module.__dict__, str(module.__file__)
@@ -79,7 +81,7 @@ def run(channel: socket.socket, index: tampering.Index) -> NoReturn:
         send(setup_failed + describe(exception))
         leave(0)
     send(protocol.SET_UP)
-    seeders, replaced = _seeders(), tampering.watcher(index, setup)
+    seeding, replaced = seeders(), tampering.watcher(index, setup)
     namespace.show_source(file, candidate)
     del setup, module
     # After the set-up, which may well replace builtins on purpose.
@@ -103,7 +105,7 @@ def run(channel: socket.socket, index: tampering.Index) -> NoReturn:
         settrace(None)
         setprofile(None)
         thread_trace(None)
-        for seed, value in seeders:
+        for seed, value in seeding:
             seed(value)
         start, detail, result = clock(), b"", passed
         try:

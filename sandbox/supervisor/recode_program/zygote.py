@@ -8,6 +8,7 @@ starts; when `waitpid` says `ECHILD`, nothing of it is left.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -17,8 +18,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from recode_program import command, linux, protocol, runner, seccomp, tampering, warmup
-from recode_program.confine import RULESET, confine
+from recode_program import command, grader, linux, protocol, runner, seccomp, tampering, warmup
+from recode_program.confine import RULESET, confine, guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
             if child:
                 _end(child, settings)
             os._exit(0)
-        if request[:1] in {protocol.RUN, protocol.EXECUTE}:
+        if request[:1] in {protocol.RUN, protocol.SPLIT, protocol.EXECUTE}:
             child = fork() or _become_program(control, request, handles, settings, index)
             for handle in handles:
                 os.close(handle)
@@ -92,12 +93,19 @@ def _become_program(
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
         try:
             confine(settings, cpu_s, memory, file_bytes, processes)
+            if order != protocol.SPLIT:
+                guard(settings)
             os.chdir(settings.work)
         except BaseException as problem:  # noqa: BLE001 - any failure here must stop the program
             channel.send(protocol.BROKEN + repr(problem).encode()[:900])
             os._exit(1)
         if order == protocol.EXECUTE:
             command.run(channel)
+        if order == protocol.SPLIT:
+            grader.run(
+                channel, index, runner.OWN_MODULES, runner.seeders, _forker(),
+                functools.partial(guard, settings),
+            )  # fmt: skip
         runner.run(channel, index)
     finally:
         os._exit(1)

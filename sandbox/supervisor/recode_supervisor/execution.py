@@ -67,6 +67,9 @@ class ExecutionOutcome:
     """The candidate itself failed: another process would only fail again."""
     accused: bool = False
     """Ended because the disk ran full, but by whom is not clear yet; see `convict`."""
+    unsplit: tuple[str, bool] | None = None
+    """Why tests and candidate cannot run in processes of their own, and whether the tests are the
+    reason (rather than what the candidate gave them)."""
     clean: bool = True
     cpu_s: float = 0.0
     printed: bytes = b""
@@ -143,9 +146,12 @@ class ProgramExecution(ABC):
         total_cpu = (len(self._pending) + 1) * request.cpu_s + 2
         memory = request.memory if self._limit_address_space else 0
         order = protocol.FORK.pack(
-            self.order, total_cpu, memory, request.file_bytes, request.processes
+            self.order, total_cpu, memory, request.file_bytes, self._processes()
         )
         self._pid = self._zygote.fork(order, handles)
+
+    def _processes(self) -> int:
+        return self._request.processes
 
     def _push(self, channel: socket.socket, payload: bytes | None) -> None:
         """Send a packet, or queue it; `None` sends what is queued."""

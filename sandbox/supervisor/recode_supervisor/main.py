@@ -140,6 +140,8 @@ class Supervisor:
         one_each = message["isolation"] == "test"
         runtime = self._runtimes[message.get("language", "python")]
         home = self._home(runtime, tuple(message["libraries"]))
+        split = message["isolation"] == "split" and runtime.splits
+        unsplit: tuple[str, bool] | None = None
         verdicts: dict[int, Verdict] = {}
         cpu_s, output, setup_error = 0.0, b"", None
         missing = list(range(len(request.tests)))
@@ -149,7 +151,7 @@ class Supervisor:
             # A new one each time: offset, flags, mode and seals of the last one are the program's.
             printed = os.memfd_create("output")
             try:
-                running = runtime.execution(home, request, chosen, printed)
+                running = runtime.execution(home, request, chosen, printed, split=split)
                 outcome = running.run(self.tick)
                 self._clean = self._wipe() and outcome.clean
                 if self._convicts(outcome):
@@ -162,6 +164,11 @@ class Supervisor:
             if outcome.unproven is not None and self._clean:
                 self._blame(outcome, runtime, home, request, missing)
             cpu_s += outcome.cpu_s
+            if outcome.unsplit is not None and self._clean:
+                # All of it again, in one process: verdicts of both kinds are not to be mixed.
+                split, unsplit = False, outcome.unsplit
+                verdicts, missing, output = {}, list(range(len(request.tests))), b""
+                continue
             verdicts.update(outcome.verdicts)
             if outcome.hopeless:
                 last = verdicts[chosen[0]] if chosen else ("failed", "", None)
@@ -181,6 +188,8 @@ class Supervisor:
         return {
             "verdicts": [verdicts[i] for i in sorted(verdicts)] if not missing else None,
             "setup_error": setup_error,
+            "split": split,
+            "unsplit": unsplit,
             "output": output.decode("utf-8", "backslashreplace").translate(_CONTROL),
             "cpu_s": cpu_s,
             "wall_s": time.monotonic() - started,
@@ -208,7 +217,7 @@ class Supervisor:
         alone = dataclasses.replace(request, candidate="")
         printed = os.memfd_create("output")
         try:
-            trial = runtime.execution(home, alone, [], printed).run(self.tick)
+            trial = runtime.execution(home, alone, [], printed, split=False).run(self.tick)
         finally:
             os.close(printed)
         self._clean = self._wipe() and trial.clean

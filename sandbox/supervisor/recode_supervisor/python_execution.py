@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import marshal
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from recode_program import protocol
 
@@ -33,6 +33,9 @@ _MARSHAL = 4
 class PythonExecution(ProgramExecution):
     """Talks with `recode_program.runner`."""
 
+    letters: ClassVar[dict[bytes, str]] = STATUS
+    """What the process may say of a test."""
+
     def __init__(
         self, home: Home, request: ProgramRequest, indices: list[int], output: int
     ) -> None:
@@ -51,7 +54,7 @@ class PythonExecution(ProgramExecution):
             self._outcome.setup_error = printable(packet[1:])
             return True
         if self._stage == protocol.SET_UP and kind == protocol.CANDIDATE_FAILED:
-            self._all(STATUS.get(packet[1:2], "failed"), printable(packet[2:]))
+            self._all(self.letters.get(packet[1:2], "failed"), printable(packet[2:]))
             return True
         following = {
             b"": protocol.CONFINED,
@@ -80,13 +83,12 @@ class PythonExecution(ProgramExecution):
             return self._forged()
         nonce, letter, cpu_s = protocol.VERDICT.unpack_from(packet)
         index = self._pending[0]
-        if not secrets.compare_digest(nonce, self._nonces[index]) or letter not in STATUS:
+        if not secrets.compare_digest(nonce, self._nonces[index]):
             return self._forged()
-        # What the process says about its time is believed as far as it can be true.
-        most = max(0.0, cpu_time(self._pid) - self._credited)
-        cpu_s = cpu_s if 0 <= cpu_s <= most else most
-        self._credited += cpu_s
-        status, detail = STATUS[letter], printable(packet[protocol.VERDICT.size :])
+        if letter not in self.letters:
+            return self._other(letter, packet[protocol.VERDICT.size :])
+        cpu_s = self._believed(cpu_s)
+        status, detail = self.letters[letter], printable(packet[protocol.VERDICT.size :])
         if cpu_s > self._request.cpu_s:
             # It ended before the next look at it. How soon that comes must not decide.
             status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
@@ -95,6 +97,50 @@ class PythonExecution(ProgramExecution):
         self._new_budget()
         return not self._pending
 
+    def _believed(self, cpu_s: float) -> float:
+        """What the process says about its time, as far as it can be true."""
+        most = max(0.0, cpu_time(self._pid) - self._credited)
+        cpu_s = cpu_s if 0 <= cpu_s <= most else most
+        self._credited += cpu_s
+        return cpu_s
+
+    def _other(self, letter: bytes, detail: bytes) -> bool:
+        """Take what is no verdict."""
+        del letter, detail
+        return self._forged()
+
     def _forged(self) -> bool:
         self._all("failed", "the program wrote to the sandbox's own channel")
+        return True
+
+
+class SplitExecution(PythonExecution):
+    """Talks with `recode_program.grader`: the tests in a trusted process, the candidate in another.
+
+    What the process of the tests says is true, also about times and ends of the candidate's.
+    """
+
+    order = protocol.SPLIT
+    letters: ClassVar[dict[bytes, str]] = {
+        **STATUS,
+        protocol.TIMED_OUT: "timeout",
+        protocol.CRASHED: "crashed",
+    }
+
+    def _processes(self) -> int:
+        return self._request.processes + 1
+
+    def _believed(self, cpu_s: float) -> float:
+        return cpu_s
+
+    def _take_verdict(self, packet: bytes) -> bool:
+        ended = packet[protocol.NONCE_BYTES : protocol.NONCE_BYTES + 1] == protocol.CRASHED
+        decided = super()._take_verdict(packet)
+        # Without its candidate this process is of no more use: the other tests need new ones.
+        return decided or ended
+
+    def _other(self, letter: bytes, detail: bytes) -> bool:
+        if letter != protocol.UNSPLIT:
+            return self._forged()
+        self._outcome.unsplit = (printable(detail[1:]), detail[:1] == b"T")
         return True

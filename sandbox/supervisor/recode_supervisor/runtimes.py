@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recode_supervisor import confinement
 from recode_supervisor.command_execution import CommandExecution, CommandSpec
 from recode_supervisor.execution import Home, ProgramExecution, ProgramRequest
-from recode_supervisor.python_execution import PythonExecution
+from recode_supervisor.python_execution import PythonExecution, SplitExecution
 from recode_supervisor.zygote_pool import ZygotePool
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Runtime(ABC):
         )
 
     _warm = True
+    splits: ClassVar[bool] = False
+    """Whether it can run the tests in another process than the candidate."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
@@ -60,9 +62,12 @@ class Runtime(ABC):
 
     @abstractmethod
     def execution(
-        self, home: Home, request: ProgramRequest, indices: list[int], output: int
+        self, home: Home, request: ProgramRequest, indices: list[int], output: int, *, split: bool
     ) -> ProgramExecution:
-        """Prepare a run of these tests of a program; what it prints goes to `output`."""
+        """Prepare a run of these tests of a program; what it prints goes to `output`.
+
+        `split`: in a process of their own, where the runtime can do that.
+        """
 
     @abstractmethod
     def _interpreter(self, config: dict[str, Any], tier: dict[str, Any]) -> list[str]:
@@ -96,6 +101,7 @@ class PythonZygote(Runtime):
     """Python: programs are forked from a process that has their libraries loaded."""
 
     kind = "python"
+    splits = True
 
     def facts(self) -> dict[str, Any]:
         """Kind, version and implementation of the interpreter that runs the programs."""
@@ -112,10 +118,11 @@ class PythonZygote(Runtime):
         return dict(self._pool.facts["libraries"])
 
     def execution(
-        self, home: Home, request: ProgramRequest, indices: list[int], output: int
+        self, home: Home, request: ProgramRequest, indices: list[int], output: int, *, split: bool
     ) -> ProgramExecution:
         """See `Runtime.execution`."""
-        return PythonExecution(home, request, indices, output)
+        made = SplitExecution if split else PythonExecution
+        return made(home, request, indices, output)
 
     def _interpreter(self, config: dict[str, Any], tier: dict[str, Any]) -> list[str]:
         del tier
@@ -144,9 +151,10 @@ class Command(Runtime):
         return {"kind": self.kind, "version": self._version, "command": list(self._spec.argv)}
 
     def execution(
-        self, home: Home, request: ProgramRequest, indices: list[int], output: int
+        self, home: Home, request: ProgramRequest, indices: list[int], output: int, *, split: bool
     ) -> ProgramExecution:
         """See `Runtime.execution`."""
+        del split
         return CommandExecution(home, request, indices, output, self._spec)
 
     def _interpreter(self, config: dict[str, Any], tier: dict[str, Any]) -> list[str]:

@@ -1,0 +1,399 @@
+"""The types of numpy, pandas, torch and sympy that cross between processes as plain data.
+
+Each library's functions are looked up once, before a set-up can have put an update in their place.
+Arrays cross as bytes; which types of elements they may have is a closed list, since an array of
+Python objects or a structure can be made to hold addresses.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Dict, List, Set
+
+from recode_program.crossing import Decoder, Encoder, UncrossableError, register, register_base
+
+if TYPE_CHECKING:
+    import types
+
+_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU]\d+|[mM]8(\[\w+\])?)")
+_TORCH_DTYPES = (
+    "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64",
+    "complex64", "complex128", "uint16", "uint32", "uint64",
+)  # fmt: skip
+_INDICES = (
+    "Index", "RangeIndex", "MultiIndex", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex",
+    "IntervalIndex", "CategoricalIndex",
+)  # fmt: skip
+_done: Set[str] = set()
+
+
+def bind() -> None:
+    """Register the types of the libraries that are loaded by now."""
+    for name, one in _LIBRARIES.items():
+        module = sys.modules.get(name)
+        if module is not None and name not in _done and _complete(module):
+            _done.add(name)
+            one(module)
+
+
+def _complete(module: types.ModuleType) -> bool:
+    """Whether its import is over, and has not failed half-way."""
+    spec = getattr(module, "__spec__", None)
+    return not getattr(spec, "_initializing", False) and hasattr(module, "__version__")
+
+
+def _numpy(np: Any) -> None:
+    dtype, frombuffer, empty, ndarray = np.dtype, np.frombuffer, np.empty, np.ndarray
+    ascontiguousarray, matrix, masked = np.ascontiguousarray, np.matrix, np.ma.MaskedArray
+    mask_of = np.ma.getmaskarray
+
+    def kind(text: Any) -> Any:
+        if type(text) is not str or not _DTYPE.fullmatch(text):
+            raise ValueError("no type of elements that may cross")
+        return dtype(text)
+
+    def raw(encoder: Encoder, value: Any) -> List[Any]:
+        text = value.dtype.str
+        if not _DTYPE.fullmatch(text):
+            raise UncrossableError(f"a numpy array of {value.dtype}")
+        return [text, list(value.shape), encoder.blob(ascontiguousarray(value).tobytes())]
+
+    def encode(encoder: Encoder, value: Any) -> Any:
+        reference = encoder.seen(value)
+        if reference is not None:
+            return reference
+        if value.dtype.hasobject:
+            if value.dtype.kind != "O":
+                raise UncrossableError(f"a numpy array of {value.dtype}")
+            return ["np.o", list(value.shape), encoder.all(value.ravel().tolist())]
+        return ["np.a", *raw(encoder, value)]
+
+    def plain(decoder: Decoder, text: Any, shape: Any, number: int) -> Any:
+        found = kind(text)
+        data = decoder.blob(number)
+        if found.itemsize == 0 or not data:
+            return empty(shape, found)
+        return frombuffer(data, found).reshape(shape)
+
+    def decode_objects(decoder: Decoder, shape: Any, forms: List[Any]) -> Any:
+        made = decoder.add(empty(shape, object))
+        flat = made.reshape(-1)
+        for index, value in enumerate(decoder.all(forms)):
+            flat[index] = value
+        return made
+
+    def encode_masked(encoder: Encoder, value: Any) -> Any:
+        parts = (value.data, mask_of(value), value.fill_value)
+        return encoder.seen(value) or ["np.ma", *encoder.all(parts)]
+
+    def decode_masked(decoder: Decoder, *forms: Any) -> Any:
+        fill = decoder.reserve()
+        data, mask, filling = decoder.all(list(forms))
+        return fill(masked(data, mask, fill_value=filling))
+
+    register([ndarray], encode, np_a=lambda d, *parts: d.add(plain(d, *parts)), np_o=decode_objects)
+    register(
+        [matrix], lambda e, v: e.seen(v) or ["np.m", *raw(e, v)],
+        np_m=lambda d, *parts: d.add(plain(d, *parts).view(matrix)),
+    )  # fmt: skip
+    register_base(ndarray, encode)
+    register([masked], encode_masked, np_ma=decode_masked)
+    scalars = [one for one in _subclasses(np.generic) if one not in {np.void, np.object_}]
+    register(scalars, lambda e, v: ["np.s", *raw(e, v)],
+             np_s=lambda d, *parts: plain(d, *parts).reshape(())[()])  # fmt: skip
+    dtypes = {type(dtype(text)) for text in "?bBhHiIlLqQefdgFDGSUmM"}
+    register(dtypes, lambda _, v: ["np.dtype", v.str], np_dtype=lambda _, text: kind(text))
+
+
+def _subclasses(kind: type) -> List[type]:
+    found = []
+    for one in kind.__subclasses__():
+        found += [one, *_subclasses(one)]
+    return found
+
+
+def _pandas(pd: Any) -> None:
+    frame, series, index = pd.DataFrame, pd.Series, pd.Index
+    array = pd.array
+
+    def encode_timestamp(_: Encoder, v: Any) -> Any:
+        zone = None if v.tz is None else str(v.tz)
+        return ["pd.ts", v.asm8.view("i8").item(), v.unit, zone, v.fold]
+
+    def decode_timestamp(_: Decoder, number: Any, unit: Any, zone: Any, fold: Any) -> Any:
+        made = pd.Timestamp(int(number), unit=_word(unit), tz=None if zone is None else str(zone))
+        return made.as_unit(_word(unit)).replace(fold=fold)
+
+    def values(encoder: Encoder, data: Any) -> Any:
+        """An array of a column or an index: what numpy holds, or the parts of pandas' own types."""
+        name = type(data.dtype).__name__
+        if name == "CategoricalDtype":
+            return ["cat", encoder.encode(data.codes), encoder.encode(data.categories),
+                    bool(data.ordered)]  # fmt: skip
+        if name == "DatetimeTZDtype":
+            return ["tz", encoder.encode(data.asi8), data.unit, str(data.dtype.tz)]
+        if name == "PeriodDtype":
+            return ["per", encoder.encode(data.asi8), str(data.dtype)]
+        if name == "IntervalDtype":
+            return ["iv", encoder.encode(index(data.left)), encoder.encode(index(data.right)),
+                    data.closed]  # fmt: skip
+        if name in {"NumpyEADtype", "PandasDtype"}:
+            return ["np", encoder.encode(data.to_numpy())]
+        if isinstance(data.dtype, pd.api.extensions.ExtensionDtype):
+            if not re.fullmatch(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|str", str(data.dtype)):
+                raise UncrossableError(f"a pandas array of {data.dtype}")
+            listed = [None if one is pd.NA or one is None else one for one in data]
+            return ["ext", str(data.dtype), encoder.all(listed)]
+        return ["np", encoder.encode(data.to_numpy() if hasattr(data, "to_numpy") else data)]
+
+    def back(decoder: Decoder, form: Any) -> Any:
+        tag, *rest = form
+        if tag == "np":
+            return decoder.decode(rest[0])
+        if tag == "cat":
+            codes, categories = decoder.all(rest[:2])
+            return pd.Categorical.from_codes(codes, categories, ordered=bool(rest[2]))
+        if tag == "tz":
+            stamps = decoder.decode(rest[0])
+            return pd.DatetimeIndex(stamps.view(f"M8[{_word(rest[1])}]"), tz="UTC").tz_convert(
+                str(rest[2])
+            ).array
+        if tag == "per":
+            return pd.arrays.PeriodArray(decoder.decode(rest[0]), dtype=str(rest[1]))
+        if tag == "iv":
+            left, right = decoder.all(rest[:2])
+            return pd.arrays.IntervalArray.from_arrays(left, right, closed=_word(rest[2]))
+        if tag == "ext":
+            return array(decoder.all(rest[1]), dtype=str(rest[0]))
+        raise ValueError("no array of pandas")
+
+    def encode_index(encoder: Encoder, value: Any) -> Any:
+        names = encoder.all(list(value.names))
+        kind = type(value).__name__
+        if kind == "RangeIndex":
+            return ["pd.r", value.start, value.stop, value.step, *names]
+        if kind == "MultiIndex":
+            codes = [encoder.encode(one) for one in value.codes]
+            return ["pd.mi", [encode_index(encoder, one) for one in value.levels], codes, names]
+        freq = getattr(value, "freqstr", None) if kind in {"DatetimeIndex", "TimedeltaIndex"} else None
+        return ["pd.i", kind, values(encoder, value.array), freq, *names]
+
+    def decode_index(decoder: Decoder, kind: str, form: Any, freq: Any, name: Any) -> Any:
+        made = index(back(decoder, form), name=decoder.decode(name))
+        if freq is not None and type(made).__name__ == kind:
+            try:
+                made = type(made)(made, freq=str(freq))
+            except ValueError:
+                pass
+        return made
+
+    def decode_multi(decoder: Decoder, levels: Any, codes: Any, names: Any) -> Any:
+        made = decoder.all(levels)
+        return pd.MultiIndex(
+            levels=made, codes=decoder.all(codes), names=decoder.all(names), verify_integrity=True
+        )
+
+    def encode_series(encoder: Encoder, value: Any) -> Any:
+        reference = encoder.seen(value)
+        if reference is not None:
+            return reference
+        return ["pd.s", values(encoder, value.array), encoder.encode(value.index),
+                encoder.encode(value.name), encoder.encode(dict(value.attrs))]  # fmt: skip
+
+    def decode_series(decoder: Decoder, form: Any, labels: Any, name: Any, attrs: Any) -> Any:
+        fill = decoder.reserve()
+        data = back(decoder, form)
+        labels, name, attrs = decoder.all([labels, name, attrs])
+        made = fill(series(data, index=labels, name=name, dtype=getattr(data, "dtype", None)))
+        made.attrs.update(attrs)
+        return made
+
+    def encode_frame(encoder: Encoder, value: Any) -> Any:
+        reference = encoder.seen(value)
+        if reference is not None:
+            return reference
+        columns = [values(encoder, value.iloc[:, n].array) for n in range(value.shape[1])]
+        return ["pd.f", columns, encoder.encode(value.index), encoder.encode(value.columns),
+                encoder.encode(dict(value.attrs))]  # fmt: skip
+
+    def decode_frame(decoder: Decoder, columns: Any, labels: Any, names: Any, attrs: Any) -> Any:
+        fill = decoder.reserve()
+        data = [back(decoder, one) for one in columns]
+        labels, names, attrs = decoder.all([labels, names, attrs])
+        parts = {n: series(one, index=labels, dtype=getattr(one, "dtype", None))
+                 for n, one in enumerate(data)}  # fmt: skip
+        made = frame(parts, index=labels)
+        made.columns = names
+        made.attrs.update(attrs)
+        return fill(made)
+
+    register([series], encode_series, pd_s=decode_series)
+    register([frame], encode_frame, pd_f=decode_frame)
+    register_base(series, encode_series)
+    register_base(frame, encode_frame)
+    register(
+        [getattr(pd, name) for name in _INDICES], encode_index,
+        pd_i=decode_index, pd_mi=decode_multi,
+        pd_r=lambda d, start, stop, step, name: pd.RangeIndex(start, stop, step,
+                                                              name=d.decode(name)),
+    )  # fmt: skip
+    register([type(pd.NaT)], lambda *_: ["pd.nat"], pd_nat=lambda _: pd.NaT)
+    register([type(pd.NA)], lambda *_: ["pd.na"], pd_na=lambda _: pd.NA)
+    register([pd.Timestamp], encode_timestamp, pd_ts=decode_timestamp)
+    register(
+        [pd.Timedelta], lambda _, v: ["pd.td", v.asm8.view("i8").item(), v.unit],
+        pd_td=lambda _, n, unit: pd.Timedelta(int(n), unit=_word(unit)).as_unit(_word(unit)),
+    )  # fmt: skip
+    register([pd.Period], lambda _, v: ["pd.p", v.ordinal, v.freqstr],
+             pd_p=lambda _, n, freq: pd.Period(ordinal=int(n), freq=str(freq)))  # fmt: skip
+    register(
+        [pd.Interval], lambda e, v: ["pd.iv", e.encode(v.left), e.encode(v.right), v.closed],
+        pd_iv=lambda d, left, right, closed: pd.Interval(*d.all([left, right]),
+                                                         closed=_word(closed)),
+    )  # fmt: skip
+
+
+def _word(text: Any) -> str:
+    if type(text) is not str or not text.isalpha():
+        raise ValueError("no word where one belongs")
+    return text
+
+
+def _torch(torch: Any) -> None:
+    frombuffer, tensor = torch.frombuffer, torch.Tensor
+    dtypes: Dict[str, Any] = {
+        name: getattr(torch, name) for name in _TORCH_DTYPES if hasattr(torch, name)
+    }
+    names = {value: name for name, value in dtypes.items()}
+    empty, uint8, strided, parameter = torch.empty, torch.uint8, torch.strided, torch.nn.Parameter
+
+    def raw(encoder: Encoder, value: Any) -> Any:
+        reference = encoder.seen(value)
+        if reference is not None:
+            return reference
+        if value.layout is not strided or value.dtype not in names or value.is_quantized:
+            raise UncrossableError(f"a tensor of {value.dtype} that is {value.layout}")
+        if value.device.type != "cpu":
+            raise UncrossableError(f"a tensor on {value.device}")
+        data = value.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+        blob = data.view(uint8).numpy().tobytes() if data.numel() else b""
+        return ["pt.t", names[value.dtype], list(value.shape), encoder.blob(blob),
+                bool(value.requires_grad), type(value) is parameter]  # fmt: skip
+
+    def decode(
+        decoder: Decoder, name: str, shape: Any, number: int, grad: bool, is_parameter: bool
+    ) -> Any:
+        data = decoder.blob(number)
+        made = frombuffer(data, dtype=dtypes[name]).reshape(shape) if data else empty(
+            shape, dtype=dtypes[name]
+        )
+        if is_parameter:
+            made = parameter(made, requires_grad=bool(grad))
+        elif grad:
+            made.requires_grad_()
+        return decoder.add(made)
+
+    register([tensor, parameter], raw, pt_t=decode)
+    register_base(tensor, raw)
+    register([torch.Size], lambda _, v: ["pt.size", list(v)],
+             pt_size=lambda _, parts: torch.Size(parts))  # fmt: skip
+    register([torch.dtype], lambda _, v: ["pt.dtype", str(v)[6:]],
+             pt_dtype=lambda _, name: dtypes[name])  # fmt: skip
+    register([torch.device], lambda _, v: ["pt.device", str(v)],
+             pt_device=lambda _, name: torch.device(str(name)))  # fmt: skip
+
+
+def _sympy(sympy: Any) -> None:
+    """Trees of classes that sympy itself has, built anew by calling them.
+
+    Only with arguments that are sympy objects already: given a text, sympy would evaluate it.
+    """
+    basic = sympy.Basic
+    classes = {
+        one.__name__: one for one in _subclasses(basic) if one.__module__.startswith("sympy.")
+    }
+    classes.update({
+        name: one for name, one in vars(sympy).items()
+        if isinstance(one, type) and issubclass(one, basic)
+    })  # fmt: skip
+    undefined = sympy.core.function.AppliedUndef
+    single = sympy.S
+
+    def encode(encoder: Encoder, value: Any) -> Any:
+        kind = type(value)
+        if isinstance(value, sympy.Integer):
+            return ["sy.n", encoder.encode(int(value)), 1]
+        if isinstance(value, sympy.Rational):
+            return ["sy.n", encoder.encode(int(value.p)), encoder.encode(int(value.q))]
+        if isinstance(value, sympy.Float):
+            return ["sy.f", encoder.encode(tuple(value._mpf_)), value._prec]
+        if isinstance(value, sympy.Dummy):
+            raise UncrossableError("a Dummy of sympy")
+        if isinstance(value, sympy.Symbol):
+            given = {key: flag for key, flag in value._assumptions_orig.items() if flag is not None} \
+                if hasattr(value, "_assumptions_orig") else {
+                    key: flag for key, flag in value.assumptions0.items() if key != "commutative"}
+            return ["sy.x", value.name, given]
+        if isinstance(value, undefined):
+            return ["sy.u", value.func.__name__, encoder.all(value.args)]
+        if isinstance(value, sympy.MatrixBase):
+            return ["sy.m", kind.__name__, list(value.shape), encoder.all(list(value))]
+        if getattr(single, kind.__name__, None) is value:
+            return ["sy.s", kind.__name__]
+        if classes.get(kind.__name__) is not kind or any(
+            not isinstance(one, basic) for one in value.args
+        ):
+            raise UncrossableError(f"a {kind.__name__} of sympy")
+        return ["sy.e", kind.__name__, encoder.all(value.args)]
+
+    def parts(decoder: Decoder, forms: Any) -> List[Any]:
+        made = decoder.all(forms)
+        if any(not isinstance(one, (basic, sympy.MatrixBase)) for one in made):
+            raise ValueError("no expression where one belongs")
+        return made
+
+    def integer(decoder: Decoder, form: Any) -> int:
+        value = decoder.decode(form)
+        if type(value) is not int:
+            raise ValueError("no integer where one belongs")
+        return value
+
+    def symbol(_: Decoder, name: Any, given: Any) -> Any:
+        if type(name) is not str or any(type(flag) is not bool for flag in given.values()):
+            raise ValueError("no symbol where one belongs")
+        return sympy.Symbol(name, **given)
+
+    def floating(decoder: Decoder, form: Any, precision: int) -> Any:
+        value = decoder.decode(form)
+        if type(value) is not tuple or [type(one) for one in value] != [int] * 4:
+            raise ValueError("no number where one belongs")
+        return sympy.Float._new(value, int(precision))
+
+    def matrix(decoder: Decoder, name: str, shape: Any, forms: Any) -> Any:
+        kinds = {"MutableDenseMatrix": sympy.Matrix, "ImmutableDenseMatrix": sympy.ImmutableMatrix}
+        return kinds[name](int(shape[0]), int(shape[1]), parts(decoder, forms))
+
+    def function(decoder: Decoder, name: Any, forms: Any) -> Any:
+        if type(name) is not str:
+            raise ValueError("no name where one belongs")
+        return sympy.Function(name)(*parts(decoder, forms))
+
+    def singleton(_: Decoder, name: str) -> Any:
+        value = getattr(single, name)
+        if not isinstance(value, basic):
+            raise ValueError("no singleton of sympy")
+        return value
+
+    register(
+        [*_subclasses(basic), sympy.Matrix, sympy.ImmutableMatrix], encode,
+        sy_e=lambda d, name, forms: classes[name](*parts(d, forms)), sy_m=matrix, sy_f=floating,
+        sy_n=lambda d, top, below: sympy.Rational(integer(d, top), integer(d, below)),
+        sy_x=symbol, sy_u=function, sy_s=singleton,
+    )  # fmt: skip
+    register_base(undefined, encode)
+
+
+_LIBRARIES: Dict[str, Any] = {
+    "numpy": _numpy, "pandas": _pandas, "torch": _torch, "sympy": _sympy,
+}  # fmt: skip

@@ -1,0 +1,294 @@
+"""The process of the tests, where the candidate runs in another one (`answerer`).
+
+Nothing of the candidate's is executed in here. Its functions and classes are proxies, what they
+return is plain data that this process built itself, and it reaches neither the tests nor a nonce.
+"""
+
+from __future__ import annotations
+
+import importlib
+import marshal
+import os
+import signal
+import socket
+import sys
+import time
+import types
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+
+from recode_program import (
+    answerer,
+    crossing,
+    crossing_libraries,
+    describing,
+    linux,
+    namespace,
+    protocol,
+    tampering,
+)
+from recode_program.crossing import Decoder, HungUpError
+from recode_program.peer import OWN_MODULE, Peer
+
+if TYPE_CHECKING:
+    from recode_program.runner import Seeders
+
+_ALIASES = {
+    "np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "mpl": "matplotlib", "sp": "sympy",
+    "nn": "torch.nn", "F": "torch.nn.functional", "nx": "networkx", "tf": "tensorflow",
+    "sns": "seaborn", "dt": "datetime", "mp": "multiprocessing", "it": "itertools",
+    "ET": "xml.etree.ElementTree", "la": "numpy.linalg", "npt": "numpy.testing", "stats": "scipy.stats",
+    "jnp": "jax.numpy", "optim": "torch.optim", "pl": "polars", "sym": "sympy", "ft": "functools",
+}  # fmt: skip
+"""Under which other names modules are usually imported."""
+_SETS_SEEDS = ("seed", "manual_seed", "set_state", "setstate", "set_rng_state", "rand", "randn",
+               "randint", "random")  # fmt: skip
+_LOOKS_AT_WARNINGS = ("warns", "catch_warnings", "simplefilter", "filterwarnings", "assertWarns",
+                      "deprecated_call")  # fmt: skip
+PR_GET_DUMPABLE = 3
+
+
+class Grader(Peer):
+    """Binds the names that tests use, and asks the candidate's process for what they do."""
+
+    def __init__(self, channel: socket.socket, space: Dict[str, Any]) -> None:
+        super().__init__(channel, guarded=True)
+        self._space = space
+        self._given = set(space)
+        """The names of the set-up."""
+        self._bound: Set[str] = set()
+        self._values: List[str] = []
+        """Bound names that hold plain data: a call may bind them anew."""
+        self._depth = 0
+
+    def begin(self, code: types.CodeType) -> None:
+        """Before a test: fresh seeds, and the candidate's names that its code uses."""
+        used = tampering.names_in(code)
+        self.share_random = not used.isdisjoint(_SETS_SEEDS)
+        self.share_warnings = not used.isdisjoint(_LOOKS_AT_WARNINGS)
+        self._random = None
+        for name in self._bound:
+            self._space.pop(name, None)
+        self._bound, self._values = set(), []
+        self._depth = 1
+        self.request("begin")
+        # A builtin stays one, and so does what the set-up imported. Functions and classes that it
+        # defined may be defined anew by an answer.
+        builtin = set(dir(self._space["__builtins__"]))
+        names = [
+            name for name in sorted(used - builtin)
+            if name not in self._given or _defined(self._space[name])
+        ]  # fmt: skip
+        self._bind(names)
+        self._depth = 0
+
+    def _bind(self, names: List[str]) -> None:
+        if names:
+            for name, value in self.request("bind", *names).items():
+                self._bound.add(name)
+                if name not in self._given or isinstance(value, (type, types.FunctionType)):
+                    self._space[name] = value
+
+    def request(self, operation: str, *operands: Any, asked: bool = False) -> Any:
+        """See `Peer`; after a call the names that hold plain data are bound anew."""
+        self._depth += 1
+        try:
+            value = super().request(operation, *operands, asked=asked)
+            if self._depth == 1 and self._values:
+                self._bind(self._values)
+            return value
+        finally:
+            self._depth -= 1
+
+    def _decode_other(self, decoder: Decoder, tag: str, *parts: Any) -> Any:
+        if tag == "bound" and self._depth:
+            return {name: self._decode_bound(decoder, name, form) for name, form in parts[0]
+                    if self._may_bind(form, name)}  # fmt: skip
+        return super()._decode_other(decoder, tag, *parts)
+
+    def _may_bind(self, form: Any, name: Any) -> bool:
+        if type(name) is not str:
+            raise ValueError("no name where one belongs")
+        if type(form) is list and form and form[0] == "import":
+            return _imported(name, *form[1:]) is not None
+        return True
+
+    def _decode_bound(self, decoder: Decoder, name: str, form: Any) -> Any:
+        tag = form[0] if type(form) is list and form else None
+        if tag == "import":
+            return _imported(name, *form[1:])
+        if tag == "cannot":
+            raise self.obstacle(f"the answer binds {name} to {form[1]}", by_tests=False)
+        if tag not in {"h", "C", "I"} and name not in self._values:
+            self._values.append(name)
+        return decoder.decode(form)
+
+
+def _defined(value: Any) -> bool:
+    """Whether the set-up itself has defined it."""
+    return isinstance(value, (type, types.FunctionType)) and value.__module__ == OWN_MODULE
+
+
+def _imported(name: str, module: Any, qualname: Any) -> Any:
+    """What a name that the answer imported stands for; None if an answer may not say so.
+
+    A test that uses a name that only the answer has imported means the library by it. Under a name
+    that is not its own nor usual, another function could stand in for the one that the test means.
+    """
+    if type(module) is not str or type(qualname) is not str:
+        raise ValueError("no name where one belongs")
+    last = (qualname or module).rpartition(".")[2]
+    if name != last and not (not qualname and _ALIASES.get(name) == module):
+        return None
+    try:
+        value: Any = importlib.import_module(module)
+        for part in filter(None, qualname.split(".")):
+            value = getattr(value, part)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return value
+
+
+def run(
+    channel: socket.socket,
+    index: tampering.Index,
+    own_modules: Tuple[str, ...],
+    seeders: Callable[[], Seeders],
+    fork: Callable[[], int],
+    guard: Callable[[], None],
+) -> NoReturn:
+    """Run the program that comes over `channel` in two processes; see `runner.run`.
+
+    `guard` confines the candidate's process further, where that needs its number.
+    """
+    del index
+    receive, describe = protocol.receiver(channel), describing.describer()
+    crossing_libraries.bind()
+    for seed, value in seeders():
+        seed(value)
+    folder = os.getcwd()  # noqa: PTH109
+    module = namespace.fresh(own_modules, folder)
+    channel.send(protocol.CONFINED)
+    setup, candidate = marshal.loads(receive())  # noqa: S302 - the supervisor's
+    try:
+        exec(compile(setup, "<setup>", "exec", 0, True), module.__dict__)  # noqa: S102
+    except BaseException as error:  # noqa: BLE001
+        channel.send(protocol.SETUP_FAILED + describe(error))
+        os._exit(0)
+    channel.send(protocol.SET_UP)
+    crossing_libraries.bind()
+    pid, ours = _start(channel, module, candidate, seeders(), fork, guard)
+    sys.path.remove(folder)  # what the candidate writes there is no library
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    grader = Grader(ours, module.__dict__)
+    _await_definition(channel, ours, pid)
+    while True:
+        code = receive()
+        if not code:
+            os._exit(0)
+        test = compile(marshal.loads(code), "<test>", "exec", 0, True)  # noqa: S302
+        nonce = receive()
+        for seed, value in seeders():
+            seed(value)
+        start = time.process_time() + _cpu_of(pid)
+        result, detail = _grade(grader, test, describe, pid)
+        used = max(0.0, time.process_time() + _cpu_of(pid) - start)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        channel.send(protocol.VERDICT.pack(nonce, result, used) + detail)
+        if grader.gone or grader.obstacles:
+            os._exit(0)
+
+
+def _start(
+    channel: socket.socket,
+    module: types.ModuleType,
+    candidate: str,
+    seeders: Seeders,
+    fork: Callable[[], int],
+    guard: Callable[[], None],
+) -> Tuple[int, socket.socket]:
+    """Fork the candidate's process; return its number and the channel to it."""
+    ours, theirs = socket.socketpair()
+    # Of the same user, it could otherwise look into this process by way of /proc.
+    before = linux.prctl(PR_GET_DUMPABLE)
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    pid = fork()
+    if pid == 0:
+        try:
+            ours.close()
+            channel.close()
+            if before == 1:
+                linux.prctl(linux.PR_SET_DUMPABLE, 1)
+            guard()
+            answerer.run(theirs, module, candidate, seeders)
+        finally:
+            os._exit(1)
+    theirs.close()
+    return pid, ours
+
+
+def _await_definition(channel: socket.socket, ours: socket.socket, pid: int) -> None:
+    """Tell the supervisor whether the candidate could be defined; end if it could not."""
+    try:
+        content, _ = crossing.receive(ours)
+        kind, detail = content
+        if kind == answerer.DEFINED:
+            channel.send(protocol.DEFINED)
+            return
+        letter = protocol.OUT_OF_MEMORY if kind == answerer.NO_MEMORY else protocol.FAILED
+        said = str(detail).encode("ascii", "backslashreplace")
+    except (HungUpError, ValueError, TypeError):
+        letter, said = _end_of(pid)
+    channel.send(protocol.CANDIDATE_FAILED + letter + said[: protocol.DETAIL_BYTES])
+    os._exit(0)
+
+
+def _grade(
+    grader: Grader, test: types.CodeType, describe: Callable[[BaseException], bytes], pid: int
+) -> Tuple[bytes, bytes]:
+    """Run a test; return the letter of its verdict and the detail."""
+    result, detail = protocol.PASSED, b""
+    try:
+        grader.begin(test)
+        exec(test, grader._space)  # noqa: S102
+    except BaseException as error:  # noqa: BLE001
+        result, detail = protocol.FAILED, describe(error)
+        if isinstance(error, MemoryError):
+            result = protocol.OUT_OF_MEMORY
+    if grader.obstacles:
+        reason, by_tests = grader.obstacles[0]
+        said = reason.encode("ascii", "backslashreplace")[: protocol.DETAIL_BYTES - 1]
+        return protocol.UNSPLIT, (b"T" if by_tests else b"A") + said
+    if grader.gone:
+        return _end_of(pid)
+    return result, detail
+
+
+def _end_of(pid: int) -> Tuple[bytes, bytes]:
+    """How the candidate's process ended, as a verdict."""
+    deadline = time.monotonic() + 1
+    status: Optional[int] = None
+    while time.monotonic() < deadline:
+        ended, found = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            status = found
+            break
+        time.sleep(0.001)
+    if status is None:
+        return protocol.FAILED, b"the process of the answer closed or misused its channel"
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if number == signal.SIGXCPU:
+        return protocol.TIMED_OUT, b"more CPU time than allowed"
+    if number:
+        return protocol.CRASHED, b"the process of the answer was killed by signal %d" % number
+    return protocol.CRASHED, b"the process of the answer ended with status %d" % os.WEXITSTATUS(status)
+
+
+def _cpu_of(pid: int) -> float:
+    try:
+        return time.clock_gettime(((~pid) << 3) | 2)
+    except OSError:
+        return 0.0
+
+
