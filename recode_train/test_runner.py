@@ -6,6 +6,7 @@ took here, measured when the pair first comes up. A fault of the machine is neve
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError
@@ -40,7 +41,7 @@ class TestRunner:
     def _strongest(self) -> Sandbox:
         from recode_eval.sandbox import open_router
 
-        return open_router("auto", environment=self._task.spec.environment)
+        return open_router("auto", environment=self._task.spec.environment, isolation="split")
 
     def passed(self, answers: Sequence[tuple[Problem, str | None]]) -> list[bool | None]:
         """Return for each answer whether all tests pass; None where it killed two workers.
@@ -66,6 +67,7 @@ class TestRunner:
         try:
             for (pair_id, code), problem in programs.items():
                 program = self._task.programs(problem, code)[self._task.conditions[0]]
+                program = replace(program, unsplit=self._limits.unsplit(pair_id))
                 futures[pair_id, code] = sandbox.submit(program, self._limits.limits(pair_id))
             found = {key: _verdict(key[0], future) for key, future in futures.items()}
         finally:

@@ -226,6 +226,7 @@ class _Again:
         self._task, self._problems = task, problems
         self._sandbox, self._settings = sandbox, settings
         self._limits: dict[str, Limits] = {}
+        self._unsplit: dict[str, str] = {}
         self.ungraded: list[str] = []
 
     def grade(self, samples: Sequence[Sample]) -> dict[Key, ScoreRecord]:
@@ -244,6 +245,7 @@ class _Again:
             self._sandbox,
             self._limits.__getitem__,
             "check",
+            unsplit=lambda problem_id: self._unsplit.get(problem_id, ""),
             on_score=keep,
             on_unscored=give_up,
         )
@@ -260,13 +262,18 @@ class _Again:
         """Find the limits of problems; on this machine, as every run does."""
         settings, calibration = self._settings, self._settings.calibration
         new = [self._problems[key] for key in sorted(wanted - self._limits.keys())]
-        if calibration is None or not self._task.conditions:
+        if not self._task.conditions:
             self._limits |= {problem.id: settings.limits for problem in new}
             return
-        measured = measure(self._task, new, self._sandbox, settings.limits, calibration)
+        if calibration is not None or self._sandbox.info.isolation == "split":
+            measured = measure(self._task, new, self._sandbox, settings.limits, calibration)
+            self._unsplit |= measured.unsplit
         for problem in new:
-            cpu_s = measured.get(problem.id, calibration.fallback_s)
-            self._limits[problem.id] = calibration.limits(settings.limits, cpu_s)
+            self._limits[problem.id] = settings.limits
+            if calibration is not None:
+                self._limits[problem.id] = calibration.limits_of(
+                    settings.limits, measured.cpu_s, problem.id
+                )
 
 
 def _deviation(sample: Sample, here: ScoreRecord | None) -> Deviation | None:

@@ -1,18 +1,22 @@
-"""Time limits from the reference solutions, measured in the sandbox that grades the answers.
+"""What the reference solutions tell of a problem, in the sandbox that grades the answers.
 
 A fixed limit in seconds makes verdicts depend on the machine. Here each problem's reference is run
 once, and an answer gets a multiple of the CPU time that its slowest test took (the idea is
 EvalPlus's, arXiv 2305.01210, there with wall time). CPU time does not grow when other programs keep
 the machine busy; wall time is only the backstop for code that waits.
+
+With the isolation `split`, the reference also tells whether the problem's tests can run in another
+process than an answer: some share more with it than values, a library's context for instance.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +27,7 @@ from recode_eval.sandbox.base import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from recode_eval.sandbox.base import Execution, Limits, Sandbox
+    from recode_eval.sandbox.base import Execution, Limits, Program, Sandbox
     from recode_eval.tasks.base import Problem, Task
 
 
@@ -55,30 +59,70 @@ class Calibration:
         return self.limits(base, measured.get(problem_id, self.fallback_s))
 
 
+ONLY_IN_ONE_PROCESS = "the reference solution passes in one process with the tests only"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What running the references has shown, by the problem's id."""
+
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    """The CPU limit (seconds) of each test."""
+    unsplit: dict[str, str] = field(default_factory=dict)
+    """Why tests cannot run in another process than an answer; empty: they can."""
+
+    def update(self, more: Measured) -> None:
+        """Add what was measured later."""
+        self.cpu_s.update(more.cpu_s)
+        self.unsplit.update(more.unsplit)
+
+
 def measure(
     task: Task,
     problems: Iterable[Problem],
     sandbox: Sandbox,
     base: Limits,
-    calibration: Calibration,
-) -> dict[str, float]:
-    """Run every problem's reference and return the CPU limit (seconds) of its tests, by id.
+    calibration: Calibration | None,
+) -> Measured:
+    """Run every problem's reference and return what that shows.
 
-    A reference that fails gives the fallback; one that the sandbox could not grade is left out.
+    A reference that fails gives the fallback of the calibration (without one: no limits); one that
+    the sandbox could not grade is left out.
     """
-    generous = calibration.limits(base, calibration.maximum_s / calibration.factor)
-    running = []
-    for problem in problems:
-        program = task.programs(problem, problem.solutions["reference"])[task.conditions[0]]
-        running.append((problem.id, sandbox.submit(program, generous)))
-    measured: dict[str, float] = {}
-    for problem_id, future in running:
-        try:
-            execution = future.result()
-        except SandboxError:
-            continue
-        measured[problem_id] = round(calibration.limit(slowest_test(execution)), 3)
+    generous = base
+    if calibration is not None:
+        generous = calibration.limits(base, calibration.maximum_s / calibration.factor)
+    split = sandbox.info.isolation == "split"
+    programs = {
+        problem.id: task.programs(problem, problem.solutions["reference"])[task.conditions[0]]
+        for problem in problems
+    }
+    found = _run(sandbox, programs, generous)
+    measured = Measured()
+    if split:
+        again = {
+            key: replace(programs[key], unsplit=ONLY_IN_ONE_PROCESS)
+            for key, execution in found.items()
+            if not (execution.passed or execution.unsplit or execution.setup_error)
+        }
+        passing = {k: e for k, e in _run(sandbox, again, generous).items() if e.passed}
+        found |= passing
+        measured.unsplit.update({key: execution.unsplit for key, execution in found.items()})
+    if calibration is not None:
+        measured.cpu_s.update(
+            {k: round(calibration.limit(slowest_test(e)), 3) for k, e in found.items()}
+        )
     return measured
+
+
+def _run(sandbox: Sandbox, programs: Mapping[str, Program], limits: Limits) -> dict[str, Execution]:
+    """Run programs side by side; those that the sandbox could not grade are left out."""
+    running = [(key, sandbox.submit(program, limits)) for key, program in programs.items()]
+    found: dict[str, Execution] = {}
+    for key, future in running:
+        with contextlib.suppress(SandboxError):
+            found[key] = future.result()
+    return found
 
 
 def slowest_test(execution: Execution) -> float | None:
@@ -90,70 +134,96 @@ def slowest_test(execution: Execution) -> float | None:
 
 
 class MeasuredLimits:
-    """The limits of each problem, measured at the problem's first use; safe in threads."""
+    """What is known of each problem, measured at the problem's first use; safe in threads."""
 
     def __init__(self, task: Task, calibration: Calibration, base: Limits) -> None:
         self._task = task
         self._calibration = calibration
         self._base = base
-        self._cpu_s: dict[str, float] = {}
+        self._measured = Measured()
         self._measuring = threading.Lock()
 
     def measure(self, problems: Iterable[Problem], sandbox: Sandbox) -> None:
         """Run the reference of every problem that was not measured before."""
         with self._measuring:
-            new = {p.id: p for p in problems if p.id not in self._cpu_s}
-            self._cpu_s |= measure(self._task, new.values(), sandbox, self._base, self._calibration)
+            new = {p.id: p for p in problems if p.id not in self._measured.cpu_s}
+            self._measured.update(
+                measure(self._task, new.values(), sandbox, self._base, self._calibration)
+            )
 
     def limits(self, problem_id: str) -> Limits:
         """Return the limits of a problem; the fallback, if it could not be measured."""
-        return self._calibration.limits_of(self._base, self._cpu_s, problem_id)
+        return self._calibration.limits_of(self._base, self._measured.cpu_s, problem_id)
+
+    def unsplit(self, problem_id: str) -> str:
+        """Return why the problem's tests cannot be split off; empty if they can."""
+        return self._measured.unsplit.get(problem_id, "")
 
 
 class LimitBook:
-    """The limits of each problem; measured once per machine and sandbox, then read from a file."""
+    """What is known of each problem; measured once per machine and sandbox, then read from a file.
+
+    `folder` has the file, and `identity` is everything else that determines a measurement. Without
+    a calibration every problem has the limits `base`. `split`: whether answers run in processes of
+    their own, without their tests.
+    """
 
     def __init__(
-        self, folder: Path, calibration: Calibration | None, base: Limits, identity: Sequence[Any]
+        self,
+        folder: Path,
+        calibration: Calibration | None,
+        base: Limits,
+        identity: Sequence[Any],
+        *,
+        split: bool,
     ) -> None:
-        """Keep the file in `folder`; `identity` is everything else that determines a measurement.
-
-        Without a calibration every problem has the limits `base`.
-        """
         key = json.dumps([asdict(calibration) if calibration else None, asdict(base), *identity])
         self._path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
         self._calibration = calibration
         self._base = base
-        self._cpu_s = {} if calibration is None else _read(self._path)
+        self._split = split
+        self._measured = _read(self._path) if self._needed else Measured()
 
     def missing(self, problems: Iterable[Problem]) -> list[Problem]:
         """Return the problems that must be measured first."""
-        if self._calibration is None:
+        if not self._needed:
             return []
-        return [problem for problem in problems if problem.id not in self._cpu_s]
+        known = self._measured.unsplit if self._split else self._measured.cpu_s
+        return [problem for problem in problems if problem.id not in known]
+
+    @property
+    def _needed(self) -> bool:
+        return self._split or self._calibration is not None
 
     def measure(self, task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> None:
         """Measure problems and store the results; raises `StorageError`."""
-        if self._calibration is None or not problems:
+        if not self._needed or not problems:
             return
-        self._cpu_s |= measure(task, problems, sandbox, self._base, self._calibration)
+        self._measured.update(measure(task, problems, sandbox, self._base, self._calibration))
         make_folder(self._path.parent)
-        write_json(self._path, {"cpu_s": self._cpu_s})
+        write_json(self._path, asdict(self._measured))
 
     def limits(self, problem_id: str) -> Limits:
         """Return the limits of a problem; the fallback, if it could not be measured."""
         if self._calibration is None:
             return self._base
-        return self._calibration.limits_of(self._base, self._cpu_s, problem_id)
+        return self._calibration.limits_of(self._base, self._measured.cpu_s, problem_id)
+
+    def unsplit(self, problem_id: str) -> str:
+        """Return why the problem's tests cannot be split off; empty if they can."""
+        return self._measured.unsplit.get(problem_id, "")
 
 
-def _read(path: Path) -> dict[str, float]:
-    """Read a file of limits; a missing or damaged file leads to a new measurement."""
+def _read(path: Path) -> Measured:
+    """Read a file of measurements; a missing or damaged file leads to a new one."""
     try:
-        content = read_json(path)["cpu_s"]
-        return {str(key): float(value) for key, value in content.items()}
+        content = read_json(path)
+        return Measured(
+            {str(key): float(value) for key, value in content["cpu_s"].items()},
+            {str(key): str(value) for key, value in content.get("unsplit", {}).items()},
+        )
     except (DataError, KeyError, TypeError, ValueError, AttributeError):
-        return {}
+        return Measured()
 
 
 def machine() -> list[str]:

@@ -190,6 +190,7 @@ class Run:
             self.scoring.limits,
             [self.scoring_hash, info.tier, info.python,
              dict(info.libraries), *machine()],
+            split=bool(self.task.conditions) and info.isolation == "split",
         )  # fmt: skip
         unknown = book.missing(p for p in self.problems if p.id in needed)
         if unknown:
@@ -226,6 +227,7 @@ class Run:
             sandbox,
             limits.limits,
             scoring,
+            unsplit=limits.unsplit,
             on_score=on_score,
             on_unscored=on_unscored,
         )

@@ -11,7 +11,7 @@ import hashlib
 import queue
 import threading
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +77,14 @@ class Grader:
         limits: Callable[[str], Limits],
         scoring: str,
         *,
+        unsplit: Callable[[str], str] = lambda _: "",
         on_score: Callable[[ScoreRecord], None],
         on_unscored: Callable[[Unscored], None],
     ) -> None:
         """Start the recorder thread; the callbacks are called from it, one at a time.
 
-        `limits` gives the limits of a problem by its id.
+        `limits` gives the limits of a problem by its id, and `unsplit` why its tests cannot run in
+        another process than an answer (empty: they can).
         """
         self._task = task
         self._language = get_language(task.spec.language)
@@ -91,6 +93,7 @@ class Grader:
         self._sandbox = sandbox
         self._limits = limits
         self._scoring = scoring
+        self._unsplit = unsplit
         self._on_score = on_score
         self._on_unscored = on_unscored
         self._lock = threading.Lock()
@@ -148,12 +151,12 @@ class Grader:
     def _execute(self, job: _Job, code: str | None) -> None:
         """Submit the job's programs; each one's end is counted down in `_executed`."""
         programs = {} if code is None else dict(self._task.programs(job.problem, code))
-        limits = self._limits(job.problem.id)
+        limits, unsplit = self._limits(job.problem.id), self._unsplit(job.problem.id)
         with self._lock:
             job.missing += len(programs)
         for condition, program in programs.items():
             try:
-                future = self._sandbox.submit(program, limits)
+                future = self._sandbox.submit(replace(program, unsplit=unsplit), limits)
             except SandboxError as error:
                 self._count_down(job, error=error)
             else:
@@ -243,6 +246,7 @@ class Grader:
             "flags": [
                 *self._language.tamper_flags(code),
                 *_seen_tampering(job.executions.values()),
+                *_unsplit_flags(job.executions.values()),
             ],
         }
 
@@ -278,6 +282,15 @@ def _seen_tampering(executions: Iterable[Execution]) -> list[str]:
     return sorted({v.detail for v in verdicts if v.status is Status.PASSED and v.detail})
 
 
+def _unsplit_flags(executions: Iterable[Execution]) -> list[str]:
+    """Return why a passing answer ran in one process with its tests, where the reference does not.
+
+    What it gave to the tests was its own choice, and in one process it can reach them.
+    """
+    reasons = {e.unsplit for e in executions if e.unsplit_by_answer and e.passed}
+    return sorted(f"ran in one process with its tests: {reason}" for reason in reasons)
+
+
 def condition_record(execution: Execution) -> dict[str, Any]:
     """Return the stored form of an execution (see `ScoreRecord.conditions`)."""
     return {
@@ -285,6 +298,7 @@ def condition_record(execution: Execution) -> dict[str, Any]:
         "tests": [[v.name, str(v.status), v.detail] for v in execution.verdicts],
         "output": execution.output[-_KEPT_OUTPUT:],
         "cpu_s": round(execution.cpu_s, 4),
+        **({"unsplit": execution.unsplit} if execution.unsplit else {}),
     }
 
 

@@ -78,7 +78,7 @@ class RewardGrader:
             return []
         if self._process != os.getpid():
             self._begin()
-        sandbox = self._sandboxes.opener(self._loaded.task, "program")()
+        sandbox = self._sandboxes.opener(self._loaded.task, "split")()
         self._limits.measure(asked, sandbox)
         found: list[float | None] = [None] * len(answers)
         grader = Grader(
@@ -86,6 +86,7 @@ class RewardGrader:
             sandbox,
             self._limits.limits,
             scoring="reward",
+            unsplit=self._limits.unsplit,
             on_score=lambda record: self._note(record, found),
             on_unscored=lambda _: None,
         )

@@ -74,6 +74,9 @@ class Program:
     """The library environment it needs, e.g. `pandas-2.2.3`; None: the task's own."""
     language: str = "python"
     """The language of all its parts; the sandbox must have been opened with its runtime."""
+    unsplit: str = ""
+    """Why its tests cannot run in another process than the candidate: with the isolation `split`,
+    it runs as with `program`. Empty: they can, or it is not known."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for parts of a wrong type: a sandbox would call it a crash."""

@@ -222,7 +222,7 @@ def _request(program: Program, limits: Limits, isolation: str) -> dict[str, Any]
         },
         "language": program.language,
         "libraries": libraries_of(program) if program.language == PYTHON else [],
-        "isolation": isolation,
+        "isolation": "program" if isolation == "split" and program.unsplit else isolation,
     }
 
 
@@ -237,7 +237,7 @@ def _execution(program: Program, answer: dict[str, Any]) -> Execution:
             TestVerdict(test.name, Status(status), str(detail), None if cpu is None else float(cpu))
             for test, (status, detail, cpu) in zip(program.tests, given, strict=True)
         )
-    reason, by_tests = answer.get("unsplit") or ("", True)
+    reason, by_tests = answer.get("unsplit") or (program.unsplit, True)
     return Execution(
         verdicts=verdicts,
         unsplit=str(reason),

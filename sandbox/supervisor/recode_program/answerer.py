@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import types
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Tuple
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from recode_program import crossing, describing, linux, namespace
 from recode_program.crossing import Encoder, UncrossableError
@@ -26,14 +26,14 @@ class Answerer(Peer):
     """Serves the names of the candidate's module."""
 
     def __init__(
-        self, channel: socket.socket, space: Dict[str, Any], seeders: List[Tuple[Any, Any]]
+        self, channel: socket.socket, space: dict[str, Any], seeders: list[tuple[Any, Any]]
     ) -> None:
         super().__init__(channel, guarded=False)
         self._space = space
         self._before = dict(space)
         self._seeders = seeders
 
-    def _do(self, operation: str, operands: List[Any]) -> Any:
+    def _do(self, operation: str, operands: list[Any]) -> Any:
         if operation == "begin":
             for seed, value in self._seeders:
                 seed(value)
@@ -78,7 +78,7 @@ def run(
     channel: socket.socket,
     module: types.ModuleType,
     candidate: str,
-    seeders: List[Tuple[Callable[[Any], Any], Any]],
+    seeders: list[tuple[Callable[[Any], Any], Any]],
 ) -> NoReturn:
     """Define the candidate, say whether that worked, and serve until the other side hangs up."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -95,5 +95,3 @@ def run(
     crossing.send(channel, [DEFINED, ""], [])
     peer.serve()
     os._exit(0)
-
-

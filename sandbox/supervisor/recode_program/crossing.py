@@ -11,7 +11,7 @@ plain data crosses as a *handle*, a number that only its owner can turn into the
 from __future__ import annotations
 
 import collections
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import json
@@ -20,7 +20,7 @@ import re
 import struct
 import types
 import uuid
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 if TYPE_CHECKING:
     import socket
@@ -42,7 +42,7 @@ class HungUpError(Exception):
     """The other process is gone."""
 
 
-def send(channel: socket.socket, content: Any, blobs: List[bytes]) -> None:
+def send(channel: socket.socket, content: Any, blobs: list[bytes]) -> None:
     """Send a message. Raises `HungUpError`."""
     text = _dumps(content).encode("ascii")
     parts = [_SIZES.pack(len(text), len(blobs)), text]
@@ -70,7 +70,7 @@ def _exactly(channel: socket.socket, size: int) -> bytearray:
     return data
 
 
-def receive(channel: socket.socket) -> Tuple[Any, List[bytearray]]:
+def receive(channel: socket.socket) -> tuple[Any, list[bytearray]]:
     """Wait for a message. Raises `HungUpError`, also for what is no message."""
     size, count = _SIZES.unpack(_exactly(channel, _SIZES.size))
     text = _exactly(channel, size)
@@ -90,12 +90,12 @@ def receive(channel: socket.socket) -> Tuple[Any, List[bytearray]]:
 class Encoder:
     """Encodes the values of one message. `known` are objects that the receiver has already."""
 
-    def __init__(self, others: Callable[[Encoder, Any], Any], known: Dict[int, int]) -> None:
+    def __init__(self, others: Callable[[Encoder, Any], Any], known: dict[int, int]) -> None:
         """`others` encodes what is not plain data, or raises `UncrossableError`."""
-        self.blobs: List[bytes] = []
-        self.objects: List[Any] = []
+        self.blobs: list[bytes] = []
+        self.objects: list[Any] = []
         """The mutable objects, in the order in which the receiver numbers them too."""
-        self._memo: Dict[int, int] = {}
+        self._memo: dict[int, int] = {}
         self._known = known
         self._others = others
 
@@ -126,9 +126,19 @@ class Encoder:
         self.blobs.append(data)
         return len(self.blobs) - 1
 
-    def all(self, values: Any) -> List[Any]:
+    def all(self, values: Any) -> list[Any]:
         """Encode every value of an iterable of a builtin type."""
         return [self.encode(value) for value in values]
+
+    def attempt(self, value: Any) -> Any:
+        """Encode a value, or None in its place if it does not cross."""
+        before, blobs, memo = len(self.objects), len(self.blobs), dict(self._memo)
+        try:
+            return self.encode(value)
+        except UncrossableError:
+            del self.objects[before:], self.blobs[blobs:]
+            self._memo = memo
+            return None
 
     def content(self, value: Any) -> Any:
         """Encode what a mutable object now holds, even if the receiver knows the object."""
@@ -143,22 +153,22 @@ def _plain_items(values: Any) -> bool:
     return found == {int} and max(values) < 1 << 62 and min(values) > -(1 << 62)
 
 
-def _encode_list(encoder: Encoder, value: List[Any]) -> Any:
+def _encode_list(encoder: Encoder, value: list[Any]) -> Any:
     reference = encoder.seen(value)
     if reference is not None:
         return reference
     return ["L", value] if _plain_items(value) else ["l", encoder.all(value)]
 
 
-def _encode_tuple(encoder: Encoder, value: Tuple[Any, ...]) -> Any:
+def _encode_tuple(encoder: Encoder, value: tuple[Any, ...]) -> Any:
     return ["T", value] if _plain_items(value) else ["t", encoder.all(value)]
 
 
-def _pairs(encoder: Encoder, value: Any) -> List[Any]:
+def _pairs(encoder: Encoder, value: Any) -> list[Any]:
     return [[encoder.encode(key), encoder.encode(item)] for key, item in dict.items(value)]
 
 
-def _encode_dict(encoder: Encoder, value: Dict[Any, Any]) -> Any:
+def _encode_dict(encoder: Encoder, value: dict[Any, Any]) -> Any:
     reference = encoder.seen(value)
     if reference is not None:
         return reference
@@ -167,7 +177,7 @@ def _encode_dict(encoder: Encoder, value: Dict[Any, Any]) -> Any:
     return ["d", _pairs(encoder, value)]
 
 
-def _container(tag: str, parts: Callable[[Encoder, Any], List[Any]]) -> Callable[..., Any]:
+def _container(tag: str, parts: Callable[[Encoder, Any], list[Any]]) -> Callable[..., Any]:
     def encode(encoder: Encoder, value: Any) -> Any:
         reference = encoder.seen(value)
         return reference if reference is not None else [tag, *parts(encoder, value)]
@@ -179,22 +189,22 @@ def _text(tag: str, how: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda _, value: [tag, how(value)]
 
 
-def _encode_datetime(encoder: Encoder, value: datetime.datetime) -> Any:
+def _encode_datetime(encoder: Encoder, value: dt.datetime) -> Any:
     parts = [*value.timetuple()[:6], value.microsecond, value.fold]
     return ["datetime", parts, encoder.encode(value.tzinfo)]
 
 
-def _encode_time(encoder: Encoder, value: datetime.time) -> Any:
+def _encode_time(encoder: Encoder, value: dt.time) -> Any:
     parts = [value.hour, value.minute, value.second, value.microsecond, value.fold]
     return ["time", parts, encoder.encode(value.tzinfo)]
 
 
-def _encode_timezone(encoder: Encoder, value: datetime.timezone) -> Any:
+def _encode_timezone(encoder: Encoder, value: dt.timezone) -> Any:
     offset, *name = value.__getinitargs__()  # type: ignore[attr-defined]
     return ["timezone", encoder.encode(offset), *name]
 
 
-_ENCODERS: Dict[type, Callable[[Encoder, Any], Any]] = {
+_ENCODERS: dict[type, Callable[[Encoder, Any], Any]] = {
     list: _encode_list,
     tuple: _encode_tuple,
     dict: _encode_dict,
@@ -218,23 +228,24 @@ _ENCODERS: Dict[type, Callable[[Encoder, Any], Any]] = {
     type({}.items()): lambda encoder, value: ["items", [encoder.all(pair) for pair in value]],
     decimal.Decimal: _text("decimal", str),
     fractions.Fraction: lambda encoder, v: ["fraction", encoder.all((v.numerator, v.denominator))],
-    datetime.datetime: _encode_datetime,
-    datetime.time: _encode_time,
-    datetime.date: _text("date", lambda value: list(value.timetuple()[:3])),
-    datetime.timedelta: _text("delta", lambda v: [v.days, v.seconds, v.microseconds]),
-    datetime.timezone: _encode_timezone,
+    dt.datetime: _encode_datetime,
+    dt.time: _encode_time,
+    dt.date: _text("date", lambda value: list(value.timetuple()[:3])),
+    dt.timedelta: _text("delta", lambda v: [v.days, v.seconds, v.microseconds]),
+    dt.timezone: _encode_timezone,
     uuid.UUID: _text("uuid", lambda value: value.hex),
     type(pathlib.Path()): _text("path", str),
     pathlib.PurePosixPath: _text("purepath", str),
     type(re.compile("")): lambda encoder, v: ["re", encoder.encode(v.pattern), v.flags],
+    memoryview: lambda encoder, v: ["mv", encoder.blob(v.tobytes()), v.format, list(v.shape)],
     types.SimpleNamespace: _container(
         "namespace", lambda encoder, value: [_pairs(encoder, vars(value))]
     ),
 }
 """Exact type -> its JSON form. Other modules add the types of libraries (`register`)."""
-_BASES: List[Tuple[type, Callable[[Encoder, Any], Any]]] = []
+_BASES: list[tuple[type, Callable[[Encoder, Any], Any]]] = []
 """Classes whose subclasses cross as if they were the class itself."""
-_DECODERS: Dict[str, Callable[..., Any]] = {}
+_DECODERS: dict[str, Callable[..., Any]] = {}
 """Tag -> how to build the object, from the decoder and the rest of the list."""
 
 
@@ -242,10 +253,10 @@ class Decoder:
     """Decodes the values of one message. `known` are the objects that the sender may refer to."""
 
     def __init__(
-        self, others: Callable[..., Any], blobs: List[bytearray], known: List[Any]
+        self, others: Callable[..., Any], blobs: list[bytearray], known: list[Any]
     ) -> None:
         """`others` decodes the tags that are not plain data."""
-        self.objects: List[Any] = []
+        self.objects: list[Any] = []
         self._blobs = blobs
         self._known = known
         self._others = others
@@ -265,7 +276,7 @@ class Decoder:
         how = _DECODERS.get(tag)
         return self._others(self, *form) if how is None else how(self, *form[1:])
 
-    def all(self, forms: List[Any]) -> List[Any]:
+    def all(self, forms: list[Any]) -> list[Any]:
         """Decode every form of a list."""
         if type(forms) is not list:
             raise ValueError("no list where one belongs")
@@ -306,8 +317,8 @@ def _natural(number: Any) -> int:
     return number
 
 
-def _scalars(values: Any, of: type) -> Any:
-    if type(values) is not of or not set(map(type, values)) <= _SIMPLE | {int}:
+def _scalars(values: Any) -> Any:
+    if type(values) is not list or not set(map(type, values)) <= _SIMPLE | {int}:
         raise ValueError("no scalars where they belong")
     return values
 
@@ -317,13 +328,13 @@ def _texts(*values: Any) -> None:
         raise ValueError("no text where one belongs")
 
 
-def _decode_list(decoder: Decoder, forms: List[Any]) -> Any:
+def _decode_list(decoder: Decoder, forms: list[Any]) -> Any:
     made = decoder.add([])
     made.extend(decoder.all(forms))
     return made
 
 
-def _fill(decoder: Decoder, made: Any, pairs: List[Any]) -> Any:
+def _fill(decoder: Decoder, made: Any, pairs: list[Any]) -> Any:
     for key, value in pairs:
         dict.__setitem__(made, decoder.decode(key), decoder.decode(value))
     return made
@@ -332,54 +343,54 @@ def _fill(decoder: Decoder, made: Any, pairs: List[Any]) -> Any:
 def _decode_scalar_dict(decoder: Decoder, values: Any) -> Any:
     if type(values) is not dict:
         raise ValueError("no dictionary where one belongs")
-    _scalars(list(values.values()), list)
+    _scalars(list(values.values()))
     return decoder.add(values)
 
 
-def _decode_set(decoder: Decoder, forms: List[Any]) -> Any:
+def _decode_set(decoder: Decoder, forms: list[Any]) -> Any:
     made = decoder.add(set())
     made.update(decoder.all(forms))
     return made
 
 
-def _decode_default(decoder: Decoder, factory: Any, pairs: List[Any]) -> Any:
+def _decode_default(decoder: Decoder, factory: Any, pairs: list[Any]) -> Any:
     made = decoder.add(collections.defaultdict())
     made.default_factory = decoder.decode(factory)
     return _fill(decoder, made, pairs)
 
 
-def _decode_deque(decoder: Decoder, most: Any, forms: List[Any]) -> Any:
-    made = decoder.add(collections.deque((), most))
+def _decode_deque(decoder: Decoder, most: Any, forms: list[Any]) -> Any:
+    made = decoder.add(collections.deque(maxlen=most))
     made.extend(decoder.all(forms))
     return made
 
 
-def _decode_namespace(decoder: Decoder, pairs: List[Any]) -> Any:
+def _decode_namespace(decoder: Decoder, pairs: list[Any]) -> Any:
     made = decoder.add(types.SimpleNamespace())
     _fill(decoder, vars(made), pairs)
     return made
 
 
-def _decode_datetime(decoder: Decoder, parts: List[int], zone: Any) -> Any:
-    *rest, fold = _scalars(parts, list)
-    return datetime.datetime(*rest, tzinfo=_zone(decoder, zone), fold=fold)
+def _decode_datetime(decoder: Decoder, parts: list[int], zone: Any) -> Any:
+    *rest, fold = _scalars(parts)
+    return dt.datetime(*rest, _zone(decoder, zone), fold=fold)
 
 
-def _decode_time(decoder: Decoder, parts: List[int], zone: Any) -> Any:
-    *rest, fold = _scalars(parts, list)
-    return datetime.time(*rest, tzinfo=_zone(decoder, zone), fold=fold)
+def _decode_time(decoder: Decoder, parts: list[int], zone: Any) -> Any:
+    *rest, fold = _scalars(parts)
+    return dt.time(*rest, _zone(decoder, zone), fold=fold)
 
 
 def _zone(decoder: Decoder, form: Any) -> Any:
     zone = decoder.decode(form)
-    if zone is not None and not isinstance(zone, datetime.tzinfo):
+    if zone is not None and not isinstance(zone, dt.tzinfo):
         raise ValueError("no time zone where one belongs")
     return zone
 
 
 def _decode_timezone(decoder: Decoder, offset: Any, *name: str) -> Any:
     _texts(*name)
-    return datetime.timezone(decoder.decode(offset), *name)
+    return dt.timezone(decoder.decode(offset), *name)
 
 
 def _decode_pattern(decoder: Decoder, pattern: Any, flags: int) -> Any:
@@ -402,9 +413,9 @@ _DECODERS.update({
     "i": _with_text(lambda text: int(text, 16)),
     "a": Decoder.argument,
     "r": Decoder.reference,
-    "L": lambda decoder, values: decoder.add(_scalars(values, list)),
+    "L": lambda decoder, values: decoder.add(_scalars(values)),
     "l": _decode_list,
-    "T": lambda _, values: tuple(_scalars(values, list)),
+    "T": lambda _, values: tuple(_scalars(values)),
     "t": lambda decoder, forms: tuple(decoder.all(forms)),
     "D": _decode_scalar_dict,
     "d": lambda decoder, pairs: _fill(decoder, decoder.add({}), pairs),
@@ -428,13 +439,14 @@ _DECODERS.update({
     "fraction": _with_numbers(fractions.Fraction),
     "datetime": _decode_datetime,
     "time": _decode_time,
-    "date": lambda _, parts: datetime.date(*_scalars(parts, list)),
-    "delta": lambda _, parts: datetime.timedelta(*_scalars(parts, list)),
+    "date": lambda _, parts: dt.date(*_scalars(parts)),
+    "delta": lambda _, parts: dt.timedelta(*_scalars(parts)),
     "timezone": _decode_timezone,
     "uuid": _with_text(lambda text: uuid.UUID(hex=text)),
     "path": _with_text(pathlib.Path),
     "purepath": _with_text(pathlib.PurePosixPath),
     "re": _decode_pattern,
+    "mv": lambda d, number, form, shape: memoryview(bytes(d.blob(number))).cast(form, shape),
     "namespace": _decode_namespace,
 })  # fmt: skip
 

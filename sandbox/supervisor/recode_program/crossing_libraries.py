@@ -7,9 +7,12 @@ Python objects or a structure can be made to hold addresses.
 
 from __future__ import annotations
 
+import contextlib
+import contextlib
+import importlib
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Dict, List, Set
+from typing import TYPE_CHECKING, Any
 
 from recode_program.crossing import Decoder, Encoder, UncrossableError, register, register_base
 
@@ -25,16 +28,27 @@ _INDICES = (
     "Index", "RangeIndex", "MultiIndex", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex",
     "IntervalIndex", "CategoricalIndex",
 )  # fmt: skip
-_done: Set[str] = set()
+_done: set[str] = set()
 
 
-def bind() -> None:
-    """Register the types of the libraries that are loaded by now."""
-    for name, one in _LIBRARIES.items():
-        module = sys.modules.get(name)
-        if module is not None and name not in _done and _complete(module):
-            _done.add(name)
-            one(module)
+def bind() -> bool:
+    """Register the types of the libraries that are loaded by now; return whether any is new."""
+    new = [name for name in _LIBRARIES if name in sys.modules and name not in _done]
+    new = [name for name in new if _complete(sys.modules[name])]
+    for name in new:
+        _done.add(name)
+        _LIBRARIES[name](sys.modules[name])
+    return bool(new)
+
+
+def load(tag: str) -> bool:
+    """Load the library that a tag belongs to; return whether its types were not known before."""
+    name = _TAGS.get(tag.partition(".")[0])
+    if name is None or name in _done:
+        return False
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+    return bind()
 
 
 def _complete(module: types.ModuleType) -> bool:
@@ -53,7 +67,7 @@ def _numpy(np: Any) -> None:
             raise ValueError("no type of elements that may cross")
         return dtype(text)
 
-    def raw(encoder: Encoder, value: Any) -> List[Any]:
+    def raw(encoder: Encoder, value: Any) -> list[Any]:
         text = value.dtype.str
         if not _DTYPE.fullmatch(text):
             raise UncrossableError(f"a numpy array of {value.dtype}")
@@ -76,7 +90,7 @@ def _numpy(np: Any) -> None:
             return empty(shape, found)
         return frombuffer(data, found).reshape(shape)
 
-    def decode_objects(decoder: Decoder, shape: Any, forms: List[Any]) -> Any:
+    def decode_objects(decoder: Decoder, shape: Any, forms: list[Any]) -> Any:
         made = decoder.add(empty(shape, object))
         flat = made.reshape(-1)
         for index, value in enumerate(decoder.all(forms)):
@@ -106,8 +120,8 @@ def _numpy(np: Any) -> None:
     register(dtypes, lambda _, v: ["np.dtype", v.str], np_dtype=lambda _, text: kind(text))
 
 
-def _subclasses(kind: type) -> List[type]:
-    found = []
+def _subclasses(kind: type) -> list[type]:
+    found: list[type] = []
     for one in kind.__subclasses__():
         found += [one, *_subclasses(one)]
     return found
@@ -156,9 +170,11 @@ def _pandas(pd: Any) -> None:
             return pd.Categorical.from_codes(codes, categories, ordered=bool(rest[2]))
         if tag == "tz":
             stamps = decoder.decode(rest[0])
-            return pd.DatetimeIndex(stamps.view(f"M8[{_word(rest[1])}]"), tz="UTC").tz_convert(
-                str(rest[2])
-            ).array
+            return (
+                pd.DatetimeIndex(stamps.view(f"M8[{_word(rest[1])}]"), tz="UTC")
+                .tz_convert(str(rest[2]))
+                .array
+            )
         if tag == "per":
             return pd.arrays.PeriodArray(decoder.decode(rest[0]), dtype=str(rest[1]))
         if tag == "iv":
@@ -176,16 +192,16 @@ def _pandas(pd: Any) -> None:
         if kind == "MultiIndex":
             codes = [encoder.encode(one) for one in value.codes]
             return ["pd.mi", [encode_index(encoder, one) for one in value.levels], codes, names]
-        freq = getattr(value, "freqstr", None) if kind in {"DatetimeIndex", "TimedeltaIndex"} else None
+        freq = (
+            getattr(value, "freqstr", None) if kind in {"DatetimeIndex", "TimedeltaIndex"} else None
+        )
         return ["pd.i", kind, values(encoder, value.array), freq, *names]
 
     def decode_index(decoder: Decoder, kind: str, form: Any, freq: Any, name: Any) -> Any:
         made = index(back(decoder, form), name=decoder.decode(name))
         if freq is not None and type(made).__name__ == kind:
-            try:
+            with contextlib.suppress(ValueError):
                 made = type(made)(made, freq=str(freq))
-            except ValueError:
-                pass
         return made
 
     def decode_multi(decoder: Decoder, levels: Any, codes: Any, names: Any) -> Any:
@@ -262,7 +278,7 @@ def _word(text: Any) -> str:
 
 def _torch(torch: Any) -> None:
     frombuffer, tensor = torch.frombuffer, torch.Tensor
-    dtypes: Dict[str, Any] = {
+    dtypes: dict[str, Any] = {
         name: getattr(torch, name) for name in _TORCH_DTYPES if hasattr(torch, name)
     }
     names = {value: name for name, value in dtypes.items()}
@@ -285,8 +301,10 @@ def _torch(torch: Any) -> None:
         decoder: Decoder, name: str, shape: Any, number: int, grad: bool, is_parameter: bool
     ) -> Any:
         data = decoder.blob(number)
-        made = frombuffer(data, dtype=dtypes[name]).reshape(shape) if data else empty(
-            shape, dtype=dtypes[name]
+        made = (
+            frombuffer(data, dtype=dtypes[name]).reshape(shape)
+            if data
+            else empty(shape, dtype=dtypes[name])
         )
         if is_parameter:
             made = parameter(made, requires_grad=bool(grad))
@@ -331,9 +349,11 @@ def _sympy(sympy: Any) -> None:
         if isinstance(value, sympy.Dummy):
             raise UncrossableError("a Dummy of sympy")
         if isinstance(value, sympy.Symbol):
-            given = {key: flag for key, flag in value._assumptions_orig.items() if flag is not None} \
-                if hasattr(value, "_assumptions_orig") else {
-                    key: flag for key, flag in value.assumptions0.items() if key != "commutative"}
+            given = (
+                {key: flag for key, flag in value._assumptions_orig.items() if flag is not None}
+                if hasattr(value, "_assumptions_orig")
+                else {key: flag for key, flag in value.assumptions0.items() if key != "commutative"}
+            )
             return ["sy.x", value.name, given]
         if isinstance(value, undefined):
             return ["sy.u", value.func.__name__, encoder.all(value.args)]
@@ -347,7 +367,7 @@ def _sympy(sympy: Any) -> None:
             raise UncrossableError(f"a {kind.__name__} of sympy")
         return ["sy.e", kind.__name__, encoder.all(value.args)]
 
-    def parts(decoder: Decoder, forms: Any) -> List[Any]:
+    def parts(decoder: Decoder, forms: Any) -> list[Any]:
         made = decoder.all(forms)
         if any(not isinstance(one, (basic, sympy.MatrixBase)) for one in made):
             raise ValueError("no expression where one belongs")
@@ -394,6 +414,47 @@ def _sympy(sympy: Any) -> None:
     register_base(undefined, encode)
 
 
-_LIBRARIES: Dict[str, Any] = {
+def _networkx(nx: Any) -> None:
+    kinds = {one.__name__: one for one in (nx.Graph, nx.DiGraph, nx.MultiGraph, nx.MultiDiGraph)}
+
+    def encode(encoder: Encoder, value: Any) -> Any:
+        reference = encoder.seen(value)
+        if reference is not None:
+            return reference
+        keys = {"keys": True} if value.is_multigraph() else {}
+        edges = list(value.edges(data=True, **keys))
+        parts = (dict(value.graph), list(value.nodes(data=True)), edges)
+        return ["nx", type(value).__name__, *encoder.all(parts)]
+
+    def decode(decoder: Decoder, name: Any, *forms: Any) -> Any:
+        made = decoder.add(kinds[name]())
+        facts, nodes, edges = decoder.all(list(forms))
+        made.graph.update(facts)
+        made.add_nodes_from(nodes)
+        made.add_edges_from(edges)
+        return made
+
+    register(kinds.values(), encode, nx=decode)
+
+
+def _shapely(shapely: Any) -> None:
+    geometries, loads = shapely.geometry, importlib.import_module("shapely.wkb").loads
+    names = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString",
+             "MultiPolygon", "GeometryCollection")  # fmt: skip
+    register(
+        [getattr(geometries, name) for name in names],
+        lambda encoder, value: ["wkb", encoder.blob(value.wkb), type(value) is geometries.LinearRing],
+        wkb=lambda d, number, ring: (geometries.LinearRing if ring else lambda one: one)(
+            loads(bytes(d.blob(number)))
+        ),
+    )
+
+
+_TAGS = {
+    "np": "numpy", "pd": "pandas", "pt": "torch", "sy": "sympy", "nx": "networkx",
+    "wkb": "shapely",
+}  # fmt: skip
+_LIBRARIES: dict[str, Any] = {
     "numpy": _numpy, "pandas": _pandas, "torch": _torch, "sympy": _sympy,
+    "networkx": _networkx, "shapely": _shapely,
 }  # fmt: skip

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 import types
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from recode_program import (
     answerer,
@@ -36,8 +36,8 @@ _ALIASES = {
     "np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "mpl": "matplotlib", "sp": "sympy",
     "nn": "torch.nn", "F": "torch.nn.functional", "nx": "networkx", "tf": "tensorflow",
     "sns": "seaborn", "dt": "datetime", "mp": "multiprocessing", "it": "itertools",
-    "ET": "xml.etree.ElementTree", "la": "numpy.linalg", "npt": "numpy.testing", "stats": "scipy.stats",
-    "jnp": "jax.numpy", "optim": "torch.optim", "pl": "polars", "sym": "sympy", "ft": "functools",
+    "ET": "xml.etree.ElementTree", "la": "numpy.linalg", "npt": "numpy.testing",
+    "stats": "scipy.stats", "jnp": "jax.numpy", "optim": "torch.optim", "pl": "polars", "sym": "sympy", "ft": "functools",
 }  # fmt: skip
 """Under which other names modules are usually imported."""
 _SETS_SEEDS = ("seed", "manual_seed", "set_state", "setstate", "set_rng_state", "rand", "randn",
@@ -50,13 +50,13 @@ PR_GET_DUMPABLE = 3
 class Grader(Peer):
     """Binds the names that tests use, and asks the candidate's process for what they do."""
 
-    def __init__(self, channel: socket.socket, space: Dict[str, Any]) -> None:
+    def __init__(self, channel: socket.socket, space: dict[str, Any]) -> None:
         super().__init__(channel, guarded=True)
         self._space = space
         self._given = set(space)
         """The names of the set-up."""
-        self._bound: Set[str] = set()
-        self._values: List[str] = []
+        self._bound: set[str] = set()
+        self._values: list[str] = []
         """Bound names that hold plain data: a call may bind them anew."""
         self._depth = 0
 
@@ -81,7 +81,7 @@ class Grader(Peer):
         self._bind(names)
         self._depth = 0
 
-    def _bind(self, names: List[str]) -> None:
+    def _bind(self, names: list[str]) -> None:
         if names:
             for name, value in self.request("bind", *names).items():
                 self._bound.add(name)
@@ -151,7 +151,7 @@ def _imported(name: str, module: Any, qualname: Any) -> Any:
 def run(
     channel: socket.socket,
     index: tampering.Index,
-    own_modules: Tuple[str, ...],
+    own_modules: tuple[str, ...],
     seeders: Callable[[], Seeders],
     fork: Callable[[], int],
     guard: Callable[[], None],
@@ -207,7 +207,7 @@ def _start(
     seeders: Seeders,
     fork: Callable[[], int],
     guard: Callable[[], None],
-) -> Tuple[int, socket.socket]:
+) -> tuple[int, socket.socket]:
     """Fork the candidate's process; return its number and the channel to it."""
     ours, theirs = socket.socketpair()
     # Of the same user, it could otherwise look into this process by way of /proc.
@@ -246,7 +246,7 @@ def _await_definition(channel: socket.socket, ours: socket.socket, pid: int) -> 
 
 def _grade(
     grader: Grader, test: types.CodeType, describe: Callable[[BaseException], bytes], pid: int
-) -> Tuple[bytes, bytes]:
+) -> tuple[bytes, bytes]:
     """Run a test; return the letter of its verdict and the detail."""
     result, detail = protocol.PASSED, b""
     try:
@@ -265,10 +265,10 @@ def _grade(
     return result, detail
 
 
-def _end_of(pid: int) -> Tuple[bytes, bytes]:
+def _end_of(pid: int) -> tuple[bytes, bytes]:
     """How the candidate's process ended, as a verdict."""
     deadline = time.monotonic() + 1
-    status: Optional[int] = None
+    status: int | None = None
     while time.monotonic() < deadline:
         ended, found = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -276,13 +276,15 @@ def _end_of(pid: int) -> Tuple[bytes, bytes]:
             break
         time.sleep(0.001)
     if status is None:
-        return protocol.FAILED, b"the process of the answer closed or misused its channel"
+        return protocol.CRASHED, b"the process of the answer closed or misused its channel"
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if number == signal.SIGXCPU:
         return protocol.TIMED_OUT, b"more CPU time than allowed"
     if number:
         return protocol.CRASHED, b"the process of the answer was killed by signal %d" % number
-    return protocol.CRASHED, b"the process of the answer ended with status %d" % os.WEXITSTATUS(status)
+    return protocol.CRASHED, b"the process of the answer ended with status %d" % os.WEXITSTATUS(
+        status
+    )
 
 
 def _cpu_of(pid: int) -> float:
@@ -290,5 +292,3 @@ def _cpu_of(pid: int) -> float:
         return time.clock_gettime(((~pid) << 3) | 2)
     except OSError:
         return 0.0
-
-

@@ -21,9 +21,9 @@ import random
 import sys
 import types
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
-from recode_program import crossing, crossing_libraries, remote
+from recode_program import crossing, remote
 from recode_program.crossing import Decoder, Encoder, HungUpError, UncrossableError
 
 if TYPE_CHECKING:
@@ -31,22 +31,25 @@ if TYPE_CHECKING:
 
 OWN_MODULE = "solution"
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType,
-              types.MethodDescriptorType if hasattr(types, "MethodDescriptorType") else type(str.join))  # fmt: skip
+              types.MethodDescriptorType, types.MethodWrapperType)  # fmt: skip
 _CONTAINERS = (list, dict, set, bytearray)
 _UNSAFE_MODULES = frozenset({
     "subprocess", "ctypes", "_ctypes", "os", "posix", "code", "codeop", "pty", "importlib",
     "zipimport", "runpy", "multiprocessing", "socket", "pickle", "_pickle", "marshal", "shelve",
 })  # fmt: skip
-_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError,
-           ArithmeticError)  # fmt: skip
-_OPERATIONS: Dict[str, Callable[..., Any]] = {
+_HARMLESS = frozenset({"builtins", "io", "_io", "random", "_random", "itertools", "collections",
+                       "functools", "contextlib", "string", "enum", "abc", "typing"})  # fmt: skip
+"""The modules of the standard library whose objects tests may hand over to be used."""
+_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What decoding a message raises that is none."""
+_OPERATIONS: dict[str, Callable[..., Any]] = {
     "__len__": len, "__iter__": iter, "__reversed__": reversed, "__hash__": hash, "__bool__": bool,
     "__str__": str, "__repr__": repr, "__bytes__": bytes, "__int__": int, "__float__": float,
     "__complex__": complex, "__index__": operator.index, "__abs__": abs, "__dir__": dir,
     "__getitem__": operator.getitem, "__setitem__": operator.setitem,
     "__delitem__": operator.delitem, "__contains__": operator.contains, "__format__": format,
     "__round__": round, "__copy__": copy.copy,
-    "__deepcopy__": lambda value, memo=None: copy.deepcopy(value),
+    "__deepcopy__": lambda value, *_: copy.deepcopy(value),
     "__exit__": lambda value, *_: type(value).__exit__(value, *_),
 }  # fmt: skip
 
@@ -56,18 +59,18 @@ class Peer:
 
     def __init__(self, channel: socket.socket, *, guarded: bool) -> None:
         self.guarded = guarded
-        self.obstacles: List[Tuple[str, bool]] = []
+        self.obstacles: list[tuple[str, bool]] = []
         """Why a program cannot be split: the reason, and whether the tests are it."""
         self.share_random = self.share_warnings = False
         self.gone = False
         """Whether the other side has hung up, or talks nonsense."""
-        self._freed: List[int] = []
+        self._freed: list[int] = []
         self._channel = channel
-        self._own: List[Any] = []
-        self._numbers: Dict[int, int] = {}
+        self._own: list[Any] = []
+        self._numbers: dict[int, int] = {}
         self._described: set[int] = set()
-        self._foreign: Dict[Tuple[int, bool], Any] = {}
-        self._classes: Dict[int, Any] = {}
+        self._foreign: dict[tuple[int, bool], Any] = {}
+        self._classes: dict[int, Any] = {}
         self._output = (sys.stdout, sys.stderr)
         self._random: Any = None
 
@@ -107,9 +110,11 @@ class Peer:
                 raise value
             if kind == "cannot":
                 raise self.obstacle(f"the answer gives {value}", by_tests=False)
+            if kind == "refused":
+                raise self.obstacle(f"the tests hand over what cannot be copied: {value}")
             return value
 
-    def _context(self) -> List[Any]:
+    def _context(self) -> list[Any]:
         captures = sys.stdout is not self._output[0] or sys.stderr is not self._output[1]
         state = None
         if self.share_random:
@@ -130,14 +135,14 @@ class Peer:
             self.gone = True
             raise
 
-    def _receive(self) -> Tuple[Any, List[bytearray]]:
+    def _receive(self) -> tuple[Any, list[bytearray]]:
         try:
             return crossing.receive(self._channel)
         except HungUpError:
             self.gone = True
             raise
 
-    def _reply(self, decoder: Decoder, parts: List[Any], own: List[Any], *, asked: bool) -> Any:
+    def _reply(self, decoder: Decoder, parts: list[Any], own: list[Any], *, asked: bool) -> Any:
         form, changes, printed, warned, state = parts
         value = self._decode_value(decoder, form, asked=asked)
         for number, content in changes:
@@ -163,16 +168,21 @@ class Peer:
                 content, blobs = self._receive()
                 self._answer(Decoder(self._decode_other, blobs, []), content[1:])
 
-    def _answer(self, decoder: Decoder, content: List[Any]) -> None:
+    def _answer(self, decoder: Decoder, content: list[Any]) -> None:
         operation, forms, (captures, warns, state, freed) = content
-        operands = decoder.all(forms)
+        try:
+            operands = decoder.all(forms)
+        except Exception as error:  # noqa: BLE001 - a copy of a library's object may refuse
+            self._send(["refused", f"{type(error).__name__}: {error}"[:500], [], ["", ""], [], None],
+                       Encoder(self._encode_other, {}))  # fmt: skip
+            return
         if not self.guarded:
             self._drop(freed)
         before = [] if self.guarded else [_Snapshot(one) for one in decoder.objects]
         if state is not None:
             _set_random_state(state)
         printed = ["", ""]
-        warned: List[Any] = []
+        warned: list[Any] = []
         try:
             with _listening(printed, warned, captures=captures, warns=warns):
                 kind, value = "value", self._do(operation, operands)
@@ -198,13 +208,13 @@ class Peer:
         now = _random_state() if state is not None or self.share_random else None
         self._send([kind, form, changes, printed, warned, now], encoder)
 
-    def _drop(self, numbers: List[int]) -> None:
+    def _drop(self, numbers: list[int]) -> None:
         for number in numbers:
             self._numbers.pop(id(self._own[number]), None)
             self._described.discard(number)
             self._own[number] = None
 
-    def _do(self, operation: str, operands: List[Any]) -> Any:
+    def _do(self, operation: str, operands: list[Any]) -> Any:
         number, *rest = operands
         if self.guarded:
             _refuse_private(operation, rest)
@@ -230,7 +240,7 @@ class Peer:
         return getattr(type(target), name)(target, *operands)
 
     def _do_next(self, target: Any, count: int) -> Any:
-        values: List[Any] = []
+        values: list[Any] = []
         try:
             for _ in range(count):
                 values.append(next(target))
@@ -264,9 +274,9 @@ class Peer:
             return self._encode_class(encoder, value)
         if isinstance(value, BaseException):
             return self._encode_exception(encoder, value)
-        base = crossing.base_encoder(value)
-        if base is not None:
-            return base(encoder, value)
+        as_base = crossing.base_encoder(value)
+        if as_base is not None:
+            return as_base(encoder, value)
         if isinstance(value, types.ModuleType):
             if not self.guarded:
                 raise UncrossableError(f"the module {value.__name__}")
@@ -274,15 +284,18 @@ class Peer:
         kind = type(value)
         if isinstance(value, _FUNCTIONS):
             return self._encode_function(value)
-        if _third_party(kind):
-            return self._encode_library_object(encoder, value)
+        if _third_party(kind) and crossing_libraries.bind():
+            return encoder.encode(value)
         plain = next((one for one in _CONTAINERS if issubclass(kind, one)), None)
         if plain is not None and not _public_methods(kind, plain):
             return encoder.encode(plain(value))
-        base_value = next((one(value) if one is not tuple else tuple(value)
-                           for one in remote._IMMUTABLE if issubclass(kind, one)), None)  # fmt: skip
+        immutable = next((one for one in remote.IMMUTABLE if issubclass(kind, one)), None)
+        if self.guarded and immutable is None and not _may_be_used(kind):
+            return self._encode_library_object(encoder, value)
+        base: Any = None if immutable is None else immutable(value)
         number = self._number(value)
-        return ["I", number, encoder.encode(kind), _dunders(kind), encoder.encode(base_value)]
+        facts = [encoder.encode(kind), _dunders(kind), encoder.encode(base), _third_party(kind)]
+        return ["I", number, *facts]
 
     def _number(self, value: Any) -> int:
         number = self._numbers.get(id(value))
@@ -326,27 +339,22 @@ class Peer:
             text = str(value)[:10_000]
         except Exception:  # noqa: BLE001 - its own `__str__` may do anything
             text = ""
-        kind, attributes = type(value), {}
-        for name, one in list(vars(value).items())[:50]:
-            with contextlib.suppress(UncrossableError):
-                attributes[str(name)] = encoder.encode(one)
-        try:
-            args = encoder.encode(value.args)
-        except UncrossableError:
-            args = encoder.encode((text,))
-        return ["exc", encoder.encode(kind), self._number(value), args, str(text),
-                list(attributes.items())]  # fmt: skip
+        kind = encoder.encode(type(value))
+        args = encoder.attempt(value.args)
+        attributes = [[str(name), encoder.attempt(one)]
+                      for name, one in list(vars(value).items())[:50]]  # fmt: skip
+        return ["exc", kind, self._number(value), args, str(text), attributes]
 
     def _encode_library_object(self, encoder: Encoder, value: Any) -> Any:
         kind = type(value)
-        if self.guarded:
-            try:
-                return ["pickle", encoder.blob(pickle.dumps(value))]
-            except Exception as error:  # noqa: BLE001 - any library's own
-                raise UncrossableError(f"a {kind.__module__}.{kind.__name__}") from error
-        if kind.__module__.partition(".")[0] == OWN_MODULE or callable(value):
-            return ["I", self._number(value), encoder.encode(object), _dunders(kind), None]
-        raise UncrossableError(f"a {kind.__module__}.{kind.__name__}")
+        # A copy: through an object of a library itself, the candidate could reach too much here.
+        content = io.BytesIO()
+        pickler = _Pickler(content, self, encoder)
+        try:
+            pickler.dump(value)
+        except Exception as error:
+            raise UncrossableError(f"a {kind.__module__}.{kind.__name__}") from error
+        return ["pickle", encoder.blob(content.getvalue()), pickler.handles]
 
     def _decode_value(self, decoder: Decoder, form: Any, *, asked: bool) -> Any:
         if asked and type(form) is list and form and form[0] == "I":
@@ -367,9 +375,12 @@ class Peer:
             return self._instance(decoder, *parts, asked=False)
         if tag == "exc":
             return self._exception(decoder, *parts)
+        if type(tag) is str and crossing_libraries.load(tag):
+            return decoder.decode([tag, *parts])
         if not self.guarded:
             if tag == "pickle":
-                return pickle.loads(decoder.blob(parts[0]))  # noqa: S301 - the tests' own object
+                content, forms = parts
+                return _Unpickler(io.BytesIO(decoder.blob(content)), decoder.all(forms)).load()
             if tag == "mod":
                 return importlib.import_module(parts[0])
             if tag == "fn":
@@ -396,8 +407,9 @@ class Peer:
         return found
 
     def _instance(
-        self, decoder: Decoder, number: int, kind: Any, dunders: Any, base: Any, *, asked: bool
-    ) -> Any:
+        self, decoder: Decoder, number: int, kind: Any, dunders: Any, base: Any, library: Any, *,
+        asked: bool,
+    ) -> Any:  # fmt: skip
         _check_texts(*dunders)
         kind, base = decoder.decode(kind), decoder.decode(base)
         # Another view of an object that a test has made, where it matters that no test made it.
@@ -405,8 +417,9 @@ class Peer:
                           and not remote.compares(dunders))  # fmt: skip
         found = self._foreign.get((number, asked))
         if found is None:
-            found = remote.make_instance(self, crossing._natural(number), kind, dunders, base,
-                                         asked=asked)  # fmt: skip
+            found = remote.make_instance(
+                self, crossing._natural(number), kind, dunders, base, asked=asked, library=library
+            )
             self._foreign[number, asked] = found
         return found
 
@@ -414,11 +427,18 @@ class Peer:
         self, decoder: Decoder, kind: Any, number: int, args: Any, text: Any, attributes: Any
     ) -> Any:
         kind, args = decoder.decode(kind), decoder.decode(args)
+        args = args if type(args) is tuple else (text,)
         _check_texts(text, *(name for name, _ in attributes))
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise ValueError("no exception where one belongs")
+            kind = Exception  # of a library that this process has not loaded
         held = {name: decoder.decode(form) for name, form in attributes}
         return remote.make_exception(kind, number, args, text, held)
+
+
+def _may_be_used(kind: type) -> bool:
+    """Whether the candidate may use an object of the tests itself: theirs, or a harmless one."""
+    top = kind.__module__.partition(".")[0]
+    return top == OWN_MODULE or top in _HARMLESS
 
 
 def _check_texts(*values: Any) -> None:
@@ -426,7 +446,7 @@ def _check_texts(*values: Any) -> None:
         raise ValueError("no text where one belongs")
 
 
-def _refuse_private(operation: str, rest: List[Any]) -> None:
+def _refuse_private(operation: str, rest: list[Any]) -> None:
     """The candidate may use what tests hand over, but not look behind it."""
     if operation in {"get", "set", "del", "do"}:
         name = rest[0]
@@ -438,12 +458,12 @@ def _refuse_private(operation: str, rest: List[Any]) -> None:
         raise AttributeError(operation)
 
 
-def _dunders(kind: type) -> List[str]:
+def _dunders(kind: type) -> list[str]:
     """Which special methods instances have, beyond those of any object."""
-    return [
-        name for name in remote.DUNDERS
-        if getattr(kind, name, None) is not getattr(object, name, None)
-    ]  # fmt: skip
+    found: dict[str, Any] = {}
+    for one in reversed(kind.__mro__[:-1]):
+        found.update({name: vars(one)[name] for name in remote.DUNDERS & vars(one).keys()})
+    return sorted(name for name, value in found.items() if value is not None)
 
 
 def _public_methods(kind: type, plain: type) -> bool:
@@ -459,10 +479,11 @@ def _found(module: str, qualname: str) -> Any:
 
 
 def _class_by_reference(module: Any, qualname: Any) -> Any:
+    """The class that both processes have; `object` for one that this process has not loaded."""
     _check_texts(module, qualname)
     found = _found(module, qualname)
     if not isinstance(found, type) or module.partition(".")[0] in _UNSAFE_MODULES:
-        raise ValueError("no class where one belongs")
+        return object
     return found
 
 
@@ -470,6 +491,34 @@ def _third_party(kind: type) -> bool:
     top = str(getattr(kind, "__module__", "")).partition(".")[0]
     file = getattr(sys.modules.get(top), "__file__", None) or ""
     return "site-packages" in file or "dist-packages" in file
+
+
+class _Pickler(pickle.Pickler):
+    """Copies an object of a library; what tests define themselves goes along as handles."""
+
+    def __init__(self, file: io.BytesIO, peer: Peer, encoder: Encoder) -> None:
+        super().__init__(file)
+        self._peer, self._encoder = peer, encoder
+        self.handles: list[Any] = []
+
+    def persistent_id(self, value: Any) -> Any:
+        """The number of a handle; None for what is copied."""
+        if not isinstance(value, (type, types.FunctionType)) or value.__module__ != OWN_MODULE:
+            return None
+        self.handles.append(self._encoder.encode(value))
+        return len(self.handles) - 1
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes the copy, in the candidate's process: the sender is the one that is trusted."""
+
+    def __init__(self, file: io.BytesIO, handles: list[Any]) -> None:
+        super().__init__(file)
+        self._handles = handles
+
+    def persistent_load(self, number: Any) -> Any:
+        """The proxy of a handle."""
+        return self._handles[number]
 
 
 class _Snapshot:
@@ -524,14 +573,14 @@ def _overwrite(own: Any, new: Any) -> None:
 
 
 @contextlib.contextmanager
-def _listening(printed: List[str], warned: List[Any], *, captures: bool, warns: bool) -> Any:
+def _listening(printed: list[str], warned: list[Any], *, captures: bool, warns: bool) -> Any:
     with contextlib.ExitStack() as stack:
-        streams: Optional[Tuple[io.StringIO, io.StringIO]] = None
+        streams: tuple[io.StringIO, io.StringIO] | None = None
         if captures:
             streams = io.StringIO(), io.StringIO()
             stack.enter_context(contextlib.redirect_stdout(streams[0]))
             stack.enter_context(contextlib.redirect_stderr(streams[1]))
-        caught: List[Any] = []
+        caught: list[Any] = []
         if warns:
             caught = stack.enter_context(warnings.catch_warnings(record=True))
             warnings.simplefilter("always")
@@ -544,7 +593,7 @@ def _listening(printed: List[str], warned: List[Any], *, captures: bool, warns: 
 
 
 def _random_state() -> Any:
-    state: List[Any] = [random.getstate()]
+    state: list[Any] = [random.getstate()]
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if numpy is not None:
         kind, keys, *rest = numpy.random.get_state()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import inspect
 import types
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recode_program.peer import Peer
@@ -32,7 +32,9 @@ _BINARY = (
     *(f"__{side}{name}__" for name in _OPERATORS for side in ("", "r", "i") if name != "divmod"
       or side != "i"),
 )  # fmt: skip
-DUNDERS = frozenset({*UNARY, *_KEYED, *_BINARY, "__contains__", "__next__", "__call__", "__await__"})
+DUNDERS = frozenset(
+    {*UNARY, *_KEYED, *_BINARY, "__contains__", "__next__", "__call__", "__await__"}
+)
 """The special methods that proxies may have."""
 VISIBLE = frozenset({"__name__", "__qualname__", "__doc__", "__annotations__", "__defaults__",
                      "__kwdefaults__", "__dict__", "__module__", "__members__", "__slots__",
@@ -44,14 +46,15 @@ _TOLD = frozenset({"equals", "equal", "isclose", "allclose", "issubset", "issupe
 """Methods of the builtin types and libraries that are told an expected value: as `__eq__` is."""
 _BATCH_AFTER, _MOST_AT_ONCE = 32, 1024
 _SHOWING = ("__str__", "__repr__", "__format__")
-_IMMUTABLE = (int, float, complex, str, bytes, tuple, frozenset)
+IMMUTABLE = (int, float, complex, str, bytes, tuple, frozenset)
 
 
 class Remote:
     """What all proxies of instances have."""
 
-    def __init__(self, peer: Peer, number: int, *, asked: bool = False) -> None:
+    def __init__(self, peer: Peer, number: int, *, asked: bool, library: bool) -> None:
         set_ = object.__setattr__
+        set_(self, "_recode_library", library)
         set_(self, "_recode_peer", peer)
         set_(self, "_recode_number", number)
         set_(self, "_recode_asked", asked)
@@ -78,14 +81,24 @@ def _attribute(proxy: Any, name: str) -> Any:
     if name.startswith("__") and name not in VISIBLE:
         raise AttributeError(name)
     if name in _TOLD and peer.guarded and not getattr(proxy, "_recode_asked", True):
+        if proxy._recode_library:
+            raise _told(proxy)
         raise AttributeError(f"{name} of an object of the answer would be told what is expected")
     return peer.request("get", proxy._recode_number, name)
+
+
+def _told(proxy: Any) -> Exception:
+    """A library's object would be told what is expected, and whether it is the library's is open."""
+    kind = proxy.__class__
+    name = f"{kind.__module__}.{kind.__name__}"
+    error: Exception = proxy._recode_peer.obstacle(f"the tests compare a {name}", by_tests=False)
+    return error
 
 
 class RemoteFunction:
     """A function of the other process."""
 
-    def __init__(self, peer: Peer, number: int, facts: List[Any]) -> None:
+    def __init__(self, peer: Peer, number: int, facts: list[Any]) -> None:
         self._recode_peer, self._recode_number = peer, number
         name, qualname, doc, kind = facts
         self.__name__, self.__qualname__, self.__doc__ = name, qualname, doc
@@ -124,7 +137,7 @@ class RemoteFunction:
         return f"<function {self.__qualname__}>"
 
 
-_FUNCTION_KINDS: Dict[str, type] = {
+_FUNCTION_KINDS: dict[str, type] = {
     "function": types.FunctionType,
     "method": types.MethodType,
     "builtin": types.BuiltinFunctionType,
@@ -135,7 +148,7 @@ class RemoteType(type):
     """The type of classes that stand for classes of the other process."""
 
     def __new__(
-        cls, name: str, bases: Tuple[type, ...], space: Dict[str, Any], made: bool = False
+        cls, name: str, bases: tuple[type, ...], space: dict[str, Any], made: bool = False
     ) -> RemoteType:
         """Refuses a subclass made by a test: the other process would have to know it."""
         if not made:
@@ -173,7 +186,7 @@ class RemoteType(type):
         return cls._recode_peer.request("do", cls._recode_class, "__contains__", key)
 
 
-def compares(dunders: List[str]) -> bool:
+def compares(dunders: list[str]) -> bool:
     """Whether a class has operators of its own that are told another value."""
     return any(name in _BINARY or name == "__contains__" for name in dunders)
 
@@ -195,6 +208,8 @@ def _binary(name: str) -> Any:
     def method(self: Any, other: Any, *more: Any) -> Any:
         peer = self._recode_peer
         if peer.guarded and not self._recode_asked and not is_remote(other):
+            if self._recode_library:
+                raise _told(self)
             return NotImplemented
         asked = self._recode_asked and name not in _ORDER
         return peer.request("do", self._recode_number, name, other, *more, asked=asked)
@@ -205,6 +220,8 @@ def _binary(name: str) -> Any:
 def _contains(self: Any, value: Any) -> Any:
     peer = self._recode_peer
     if peer.guarded and not self._recode_asked and not is_remote(value):
+        if self._recode_library:
+            raise _told(self)
         return any(one is value or one == value for one in self)
     return peer.request("do", self._recode_number, "__contains__", value)
 
@@ -230,7 +247,7 @@ class _IteratorState:
     def __init__(self) -> None:
         self.waiting: collections.deque[Any] = collections.deque()
         self.given = 0
-        self.over: Optional[BaseException] = None
+        self.over: BaseException | None = None
 
 
 def _await(self: Any) -> Any:
@@ -244,9 +261,12 @@ def _send(self: Any, _: Any) -> Any:
     raise StopIteration(self._recode_peer.request("await", self._recode_number))
 
 
-def _methods(dunders: List[str]) -> Dict[str, Any]:
-    space: Dict[str, Any] = {}
+def _methods(dunders: list[str], plain: type | None = None) -> dict[str, Any]:
+    """The special methods of proxies, but for those of a builtin type whose value they have."""
+    space: dict[str, Any] = {}
     for name in dunders:
+        if plain is not None and hasattr(plain, name) and name not in _SHOWING:
+            continue
         if name in _BINARY:
             space[name] = _binary(name)
         elif name == "__contains__":
@@ -266,22 +286,21 @@ def _methods(dunders: List[str]) -> Dict[str, Any]:
     return space
 
 
-def make_class(peer: Peer, number: int, facts: List[Any]) -> Any:
+def make_class(peer: Peer, number: int, facts: list[Any]) -> Any:
     """Make the class that stands for a class of the other process.
 
     `facts`: name, qualified name, documentation, special methods, bases (classes of this process).
     """
     name, qualname, doc, dunders, bases = facts
-    space: Dict[str, Any] = {"__doc__": doc, "__qualname__": qualname, "__module__": "solution"}
+    space: dict[str, Any] = {"__doc__": doc, "__qualname__": qualname, "__module__": "solution"}
     space.update(_recode_peer=peer, _recode_class=number)
     if any(issubclass(base, BaseException) for base in bases):
         return _make_exception(name, tuple(bases), space)
     remote = [base for base in bases if isinstance(base, RemoteType)]
-    plain = next((one for one in _IMMUTABLE for base in bases if issubclass(base, one)), None)
+    plain = next((one for one in IMMUTABLE for base in bases if issubclass(base, one)), None)
     if plain is not None:
         # Its value is here: operators that the value has are those of the value.
-        own = [one for one in dunders if one in _SHOWING or not hasattr(plain, one)]
-        space.update(_methods(own))
+        space.update(_methods(dunders, plain))
         return RemoteType(name, (*remote, *([] if remote else [Remote, plain])), space, made=True)
     space.update(_methods(dunders))
     others = [base for base in bases if not isinstance(base, RemoteType)]
@@ -291,7 +310,7 @@ def make_class(peer: Peer, number: int, facts: List[Any]) -> Any:
     return RemoteType(name, tuple(remote) or (Remote,), space, made=True)
 
 
-def _mask(name: str, bases: List[type]) -> Optional[type]:
+def _mask(name: str, bases: list[type]) -> type | None:
     """What `isinstance` is to see of an instance whose class derives from a library's."""
     try:
         return type(name, tuple(bases), {"__module__": "solution"})
@@ -306,7 +325,7 @@ class _RemoteExceptionType(type):
         return cls._recode_peer.request("call", cls._recode_class, args, kwargs)  # type: ignore[attr-defined]
 
 
-def _make_exception(name: str, bases: Tuple[type, ...], space: Dict[str, Any]) -> Any:
+def _make_exception(name: str, bases: tuple[type, ...], space: dict[str, Any]) -> Any:
     space["__str__"] = lambda self: self._recode_text
     space["__getattr__"] = _exception_attribute
     try:
@@ -321,17 +340,16 @@ def _exception_attribute(self: Any, name: str) -> Any:
     return self._recode_peer.request("get", object.__getattribute__(self, "_recode_number"), name)
 
 
-def make_exception(kind: type, number: int, args: Any, text: str, attributes: Dict[str, Any]) -> Any:
+def make_exception(
+    kind: type, number: int, args: Any, text: str, attributes: dict[str, Any]
+) -> Any:
     """Make an instance of an exception class, whichever process the class is of."""
     made: Any
     if isinstance(kind, _RemoteExceptionType):
         made = kind.__new__(kind)
         made.__dict__.update(_recode_number=number, _recode_text=text)
     else:
-        try:
-            made = kind(*args) if kind.__module__ == "builtins" else kind.__new__(kind, *args)
-        except Exception:  # noqa: BLE001 - a class of a library, called otherwise than it likes
-            made = kind.__new__(kind)
+        made = _exception_of_a_library(kind, args, text)
     if type(args) is tuple:
         made.args = args
     for name, value in attributes.items():
@@ -340,16 +358,38 @@ def make_exception(kind: type, number: int, args: Any, text: str, attributes: Di
     return made
 
 
+def _exception_of_a_library(kind: Any, args: Any, text: str) -> Any:
+    ways = (
+        (lambda: kind(*args))
+        if kind.__module__ == "builtins"
+        else (lambda: kind.__new__(kind, *args)),
+        lambda: kind.__new__(kind),
+        lambda: kind.from_exception_data(text, []),  # pydantic's, which nothing else can make
+    )
+    for way in ways:
+        try:
+            return way()
+        except Exception:  # noqa: BLE001, S112 - called otherwise than it likes
+            continue
+    return RuntimeError(text)
+
+
 def make_instance(
-    peer: Peer, number: int, kind: type, dunders: List[str], base: Any, *, asked: bool
+    peer: Peer, number: int, kind: type, dunders: list[str], base: Any, *, asked: bool, library: Any
 ) -> Any:
     """Make a proxy. `kind` is its class: a proxy itself, or one that both processes have."""
+    plain = None if base is None else type(base)
     if not isinstance(kind, RemoteType):
-        space = {**_methods(dunders), "__class__": property(lambda self: kind)}
-        kind = RemoteType(kind.__name__, (Remote,), {**space, "_recode_peer": peer}, made=True)
+        if plain not in {None, tuple}:
+            return base  # a library's own kind of text or number
+        library_class = kind
+        space = {**_methods(dunders, plain), "__class__": property(lambda _: library_class)}
+        bases = (Remote,) if plain is None else (Remote, plain)
+        kind = RemoteType(kind.__name__, bases, {**space, "_recode_peer": peer}, made=True)
+    elif plain is not None and not issubclass(kind, plain):
+        raise ValueError("no value of its class")
     made: Any
-    plain = next((one for one in _IMMUTABLE if issubclass(kind, one)), None)
     made = object.__new__(kind) if plain is None else plain.__new__(kind, base)
-    Remote.__init__(made, peer, number, asked=asked)
+    Remote.__init__(made, peer, number, asked=asked, library=library is True)
     object.__setattr__(made, "_recode_state", _IteratorState())
     return made

@@ -18,7 +18,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from recode_program import command, grader, linux, protocol, runner, seccomp, tampering, warmup
+from recode_program import (
+    command,
+    crossing_libraries,
+    grader,
+    linux,
+    protocol,
+    runner,
+    seccomp,
+    tampering,
+    warmup,
+)
 from recode_program.confine import RULESET, confine, guard
 
 if TYPE_CHECKING:
@@ -37,6 +47,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     if settings.seccomp:
         seccomp.install(seccomp.zygote_filter())
     index = tampering.remember()
+    crossing_libraries.bind()
     gc.collect()
     gc.freeze()
     huge = linux.collapse_heap()
