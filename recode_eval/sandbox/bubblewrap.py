@@ -175,6 +175,7 @@ class BubblewrapLauncher:
             "runtimes": self._runtimes,
             "work": _WORK,
             "uid": self._users.of(slot) if as_root else None,
+            "guard_uid": self._users.guard_of(slot),
             "uid_required": as_root,
             "own_disk": True,
             "disk_bytes": WORK_BYTES,  # its tmpfs limits bytes, but not files

@@ -109,6 +109,7 @@ class DockerLauncher:
             "runtimes": self._runtimes,
             "work": _WORK,
             "uid": self._users.of(slot),
+            "guard_uid": self._users.guard_of(slot),
             "uid_required": True,
             "channel": link.channel,
         }

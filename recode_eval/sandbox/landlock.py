@@ -100,6 +100,7 @@ class LandlockLauncher:
             "disk_bytes": WORK_BYTES,
             "disk_files": WORK_FILES,
             "uid": None if self._users is None else self._users.of(slot),
+            "guard_uid": None if self._users is None else self._users.guard_of(slot),
             "landlock_files": self.tier == "landlock",
             "processes": 0 if self._users is not None else tasks_of_user(),
         }

@@ -47,6 +47,7 @@ def decide(config: dict[str, Any]) -> tuple[confine.Settings, dict[str, Any]]:
     may_change_user = all(capabilities >> bit & 1 for bit in (linux.CAP_SETUID, linux.CAP_SETGID))
     if config.get("uid") is not None and may_change_user:
         settings.uid = int(config["uid"])
+        settings.guard_uid = int(config["guard_uid"])
     elif config.get("uid_required"):
         raise OSError(errno.EPERM, "the sandbox may not change the user id of programs")
     if config.get("private_disk"):

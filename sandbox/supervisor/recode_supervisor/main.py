@@ -227,7 +227,8 @@ class Supervisor:
             raise SandboxBrokenError(problem.strerror) from problem
 
     def _wipe(self) -> bool:
-        return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
+        settings = self._settings
+        return wipe.wipe(settings.work, self._work_mode, settings.uid, settings.guard_uid)
 
     def _need_room(self) -> None:
         """Refuse to grade where the disk below the empty work directory is full."""

@@ -87,7 +87,7 @@ class PythonExecution(ProgramExecution):
         cpu_s = cpu_s if 0 <= cpu_s <= most else most
         self._credited += cpu_s
         status, detail = STATUS[letter], printable(packet[protocol.VERDICT.size :])
-        if cpu_s > self._request.cpu_s:
+        if max(cpu_s, self._family_cpu()) > self._request.cpu_s:
             # It ended before the next look at it. How soon that comes must not decide.
             status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
         self._outcome.verdicts[index] = (status, detail, cpu_s)
