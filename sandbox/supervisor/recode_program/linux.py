@@ -43,7 +43,8 @@ _NR_LANDLOCK_RESTRICT = 446
 _NR_CAPSET = {"x86_64": 126, "aarch64": 91}
 _MADV_COLLAPSE = 25
 
-READ = (1 << 2) | (1 << 3)  # read files, list directories
+READ_FOLDER = 1 << 3
+READ = (1 << 2) | READ_FOLDER
 EXECUTE = 1 << 0
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _FILE_ONLY = EXECUTE | (1 << 1) | (1 << 2) | _TRUNCATE | _IOCTL_DEV
