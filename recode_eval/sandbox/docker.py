@@ -111,6 +111,7 @@ class DockerLauncher:
             "uid": self._users.of(slot),
             "guard_uid": self._users.guard_of(slot),
             "uid_required": True,
+            "own_disk": True,  # a tmpfs, whose bytes and files the kernel limits
             "channel": link.channel,
         }
 
