@@ -116,12 +116,12 @@ def _files(prefixes: Sequence[Path], folders: Sequence[Path]) -> list[str]:
     for folder in prefixes:
         command += ["--ro-bind", str(folder), str(_inside(folder))]
     hidden = hidden_below([*map(Path, _SYSTEM), *prefixes], folders)
-    for path in hidden:
-        command += ["--perms", "0755", "--size", "65536", "--tmpfs", str(path)]
+    for covered in hidden:
+        command += ["--perms", "0755", "--size", "65536", "--tmpfs", str(covered)]
     for folder in folders:  # last: it may lie in a hidden one
         command += ["--ro-bind", str(folder), str(_inside(folder))]
-    for path in hidden:
-        command += ["--remount-ro", str(path)]
+    for covered in hidden:
+        command += ["--remount-ro", str(covered)]
     return [
         *command, "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
         "--dev", "/dev", "--remount-ro", "/dev",
