@@ -182,7 +182,7 @@ class SandboxBuildError(SandboxError):
 
 
 class SandboxCrashError(SandboxError):
-    """A worker died or stopped answering, and running the program again did not help."""
+    """Workers died or stopped answering, also with the set-up alone: the machine is at fault."""
 
 
 class SandboxClosedError(SandboxError):
@@ -201,7 +201,7 @@ class Sandbox(Protocol):
     def submit(self, program: Program, limits: Limits) -> Future[Execution]:
         """Queue a program.
 
-        The future's exception is a `SandboxCrashError` (worker lost, and lost again on the rerun),
+        The future's exception is a `SandboxCrashError` (workers were lost by the machine's fault),
         `SandboxUnavailableError` (the daemon went away for good) or `SandboxClosedError`; nothing
         else. Cancelling a queued future drops the program.
         """

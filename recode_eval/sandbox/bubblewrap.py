@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.hidden import hidden_below
 from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.local import (
     WORK_BYTES,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.worker import Launcher, Link
 
 GUARANTEES = (
-    "programs see no file of this machine but the system's libraries and Python, all read-only",
+    "programs see only the system's libraries and Python's own, nothing installed, read-only",
     "own process, network, IPC and mount namespaces: no network, no other process",
     "all privileges dropped, system calls filtered; CPU time, memory and processes limited",
 )
@@ -54,7 +55,7 @@ def reason_against() -> str | None:
     program = shutil.which("bwrap")
     if program is None:
         return "the program bwrap is not installed"
-    command = [*_namespaces(program), *_files(()), "--", "/usr/bin/env", "true"]
+    command = [*_namespaces(program), *_files((), ()), "--", "/usr/bin/env", "true"]
     try:
         result = subprocess.run(
             command, capture_output=True, timeout=_PROBE_S, check=False, stdin=subprocess.DEVNULL
@@ -97,9 +98,11 @@ def _namespaces(program: str) -> list[str]:
     return command
 
 
-def _files(folders: Sequence[Path]) -> list[str]:
+def _files(prefixes: Sequence[Path], folders: Sequence[Path]) -> list[str]:
+    """What is there: the system, Pythons at `prefixes` without their packages, and `folders`."""
     # Folders that bwrap makes by itself are private to root, which programs are not.
-    above = {parent for folder in folders for parent in _inside(folder).parents} | {Path("/etc")}
+    shown = (*prefixes, *folders)
+    above = {parent for folder in shown for parent in _inside(folder).parents} | {Path("/etc")}
     command: list[str] = []
     for parent in sorted(above - {Path("/")}):
         command += ["--perms", "0755", "--dir", str(parent)]
@@ -110,8 +113,15 @@ def _files(folders: Sequence[Path]) -> list[str]:
             command += ["--ro-bind", path, path]
     for name in _ETC:
         command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for folder in folders:
+    for folder in prefixes:
         command += ["--ro-bind", str(folder), str(_inside(folder))]
+    hidden = hidden_below([*map(Path, _SYSTEM), *prefixes], folders)
+    for covered in hidden:
+        command += ["--perms", "0755", "--size", "65536", "--tmpfs", str(covered)]
+    for folder in folders:  # last: it may lie in a hidden one
+        command += ["--ro-bind", str(folder), str(_inside(folder))]
+    for covered in hidden:
+        command += ["--remount-ro", str(covered)]
     return [
         *command, "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
         "--dev", "/dev", "--remount-ro", "/dev",
@@ -153,8 +163,9 @@ class BubblewrapLauncher:
         python = str(_inside(venv.root) / venv.python.relative_to(venv.root))
         self._runtimes = configs(PythonRuntime(python, venv.version), *runtimes)
         self._interpreter = [str(own.path)]
-        folders = dict.fromkeys((venv.root, venv.base_prefix, Path(own.prefix), *elsewhere))
-        self._folders = [one for one in folders if not one.resolve().is_relative_to("/usr")]
+        prefixes = dict.fromkeys((venv.base_prefix, Path(own.prefix)))
+        self._prefixes = [one for one in prefixes if not one.resolve().is_relative_to("/usr")]
+        self._folders = list(dict.fromkeys((venv.root, *elsewhere)))
         self._users = UserIds()
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:
@@ -162,7 +173,7 @@ class BubblewrapLauncher:
         supervisor = supervisor_folder().resolve()
         command = [
             *_namespaces(shutil.which("bwrap") or "bwrap"),
-            *_files([*self._folders, supervisor]),
+            *_files(self._prefixes, [*self._folders, supervisor]),
             "--remount-ro", "/",
             "--chdir", _WORK, "--",
             *supervisor_command(self._interpreter, str(_inside(supervisor))),
@@ -175,6 +186,7 @@ class BubblewrapLauncher:
             "runtimes": self._runtimes,
             "work": _WORK,
             "uid": self._users.of(slot) if as_root else None,
+            "guard_uid": self._users.guard_of(slot),
             "uid_required": as_root,
             "own_disk": True,
             "disk_bytes": WORK_BYTES,  # its tmpfs limits bytes, but not files

@@ -109,7 +109,9 @@ class DockerLauncher:
             "runtimes": self._runtimes,
             "work": _WORK,
             "uid": self._users.of(slot),
+            "guard_uid": self._users.guard_of(slot),
             "uid_required": True,
+            "own_disk": True,  # a tmpfs, whose bytes and files the kernel limits
             "channel": link.channel,
         }
 

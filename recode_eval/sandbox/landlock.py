@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import SandboxUnavailableError
+from recode_eval.sandbox.hidden import PACKAGE_FOLDERS, own_folders
 from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.local import (
     WORK_BYTES,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.worker import Launcher, Link
 
 GUARANTEES = (
-    "programs read only the system's libraries and Python",
+    "programs read only the system's libraries and Python's own, nothing installed",
     "programs write only to their own folder, which is emptied after each of them",
     "no network and no other process can be reached (seccomp, Landlock)",
     "CPU time, memory and number of processes are limited per program",
@@ -100,7 +101,10 @@ class LandlockLauncher:
             "disk_bytes": WORK_BYTES,
             "disk_files": WORK_FILES,
             "uid": None if self._users is None else self._users.of(slot),
+            "guard_uid": None if self._users is None else self._users.guard_of(slot),
             "landlock_files": self.tier == "landlock",
+            "packages": PACKAGE_FOLDERS,
+            "hidden": [str(folder) for folder in own_folders()],
             "processes": 0 if self._users is not None else tasks_of_user(),
         }
 

@@ -1,8 +1,10 @@
 """The pool: a queue of programs, a thread per worker, and recovery from lost workers.
 
-A lost worker is replaced and its program is run once more. If that does not help either, the
-program's future says so: it stays unscored. A sandbox that cannot be started again at all (the
-Docker daemon is gone) is tried for a while, then everything that waits is given up.
+A lost worker is replaced and its program is run again, twice at most. If it loses every worker,
+its set-up alone decides whose fault that is, before and after the last try. If that is lost as
+well, the machine is at fault, and the program's future says so: it stays unscored. If not, the
+program has crashed: none may choose to be unscored. A sandbox that cannot be started again at all
+(the Docker daemon is gone) is tried for a while, then everything that waits is given up.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recode_eval.checks import of_type
@@ -28,9 +30,13 @@ from recode_eval.sandbox.base import (
     SandboxError,
     SandboxInfo,
     SandboxUnavailableError,
+    Status,
+    TestVerdict,
 )
-from recode_eval.sandbox.preload import WARMED
+from recode_eval.sandbox.preload import WARMED, libraries_of
+from recode_eval.sandbox.runtimes import PYTHON
 from recode_eval.sandbox.worker import PING_S, HopelessError, LinkLostError, Worker
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,7 +44,8 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.worker import Launcher
 
 _log = logging.getLogger(__name__)
-_TRIES = 2
+_TRIES = 3
+_PROBE_LIMITS = Limits(cpu_s=60, wall_s=120)
 _RESTART_FOR_S = 180.0
 _JOIN_S = 30.0
 
@@ -223,7 +230,7 @@ class Pool:
     def _work(
         self, slot: int, worker: Worker | None, job: _PoolJob, *, sent: bool
     ) -> tuple[Worker | None, _PoolJob | None]:
-        """Run one program, with a second try on a new worker.
+        """Run one program, with other tries on new workers.
 
         Returns the worker to go on with, and the job that it was sent ahead. A worker that is lost
         has not begun with that one, which is then put back, and no try of its is counted.
@@ -231,10 +238,12 @@ class Pool:
         future, program, limits = job.future, job.program, job.limits
         ahead: _PoolJob | None = None
         reason = ""
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
                 if worker is None:
                     worker = self._restart(slot)
+                if attempt == _TRIES - 1:
+                    self._prove_sound(worker, program, limits)
                 if not sent:
                     worker.send(program, limits)
                 ahead = ahead or self._send_ahead(worker, limits)
@@ -273,13 +282,48 @@ class Pool:
         if self._closing.is_set():
             _fail(future, SandboxClosedError("the sandbox was closed while the program ran"))
         else:
-            _fail(
-                future,
-                SandboxCrashError(
-                    f"the sandbox was lost {_TRIES} times with this program: {reason}"
-                ),
-            )
+            return self._judge_loss(slot, job, reason), None
         return None, None
+
+    def _judge_loss(self, slot: int, job: _PoolJob, reason: str) -> Worker | None:
+        """Say whose fault it is that a program lost every worker; return a sound worker, if any."""
+        worker = None
+        try:
+            worker = self._restart(slot)
+            self._prove_sound(worker, job.program, job.limits)
+        except (LinkLostError, SandboxError) as error:
+            if worker is not None:
+                self._discard(slot, worker)
+            told = f"the sandbox was lost {_TRIES} times with this program: {reason or error}"
+            closed = SandboxClosedError("the sandbox was closed while the program ran")
+            _fail(job.future, closed if self._closing.is_set() else SandboxCrashError(told))
+            return None
+        detail = f"{_TRIES} workers were lost with this program, and none without it: {reason}"
+        job.future.set_result(
+            Execution(
+                tuple(
+                    TestVerdict(test.name, Status.CRASHED, one_line(detail))
+                    for test in job.program.tests
+                )
+            )
+        )
+        return worker
+
+    def _prove_sound(self, worker: Worker, program: Program, limits: Limits) -> None:
+        """Run the set-up and the imports of a program that lost workers, and nothing of its own.
+
+        Raises:
+            LinkLostError: this loses the worker as well, so the program is not to blame.
+        """
+        imports = ""
+        if program.language == PYTHON:
+            imports = "".join(f"import {name}\n" for name in libraries_of(program))
+        probe = replace(program, candidate=imports, tests=())
+        memory = max(limits.memory_bytes, _PROBE_LIMITS.memory_bytes)
+        worker.send(probe, replace(_PROBE_LIMITS, memory_bytes=memory))
+        worker.receive(probe)
+        if worker.worn_out:
+            raise LinkLostError(worker.worn_out)
 
     def _send_ahead(self, worker: Worker, limits: Limits) -> _PoolJob | None:
         """Send the worker one more program, if there are enough for the other workers, too."""

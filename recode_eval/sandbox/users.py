@@ -13,6 +13,8 @@ import threading
 
 _FIRST = 20000
 _PER_RANGE = 64
+_SLOTS = _PER_RANGE // 2
+"""Each slot has two ids: one for programs, one for the helpers that clean up after them."""
 _RANGES = 600
 
 
@@ -32,9 +34,13 @@ class UserIds:
     def of(self, slot: int) -> int:
         """The user id of a worker, from 20000 to 58399; the same one for the same slot."""
         with self._lock:
-            while len(self._starts) <= slot // _PER_RANGE:
+            while len(self._starts) <= slot // _SLOTS:
                 self._starts.append(self._claim())
-            return self._starts[slot // _PER_RANGE] + slot % _PER_RANGE
+            return self._starts[slot // _SLOTS] + slot % _SLOTS
+
+    def guard_of(self, slot: int) -> int:
+        """The real user id of a worker's helpers, which no program may signal."""
+        return self.of(slot) + _SLOTS
 
     def _claim(self) -> int:
         """Claim a free range; if none is free, share one."""

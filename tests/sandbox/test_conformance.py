@@ -256,6 +256,95 @@ def test_threads_and_forks_work_as_in_any_process(sandbox: Sandbox) -> None:
     assert statuses(result) == [Status.PASSED] * 6, result
 
 
+RIGHT_PROGRAMS = {
+    "asyncio": (
+        "import asyncio, sys\n"
+        "async def work():\n"
+        "    command = [sys.executable, '-c', 'print(1)']\n"
+        "    done = await asyncio.create_subprocess_exec(*command, stdout=-1)\n"
+        "    said, _ = await done.communicate()\n"
+        "    return said, await asyncio.gather(*[asyncio.sleep(0.01, n) for n in range(3)])\n"
+        "assert asyncio.run(work()) == (b'1\\n', [0, 1, 2])"
+    ),
+    "shell": (
+        "import subprocess\n"
+        "shell = 'for n in 3 1 2; do echo $n; done | sort | tr \\'\\\\n\\' , ; echo $(echo end)'\n"
+        "for name in ('sh', 'bash'):\n"
+        "    done = subprocess.run([name, '-c', shell], capture_output=True, text=True)\n"
+        "    assert done.stdout == '1,2,3,end\\n', (name, done)"
+    ),
+    "children": (
+        "import os, signal, subprocess\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_DFL)\n"
+        "children = [os.fork() or os._exit(n) for n in range(3)]\n"
+        "assert [os.waitpid(child, 0)[1] >> 8 for child in children] == [0, 1, 2]\n"
+        "with subprocess.Popen(['sleep', '60']) as child:\n"
+        "    child.terminate()\n"
+        "assert child.returncode == -15"
+    ),
+    "files": (
+        "import mmap, os, pathlib, shutil, sqlite3, tempfile, zipfile\n"
+        "folder = pathlib.Path(tempfile.mkdtemp())\n"
+        "one, two = folder / 'one', folder / 'two'\n"
+        "one.write_bytes(os.urandom(1 << 20))\n"
+        "shutil.copy2(one, two)\n"
+        "assert one.read_bytes() == two.read_bytes()\n"
+        "os.link(one, folder / 'link'); os.symlink(one, folder / 'symlink')\n"
+        "two.rename(folder / 'z')\n"
+        "one.chmod(0o600); os.utime(one, (1, 1)); os.truncate(one, 10)\n"
+        "with open(one, 'r+b') as file, mmap.mmap(file.fileno(), 0) as area:\n"
+        "    area[:2] = b'ab'; area.flush(); os.fsync(file.fileno())\n"
+        "with zipfile.ZipFile(folder / 'x.zip', 'w') as archive:\n"
+        "    archive.write(one)\n"
+        "with sqlite3.connect(folder / 'data') as database:\n"
+        "    database.execute('create table t (x)'); database.execute('insert into t values (1)')\n"
+        "shutil.copytree(folder, 'copy'); shutil.rmtree(folder)"
+    ),
+    "waiting": (
+        "import os, select, selectors, signal, socket, threading, time\n"
+        "reader, writer = socket.socketpair()\n"
+        "with selectors.DefaultSelector() as selector:\n"
+        "    selector.register(reader, selectors.EVENT_READ)\n"
+        "    threading.Timer(0.01, writer.send, [b'x']).start()\n"
+        "    assert selector.select(5)\n"
+        "assert select.select([reader], [], [], 5)[0] and reader.recv(1) == b'x'\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "assert signal.sigwait({signal.SIGUSR1}) == signal.SIGUSR1\n"
+        "condition = threading.Condition()\n"
+        "with condition:\n"
+        "    assert not condition.wait(0.01)"
+    ),
+    "machine": (
+        "import getpass, locale, os, platform, random, resource, secrets, time, zoneinfo\n"
+        "assert os.cpu_count() and os.sched_getaffinity(0)\n"
+        "assert platform.uname().system == 'Linux'\n"
+        "assert zoneinfo.ZoneInfo('Europe/Berlin') if zoneinfo.TZPATH else True\n"
+        "assert os.nice(1) >= 0 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert len(secrets.token_bytes()) == 32 and time.tzname and os.getloadavg()"
+    ),
+    "numbers": (
+        "import numpy, pandas, sympy, io\n"
+        "assert numpy.linalg.svd(numpy.random.rand(200, 200))[1].shape == (200,)\n"
+        "frame = pandas.DataFrame({'a': range(9), 'b': list('xyz') * 3})\n"
+        "assert frame.groupby('b').a.sum().to_dict() == {'x': 9, 'y': 12, 'z': 15}\n"
+        "frame.to_csv('f.csv', index=False)\n"
+        "assert pandas.read_csv('f.csv').equals(frame)\n"
+        "numpy.save('x.npy', numpy.arange(9)); assert numpy.load('x.npy', mmap_mode='r')[3] == 3\n"
+        "x = sympy.Symbol('x'); assert sympy.integrate(2 * x, x) == x ** 2"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_PROGRAMS)
+def test_right_programs_need_no_more_than_they_get(sandbox: Sandbox, name: str) -> None:
+    """A list of allowed system calls must not leave out what ordinary programs make."""
+    result = run(sandbox, "", RIGHT_PROGRAMS[name], limits=Limits(cpu_s=20, wall_s=60))
+    assert result.passed, result
+
+
 def test_random_numbers_start_the_same_for_every_test(sandbox: Sandbox) -> None:
     code = "import random, numpy\nprint(random.random(), numpy.random.rand())"
     result = run(sandbox, "import numpy", code, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from recode_eval.sandbox.base import (
     Status,
 )
 from recode_eval.sandbox.local import WORK_PREFIX, sweep_work_folders
+from recode_eval.sandbox.pool import Pool
 from recode_eval.sandbox.tier import TIERS, TIERS_BY_NAME
 
 if TYPE_CHECKING:
@@ -137,21 +139,101 @@ def test_closing_ends_what_was_sent_ahead(opener: Callable[..., Sandbox], starte
         assert isinstance(future.exception(timeout=10), SandboxClosedError)
 
 
-def test_a_program_that_loses_two_workers_is_not_graded(
+def test_a_program_that_loses_every_worker_has_crashed(
     opener: Callable[..., Sandbox], started: Started
 ) -> None:
+    """It stayed unscored, and left the denominator: an answer could choose that."""
     with opener("landlock", workers=1) as sandbox:
         future = sandbox.submit(SLEEP, LIMITS)
         killed: set[int] = set()
         while not future.done():
             for pid in set(started()) - killed:
+                started_since = time.monotonic()
+                while running_below(pid) and time.monotonic() - started_since < 0.7:
+                    time.sleep(0.05)  # the honest program is over by then, and not killed
                 if running_below(pid):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
             time.sleep(0.05)
-        assert isinstance(future.exception(), SandboxCrashError)
-        assert len(killed) == 2
+        (verdict,) = future.result().verdicts
+        assert verdict.status is Status.CRASHED
+        assert "3 workers were lost with this program, and none without it" in verdict.detail
+        assert len(killed) == 3
         assert sandbox.submit(OK, LIMITS).result().passed
+
+
+class FakeLink:
+    """A supervisor that is lost with every program whose request has one of the words in it."""
+
+    def __init__(self, deadly: tuple[str, ...]) -> None:
+        self.deadly = deadly
+        hello = {"hello": 1, "python": "3", "libraries": {}, "supervisor": "3"}
+        hello["runtimes"] = {"python": {}}
+        self.answers = [json.dumps(hello).encode() + b"\n"]
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        del timeout_s
+        request = json.loads(data)
+        if "program" not in request:
+            return
+        if any(word in data.decode() for word in self.deadly):
+            self.answers.append(b'{"fatal": "lost"}\n')
+            return
+        verdicts = [["passed", "", 0.0] for _ in request["program"]["tests"]]
+        answer = {"verdicts": verdicts, "setup_error": None, "output": "", "cpu_s": 0, "wall_s": 0}
+        self.answers.append(json.dumps(answer).encode() + b"\n")
+
+    def read(self, timeout_s: float) -> bytes:
+        del timeout_s
+        return self.answers.pop(0)
+
+    def stop(self) -> str:
+        return ""
+
+
+class FakeLauncher:
+    tier, guarantees = "fake", ()
+
+    def __init__(self, *deadly: str) -> None:
+        self.deadly = deadly
+        self.launched = 0
+
+    def launch(self, slot: int) -> tuple[FakeLink, dict[str, object]]:
+        del slot
+        self.launched += 1
+        return FakeLink(self.deadly), {}
+
+    def prepare(self, limits: Limits, link: FakeLink) -> None:
+        pass
+
+    def provenance(self) -> dict[str, str]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("deadly", "crashed"), [("a_candidate", True), ("a_setup", False), ("import numpy", False)]
+)
+def test_a_lost_program_is_unscored_only_if_the_machine_is_at_fault(
+    deadly: str, crashed: bool
+) -> None:
+    """The machine is, if the set-up and the imports alone are lost as well."""
+    launcher = FakeLauncher(deadly)
+    tests = (Test("one", "assert True"), Test("two", "assert True"))
+    program = Program("a_setup = 1", "import numpy\na_candidate = 1", tests)
+    with Pool(launcher, workers=1, isolation="program") as pool:
+        future = pool.submit(program, LIMITS)
+        if crashed:
+            found = future.result(30).verdicts
+            assert [(v.name, v.status) for v in found] == [
+                ("one", Status.CRASHED), ("two", Status.CRASHED),
+            ]  # fmt: skip
+        else:
+            assert isinstance(future.exception(30), SandboxCrashError)
+        assert pool.submit(OK, LIMITS).result(30).passed
+    assert launcher.launched == (4 if crashed else 5)
 
 
 @pytest.mark.docker

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import errno
 import os
 import platform
+import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,6 +183,67 @@ def test_usage_counts_the_whole_family() -> None:
     assert found.cpu_s > 0
     assert not found.ended
     assert usage.look(os.getpid(), pid, 0).ended
+
+
+def look(**values: float) -> usage.TreeUsage:
+    return usage.TreeUsage(**values)
+
+
+def test_waiting_behind_own_processes_is_no_waiting_for_others() -> None:
+    """The wall-time limit was stretched by children that kept the processor busy."""
+    before = look(cpu_s=1.0, first_thread_s=1.0, queued_s=0.5)
+    alone = look(cpu_s=1.1, first_thread_s=1.1, queued_s=0.9)
+    assert usage.waited_for_others(before, alone) == pytest.approx(0.4)
+    own = look(cpu_s=1.4, first_thread_s=1.1, queued_s=0.9)
+    assert usage.waited_for_others(before, own) == pytest.approx(0.1)
+    more = look(cpu_s=1.9, first_thread_s=1.1, queued_s=0.9)
+    assert usage.waited_for_others(before, more) == 0
+    child = look(cpu_s=1.1, first_thread_s=1.1, queued_s=0.9, others_run=True)
+    assert usage.waited_for_others(before, child) == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, for other user ids")
+def test_who_kills_a_users_processes_cannot_be_stopped_by_them() -> None:
+    """A daemon in a session of its own stopped the helper that was to kill it: 246 s were lost.
+
+    Here it stops whatever it may, as fast as it can, and is dead a moment after.
+    """
+    uid, guard_uid = 58398, 58399
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.setresuid(uid, uid, uid)
+        end = time.monotonic() + 20
+        os.write(writer, b"x")
+        while time.monotonic() < end:
+            for number in (-1, *range(pid + 1, pid + 20)):
+                with contextlib.suppress(OSError):
+                    os.kill(number, signal.SIGSTOP)
+        os._exit(0)
+    os.read(reader, 1)
+    start = time.monotonic()
+    try:
+        assert linux.kill_all_of(uid, guard_uid)
+        assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    finally:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    assert time.monotonic() - start < 3
+
+
+def test_a_helper_that_does_not_end_is_ended() -> None:
+    helper = os.fork()
+    if helper == 0:
+        time.sleep(60)
+        os._exit(0)
+    start = time.monotonic()
+    assert not linux.ends_within(helper, 0.05)
+    assert time.monotonic() - start < 5
+    quick = os.fork()
+    if quick == 0:
+        os._exit(0)
+    assert linux.ends_within(quick, 20)
 
 
 def test_disk_usage_stops_counting_in_time(tmp_path: Path) -> None:

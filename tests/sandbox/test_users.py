@@ -42,12 +42,13 @@ def users(offset: int) -> Iterator[list[UserIds]]:
 
 def test_sandboxes_of_one_process_have_different_ids(users: list[UserIds]) -> None:
     """Two pools drew the same ids in one of 600 cases: each killed the other's programs."""
-    found = {one.of(slot) for one in users for slot in (0, 1, 63, 64, 200)}
-    assert len(found) == 15
+    found = {one.of(slot) for one in users for slot in (0, 1, 31, 32, 200)}
+    found |= {one.guard_of(slot) for one in users for slot in (0, 1, 31, 32, 200)}
+    assert len(found) == 30
     assert min(found) >= 20000
     assert max(found) < 20000 + 64 * 600
-    assert users[0].of(63) == users[0].of(0) + 63
-    assert users[0].of(64) == users[0].of(64)
+    assert users[0].of(31) == users[0].of(0) + 31
+    assert users[0].of(32) == users[0].of(32)
 
 
 def test_another_process_has_different_ids_until_it_ends(offset: int, users: list[UserIds]) -> None:

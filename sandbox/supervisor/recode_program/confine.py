@@ -14,6 +14,8 @@ RULESET = 100
 """The descriptor of the Landlock ruleset: out of the way of those that programs get."""
 _OPEN_FILES = 256
 _STACK_BYTES = 8 << 20
+_PENDING_SIGNALS = 4096
+"""Timers of POSIX count, too: kernel memory that is in nobody's resident size."""
 
 
 @dataclass
@@ -37,6 +39,10 @@ class Settings:
     own_users: bool = False
     """In a user namespace made for the private disk, and with its capabilities."""
     work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
+    child_signals: bool = False
+    """Programs may decide what SIGCHLD does; their children's CPU time can then be missed."""
+    guard_uid: int | None = None
+    """A user id that nothing else has: helpers that act as `uid` have it as their real one."""
     warm: bool = True
     """Load libraries before the fork; useless where programs do not run in this interpreter."""
 
@@ -64,6 +70,7 @@ def confine(settings: Settings, cpu_s: float, memory: int, file_bytes: int, proc
     limit(resource.RLIMIT_STACK, (_STACK_BYTES, _STACK_BYTES))
     limit(resource.RLIMIT_MEMLOCK, (0, 0))
     limit(resource.RLIMIT_MSGQUEUE, (0, 0))
+    limit(resource.RLIMIT_SIGPENDING, (_PENDING_SIGNALS, _PENDING_SIGNALS))
     limit(resource.RLIMIT_NICE, (0, 0))
     limit(resource.RLIMIT_RTPRIO, (0, 0))
     if settings.uid is not None:

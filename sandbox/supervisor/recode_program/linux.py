@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import struct
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MACHINE = platform.machine()
@@ -15,6 +16,9 @@ _fork = ctypes.PyDLL(None, use_errno=True).fork  # a `PyDLL` keeps Python's lock
 
 WALL = 0x40000000
 """`__WALL`: also wait for children made by clone(2) with an unusual exit signal."""
+
+_HELPER_S = 5.0
+"""How long a helper that sends one signal may take, on a busy machine."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -39,7 +43,8 @@ _NR_LANDLOCK_RESTRICT = 446
 _NR_CAPSET = {"x86_64": 126, "aarch64": 91}
 _MADV_COLLAPSE = 25
 
-READ = (1 << 2) | (1 << 3)  # read files, list directories
+READ_FOLDER = 1 << 3
+READ = (1 << 2) | READ_FOLDER
 EXECUTE = 1 << 0
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _FILE_ONLY = EXECUTE | (1 << 1) | (1 << 2) | _TRUNCATE | _IOCTL_DEV
@@ -172,12 +177,43 @@ def collapse_heap() -> int:
     return obtained
 
 
-def kill_all_of(uid: int, number: int = signal.SIGKILL) -> None:
-    """Signal every process of a slot's user id (one system call, so no fork can slip through)."""
-    helper = os.fork()
+def become(uid: int, guard_uid: int | None) -> None:
+    """Act as a slot's user id from now on, out of reach of the processes that have it.
+
+    Who may signal a process is decided by its real and its saved user id. Those become `guard_uid`,
+    which nothing else has; rights to files and to signal others go by the effective one.
+    """
+    own = uid if guard_uid is None else guard_uid
+    os.setresuid(own, uid, own)
+
+
+def ends_within(helper: int, seconds: float) -> bool:
+    """Reap a child; kill it and return False if it does not end in time."""
+    deadline = time.monotonic() + seconds
+    pause = 0.0002
+    while not os.waitpid(helper, os.WNOHANG | WALL)[0]:
+        if time.monotonic() > deadline:
+            with contextlib.suppress(OSError):
+                os.kill(helper, signal.SIGKILL)
+            os.waitpid(helper, WALL)
+            return False
+        time.sleep(pause)
+        pause = min(0.01, pause * 2)
+    return True
+
+
+def kill_all_of(uid: int, guard_uid: int | None, number: int = signal.SIGKILL) -> bool:
+    """Signal every process of a slot's user id (one system call, so no fork can slip through).
+
+    Returns False if the helper that does it could not be had or did not end.
+    """
+    try:
+        helper = os.fork()
+    except OSError:
+        return False
     if helper == 0:
         with contextlib.suppress(BaseException):
-            os.setresuid(uid, uid, uid)
+            become(uid, guard_uid)
             os.kill(-1, number)
         os._exit(0)
-    os.waitpid(helper, WALL)
+    return ends_within(helper, _HELPER_S)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import signal
 import struct
 
 from recode_program import linux, syscalls
@@ -27,8 +28,8 @@ _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{CGROUP,UTS,IPC,USER,PID,NET}, NS and T
 
 _UNAVAILABLE = frozenset({"clone3", "memfd_create", "memfd_secret", "io_uring_setup"})
 _SPECIAL = frozenset({
-    "clone", "prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam",
-    "sched_setattr", "setpriority", "ioprio_set", "fcntl", "ioctl", "socketpair",
+    "clone", "prlimit64", "sched_setaffinity", "setpriority", "ioprio_set", "fcntl", "ioctl",
+    "socketpair",
 })  # fmt: skip
 _GROUPS = frozenset({"setsid", "setpgid"})
 _ATTRIBUTES = frozenset({
@@ -48,6 +49,12 @@ def _number(name: str) -> int | None:
         raise UnsupportedMachineError(errno.ENOSYS, f"no seccomp filter for {linux.MACHINE}")
     numbers = syscalls.RULED.get(name) or syscalls.FREE[name]
     return numbers[0 if linux.MACHINE == "x86_64" else 1]
+
+
+def _known(name: str) -> int:
+    number = _number(name)
+    assert number is not None
+    return number
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -80,6 +87,29 @@ def _refuse_values(index: int, *values: int) -> bytes:
     return _argument(index) + tests + _PERMITTED
 
 
+def _child_signals_stay() -> bytes:
+    """Let changes of what SIGCHLD does have no effect.
+
+    The kernel adds the CPU time of a child to its parent's when the parent waits for it; whoever
+    ignores the signal need not wait, and the time is nobody's.
+    """
+    act = (_argument(1), _argument(1, high=True))
+    query = act[0] + _op(_EQUAL, 0, 0, 2) + act[1] + _op(_EQUAL, 0, 1, 0)
+    body = query + _PRETENDED + _PERMITTED
+    return _argument(0) + _op(_EQUAL, signal.SIGCHLD, 1, 0) + _PERMITTED + body
+
+
+def _own_priority() -> bytes:
+    """Nobody gets a better priority; a worse one is refused silently.
+
+    Waiting for a processor is no wall time: a program that always lets others go first would have
+    as much of it as it likes.
+    """
+    head = _argument(0) + _op(_EQUAL, 0, 1, 0) + _REFUSED  # which = a process
+    head += _argument(1) + _op(_EQUAL, 0, 1, 0) + _REFUSED  # who = the caller
+    return head + _argument(2) + _op(_AT_LEAST, 1 << 31, 0, 1) + _REFUSED + _PRETENDED
+
+
 def _special(name: str) -> bytes:
     if name == "clone":  # no new namespaces; plain forks and threads are fine
         return _argument(0) + _op(_ANY_BIT, _NEW_NAMESPACES, 0, 1) + _REFUSED + _PERMITTED
@@ -89,9 +119,10 @@ def _special(name: str) -> bytes:
         return _refuse_values(1, 0x5412, 0x541C, 0x8901, 0x8902)
     if name == "socketpair":  # a pair of datagram sockets can send to any address
         return _argument(1) + _op(_AND, 0xF) + _op(_EQUAL, 2, 0, 1) + _REFUSED + _PERMITTED
-    if name in {"setpriority", "ioprio_set"}:  # which = process only, who = self only
-        which = 0 if name == "setpriority" else 1
-        return _argument(0) + _op(_EQUAL, which, 1, 0) + _REFUSED + _allow_only(1, 0)
+    if name == "setpriority":
+        return _own_priority()
+    if name == "ioprio_set":  # which = process only, who = self only
+        return _argument(0) + _op(_EQUAL, 1, 1, 0) + _REFUSED + _allow_only(1, 0)
     return _allow_only(0, 0)  # pid 0: the caller itself
 
 
@@ -118,8 +149,12 @@ def _program(rules: dict[int, bytes], otherwise: bytes) -> bytes:
     return head + tree(sorted(rules))
 
 
-def zygote_filter() -> bytes:
-    """The filter that zygotes install and all programs inherit."""
+def zygote_filter(*, child_signals: bool = False) -> bytes:
+    """The filter that zygotes install and all programs inherit.
+
+    With `child_signals` programs decide what SIGCHLD does: runtimes of other languages learn by it
+    that a child has ended.
+    """
     rules = {}
     for name in [*syscalls.FREE, *syscalls.RULED]:
         number = _number(name)
@@ -133,6 +168,8 @@ def zygote_filter() -> bytes:
             rules[number] = _UNKNOWN
         else:
             rules[number] = _REFUSED
+    if not child_signals:
+        rules[_known("rt_sigaction")] = _child_signals_stay()
     return _program(rules, _UNKNOWN)
 
 

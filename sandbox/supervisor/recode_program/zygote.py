@@ -45,7 +45,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     loaded = warmup.load(libraries) if settings.warm else []
     if settings.seccomp:
-        seccomp.install(seccomp.zygote_filter())
+        seccomp.install(seccomp.zygote_filter(child_signals=settings.child_signals))
     index = tampering.remember()
     crossing_libraries.bind()
     gc.collect()
@@ -151,7 +151,7 @@ def _end(pid: int, settings: Settings) -> bytes:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         if settings.uid is not None:
-            linux.kill_all_of(settings.uid)
+            linux.kill_all_of(settings.uid, settings.guard_uid)
         if time.monotonic() > deadline:
             clean = False
             break

@@ -33,7 +33,6 @@ from recode_supervisor.execution import (
     Verdict,
     printable,
 )
-from recode_supervisor.usage import cpu_time
 
 if TYPE_CHECKING:
     import socket
@@ -195,7 +194,7 @@ class CommandExecution(ProgramExecution):
             return False
         status, _, detail = said.decode("utf-8", "backslashreplace").strip().partition(" ")
         verdict: Verdict
-        used = max(0.0, cpu_time(self._pid) - self._base_cpu)
+        used = self._family_cpu()
         if used > self._request.cpu_s:
             verdict = ("timeout", f"more than {self._request.cpu_s:g} s of CPU time", used)
         elif status in _STATUSES:

@@ -12,7 +12,7 @@ from typing import Any
 
 from recode_program import confine, linux, seccomp
 
-from recode_supervisor import disk
+from recode_supervisor import disk, visible
 
 _SYSTEM = (
     "/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
@@ -47,6 +47,7 @@ def decide(config: dict[str, Any]) -> tuple[confine.Settings, dict[str, Any]]:
     may_change_user = all(capabilities >> bit & 1 for bit in (linux.CAP_SETUID, linux.CAP_SETGID))
     if config.get("uid") is not None and may_change_user:
         settings.uid = int(config["uid"])
+        settings.guard_uid = int(config["guard_uid"])
     elif config.get("uid_required"):
         raise OSError(errno.EPERM, "the sandbox may not change the user id of programs")
     if config.get("private_disk"):
@@ -82,7 +83,7 @@ def rule_files(
             settings.keep_capabilities = 1 << linux.CAP_DAC_READ_SEARCH
             if not linux.effective_capabilities() & settings.keep_capabilities:
                 raise OSError(errno.EACCES, f"other users cannot read {folders[0]}")
-        return settings, linux.landlock_ruleset(abi, _rules(settings.work, folders))
+        return settings, linux.landlock_ruleset(abi, _rules(settings.work, folders, config))
     if settings.uid is None and abi >= 6:
         return settings, linux.landlock_ruleset(abi, None)
     return settings, -1
@@ -111,9 +112,11 @@ def _own_work(settings: confine.Settings, capabilities: int) -> None:
         os.chmod(settings.work, 0o1777)  # noqa: PTH101, S103
 
 
-def _rules(work: str, folders: list[str]) -> dict[str, int]:
-    look = linux.READ | linux.EXECUTE
-    rules = dict.fromkeys((*_SYSTEM, *folders), look)
+def _rules(work: str, folders: list[str], config: dict[str, Any]) -> dict[str, int]:
+    hidden = visible.hidden_below(
+        (*_SYSTEM, *folders), config.get("packages", []), config.get("hidden", [])
+    )
+    rules = visible.rules((*_SYSTEM, *folders), hidden)
     rules.update(dict.fromkeys((*_FACTS_OF_THE_MACHINE, *_RANDOM), linux.READ))
     rules.update(dict.fromkeys(_DEVICES, linux.READ | (1 << 1)))
     rules[work] = linux.READ | linux.WRITE

@@ -15,13 +15,14 @@ import ctypes
 import errno
 import fcntl
 import os
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recode_program import linux
 
-from recode_supervisor import usage
+from recode_supervisor import usage, wipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ OWN_TASKS = 12
 _LOCK_S = 5.0
 _SETTLE_S = 0.5
 """How long a file system may take to count as free what is free."""
+_FREEING_S = 10.0
+"""How long to wait for the space of a program that is dead: freeing much takes the kernel time."""
 _COMMIT_S = 20.0
 _STRIKES = 2
 _MOST_ACQUITTALS = 6
@@ -134,6 +137,27 @@ class Disk:
         self._strikes = self._acquittals = 0
         self._lock = -1
         self._before = self._suspected = self._empty
+
+    def has_room(self, tick: Callable[[], None]) -> bool:
+        """True if programs can write; waits for what the last one held to come free."""
+        if wipe.has_room(self._work):
+            return True
+        deadline = time.monotonic() + _FREEING_S
+        for commit in (False, True):
+            if commit:
+                self._commit(tick)
+            until = deadline if commit else time.monotonic() + _SETTLE_S
+            while not wipe.has_room(self._work):
+                # The kernel looks for files that are lost in sockets when a socket is closed.
+                for one in socket.socketpair():
+                    one.close()
+                if time.monotonic() > until:
+                    break
+                tick()
+                time.sleep(0.01)
+            else:
+                return True
+        return False
 
     def new_program(self) -> None:
         """Another program: what was suspected of the last one is forgotten."""

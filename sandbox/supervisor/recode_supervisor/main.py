@@ -35,6 +35,7 @@ from recode_supervisor.execution import (
 
 _BEAT_S = 5.0
 _SHUTDOWN_S = 10.0
+_NO_ROOM = "no space left on the disk of the work directory"
 _LEASE_S = 180.0
 """Without a word from the evaluator for so long, there is none (unless it says otherwise)."""
 _PIPE_BYTES = 4096
@@ -132,7 +133,8 @@ class Supervisor:
         """Run one program; the answer has `recycle` set if this supervisor must not go on."""
         if "ping" in message:
             return {"beat": 1, "recycle": ""}
-        self._need_room()
+        if not self._disk.has_room(self.tick):
+            raise SandboxBrokenError(_NO_ROOM)
         self._disk.new_program()
         started = time.monotonic()
         self._last_beat = started
@@ -184,7 +186,7 @@ class Supervisor:
             if not self._clean:
                 break
         if any(status != "passed" for status, _, _ in verdicts.values()):
-            self._need_room()  # or is it to blame?
+            self._blame_the_disk()
         return {
             "verdicts": [verdicts[i] for i in sorted(verdicts)] if not missing else None,
             "setup_error": setup_error,
@@ -236,12 +238,19 @@ class Supervisor:
             raise SandboxBrokenError(problem.strerror) from problem
 
     def _wipe(self) -> bool:
-        return wipe.wipe(self._settings.work, self._work_mode, self._settings.uid)
+        settings = self._settings
+        return wipe.wipe(settings.work, self._work_mode, settings.uid, settings.guard_uid)
 
-    def _need_room(self) -> None:
-        """Refuse to grade where the disk below the empty work directory is full."""
-        if not wipe.has_room(self._settings.work):
-            raise SandboxBrokenError("no space left on the disk of the work directory")
+    def _blame_the_disk(self) -> None:
+        """Refuse to grade where others filled the disk below the work directory, which is empty.
+
+        Nobody else writes to a private one: the program filled it, by whatever means it holds it.
+        """
+        if self._disk.has_room(self.tick):
+            return
+        if not self._settings.own_disk:
+            raise SandboxBrokenError(_NO_ROOM)
+        self._clean = False
 
     def close(self) -> None:
         """End every process below this one and empty the work directory."""

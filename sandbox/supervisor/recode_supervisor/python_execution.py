@@ -89,7 +89,7 @@ class PythonExecution(ProgramExecution):
             return self._other(letter, packet[protocol.VERDICT.size :])
         cpu_s = self._believed(cpu_s)
         status, detail = self.letters[letter], printable(packet[protocol.VERDICT.size :])
-        if cpu_s > self._request.cpu_s:
+        if max(cpu_s, self._family_cpu()) > self._request.cpu_s:
             # It ended before the next look at it. How soon that comes must not decide.
             status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
         self._outcome.verdicts[index] = (status, detail, cpu_s)

@@ -42,19 +42,24 @@ class Runtime(ABC):
             OSError: programs cannot be confined as required.
             LostError: the interpreter does not start.
         """
-        self._uid = settings.uid
+        self._users = (settings.uid, settings.guard_uid)
         self._limit_address_space = config.get("memory", "address_space") == "address_space"
         self._pool = ZygotePool(
             self._interpreter(config, tier), tier.get("report", []), own_users=settings.own_users
         )
         folders = self._folders(config, self._pool.facts)
         self._pool.configure(
-            *confinement.rule_files(dataclasses.replace(settings, warm=self._warm), tier, folders)
+            *confinement.rule_files(
+                dataclasses.replace(settings, warm=self._warm, child_signals=self._child_signals),
+                tier,
+                folders,
+            )
         )
 
     _warm = True
     splits: ClassVar[bool] = False
     """Whether it can run the tests in another process than the candidate."""
+    _child_signals = False
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
@@ -90,7 +95,7 @@ class Runtime(ABC):
     def home(self, libraries: tuple[str, ...], disk: Disk, tick: Callable[[], None]) -> Home:
         """Where the next program runs: a zygote with these libraries loaded, started if need be."""
         found = self._pool.zygote_for(libraries if self._warm else (), tick)
-        return Home(found, disk, self._uid, self._limit_address_space)
+        return Home(found, disk, self._users, self._limit_address_space)
 
     def close(self) -> None:
         """End its processes."""
@@ -137,6 +142,7 @@ class Command(Runtime):
 
     kind = "command"
     _warm = False
+    _child_signals = True
 
     def __init__(self, config: dict[str, Any], settings: Settings, tier: dict[str, Any]) -> None:
         """See `Runtime`; also asks the language's own executable for its version."""

@@ -25,7 +25,11 @@ class TreeUsage:
     ended: bool = False
     """The first process is dead, whatever its descendants do."""
     queued_s: float = 0.0
-    """How long the first process was ready to run but had to wait for a processor."""
+    """How long the first thread was ready to run but had to wait for a processor."""
+    first_thread_s: float = 0.0
+    """CPU seconds of the first thread alone."""
+    others_run: bool = False
+    """Another process of the program's is running, or ready to."""
 
 
 def cpu_time(pid: int) -> float:
@@ -81,14 +85,17 @@ def _shared_memory(pid: int) -> int:
 def look(zygote: int, pid: int, base_memory: int) -> TreeUsage:
     """Look at everything below the zygote: the program `pid` and whatever it started."""
     usage = TreeUsage()
-    for process in {pid, *descendants(zygote)}:
+    # Parents first: a child that ends meanwhile must not count twice, as itself and in its parent.
+    for process in dict.fromkeys((pid, *descendants(zygote))):
         stat = _read(f"/proc/{process}/stat")
         fields = stat[stat.rfind(b")") + 2 :].split()
         if len(fields) < 15:
             usage.ended = usage.ended or process == pid
             continue
-        if process == pid and fields[0] in {b"Z", b"X"}:
-            usage.ended = True
+        if process == pid:
+            usage.ended = fields[0] in {b"Z", b"X"}
+        elif fields[0] == b"R":
+            usage.others_run = True
         usage.cpu_s += sum(map(int, fields[11:15])) * _TICK_S
         statm = _read(f"/proc/{process}/statm").split()
         if len(statm) >= 3:
@@ -97,8 +104,22 @@ def look(zygote: int, pid: int, base_memory: int) -> TreeUsage:
     usage.cpu_s = max(usage.cpu_s, cpu_time(pid))
     waited = _read(f"/proc/{pid}/schedstat").split()
     if len(waited) >= 2:
-        usage.queued_s = int(waited[1]) / 1e9
+        usage.first_thread_s, usage.queued_s = int(waited[0]) / 1e9, int(waited[1]) / 1e9
     return usage
+
+
+def waited_for_others(before: TreeUsage, now: TreeUsage) -> float:
+    """Seconds for which the first thread waited between two looks while strangers ran.
+
+    It may as well have waited for what the program runs itself. So the CPU time of its other
+    threads and of its children is taken off, and nothing counts while another process of its is
+    ready to run: a child's time is not known for certain while it lives.
+    """
+    if now.others_run:
+        return 0.0
+    queued = now.queued_s - before.queued_s
+    others = (now.cpu_s - now.first_thread_s) - (before.cpu_s - before.first_thread_s)
+    return max(0.0, queued - max(0.0, others))
 
 
 def disk_usage(path: str, most_files: int) -> tuple[int, int]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _SPAWNER = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/spawn.py"
 _START_S = 300.0
+_ANSWER_S = 60.0
+"""A zygote gives up cleaning after 10 s; whoever is not answered by then never is."""
 _MOST_ZYGOTES = 8
 
 
@@ -100,6 +102,10 @@ class Zygote:
         self._control.close()
 
     def _receive(self) -> bytes:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        if not poll.poll(_ANSWER_S * 1000):
+            raise LostError(f"a zygote did not answer within {_ANSWER_S:g} s")
         try:
             data = self._control.recv(4096)
         except OSError as problem:
