@@ -173,7 +173,7 @@ def test_usage_counts_the_whole_family() -> None:
         del held
         os._exit(0)
     os.read(reader, 1)
-    found = usage.look(os.getpid(), pid, 0)
+    found = usage.look(os.getpid(), (pid,), 0)
     family = [pid, *usage.descendants(pid)]
     for one in family:
         os.kill(one, 9)
@@ -182,7 +182,7 @@ def test_usage_counts_the_whole_family() -> None:
     assert found.memory > 128 << 20
     assert found.cpu_s > 0
     assert not found.ended
-    assert usage.look(os.getpid(), pid, 0).ended
+    assert usage.look(os.getpid(), (pid,), 0).ended
 
 
 def look(**values: float) -> usage.TreeUsage:

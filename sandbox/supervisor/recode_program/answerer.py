@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from recode_program import crossing, describing, linux, namespace
 from recode_program.crossing import Encoder, UncrossableError
-from recode_program.peer import OWN_MODULE, Peer
+from recode_program.peer import Peer
+from recode_program.values import OWN_MODULE
 
 if TYPE_CHECKING:
     import socket

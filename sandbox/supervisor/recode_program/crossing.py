@@ -10,16 +10,8 @@ plain data crosses as a *handle*, a number that only its owner can turn into the
 
 from __future__ import annotations
 
-import collections
-import datetime as dt
-import decimal
-import fractions
 import json
-import pathlib
-import re
 import struct
-import types
-import uuid
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 if TYPE_CHECKING:
@@ -31,7 +23,7 @@ _MOST_BITS = 10_000
 _SIZES = struct.Struct("=QI")
 _dumps = json.JSONEncoder(check_circular=False).encode
 _loads = json.JSONDecoder().decode
-_SIMPLE = frozenset({type(None), bool, float, str})
+SIMPLE = frozenset({type(None), bool, float, str})
 
 
 class UncrossableError(Exception):
@@ -102,7 +94,7 @@ class Encoder:
     def encode(self, value: Any) -> Any:
         """Return the JSON form of a value. Raises `UncrossableError`."""
         kind = type(value)
-        if kind in _SIMPLE:
+        if kind in SIMPLE:
             return value
         if kind is int:
             return value if value.bit_length() < _MOST_BITS else ["i", hex(value)]
@@ -146,102 +138,7 @@ class Encoder:
         return self.encode(value)
 
 
-def _plain_items(values: Any) -> bool:
-    found = set(map(type, values))
-    if found <= _SIMPLE:
-        return True
-    return found == {int} and max(values) < 1 << 62 and min(values) > -(1 << 62)
-
-
-def _encode_list(encoder: Encoder, value: list[Any]) -> Any:
-    reference = encoder.seen(value)
-    if reference is not None:
-        return reference
-    return ["L", value] if _plain_items(value) else ["l", encoder.all(value)]
-
-
-def _encode_tuple(encoder: Encoder, value: tuple[Any, ...]) -> Any:
-    return ["T", value] if _plain_items(value) else ["t", encoder.all(value)]
-
-
-def _pairs(encoder: Encoder, value: Any) -> list[Any]:
-    return [[encoder.encode(key), encoder.encode(item)] for key, item in dict.items(value)]
-
-
-def _encode_dict(encoder: Encoder, value: dict[Any, Any]) -> Any:
-    reference = encoder.seen(value)
-    if reference is not None:
-        return reference
-    if set(map(type, value)) <= {str} and _plain_items(value.values()):
-        return ["D", value]
-    return ["d", _pairs(encoder, value)]
-
-
-def _container(tag: str, parts: Callable[[Encoder, Any], list[Any]]) -> Callable[..., Any]:
-    def encode(encoder: Encoder, value: Any) -> Any:
-        reference = encoder.seen(value)
-        return reference if reference is not None else [tag, *parts(encoder, value)]
-
-    return encode
-
-
-def _text(tag: str, how: Callable[[Any], Any]) -> Callable[..., Any]:
-    return lambda _, value: [tag, how(value)]
-
-
-def _encode_datetime(encoder: Encoder, value: dt.datetime) -> Any:
-    parts = [*value.timetuple()[:6], value.microsecond, value.fold]
-    return ["datetime", parts, encoder.encode(value.tzinfo)]
-
-
-def _encode_time(encoder: Encoder, value: dt.time) -> Any:
-    parts = [value.hour, value.minute, value.second, value.microsecond, value.fold]
-    return ["time", parts, encoder.encode(value.tzinfo)]
-
-
-def _encode_timezone(encoder: Encoder, value: dt.timezone) -> Any:
-    offset, *name = value.__getinitargs__()  # type: ignore[attr-defined]
-    return ["timezone", encoder.encode(offset), *name]
-
-
-_ENCODERS: dict[type, Callable[[Encoder, Any], Any]] = {
-    list: _encode_list,
-    tuple: _encode_tuple,
-    dict: _encode_dict,
-    set: _container("s", lambda encoder, value: [encoder.all(value)]),
-    bytearray: _container("ba", lambda encoder, value: [encoder.blob(bytes(value))]),
-    collections.OrderedDict: _container("od", lambda encoder, value: [_pairs(encoder, value)]),
-    collections.Counter: _container("counter", lambda encoder, value: [_pairs(encoder, value)]),
-    collections.defaultdict: _container(
-        "dd", lambda encoder, v: [encoder.encode(v.default_factory), _pairs(encoder, v)]
-    ),
-    collections.deque: _container("deque", lambda encoder, v: [v.maxlen, encoder.all(v)]),
-    frozenset: lambda encoder, value: ["fs", encoder.all(value)],
-    bytes: lambda encoder, value: ["b", encoder.blob(value)],
-    complex: lambda _, value: ["c", value.real, value.imag],
-    range: lambda encoder, v: ["range", encoder.all((v.start, v.stop, v.step))],
-    slice: lambda encoder, v: ["slice", encoder.all((v.start, v.stop, v.step))],
-    type(...): lambda _, __: ["ellipsis"],
-    type(NotImplemented): lambda _, __: ["notimplemented"],
-    type({}.keys()): lambda encoder, value: ["keys", encoder.all(value)],
-    type({}.values()): lambda encoder, value: ["values", encoder.all(value)],
-    type({}.items()): lambda encoder, value: ["items", [encoder.all(pair) for pair in value]],
-    decimal.Decimal: _text("decimal", str),
-    fractions.Fraction: lambda encoder, v: ["fraction", encoder.all((v.numerator, v.denominator))],
-    dt.datetime: _encode_datetime,
-    dt.time: _encode_time,
-    dt.date: _text("date", lambda value: list(value.timetuple()[:3])),
-    dt.timedelta: _text("delta", lambda v: [v.days, v.seconds, v.microseconds]),
-    dt.timezone: _encode_timezone,
-    uuid.UUID: _text("uuid", lambda value: value.hex),
-    type(pathlib.Path()): _text("path", str),
-    pathlib.PurePosixPath: _text("purepath", str),
-    type(re.compile("")): lambda encoder, v: ["re", encoder.encode(v.pattern), v.flags],
-    memoryview: lambda encoder, v: ["mv", encoder.blob(v.tobytes()), v.format, list(v.shape)],
-    types.SimpleNamespace: _container(
-        "namespace", lambda encoder, value: [_pairs(encoder, vars(value))]
-    ),
-}
+_ENCODERS: dict[type, Callable[[Encoder, Any], Any]] = {}
 """Exact type -> its JSON form. Other modules add the types of libraries (`register`)."""
 _BASES: list[tuple[type, Callable[[Encoder, Any], Any]]] = []
 """Classes whose subclasses cross as if they were the class itself."""
@@ -300,155 +197,22 @@ class Decoder:
 
     def reference(self, number: int) -> Any:
         """The object of this message with that number."""
-        return self.objects[_natural(number)]
+        return self.objects[natural(number)]
 
     def argument(self, number: int) -> Any:
         """The receiver's own object with that number."""
-        return self._known[_natural(number)]
+        return self._known[natural(number)]
 
     def blob(self, number: int) -> bytearray:
         """Bytes beside the message; taken once."""
-        return self._blobs[_natural(number)]
+        return self._blobs[natural(number)]
 
 
-def _natural(number: Any) -> int:
+def natural(number: Any) -> int:
+    """Return a number that comes from the other process. Raises `ValueError` for anything else."""
     if type(number) is not int or number < 0:
         raise ValueError("no number where one belongs")
     return number
-
-
-def _scalars(values: Any) -> Any:
-    if type(values) is not list or not set(map(type, values)) <= _SIMPLE | {int}:
-        raise ValueError("no scalars where they belong")
-    return values
-
-
-def _texts(*values: Any) -> None:
-    if any(type(value) is not str for value in values):
-        raise ValueError("no text where one belongs")
-
-
-def _decode_list(decoder: Decoder, forms: list[Any]) -> Any:
-    made = decoder.add([])
-    made.extend(decoder.all(forms))
-    return made
-
-
-def _fill(decoder: Decoder, made: Any, pairs: list[Any]) -> Any:
-    for key, value in pairs:
-        dict.__setitem__(made, decoder.decode(key), decoder.decode(value))
-    return made
-
-
-def _decode_scalar_dict(decoder: Decoder, values: Any) -> Any:
-    if type(values) is not dict:
-        raise ValueError("no dictionary where one belongs")
-    _scalars(list(values.values()))
-    return decoder.add(values)
-
-
-def _decode_set(decoder: Decoder, forms: list[Any]) -> Any:
-    made = decoder.add(set())
-    made.update(decoder.all(forms))
-    return made
-
-
-def _decode_default(decoder: Decoder, factory: Any, pairs: list[Any]) -> Any:
-    made = decoder.add(collections.defaultdict())
-    made.default_factory = decoder.decode(factory)
-    return _fill(decoder, made, pairs)
-
-
-def _decode_deque(decoder: Decoder, most: Any, forms: list[Any]) -> Any:
-    made = decoder.add(collections.deque(maxlen=most))
-    made.extend(decoder.all(forms))
-    return made
-
-
-def _decode_namespace(decoder: Decoder, pairs: list[Any]) -> Any:
-    made = decoder.add(types.SimpleNamespace())
-    _fill(decoder, vars(made), pairs)
-    return made
-
-
-def _decode_datetime(decoder: Decoder, parts: list[int], zone: Any) -> Any:
-    *rest, fold = _scalars(parts)
-    return dt.datetime(*rest, _zone(decoder, zone), fold=fold)
-
-
-def _decode_time(decoder: Decoder, parts: list[int], zone: Any) -> Any:
-    *rest, fold = _scalars(parts)
-    return dt.time(*rest, _zone(decoder, zone), fold=fold)
-
-
-def _zone(decoder: Decoder, form: Any) -> Any:
-    zone = decoder.decode(form)
-    if zone is not None and not isinstance(zone, dt.tzinfo):
-        raise ValueError("no time zone where one belongs")
-    return zone
-
-
-def _decode_timezone(decoder: Decoder, offset: Any, *name: str) -> Any:
-    _texts(*name)
-    return dt.timezone(decoder.decode(offset), *name)
-
-
-def _decode_pattern(decoder: Decoder, pattern: Any, flags: int) -> Any:
-    return re.compile(decoder.decode(pattern), flags)
-
-
-def _with_text(make: Callable[[str], Any]) -> Callable[..., Any]:
-    def decode(_: Decoder, text: str) -> Any:
-        _texts(text)
-        return make(text)
-
-    return decode
-
-
-def _with_numbers(make: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda decoder, parts: make(*decoder.all(parts))
-
-
-_DECODERS.update({
-    "i": _with_text(lambda text: int(text, 16)),
-    "a": Decoder.argument,
-    "r": Decoder.reference,
-    "L": lambda decoder, values: decoder.add(_scalars(values)),
-    "l": _decode_list,
-    "T": lambda _, values: tuple(_scalars(values)),
-    "t": lambda decoder, forms: tuple(decoder.all(forms)),
-    "D": _decode_scalar_dict,
-    "d": lambda decoder, pairs: _fill(decoder, decoder.add({}), pairs),
-    "s": _decode_set,
-    "fs": lambda decoder, forms: frozenset(decoder.all(forms)),
-    "ba": lambda decoder, number: decoder.add(bytearray(decoder.blob(number))),
-    "b": lambda decoder, number: bytes(decoder.blob(number)),
-    "od": lambda d, pairs: _fill(d, d.add(collections.OrderedDict()), pairs),
-    "counter": lambda d, pairs: _fill(d, d.add(collections.Counter()), pairs),
-    "dd": _decode_default,
-    "deque": _decode_deque,
-    "c": lambda _, real, imaginary: complex(real, imaginary),
-    "range": _with_numbers(range),
-    "slice": _with_numbers(slice),
-    "ellipsis": lambda _: ...,
-    "notimplemented": lambda _: NotImplemented,
-    "keys": lambda decoder, forms: dict.fromkeys(decoder.all(forms)).keys(),
-    "values": lambda decoder, forms: dict(enumerate(decoder.all(forms))).values(),
-    "items": lambda decoder, pairs: dict(map(decoder.all, pairs)).items(),
-    "decimal": _with_text(decimal.Decimal),
-    "fraction": _with_numbers(fractions.Fraction),
-    "datetime": _decode_datetime,
-    "time": _decode_time,
-    "date": lambda _, parts: dt.date(*_scalars(parts)),
-    "delta": lambda _, parts: dt.timedelta(*_scalars(parts)),
-    "timezone": _decode_timezone,
-    "uuid": _with_text(lambda text: uuid.UUID(hex=text)),
-    "path": _with_text(pathlib.Path),
-    "purepath": _with_text(pathlib.PurePosixPath),
-    "re": _decode_pattern,
-    "mv": lambda d, number, form, shape: memoryview(bytes(d.blob(number))).cast(form, shape),
-    "namespace": _decode_namespace,
-})  # fmt: skip
 
 
 def register(

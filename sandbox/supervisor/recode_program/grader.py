@@ -27,7 +27,8 @@ from recode_program import (
     tampering,
 )
 from recode_program.crossing import Decoder, HungUpError
-from recode_program.peer import OWN_MODULE, Peer
+from recode_program.peer import Peer
+from recode_program.values import OWN_MODULE
 
 if TYPE_CHECKING:
     from recode_program.runner import Seeders
@@ -37,7 +38,8 @@ _ALIASES = {
     "nn": "torch.nn", "F": "torch.nn.functional", "nx": "networkx", "tf": "tensorflow",
     "sns": "seaborn", "dt": "datetime", "mp": "multiprocessing", "it": "itertools",
     "ET": "xml.etree.ElementTree", "la": "numpy.linalg", "npt": "numpy.testing",
-    "stats": "scipy.stats", "jnp": "jax.numpy", "optim": "torch.optim", "pl": "polars", "sym": "sympy", "ft": "functools",
+    "stats": "scipy.stats", "jnp": "jax.numpy", "optim": "torch.optim", "pl": "polars",
+    "sym": "sympy", "ft": "functools",
 }  # fmt: skip
 """Under which other names modules are usually imported."""
 _SETS_SEEDS = ("seed", "manual_seed", "set_state", "setstate", "set_rng_state", "rand", "randn",

@@ -11,10 +11,11 @@ from __future__ import annotations
 import collections
 import inspect
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 if TYPE_CHECKING:
-    from recode_program.peer import Peer
+    from recode_program.crossing import UncrossableError
+    from recode_program.values import Values as Peer
 
 UNARY = (
     "__len__", "__iter__", "__reversed__", "__enter__", "__hash__", "__bool__", "__str__",
@@ -39,7 +40,7 @@ DUNDERS = frozenset(
 VISIBLE = frozenset({"__name__", "__qualname__", "__doc__", "__annotations__", "__defaults__",
                      "__kwdefaults__", "__dict__", "__module__", "__members__", "__slots__",
                      "__match_args__", "__abstractmethods__", "__dataclass_fields__",
-                     "__notes__", "__wrapped__", "__self__", "__func__", "__call__"}) | DUNDERS  # fmt: skip
+                     "__notes__", "__wrapped__", "__self__", "__func__"}) | DUNDERS  # fmt: skip
 """Names with underscores that may be looked up in the other process."""
 _TOLD = frozenset({"equals", "equal", "isclose", "allclose", "issubset", "issuperset", "isdisjoint",
                    "array_equal"})  # fmt: skip
@@ -70,6 +71,7 @@ class Remote:
 
     @property
     def __dict__(self) -> Any:  # type: ignore[override]
+        """The attributes in the other process: a copy."""
         return self._recode_peer.request("get", self._recode_number, "__dict__")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -87,12 +89,12 @@ def _attribute(proxy: Any, name: str) -> Any:
     return peer.request("get", proxy._recode_number, name)
 
 
-def _told(proxy: Any) -> Exception:
-    """A library's object would be told what is expected, and whether it is the library's is open."""
+def _told(proxy: Any) -> UncrossableError:
+    """A library's object would be told what is expected. Whether it is one, nobody can tell."""
     kind = proxy.__class__
     name = f"{kind.__module__}.{kind.__name__}"
-    error: Exception = proxy._recode_peer.obstacle(f"the tests compare a {name}", by_tests=False)
-    return error
+    peer: Peer = proxy._recode_peer
+    return peer.obstacle(f"the tests compare a {name}", by_tests=False)
 
 
 class RemoteFunction:
@@ -105,6 +107,7 @@ class RemoteFunction:
         self._recode_kind = kind
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it there."""
         return self._recode_peer.request("call", self._recode_number, args, kwargs)
 
     def __del__(self) -> None:
@@ -121,6 +124,7 @@ class RemoteFunction:
 
     @property
     def __signature__(self) -> inspect.Signature:
+        """For `inspect.signature`."""
         found = self._recode_peer.request("signature", self._recode_number)
         kinds = inspect._ParameterKind
         parameters = [
@@ -129,8 +133,9 @@ class RemoteFunction:
         ]
         return inspect.Signature(parameters)
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """For `isinstance`: a function, method or builtin."""
         return _FUNCTION_KINDS.get(self._recode_kind, RemoteFunction)
 
     def __repr__(self) -> str:
@@ -156,10 +161,11 @@ class RemoteType(type):
             raise found._recode_peer.obstacle("the tests derive from a class of the answer")
         return super().__new__(cls, name, bases, space)
 
-    def __init__(cls, name: str, bases: Any, space: Any, made: bool = False) -> None:
+    def __init__(cls, name: str, bases: Any, space: Any, **_: Any) -> None:
         super().__init__(name, bases, space)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make an instance there."""
         return cls._recode_peer.request("call", cls._recode_class, args, kwargs, asked=True)
 
     def __getattr__(cls, name: str) -> Any:
@@ -238,7 +244,7 @@ def _next(self: Any) -> Any:
         state.given += len(values)
         if over is not None:
             state.over = StopIteration(*over.args) if type(over) is StopIteration else over
-        if not state.waiting:
+        if not state.waiting and state.over is not None:
             raise state.over
     return state.waiting.popleft()
 
@@ -252,8 +258,7 @@ class _IteratorState:
 
 def _await(self: Any) -> Any:
     """The owner runs the coroutine to its end; nothing else of the loop goes on meanwhile."""
-    if False:
-        yield
+    yield from ()
     return self._recode_peer.request("await", self._recode_number)
 
 
@@ -322,7 +327,8 @@ class _RemoteExceptionType(type):
     """Exceptions are real classes here: `except` accepts nothing else."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls._recode_peer.request("call", cls._recode_class, args, kwargs)  # type: ignore[attr-defined]
+        peer: Any = cls._recode_peer  # type: ignore[attr-defined]
+        return peer.request("call", cls._recode_class, args, kwargs)  # type: ignore[attr-defined]
 
 
 def _make_exception(name: str, bases: tuple[type, ...], space: dict[str, Any]) -> Any:
@@ -346,7 +352,7 @@ def make_exception(
     """Make an instance of an exception class, whichever process the class is of."""
     made: Any
     if isinstance(kind, _RemoteExceptionType):
-        made = kind.__new__(kind)
+        made = BaseException.__new__(cast("type[BaseException]", kind))
         made.__dict__.update(_recode_number=number, _recode_text=text)
     else:
         made = _exception_of_a_library(kind, args, text)
@@ -359,7 +365,7 @@ def make_exception(
 
 
 def _exception_of_a_library(kind: Any, args: Any, text: str) -> Any:
-    ways = (
+    ways: tuple[Callable[[], Any], ...] = (
         (lambda: kind(*args))
         if kind.__module__ == "builtins"
         else (lambda: kind.__new__(kind, *args)),
@@ -388,8 +394,8 @@ def make_instance(
         kind = RemoteType(kind.__name__, bases, {**space, "_recode_peer": peer}, made=True)
     elif plain is not None and not issubclass(kind, plain):
         raise ValueError("no value of its class")
-    made: Any
-    made = object.__new__(kind) if plain is None else plain.__new__(kind, base)
+    new: Any = (object if plain is None else plain).__new__
+    made: Any = new(kind) if plain is None else new(kind, base)
     Remote.__init__(made, peer, number, asked=asked, library=library is True)
     object.__setattr__(made, "_recode_state", _IteratorState())
     return made

@@ -30,9 +30,10 @@ _TORCH_SEED = 67280421310721
 OWN_MODULES = tuple(
     f"recode_program{name}"
     for name in (
-        "", ".answerer", ".command", ".confine", ".crossing", ".crossing_libraries", ".describing",
-        ".grader", ".linux", ".namespace", ".peer", ".protocol", ".remote", ".runner", ".seccomp",
-        ".spawner", ".syscalls", ".tampering", ".warmup", ".zygote",
+        "", ".answerer", ".command", ".confine", ".crossing", ".crossing_builtins",
+        ".crossing_libraries", ".crossing_pandas", ".describing", ".grader", ".linux", ".mutation",
+        ".namespace", ".peer", ".protocol", ".remote", ".runner", ".seccomp", ".shared_state",
+        ".spawner", ".syscalls", ".tampering", ".values", ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference

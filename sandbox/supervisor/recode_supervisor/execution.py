@@ -238,12 +238,20 @@ class ProgramExecution(ABC):
         self._pending.clear()
 
     def _new_budget(self) -> None:
-        self._base_cpu = max(cpu_time(self._pid), self._usage.cpu_s)
+        self._base_cpu = max(self._leaders_cpu(), self._usage.cpu_s)
         self._base_wall = time.monotonic()
         self._waited = 0.0
 
+    def _leaders(self) -> tuple[int, ...]:
+        """The process that runs tests and candidate; or both, where there are two."""
+        return (self._pid,)
+
+    def _leaders_cpu(self) -> float:
+        return sum(map(cpu_time, self._leaders()))
+
     def _look(self) -> TreeUsage:
-        before, self._usage = self._usage, look(self._zygote.pid, self._pid, self._base_memory)
+        before = self._usage
+        self._usage = look(self._zygote.pid, self._leaders(), self._base_memory)
         self._waited += waited_for_others(before, self._usage)
         return self._usage
 
@@ -253,7 +261,7 @@ class ProgramExecution(ABC):
         Only the first process is looked at where all processors together could not have used up
         what matters: that is free, and most tests take milliseconds.
         """
-        used = cpu_time(self._pid)
+        used = self._leaders_cpu()
         if (time.monotonic() - self._base_wall) * _PROCESSORS > self._request.cpu_s / 4:
             used = max(used, self._look().cpu_s)
         return max(0.0, used - self._base_cpu)
@@ -300,7 +308,7 @@ class ProgramExecution(ABC):
     def _stop(self, status: str, detail: str) -> None:
         """The test in hand (or the candidate, or the set-up) ends with this status."""
         if self._stage == protocol.DEFINED:
-            used = max(cpu_time(self._pid), self._usage.cpu_s) - self._base_cpu
+            used = max(self._leaders_cpu(), self._usage.cpu_s) - self._base_cpu
             self._outcome.verdicts[self._pending.popleft()] = (status, detail, max(0.0, used))
         elif self._stage == protocol.SET_UP:
             self._all(status, detail)

@@ -21,7 +21,7 @@ from recode_supervisor.execution import (
     SandboxBrokenError,
     printable,
 )
-from recode_supervisor.usage import cpu_time
+from recode_supervisor.usage import children, cpu_time
 
 if TYPE_CHECKING:
     import socket
@@ -126,9 +126,16 @@ class SplitExecution(PythonExecution):
         protocol.TIMED_OUT: "timeout",
         protocol.CRASHED: "crashed",
     }
+    _partner = 0
+    """The process of the candidate, once it is defined."""
 
     def _processes(self) -> int:
         return self._request.processes + 1
+
+    def _leaders(self) -> tuple[int, ...]:
+        if self._partner == 0 and self._stage == protocol.DEFINED:
+            self._partner = next(iter(children(self._pid)), 0)
+        return (self._pid, self._partner) if self._partner else (self._pid,)
 
     def _believed(self, cpu_s: float) -> float:
         return cpu_s

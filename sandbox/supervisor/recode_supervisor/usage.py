@@ -27,7 +27,8 @@ class TreeUsage:
     queued_s: float = 0.0
     """How long the first thread was ready to run but had to wait for a processor."""
     first_thread_s: float = 0.0
-    """CPU seconds of the first thread alone."""
+    """CPU seconds of the first thread alone. With a process for the tests and one for the
+    candidate, of which one runs at a time: of both, and so is `queued_s`."""
     others_run: bool = False
     """Another process of the program's is running, or ready to."""
 
@@ -53,7 +54,8 @@ def _read(path: str) -> bytes:
         os.close(handle)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The living or unreaped children of a process."""
     found: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
@@ -69,7 +71,7 @@ def descendants(pid: int) -> list[int]:
     found: list[int] = []
     queue = [pid]
     while queue and len(found) < _MOST_PROCESSES:
-        below = _children(queue.pop())
+        below = children(queue.pop())
         found += below
         queue += below
     return found
@@ -82,29 +84,34 @@ def _shared_memory(pid: int) -> int:
     return int(words[0]) << 10 if words else 0
 
 
-def look(zygote: int, pid: int, base_memory: int) -> TreeUsage:
-    """Look at everything below the zygote: the program `pid` and whatever it started."""
+def look(zygote: int, leaders: tuple[int, ...], base_memory: int) -> TreeUsage:
+    """Look at everything below the zygote: the program and whatever it started.
+
+    `leaders`: its first process; with the tests in one of their own, that and the candidate's.
+    """
     usage = TreeUsage()
     # Parents first: a child that ends meanwhile must not count twice, as itself and in its parent.
-    for process in dict.fromkeys((pid, *descendants(zygote))):
+    for process in dict.fromkeys((*leaders, *descendants(zygote))):
         stat = _read(f"/proc/{process}/stat")
         fields = stat[stat.rfind(b")") + 2 :].split()
         if len(fields) < 15:
-            usage.ended = usage.ended or process == pid
+            usage.ended = usage.ended or process == leaders[0]
             continue
-        if process == pid:
+        if process == leaders[0]:
             usage.ended = fields[0] in {b"Z", b"X"}
-        elif fields[0] == b"R":
+        elif fields[0] == b"R" and process not in leaders:
             usage.others_run = True
         usage.cpu_s += sum(map(int, fields[11:15])) * _TICK_S
         statm = _read(f"/proc/{process}/statm").split()
         if len(statm) >= 3:
             private = (int(statm[1]) - int(statm[2])) * _PAGE
             usage.memory += max(0, private - base_memory) + _shared_memory(process)
-    usage.cpu_s = max(usage.cpu_s, cpu_time(pid))
-    waited = _read(f"/proc/{pid}/schedstat").split()
-    if len(waited) >= 2:
-        usage.first_thread_s, usage.queued_s = int(waited[0]) / 1e9, int(waited[1]) / 1e9
+    usage.cpu_s = max(usage.cpu_s, sum(map(cpu_time, leaders)))
+    for leader in leaders:
+        waited = _read(f"/proc/{leader}/schedstat").split()
+        if len(waited) >= 2:
+            usage.first_thread_s += int(waited[0]) / 1e9
+            usage.queued_s += int(waited[1]) / 1e9
     return usage
 
 
