@@ -112,6 +112,11 @@ def read_shape(folder: Path) -> ModelShape | None:
         raise UsageError(f"{folder} holds no weights: no .safetensors, .bin or .gguf file.")
     wanted = [value(name) for name in _DECIDING]
     if any(number is None for number in wanted):
+        if "model_type" not in config:
+            raise DataError(
+                f"{folder / 'config.json'} does not describe a causal language model: it has no "
+                "model_type."
+            )
         return None
     try:
         hidden, layers, vocabulary = map(int, wanted)

@@ -13,9 +13,9 @@ from recode_eval.errors import StorageError, UsageError
 def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     """Write the base model of `adapter`, with the adapter merged in, to the new folder `out`.
 
-    An adapter on one of two tied matrices (the embeddings and the last layer) parts them: the merged
-    model has both. The weights are merged in float32 and written in the base's number format (float32 for a GGUF
-    file), with the tokenizer that the adapter was trained with.
+    An adapter on one of two tied matrices (the embeddings and the last layer) parts them: the
+    merged model has both. The weights are merged in float32 and written in the base's number format
+    (float32 for a GGUF file), with the tokenizer that the adapter was trained with.
 
     Raises:
         UsageError: there is no such adapter or base, they do not fit, `out` is not empty, or the

@@ -70,12 +70,16 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
     prompts = evaluation_prompts(config, first[0].prompt)
     evaluations = _Evaluations(config, prompts, tell)
     evaluations.check()
+    asked = identity(config, first[0].pairs.content_hash, prompts)
     with only_writer(config.folder):
-        return _compare(config, first[0].pairs.content_hash, evaluations, tell)
+        return _compare(config, asked, evaluations, tell)
 
 
 def _compare(
-    config: CompareConfig, data_hash: str, evaluations: _Evaluations, tell: ProgressCallback
+    config: CompareConfig,
+    asked: Mapping[str, Any],
+    evaluations: _Evaluations,
+    tell: ProgressCallback,
 ) -> dict[str, Any]:
     """Do what is not done yet, in a folder that nobody else writes to."""
     from recode_eval.run.store import write_json, write_text
@@ -83,7 +87,7 @@ def _compare(
     from recode_train.trainers import train
 
     prompts = evaluations.prompts
-    _begin(config, data_hash, prompts)
+    _begin(config, asked)
     budgets: dict[str, list[Mapping[str, Any]]] = {}
     evaluations.evaluate(BASE, BASE, config.model)
     for seed in config.seeds:
@@ -114,12 +118,12 @@ def evaluation_prompts(config: CompareConfig, trained: str) -> dict[str, str]:
             for name in config.tasks}  # fmt: skip
 
 
-def _begin(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> None:
+def _begin(config: CompareConfig, identified: Mapping[str, Any]) -> None:
     """Write down the settings; refuse to mix them with others."""
     from recode_eval.run.store import read_json, write_json
     from recode_train.prompts import THINK_ANSWER
 
-    asked = json.loads(json.dumps(identity(config, data_hash, prompts)))
+    asked = json.loads(json.dumps(identified))
     file = config.folder / PLAN
     if file.exists():
         before = read_json(file)

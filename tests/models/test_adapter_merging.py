@@ -103,9 +103,7 @@ def test_a_merge_that_changes_the_answers_is_refused(
 
 
 @pytest.fixture(params=["untied", "tied"])
-def grown(
-    request: pytest.FixtureRequest, tied: Path, tmp_path: Path
-) -> tuple[Path, Path]:
+def grown(request: pytest.FixtureRequest, tied: Path, tmp_path: Path) -> tuple[Path, Path]:
     """Return a base and an adapter that was trained with two more tokens."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -179,5 +177,5 @@ def test_a_token_without_an_embedding_is_refused_when_loading(
     if padding:
         TransformersModel(str(base), OPTIONS).close()
         return
-    with pytest.raises(UsageError, match="first token beyond is .* with the id 400"):
+    with pytest.raises(UsageError, match=r"first token beyond is .* with the id 400"):
         TransformersModel(str(base), OPTIONS)

@@ -6,11 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-for library in ("torch", "trl", "peft"):
-    pytest.importorskip(library)
-
-from train.tiny_training import config, save_model, start, training_data
+from tiny_training import config, save_model, start, training_data
 
 from recode_eval.errors import ExitCode, UsageError
 from recode_train import CompareConfig, compare_methods
