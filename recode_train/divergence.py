@@ -21,15 +21,13 @@ class Guard:
         """Begin before the first step."""
         self.begun = False
         """Whether a step has begun: what fails before is a matter of the settings."""
-        self._parameters: list[Any] = []
+        self._trainer: Any = None
         self._step = 0
-        self._scaler: Any = None
 
     def watch(self, trainer: Any) -> None:
         """Look at every loss of a trainer of transformers."""
         inner = trainer.training_step
-        self._scaler = getattr(trainer.accelerator, "scaler", None)
-        self._parameters = [weight for weight in trainer.model.parameters() if weight.requires_grad]
+        self._trainer = trainer
 
         def training_step(*arguments: Any, **named: Any) -> Any:
             loss = inner(*arguments, **named)
@@ -53,9 +51,11 @@ class Guard:
 
         With a gradient scaler (float16) they may be: it skips such steps and lowers its scale.
         """
-        if self._scaler is not None:
+        if getattr(self._trainer.accelerator, "scaler", None) is not None:
             return
-        gradients = [weight.grad for weight in self._parameters if weight.grad is not None]
+        # Asked anew: sharding replaces the parameters once the training begins.
+        weights = self._trainer.model.parameters()
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         if not _all_finite(gradients):
             raise _diverged(f"the gradient of step {self._step} is not finite")
 
@@ -72,7 +72,8 @@ def _all_finite(tensors: Iterable[Any]) -> bool:
     # One question per device: each answer waits for the device.
     answers: dict[Any, Any] = {}
     for tensor in tensors:
-        found = torch.isfinite(tensor.detach()).all()
+        local = tensor.to_local() if hasattr(tensor, "to_local") else tensor  # a shard of it
+        found = torch.isfinite(local.detach()).all()
         known = answers.get(found.device)
         answers[found.device] = found if known is None else known & found
     return all(bool(answer) for answer in answers.values())
