@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from recode_train.config import TrainConfig
@@ -23,6 +24,7 @@ _LARGEST_HEADER: Final = 100 << 20
 _NOT_ADAPTED: Final = ("embed", "lm_head", "wte", "wpe")
 """Parts of the names of matrices that `all-linear` leaves out."""
 _NOT_ADAPTED_GGUF: Final = ("token_embd.weight", "output.weight", "position_embd.weight")
+_DECIDING: Final = ("hidden_size", "num_hidden_layers", "vocab_size")
 _ACTIVATIONS: Final = 17
 """Numbers kept per token, hidden unit and layer for the backward pass: 34 bytes of half precision,
 after Korthikanti et al. 2022, arXiv 2205.05198, without the attention's matrix."""
@@ -72,8 +74,10 @@ class MemoryEstimate:
         return fixed + max(self.backward, self.generation)
 
 
-def read_shape(folder: Path) -> ModelShape:
+def read_shape(folder: Path) -> ModelShape | None:
     """Read the shape of the model in `folder`, which may be a GGUF file too.
+
+    None for a family whose configuration does not name what decides: no estimate is no error.
 
     Raises:
         UsageError: there is no model, or it is an adapter.
@@ -93,7 +97,8 @@ def read_shape(folder: Path) -> ModelShape:
             f"merge both first (recode-train merge {folder} OUT)."
         )
     config = _read_json(folder / "config.json")
-    config = config.get("text_config", config)
+    inner = config.get("text_config")
+    value = _by_standard_name(inner if isinstance(inner, dict) else config)
     headers = [_header(path) for path in sorted(folder.glob("*.safetensors"))]
     tensors = {
         name: entry
@@ -101,13 +106,24 @@ def read_shape(folder: Path) -> ModelShape:
         for name, entry in header.items()
         if isinstance(entry, dict) and isinstance(entry.get("shape"), list)
     }
+    parameters = sum(math.prod(entry["shape"]) for entry in tensors.values())
+    parameters = parameters or _bytes_of_weights(folder) // 4
+    if not parameters:
+        raise UsageError(f"{folder} holds no weights: no .safetensors, .bin or .gguf file.")
+    wanted = [value(name) for name in _DECIDING]
+    if any(number is None for number in wanted):
+        if "model_type" not in config:
+            raise DataError(
+                f"{folder / 'config.json'} does not describe a causal language model: it has no "
+                "model_type."
+            )
+        return None
     try:
-        heads = int(config.get("num_attention_heads", 1))
-        hidden = int(config["hidden_size"])
-        head = int(config.get("head_dim") or hidden // heads)
-        shape = ModelShape(
-            parameters=sum(math.prod(entry["shape"]) for entry in tensors.values())
-            or _bytes_of_weights(folder) // 4,
+        hidden, layers, vocabulary = map(int, wanted)
+        heads = int(value("num_attention_heads") or 1)
+        head = int(value("head_dim") or hidden // heads)
+        return ModelShape(
+            parameters=parameters,
             width=max((_BYTES.get(entry["dtype"], 1) for entry in tensors.values()), default=4),
             linear_sides=tuple(
                 (entry["shape"][0], entry["shape"][1])
@@ -115,18 +131,36 @@ def read_shape(folder: Path) -> ModelShape:
                 if len(entry["shape"]) == 2 and not any(part in name for part in _NOT_ADAPTED)
             ),
             hidden=hidden,
-            layers=int(config["num_hidden_layers"]),
-            key_value_size=int(config.get("num_key_value_heads") or heads) * head,
-            vocabulary=int(config["vocab_size"]),
+            layers=layers,
+            key_value_size=int(value("num_key_value_heads") or heads) * head,
+            vocabulary=vocabulary,
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(
             f"{folder / 'config.json'} does not describe a causal language model "
             f"({type(error).__name__}: {error})."
         ) from error
-    if not shape.parameters:
-        raise UsageError(f"{folder} holds no weights: no .safetensors, .bin or .gguf file.")
-    return shape
+
+
+def _by_standard_name(config: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Return how to look up a number that the family may call otherwise (`n_embd` in GPT-2).
+
+    The library knows each family's names. Without it, only the standard names are found.
+    """
+    own: Mapping[str, str] = {}
+    if any(config.get(name) is None for name in _DECIDING):
+        try:
+            from transformers import CONFIG_MAPPING
+
+            own = CONFIG_MAPPING[str(config.get("model_type"))].attribute_map
+        except (ImportError, KeyError, AttributeError):  # a family of the model's own code
+            own = {}
+
+    def value(name: str) -> Any:
+        found = config.get(name)
+        return config.get(own.get(name, name)) if found is None else found
+
+    return value
 
 
 def _shape_of_gguf(file: Path) -> ModelShape:

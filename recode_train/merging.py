@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from recode_eval.errors import StorageError, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     """Write the base model of `adapter`, with the adapter merged in, to the new folder `out`.
 
-    The weights are merged in float32 and written in the base's number format (float32 for a GGUF
-    file), with the tokenizer that the adapter was trained with.
+    An adapter on one of two tied matrices (the embeddings and the last layer) parts them: the
+    merged model has both. The weights are merged in float32 and written in the base's number format
+    (float32 for a GGUF file), with the tokenizer that the adapter was trained with.
 
     Raises:
         UsageError: there is no such adapter or base, they do not fit, `out` is not empty, or the
@@ -47,7 +46,7 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
     try:
         from transformers import AutoConfig
 
-        from recode_eval.models.loading import load_model, load_tokenizer
+        from recode_eval.models.loading import check_token_ids, load_model, load_tokenizer
 
         source = checkpoint.model
         stored = None if source.gguf else AutoConfig.from_pretrained(source.path).dtype
@@ -56,18 +55,25 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
             f"Merging needs {error.name}: pip install 'recode-eval[train]'."
         ) from error
     if source.gguf:
-        needed = read_shape(source.location).parameters * 4
+        shape = read_shape(source.location)
+        needed = shape.parameters * 4 if shape else 0
     else:
         needed = sum(f.stat().st_size for f in source.path.glob("*.safetensors"))
     parent = next(p for p in out.absolute().parents if p.is_dir())
     if needed > shutil.disk_usage(parent).free:
         raise StorageError(f"The merged model does not fit in {parent}; free some space.")
     model, _ = load_model(checkpoint, options)
+    tokenizer = load_tokenizer(checkpoint, options)
+    check_token_ids(model, tokenizer, checkpoint.tokenizer.location)
     if stored is not None:
         model = model.to(stored)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(out)
-        load_tokenizer(checkpoint, options).save_pretrained(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # Never half a model under the final name; and two merges into one folder cannot mix.
+        with tempfile.TemporaryDirectory(prefix=".merging-", dir=out.parent) as scratch:
+            whole = Path(scratch) / "model"
+            model.save_pretrained(whole)
+            tokenizer.save_pretrained(whole)
+            whole.replace(out)
     except OSError as error:
         raise StorageError(f"Cannot write {out}: {error.strerror or error}.") from error

@@ -124,7 +124,12 @@ def make_plan(config: TrainConfig) -> Plan:
     batch_math.validate(config, usable)
     needed = estimate_memory(config, shape, accelerator=_has_gpu()) if shape else None
     if needed is None:
-        notes.append("Memory not estimated: the model is not a local folder.")
+        why = (
+            "its config.json names no sizes that are known here"
+            if folder.exists()
+            else "the model is not a local folder"
+        )
+        notes.append(f"Memory not estimated: {why}.")
     else:
         _check_space(Path(config.output), needed.checkpoints)
     return Plan(

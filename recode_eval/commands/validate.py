@@ -83,6 +83,8 @@ def _print_json(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
                 "checks": finding.checks,
                 "faults": list(finding.faults),
                 "ungraded": list(finding.ungraded),
+                "reference_fails": finding.reference_fails,
+                "environments": list(finding.environments),
             }
             for finding in findings
         ]
@@ -98,6 +100,7 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
     console = stdout_console()
     for task, findings in reports:
         faulty = [finding for finding in findings if finding.faults]
+        broken = [finding for finding in faulty if finding.reference_fails]
         ungraded = [finding for finding in findings if finding.ungraded and not finding.faults]
         for finding in faulty:
             for fault in finding.faults:
@@ -120,3 +123,19 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
             f"({shown}, {len(faulty)} faulty, {len(ungraded)} not graded)",
             style="green" if sound == len(findings) else "bold",
         )
+        if broken:
+            console.print(
+                f"{task.spec.name}: the task's own answer fails here in {len(broken)} problems, so "
+                "that a model's failure in them says nothing: "
+                + ", ".join(_named(finding) for finding in broken),
+                style="red",
+                soft_wrap=True,
+            )
+
+
+def _named(finding: Finding) -> str:
+    """Return a problem and the environments of its own."""
+    from recode_eval.terminal import one_line
+
+    where = f" (in {', '.join(finding.environments)})" if finding.environments else ""
+    return one_line(f"{finding.problem_id}{where}")

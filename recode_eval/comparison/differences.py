@@ -139,32 +139,43 @@ def change(
 ) -> Estimate:
     """Return the mean change with its clustered interval; `bounds` is the range of the metric.
 
-    No change anywhere is no proof of none: then the interval reaches as far as the share of
-    clusters that may still change (Clopper-Pearson for 0 of G) times the range.
+    Clusters that all changed alike are no proof that every cluster does: Student's t would claim
+    certainty. The interval then leaves room for the clusters that were not seen: their share is at
+    most the Clopper-Pearson bound for 0 of G, and they may have changed as far as the range goes,
+    either way. For no change, and for a change of the whole range, that is the exact interval.
     """
     reach = bounds[1] - bounds[0]
     estimate = cluster_mean(changes, clusters, confidence, bounds=(-reach, reach))
-    if estimate.method is IntervalMethod.NO_SPREAD and not any(changes):
-        possible = reach * (1 - ((1 - confidence) / 2) ** (1 / estimate.clusters))
-        return replace(estimate, low=-possible, high=possible, method=IntervalMethod.NO_CHANGE)
-    return estimate
+    if estimate.method is IntervalMethod.CLOPPER_PEARSON:  # every change is of the whole range
+        return replace(estimate, reach=reach)
+    if estimate.method is not IntervalMethod.NO_SPREAD or estimate.mean is None:
+        return estimate
+    same = not any(changes)
+    unseen = 1 - ((1 - confidence) / 2) ** (1 / estimate.clusters)
+    return replace(
+        estimate,
+        low=estimate.mean - unseen * (reach + estimate.mean),
+        high=estimate.mean + unseen * (reach - estimate.mean),
+        standard_error=None,
+        method=IntervalMethod.NO_CHANGE if same else IntervalMethod.EQUAL_CHANGE,
+        reach=reach,
+    )
 
 
 def lower_tail_p(estimate: Estimate) -> float | None:
     """Return the one-sided p-value of 'there is no drop', in agreement with the interval.
 
-    Student's t with G-1 degrees of freedom. Where every problem moved by the whole range, it is the
-    chance 2**-G that all clusters do so by luck. None where there is no interval.
+    Student's t with G-1 degrees of freedom. Where every cluster changed alike, it is the largest
+    chance that G clusters do so by luck; see `_luck`. None where there is no interval.
     """
     from scipy.special import stdtr
 
     if estimate.mean is None or estimate.low is None:
         return None
-    if estimate.method is IntervalMethod.NO_CHANGE:
-        return 1.0
-    if not estimate.standard_error:
-        luck = 2.0**-estimate.clusters
-        return luck if estimate.mean < 0 else 1 - luck
+    if estimate.reach is not None:
+        luck = _luck(estimate.mean, estimate.reach, estimate.clusters)
+        return luck if estimate.mean <= 0 else 1 - luck
+    assert estimate.standard_error is not None
     return float(stdtr(estimate.clusters - 1, estimate.mean / estimate.standard_error))
 
 
@@ -174,13 +185,21 @@ def two_sided_p(estimate: Estimate) -> float | None:
 
     if estimate.mean is None or estimate.low is None:
         return None
-    if estimate.method is IntervalMethod.NO_CHANGE:
-        return 1.0
-    if not estimate.standard_error:
-        return float(2.0 ** (1 - estimate.clusters))
+    if estimate.reach is not None:
+        return min(1.0, 2 * _luck(estimate.mean, estimate.reach, estimate.clusters))
+    assert estimate.standard_error is not None
     # Twice the lower tail of -|t|: 1 - p would lose the digits of a large difference.
     distance = abs(estimate.mean) / estimate.standard_error
     return 2 * float(stdtr(estimate.clusters - 1, -distance))
+
+
+def _luck(mean: float, reach: float, clusters: int) -> float:
+    """Return the largest chance that all clusters change by `mean` if the true mean is 0.
+
+    The mean of 0 needs clusters that change the other way. The fewest do if they change by the
+    whole `reach`: a share of |mean| / (reach + |mean|), of which none was drawn.
+    """
+    return float((reach / (reach + abs(mean))) ** clusters)
 
 
 def sign_flip_p(

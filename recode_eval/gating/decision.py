@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ _EXIT_CODES = {
 IMPROVED = "improved"
 SMALL_REAL_DROP = "small real drop"
 NO_INTERVAL = "no interval"
+TOO_FEW_CLUSTERS = "too few clusters"
+"""All clusters changed alike, but those that were not seen may differ by the margin."""
 NO_METRIC = "the policy has no metric for this task and no `default`"
 _WORST_FIRST = (Verdict.INVALID, Verdict.REGRESS, Verdict.INCONCLUSIVE, Verdict.PASS)
 
@@ -190,7 +193,19 @@ def grade(
         return Verdict.PASS, IMPROVED if low > 0 else SMALL_REAL_DROP if high < 0 else ""
     if high < 0 and p_drop <= alpha:
         return Verdict.REGRESS, ""
-    return Verdict.INCONCLUSIVE, ""
+    return Verdict.INCONCLUSIVE, TOO_FEW_CLUSTERS if estimate.reach is not None else ""
+
+
+def clusters_needed(check: GateCheck) -> int | None:
+    """Return how many clusters without a change would pass; None where something changed."""
+    estimate = check.difference.estimate
+    if estimate.mean or estimate.reach is None or estimate.high is None:
+        return None
+    if check.margin >= estimate.reach:
+        return estimate.clusters
+    # The interval of G clusters without a change is reach * (1 - level**(1/G)).
+    log_level = estimate.clusters * math.log1p(-estimate.high / estimate.reach)
+    return math.floor(log_level / math.log1p(-check.margin / estimate.reach)) + 1
 
 
 def decide(

@@ -17,7 +17,7 @@ from recode_eval.comparison.report import (
     p_text,
     value_text,
 )
-from recode_eval.gating.decision import Verdict
+from recode_eval.gating.decision import TOO_FEW_CLUSTERS, Verdict, clusters_needed
 from recode_eval.metrics import label, metric
 from recode_eval.terminal import one_line
 
@@ -87,9 +87,26 @@ def _row(check: GateCheck) -> list[str]:
 def meaning(decision: Decision) -> str:
     """Explain the verdict and what to do next."""
     text = _MEANING[decision.verdict]
+    if few := _too_few_clusters(decision):
+        text = few
     if decision.rerun_left:
         text += " The policy allows one rerun of both sides with new seeds."
     return f"{text} (Second look, with the rerun.)" if decision.look > 1 else text
+
+
+def _too_few_clusters(decision: Decision) -> str:
+    """Say what would decide where only a lack of clusters leaves the verdict open, else ''."""
+    open_ones = [check for check in decision.checks if check.verdict is Verdict.INCONCLUSIVE]
+    if decision.verdict is not Verdict.INCONCLUSIVE or any(
+        check.note != TOO_FEW_CLUSTERS for check in open_ones
+    ):
+        return ""
+    needed = [count for check in open_ones if (count := clusters_needed(check)) is not None]
+    more = f" {max(needed)} clusters without a change would pass." if needed else ""
+    return (
+        "All clusters changed alike, but they are too few to prove the margin; more samples per "
+        f"problem do not help, more problems do.{more}"
+    )
 
 
 def drawn_text(drawn: Drawn) -> str:

@@ -1,7 +1,7 @@
-"""Load a checkpoint with transformers, apply an adapter, and prove that both arrived.
+"""Load a checkpoint with transformers, and prove that it arrived whole.
 
-The libraries only warn when weights are missing: they go on with random ones, or with an adapter
-that has no effect. Here that is an error, because the scores would be of another model.
+The library only warns when weights are missing: it goes on with random ones. Here that is an error,
+because the scores would be of another model. Adapters: `adapter_merging`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def load_tokenizer(checkpoint: Checkpoint, options: ModelOptions, *, mend: bool 
         )
     except Exception as error:  # what a damaged folder raises depends on the tokenizer's class
         raise UsageError(
-            f"cannot load the tokenizer of {source.location}: {_short(error)}"
+            f"cannot load the tokenizer of {source.location}: {shortened(error)}"
         ) from error
     if source.gguf is not None or not _swapped(tokenizer, path):
         return tokenizer
@@ -112,13 +112,37 @@ def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict
             model = model.to(device)
         details: dict[str, Any] = {"device": str(device), "dtype": str(dtype).split(".")[-1]}
         if checkpoint.adapter is not None:
-            model, details["adapter"] = _merge_adapter(model, checkpoint.adapter.path)
+            from recode_eval.models.adapter_merging import merge_adapter
+
+            model, details["adapter"] = merge_adapter(model, checkpoint.adapter.path)
     except torch.OutOfMemoryError as error:
         raise InfrastructureError(
             f"{source.location} does not fit into the memory of {device}; use a larger device,"
             " --dtype bfloat16, or the vllm back-end over several GPUs"
         ) from error
     return model.eval(), details
+
+
+def check_token_ids(model: Any, tokenizer: Any, place: object) -> None:
+    """Raise `UsageError` if the tokenizer has tokens that the model has no embedding of.
+
+    Such an id ends the run with an IndexError in the middle, or an assertion on the GPU. The token
+    for padding may be one: what is padded is masked, so another one can take its place.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    beyond = sorted(
+        (number, token)
+        for token, number in tokenizer.get_vocab().items()
+        if number >= rows and token != tokenizer.pad_token
+    )
+    if beyond:
+        number, token = beyond[0]
+        raise UsageError(
+            f"{place}: {len(beyond)} tokens of the tokenizer have no embedding: the model has "
+            f"{rows}, and the first token beyond is {token!r} with the id {number}. Resize the "
+            "model's embeddings to the tokenizer and save both, or use the tokenizer that belongs "
+            "to the model"
+        )
 
 
 def choose_device(wanted: str) -> Any:
@@ -134,7 +158,7 @@ def choose_device(wanted: str) -> Any:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"the device {wanted!r} is not available ({_short(error)}); try --device auto or cpu"
+            f"the device {wanted!r} is not available ({shortened(error)}); try --device auto or cpu"
         ) from error
     return device
 
@@ -192,7 +216,7 @@ def _load_weights(
             if options.trust_remote_code or "trust_remote_code" not in str(error)
             else ("; if you trust its authors, add --trust-remote-code")
         )
-        raise UsageError(f"cannot load the model {path}: {_short(error)}{hint}") from error
+        raise UsageError(f"cannot load the model {path}: {shortened(error)}{hint}") from error
     model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
@@ -243,79 +267,7 @@ def _require_gguf(source: Source) -> None:
             )
 
 
-def _merge_adapter(model: Any, path: Path) -> tuple[Any, dict[str, Any]]:
-    """Apply and merge the adapter in `path`; return the plain model and what was changed."""
-    try:
-        from peft import PeftModel
-        from peft.tuners.tuners_utils import BaseTunerLayer
-    except ImportError:
-        raise UsageError(
-            "an adapter needs the package peft; pip install 'recode-eval[transformers]'"
-        ) from None
-    try:
-        wrapped = PeftModel.from_pretrained(model, path)
-    except Exception as error:  # mismatched shapes, unknown methods, damaged files
-        raise UsageError(f"the adapter {path} does not fit its base: {_short(error)}") from error
-    _check_adapter_arrived(wrapped, path)
-    layers = {
-        name: module.get_base_layer()
-        for name, module in wrapped.named_modules()
-        if isinstance(module, BaseTunerLayer)
-    }
-    if not layers or not hasattr(wrapped, "merge_and_unload"):
-        raise UsageError(
-            f"the adapter {path} cannot be merged; only LoRA and its variants are supported"
-        )
-    before = {name: _checksum(layer) for name, layer in layers.items()}
-    trained = _has_effect(wrapped)
-    try:
-        merged = wrapped.merge_and_unload(safe_merge=True)
-    except (ValueError, NotImplementedError) as error:
-        raise UsageError(f"the adapter {path} cannot be merged: {_short(error)}") from error
-    changed = sum(_checksum(layer) != before[name] for name, layer in layers.items())
-    if trained and not changed:
-        raise UsageError(
-            f"merging the adapter {path} changed no weight: its effect is lost in rounding;"
-            " use --dtype float32"
-        )
-    if not trained:
-        _LOG.warning("the adapter %s is untrained: it does not change the model", path)
-    return merged, {"layers": len(layers), "layers_changed": changed, "trained": trained}
-
-
-def _check_adapter_arrived(wrapped: Any, path: Path) -> None:
-    """Compare the file's weights with those in the model; PEFT itself only warns."""
-    from peft import get_peft_model_state_dict
-    from peft.utils import load_peft_weights
-
-    in_file = load_peft_weights(str(path), device="cpu")
-    in_model = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
-    lost = sorted(set(in_model) - set(in_file))
-    if lost:
-        raise UsageError(
-            f"the adapter {path} lacks {len(lost)} weights that its config announces"
-            f" (first: {lost[0]})"
-        )
-    everything = get_peft_model_state_dict(wrapped, save_embedding_layers=True)
-    unused = sorted(set(in_file) - set(everything))
-    if unused:
-        raise UsageError(
-            f"{len(unused)} weights of the adapter {path} belong to no part of the model"
-            f" (first: {unused[0]}); is it an adapter of this base?"
-        )
-
-
-def _has_effect(wrapped: Any) -> bool:
-    """Whether any weight that starts at zero has left it; an untrained LoRA has not."""
-    zeros = [weight for name, weight in wrapped.named_parameters() if "lora_B" in name]
-    return not zeros or any(bool(weight.detach().any()) for weight in zeros)
-
-
-def _checksum(layer: Any) -> tuple[float, float]:
-    weight = layer.weight.detach().float()
-    return float(weight.sum()), float(weight.abs().sum())
-
-
-def _short(error: BaseException) -> str:
+def shortened(error: BaseException) -> str:
+    """Return a library's message on one line, cut to what fits into ours."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

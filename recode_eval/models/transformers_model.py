@@ -56,11 +56,12 @@ class TransformersModel:
 
         check_name(spec)
         _require_packages()
-        from recode_eval.models.loading import load_model, load_tokenizer
+        from recode_eval.models.loading import check_token_ids, load_model, load_tokenizer
 
         checkpoint = resolve_checkpoint(spec, options)
         tokenizer = load_tokenizer(checkpoint, options)
         model, details = load_model(checkpoint, options)
+        check_token_ids(model, tokenizer, checkpoint.model.location)
         self._set_up(
             model,
             tokenizer,

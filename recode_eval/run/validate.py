@@ -27,6 +27,8 @@ class Expectation:
     name: str
     program: Program
     passes: bool
+    reference: bool = False
+    """Whether it is the row's own answer, which a model is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Finding:
     faults: tuple[str, ...]
     ungraded: tuple[str, ...] = ()
     """Checks that the sandbox could not carry out."""
+    reference_fails: bool = False
+    """The row's own answer fails here: whatever a model answers, its failure says nothing."""
+    environments: tuple[str, ...] = ()
+    """Environments of single releases that the problem's programs run in."""
 
 
 @runtime_checkable
@@ -73,7 +79,7 @@ def expectations(task: Task, problem: Problem) -> Iterator[Expectation]:
         return
     first, *others = task.conditions
     programs = task.programs(problem, problem.solutions["reference"])
-    yield Expectation(f"reference {_words(first)}", programs[first], passes=True)
+    yield Expectation(f"reference {_words(first)}", programs[first], passes=True, reference=True)
     for condition in others:
         yield Expectation(f"reference {_words(condition)}", programs[condition], passes=False)
     if "stale" in problem.solutions:
@@ -108,15 +114,21 @@ def validate(
     for problem, checks in running:
         faults = list(task.faults(problem)) if isinstance(task, OwnChecks) else []
         ungraded: list[str] = []
+        reference_fails = False
         for expectation, futures in checks:
+            before = len(faults)
             for future in futures:
                 _check(expectation, future, faults, ungraded)
+            reference_fails |= expectation.reference and len(faults) > before
+        environments = (expectation.program.environment for expectation, _ in checks)
         findings.append(
             Finding(
                 problem.id,
                 len(checks),
                 tuple(dict.fromkeys(faults)),
                 tuple(dict.fromkeys(ungraded)),
+                reference_fails,
+                tuple(dict.fromkeys(name for name in environments if name)),
             )
         )
         on_done()

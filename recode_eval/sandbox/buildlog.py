@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LOGS_KEPT = 20
 _TEMPORARY = "building-"
+_STORE_LOCK = "images.lock"
 
 _HINTS = (
     (
@@ -94,6 +95,29 @@ def locked(name: str, log: Callable[[str], None]) -> Iterator[None]:
             log("waiting for another process that builds the same environment")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def building_images() -> Iterator[None]:
+    """Hold the image store while an image is built; others may build beside.
+
+    Nobody removes intermediate images meanwhile (`alone_with_images`).
+    """
+    with (cache_dir("locks") / _STORE_LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def alone_with_images() -> Iterator[bool]:
+    """Whether no other process or thread builds an image, and keep it so."""
+    with (cache_dir("locks") / _STORE_LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from recode_eval.sandbox.base import (
     SandboxError,
     SandboxInfo,
 )
+from recode_eval.sandbox.locks import NoSuchReleaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,10 @@ MAX_OPEN = 3
 """Pools of single releases that are open at once, besides the task's own."""
 
 _JOIN_S = 30.0
+_TRIES = 2
+"""Attempts to open an environment before its programs go without."""
+_PAUSE_S = 30.0
+"""Seconds until an environment that failed is tried again; as many more after every failure."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,26 @@ class _Lane:
     running: int = 0
     """Programs in the pool that have not ended."""
     broken: SandboxError | None = None
+    failures: int = 0
+    """Attempts to open it that failed, one after the other."""
+    again_at: float | None = None
+    """When a broken one may be tried again, by the monotonic clock; None: never."""
+
+    def refusal(self) -> SandboxError | None:
+        """Return why the next program cannot run; forgets a failure once it is old enough."""
+        if self.again_at is not None and time.monotonic() >= self.again_at:
+            self.broken = self.again_at = None
+        return self.broken
+
+    def failed(self, error: SandboxError, *, final: bool) -> bool:
+        """Note a failure and return whether the programs that wait must go without."""
+        self.failures += 1
+        if not final and self.failures % _TRIES:
+            return False
+        self.broken = error
+        pause = _PAUSE_S * (self.failures // _TRIES)
+        self.again_at = None if final else time.monotonic() + pause
+        return True
 
     @property
     def open(self) -> bool:
@@ -60,7 +85,11 @@ class _Lane:
 
 
 class EnvironmentRouter:
-    """Follows `Sandbox`; runs each program in the environment that it names."""
+    """Follows `Sandbox`; runs each program in the environment that it names.
+
+    An environment that cannot be opened is tried twice, and again for programs that come later: a
+    full disk or an index out of reach pass. One that has no wheels is not.
+    """
 
     def __init__(
         self,
@@ -103,7 +132,8 @@ class EnvironmentRouter:
         future: Future[Execution] = Future()
         with self._lock:
             lane = self._lanes.setdefault(program.environment, _Lane())
-            refusal = SandboxClosedError("the sandbox is closed") if self._closed else lane.broken
+            closed = SandboxClosedError("the sandbox is closed") if self._closed else None
+            refusal = closed or lane.refusal()
             if refusal is None:
                 lane.waiting.append((future, program, limits))
         if refusal is not None:
@@ -191,14 +221,15 @@ class EnvironmentRouter:
         """Build what is missing and start the pool; takes seconds to minutes."""
         pool: Sandbox | None = None
         error: SandboxError | None = None
+        final = False
         libraries: Mapping[str, str] | None = None
         try:
             pool = self._open_pool(name)
             libraries = self._libraries(name) if self._libraries else pool.info.libraries
         except SandboxError as failure:
-            error = failure
+            error, final = failure, isinstance(failure, NoSuchReleaseError)
         except RecodeError as failure:  # a lock that is missing or malformed
-            error = SandboxBuildError(str(failure))
+            error, final = SandboxBuildError(str(failure)), True
         except Exception as failure:  # noqa: BLE001 - a waiting program must learn of it
             _log.exception("opening the environment %s", name)
             error = SandboxBuildError(f"the environment {name} could not be opened: {failure!r}")
@@ -206,9 +237,9 @@ class EnvironmentRouter:
             lane.opening = False
             failed: list[tuple[Future[Execution], Program, Limits]] = []
             if error is not None:
-                lane.broken = error
-                failed = list(lane.waiting)
-                lane.waiting.clear()
+                if lane.failed(error, final=final):
+                    failed = list(lane.waiting)
+                    lane.waiting.clear()
             elif pool is not None and not self._closed:
                 info = pool.info
                 self._environments[name] = {
@@ -218,6 +249,7 @@ class EnvironmentRouter:
                     "image_digest": info.image_digest,
                 }
                 lane.pool, pool = pool, None
+                lane.failures = 0
         if pool is not None:  # closed in the meantime
             _close_quietly(pool)
         if error is not None:

@@ -19,6 +19,8 @@ from recode_eval.resources import resource_dir
 from recode_eval.sandbox.buildlog import (
     BuildLog,
     StepError,
+    alone_with_images,
+    building_images,
     cache_dir,
     last_line,
     locked,
@@ -58,6 +60,11 @@ LABEL = "recode-eval.environment"
 """Every image made here carries this label; nothing without it is ever removed."""
 STAGE_LABEL = "recode-eval.stage=build"
 _CONFLICT = 409
+_TRIES = 3
+"""Builds of an image whose parts somebody else removes."""
+_LOST = re.compile(
+    rf"no such image|image .* not found|(pull access denied|manifest).*{LIBRARIES_REPOSITORY}", re.I
+)
 _ON_OWN_PYTHON = "Dockerfile.supervisor"
 _WITH_PYTHON = "Dockerfile.supervisor-python"
 _BUNDLER = "bundle_python.py"
@@ -241,30 +248,53 @@ class _Builder:
         return self._info(images[0]) if images else None
 
     def build(self) -> ImageInfo:
-        """Build what is missing."""
+        """Build what is missing; once more if somebody removed an image that the build needed.
+
+        The lock on the image store keeps our own processes from that, but not other users of the
+        daemon, who may prune it at any time.
+        """
         slug = f"image-{self._environment.name}"
         with BuildLog(f"the image of {self._environment.name!r}", slug) as log:
-            base_id = _image_id(self._client, self._base) or self._pull(log, self._base)
-            key = _digest(self._recipe, base_id)
-            libraries = f"{LIBRARIES_REPOSITORY}:{self._environment.name}-{key[:12]}"
-            if _image_id(self._client, libraries) is None:
-                self._build_libraries(libraries, base_id, log)
-            key = _digest(key, self._supervisor)
-            tag = f"{REPOSITORY}:{self._environment.name}-{key[:12]}"
-            self._log(f"building the image {tag}")
-            with temporary_dir(cache_dir("tmp")) as context:
-                for name, content in self._files.items():
-                    (context / "supervisor" / name).parent.mkdir(parents=True, exist_ok=True)
-                    (context / "supervisor" / name).write_bytes(content)
-                (context / "supervisor").mkdir(exist_ok=True)
-                labels = {_SUPERVISOR: self._supervisor}
-                dockerfile, arguments = _ON_OWN_PYTHON, {"LIBRARIES": libraries}
-                if _too_old(self._client.images.get(libraries).labels[_PYTHON]):
-                    dockerfile = _WITH_PYTHON
-                    arguments["SUPERVISOR_BASE"] = self._supervisor_base(log)
-                    shutil.copyfile(self._folder / _BUNDLER, context / _BUNDLER)
-                self._docker_build(context, dockerfile, tag, arguments, labels, log)
-            return self._info(self._client.images.get(tag))
+            for _ in range(_TRIES - 1):
+                try:
+                    return self._build(log)
+                except StepError as error:
+                    if not _LOST.search(f"{error.cause}\n{error.output}"):
+                        raise
+                    self._log(f"an image vanished during the build ({error.cause}); once more")
+            return self._build(log)
+
+    def _build(self, log: BuildLog) -> ImageInfo:
+        base_id = _image_id(self._client, self._base) or self._pull(log, self._base)
+        key = _digest(self._recipe, base_id)
+        libraries = f"{LIBRARIES_REPOSITORY}:{self._environment.name}-{key[:12]}"
+        if _image_id(self._client, libraries) is None:
+            self._build_libraries(libraries, base_id, log)
+        key = _digest(key, self._supervisor)
+        tag = f"{REPOSITORY}:{self._environment.name}-{key[:12]}"
+        self._log(f"building the image {tag}")
+        with temporary_dir(cache_dir("tmp")) as context:
+            for name, content in self._files.items():
+                (context / "supervisor" / name).parent.mkdir(parents=True, exist_ok=True)
+                (context / "supervisor" / name).write_bytes(content)
+            (context / "supervisor").mkdir(exist_ok=True)
+            labels = {_SUPERVISOR: self._supervisor}
+            dockerfile, arguments = _ON_OWN_PYTHON, {"LIBRARIES": libraries}
+            if _too_old(self._image(libraries).labels[_PYTHON]):
+                dockerfile = _WITH_PYTHON
+                arguments["SUPERVISOR_BASE"] = self._supervisor_base(log)
+                shutil.copyfile(self._folder / _BUNDLER, context / _BUNDLER)
+            self._docker_build(context, dockerfile, tag, arguments, labels, log)
+        return self._info(self._image(tag))
+
+    def _image(self, tag: str) -> Any:
+        """Return an image that was just built; raises `StepError` if it is gone again."""
+        from docker.errors import ImageNotFound
+
+        try:
+            return self._client.images.get(tag)
+        except ImageNotFound as error:
+            raise StepError(f"No such image: {tag}", "") from error
 
     def _supervisor_base(self, log: BuildLog) -> str:
         """An image with a Python that the supervisor runs on."""
@@ -323,25 +353,26 @@ class _Builder:
         shutil.copyfile(self._folder / dockerfile, context / dockerfile)
         output: list[str] = []
         try:
-            # The low-level call: the other one keeps quiet until the end.
-            events = self._client.api.build(
-                path=str(context),
-                dockerfile=dockerfile,
-                tag=tag,
-                buildargs=arguments,
-                labels=labels,
-                network_mode="none",
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            for event in events:
-                text = str(event.get("stream") or event.get("error") or "")
-                if text.strip():
-                    log.write(text)
-                    output.append(text)
-                if "error" in event:
-                    raise StepError(_build_cause(output), "".join(output))
+            with building_images():
+                # The low-level call: the other one keeps quiet until the end.
+                events = self._client.api.build(
+                    path=str(context),
+                    dockerfile=dockerfile,
+                    tag=tag,
+                    buildargs=arguments,
+                    labels=labels,
+                    network_mode="none",
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                )
+                for event in events:
+                    text = str(event.get("stream") or event.get("error") or "")
+                    if text.strip():
+                        log.write(text)
+                        output.append(text)
+                    if "error" in event:
+                        raise StepError(_build_cause(output), "".join(output))
         except (DockerException, RequestException) as error:
             raise StepError(cause_of(error), "".join(output)) from error
 
@@ -480,11 +511,18 @@ def _build_cause(output: list[str]) -> str:
 
 
 def prune_stages(client: docker.DockerClient) -> None:
-    """Remove what builds of images left behind; the daemon lets one caller prune at a time."""
+    """Remove what builds of images left behind, unless another build goes on.
+
+    The first stage of a build has no name until the second copies from it: removed in between, the
+    build fails ("COPY --from: No such image"). Whoever ends last removes what all left.
+    """
     from docker.errors import APIError
 
-    try:
-        client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
-    except APIError as error:
-        if error.status_code != _CONFLICT:  # Another prune is under way, and does the same.
-            raise
+    with alone_with_images() as alone:
+        if not alone:
+            return
+        try:
+            client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+        except APIError as error:
+            if error.status_code != _CONFLICT:  # Another prune is under way, and does the same.
+                raise

@@ -99,11 +99,14 @@ def _is_day(word: str) -> bool:
 
 
 def ensure_release(
-    release: str, requirements: Sequence[str], *, name: str, exclude_newer: str | None = None
+    release: str, requirements: Sequence[str], *, name: str, days: Sequence[str] = ()
 ) -> None:
     """Resolve an environment into the cache unless it is known; see `lock_release` for errors.
 
-    That there are no wheels is remembered for a week: wheels of old releases rarely appear.
+    With `days` (in their order), as on the first of them on which there are wheels that fit
+    together: about when the release appeared, so that it does not meet libraries that were made
+    years later. That there are no wheels is remembered for a week: those of old releases rarely
+    appear.
     """
     if has_environment(name):
         return
@@ -111,10 +114,28 @@ def ensure_release(
     if verdict.is_file() and time.time() - verdict.stat().st_mtime < _REMEMBERED_S:
         raise NoSuchReleaseError(verdict.read_text(encoding="utf-8"))
     try:
-        lock_release(release, requirements, name=name, exclude_newer=exclude_newer)
+        day = _first_day([release, *requirements], days) if days else None
+        lock_release(release, requirements, name=name, exclude_newer=day)
     except NoSuchReleaseError as error:
         verdict.write_text(str(error), encoding="utf-8")
         raise
+
+
+def _first_day(requirements: Sequence[str], days: Sequence[str]) -> str:
+    """Return the first day on which the requirements can be met, or the last one.
+
+    What can be met stays so, as wheels are added and hardly ever taken away: few days are tried.
+    """
+    low, high = 0, len(days) - 1
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            _compile(requirements, days[middle])
+        except NoSuchReleaseError:
+            low = middle + 1
+        else:
+            high = middle
+    return days[low]
 
 
 def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:

@@ -53,7 +53,7 @@ class CheckedMetric(DifferenceFields, frozen=True, kw_only=True):
 
     task: str
     verdict: Literal["pass", "regress", "inconclusive"]
-    note: Literal["", "improved", "small real drop", "no interval"]
+    note: Literal["", "improved", "small real drop", "no interval", "too few clusters"]
     margin: Annotated[AboveZero, Meta(description="Tolerated drop, in the metric's unit.")]
     p_drop: Annotated[Share | None, Meta(description="One-sided: there is no drop.")]
     p_drop_looks: Annotated[

@@ -36,6 +36,8 @@ class IntervalMethod(StrEnum):
     CLUSTER_BOOTSTRAP = "cluster bootstrap"
     NO_CHANGE = "no difference: Clopper-Pearson on clusters"
     """Paired values that are all equal (`comparison`)."""
+    EQUAL_CHANGE = "equal differences: Clopper-Pearson on clusters"
+    """Paired values that differ by the same amount in every cluster (`comparison`)."""
     NO_VALUES = "no values"
     ONE_CLUSTER = "one cluster: no interval"
     NO_SPREAD = "no spread between clusters: no interval"
@@ -56,6 +58,9 @@ class Estimate:
     method: IntervalMethod
     excluded: int = 0
     """Values that were None."""
+    reach: float | None = None
+    """The largest value possible in either direction, where the interval allows for clusters that
+    were not seen (all that were seen are equal)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def pairwise(
     `values[i][p]` is what model i has on problem p (None: no value), `clusters[p]` the problem's
     cluster, `bounds` the metric's range. Both results are square: at [i, j] stands the difference
     i minus j over the problems in which both have a value. NaN: no such problem, or a p-value that
-    the data cannot give (one cluster, or no spread between the clusters).
+    the data cannot give (one cluster).
     """
     import numpy as np
 
@@ -74,9 +74,9 @@ def _against(
         error = np.sqrt(squares * groups / (groups - 1)) / n
         p_value = 2 * stdtr(groups - 1.0, -np.abs(mean) / error)
     scale = np.maximum(np.abs(lowest), np.abs(highest))
-    p_value[(groups < 2) | ~(error > _NO_SPREAD * scale)] = math.nan
-    same = (lowest == highest) & (groups > 1)
-    p_value[same & (scale == 0)] = 1.0
-    everywhere = same & (scale == reach)
-    p_value[everywhere] = 2.0 ** (1 - groups[everywhere])
+    # All clusters changed alike: the largest chance of that by luck (`comparison.differences`).
+    alike = ~(error > _NO_SPREAD * scale)
+    luck = (reach / (reach + np.abs(mean))) ** groups
+    p_value[alike] = np.minimum(1.0, 2 * luck[alike])
+    p_value[groups < 2] = math.nan
     return mean, p_value

@@ -23,6 +23,7 @@ from recode_train.comparing.settings import (
     identity,
     revision,
 )
+from recode_train.locks import only_writer
 from recode_train.progress import TrainEvent, resolve_progress
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
 
     Raises:
         UsageError: settings do not fit together, or differ from those that the folder began with
-            (the message names them).
+            (the message names them), or another process writes there.
         DataError: training pairs or a task's data are malformed.
         InfrastructureError: training or evaluation cannot be done here.
 
@@ -62,17 +63,31 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
     >>> content["arms"], content["prompts"]
     (['base', 'sft'], {'recode-train-data': 'recode'})
     """
-    from recode_eval.run.store import write_json, write_text
-    from recode_train.comparing.report import make, markdown
     from recode_train.planning import make_plan
-    from recode_train.trainers import train
 
     tell = resolve_progress(progress)
     first = [make_plan(arm) for arm in arm_configs(config, config.seeds[0]).values()]
     prompts = evaluation_prompts(config, first[0].prompt)
     evaluations = _Evaluations(config, prompts, tell)
     evaluations.check()
-    _begin(config, first[0].pairs.content_hash, prompts)
+    asked = identity(config, first[0].pairs.content_hash, prompts)
+    with only_writer(config.folder):
+        return _compare(config, asked, evaluations, tell)
+
+
+def _compare(
+    config: CompareConfig,
+    asked: Mapping[str, Any],
+    evaluations: _Evaluations,
+    tell: ProgressCallback,
+) -> dict[str, Any]:
+    """Do what is not done yet, in a folder that nobody else writes to."""
+    from recode_eval.run.store import write_json, write_text
+    from recode_train.comparing.report import make, markdown
+    from recode_train.trainers import train
+
+    prompts = evaluations.prompts
+    _begin(config, asked)
     budgets: dict[str, list[Mapping[str, Any]]] = {}
     evaluations.evaluate(BASE, BASE, config.model)
     for seed in config.seeds:
@@ -103,12 +118,12 @@ def evaluation_prompts(config: CompareConfig, trained: str) -> dict[str, str]:
             for name in config.tasks}  # fmt: skip
 
 
-def _begin(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> None:
+def _begin(config: CompareConfig, identified: Mapping[str, Any]) -> None:
     """Write down the settings; refuse to mix them with others."""
     from recode_eval.run.store import read_json, write_json
     from recode_train.prompts import THINK_ANSWER
 
-    asked = json.loads(json.dumps(identity(config, data_hash, prompts)))
+    asked = json.loads(json.dumps(identified))
     file = config.folder / PLAN
     if file.exists():
         before = read_json(file)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from recode_eval.errors import UsageError
+from recode_eval.plugins import unknown
 from recode_train.checkpoints import check_space
 from recode_train.trainers.arguments import kept_checkpoints
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from recode_eval.models.options import ModelOptions
     from recode_train.config import NumberFormat, TrainConfig
 
+_ALL_LINEAR: Final = "all-linear"
+_NUMBERS: Final = frozenset(map(str, range(10_000)))
+"""Names of layers in a list."""
 _DTYPES: Final = ("float32", "bfloat16", "float16")
 
 
@@ -91,6 +95,7 @@ def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
 
     _check_space(source, config)
     loaded, _ = load_model(source.checkpoint, source.options)
+    _check_targets(loaded, config)
     context = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
     wanted = longest + config.max_completion_length
     if isinstance(context, int) and 0 < context < wanted:
@@ -109,8 +114,8 @@ def adapter(config: TrainConfig) -> Any:
     from peft import LoraConfig
 
     targets: list[str] | str = list(config.lora_target_modules)
-    if targets == ["all-linear"]:
-        targets = "all-linear"
+    if targets == [_ALL_LINEAR]:
+        targets = _ALL_LINEAR
     return LoraConfig(
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
@@ -119,6 +124,33 @@ def adapter(config: TrainConfig) -> Any:
         use_dora=config.tuning == "dora",
         task_type="CAUSAL_LM",
     )
+
+
+def _check_targets(loaded: Any, config: TrainConfig) -> None:
+    """Raise `UsageError` for an adapter's target that names no part of the model.
+
+    PEFT refuses only if *none* fits, and trains without the misspelt one.
+    """
+    names = [name for name, _ in loaded.named_modules() if name]
+    targets = list(config.lora_target_modules)
+    if config.tuning == "full" or targets == [_ALL_LINEAR]:
+        return
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            parts = sorted({name.rpartition(".")[2] for name in names} - _NUMBERS)
+            raise UsageError(
+                unknown("part of the model in lora_target_modules", target, parts)
+                + f" Or {_ALL_LINEAR} alone."
+            )
+
+
+def check_tokens(loaded: Any, tokenizer: Any, source: ModelSource) -> None:
+    """Raise `UsageError` for tokens without an embedding; padding gets one that has it."""
+    from recode_eval.models.loading import check_token_ids
+
+    check_token_ids(loaded, tokenizer, source.base)
+    if tokenizer.pad_token_id >= loaded.get_input_embeddings().weight.shape[0]:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def name_base(trained: Any, source: ModelSource) -> None:
@@ -139,6 +171,8 @@ def _check_space(source: ModelSource, config: TrainConfig) -> None:
 
     kept = kept_checkpoints(config)
     shape = read_shape(source.checkpoint.model.location)
+    if shape is None:
+        return
     true = replace(config, save_total_limit=kept, dtype=cast("NumberFormat", source.options.dtype))
     needed = estimate_memory(true, shape, accelerator=torch.cuda.is_available()).checkpoints
     check_space(Path(config.output), needed, kept)

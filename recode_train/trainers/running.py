@@ -20,7 +20,10 @@ from recode_eval.errors import InfrastructureError, StorageError, UsageError
 from recode_train import checkpoints
 from recode_train.budget import Budget
 from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
+from recode_train.divergence import Guard, check_weights
+from recode_train.locks import only_writer
 from recode_train.progress import resolve_progress, step_event
+from recode_train.trainers.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +70,8 @@ def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None
 
     Raises:
         UsageError: settings, model, data and libraries do not fit together, or the output folder
-            holds another run.
+            holds another run, another process trains there, or the training diverges (its loss, its
+            gradients or its weights are no finite numbers any more).
         DataError: a training pair is malformed.
         InfrastructureError: the sandbox, the hub, the memory or the disk (`StorageError`) fails.
 
@@ -121,9 +125,10 @@ def run(
     """Train on prepared data; `config.num_processes` is the true number. Errors as `train`."""
     from accelerate import PartialState
 
-    with data.closing, _blaming(config):
-        output = Path(config.output)
-        state = PartialState()
+    output, state = Path(config.output), PartialState()
+    # The first process writes for all of them.
+    alone = only_writer(output) if state.is_main_process else contextlib.nullcontext()
+    with data.closing, alone, _blaming(config):
         start = None
         if resume:
             finished = _finished(config, data)
@@ -134,7 +139,6 @@ def run(
                 checkpoints.check_same_run(output, start[1], config.as_dict(), data.data_hash)
         state.wait_for_everyone()
         if state.is_main_process:
-            output.mkdir(parents=True, exist_ok=True)
             if start is None:
                 checkpoints.remove_all(output)
             else:
@@ -185,6 +189,7 @@ def _run(
     identity = {"config": config.as_dict(), "data_hash": data.data_hash}
     longest = max(len(prompt.token_ids) for prompt in data.prompts)
     model = loading.model(source, config, longest)
+    loading.check_tokens(model, data.tokenizer, source)
     algorithm = config.method
     count = algorithm.trained_tokens
     trained = None if count is None else count(config, data)
@@ -200,10 +205,14 @@ def _run(
             data.prompt,
         )
         callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
-    trainer = algorithm.build(config, data, model, callbacks, budget)
+    guard = Guard()
+    callbacks.append(as_callback(guard))
+    with refusals():
+        trainer = algorithm.build(config, data, model, callbacks, budget)
+    guard.watch(trainer)
     _silence(trainer)
     keeper.accelerator = trainer.accelerator
-    if len(callbacks) > 1:
+    if config.eval_steps is not None and config.eval_tasks:
         check_whole(trainer.accelerator)
     loading.name_base(trainer.model, source)
     report = _report(config, source, data)
@@ -212,7 +221,9 @@ def _run(
         checkpoints.write_report(output, report)
     step = start[1]["step"] if start else 0
     if step < config.max_steps:
-        trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
+        with refusals(until=lambda: guard.begun):
+            trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
+        check_weights(trainer.model, config.max_steps)
         keeper.count_time()
         trainer.save_model(str(output / checkpoints.FINAL))
     elif main and start is not None:

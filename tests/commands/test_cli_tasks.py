@@ -66,6 +66,11 @@ def test_validate_names_faulty_problems(tmp_path: Path) -> None:
     assert "1 of 3 problems are sound" in result.stdout
     listed = json.loads(bare(*arguments, "--json").stdout)["arena"]
     assert [bool(item["faults"]) for item in listed] == [False, True, True]
+    # Only in the last one does a model's failure say nothing.
+    assert [item["reference_fails"] for item in listed] == [False, False, True]
+    [line] = [line for line in result.stdout.splitlines() if "own answer fails here" in line]
+    assert "in 1 problems" in line
+    assert "prog_syn-2]" in line
 
 
 def test_a_task_of_ones_own(rows: Path, tmp_path: Path) -> None:

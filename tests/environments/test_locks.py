@@ -8,13 +8,20 @@ import pytest
 from tiny_wheels import make_wheel
 
 from recode_eval.errors import StorageError, UsageError
+from recode_eval.sandbox import locks
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.environments import get_environment, prune
-from recode_eval.sandbox.locks import NoSuchReleaseError, is_requirement, lock_release
+from recode_eval.sandbox.locks import (
+    NoSuchReleaseError,
+    ensure_release,
+    is_requirement,
+    lock_release,
+)
 from recode_eval.sandbox.requirements import is_release
 from recode_eval.sandbox.venvs import ensure_venv
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -112,6 +119,36 @@ def test_a_day_is_a_day(day: str) -> None:
     """The message spoke of the network, and of a setting that does not help."""
     with pytest.raises(UsageError, match="write a day"):
         lock_release("alpha==1.0", exclude_newer=day)
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_what_is_open_is_resolved_as_when_the_release_appeared(
+    monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Torch 1.13, without a word of numpy, met numpy 2: "Numpy is not available"."""
+    days = [f"2023-0{month}-01" for month in (1, 4, 7)] + ["2024-01-01"]
+    inner, asked = locks._compile, []
+
+    def compiled(requirements: Sequence[str], exclude_newer: str | None) -> str:
+        asked.append(str(exclude_newer))
+        if str(exclude_newer) < days[first]:
+            raise NoSuchReleaseError("not yet")
+        # The folder of wheels tells no days: what comes later is left out by hand.
+        return inner([*requirements, "beta<2"], None)
+
+    monkeypatch.setattr(locks, "_compile", compiled)
+    ensure_release("alpha==1.0", [], name="alpha-1.0-x", days=days)
+    assert asked[-1] == days[first]
+    assert len(asked) <= 4
+    assert get_environment("alpha-1.0-x").pins[1].version == "1.5"
+
+
+def test_what_never_had_wheels_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoSuchReleaseError):
+        ensure_release("epsilon==1.0", [], name="epsilon-1.0-x", days=["2023-01-01", "2024-01-01"])
+    monkeypatch.setattr(locks, "_compile", None)
+    with pytest.raises(NoSuchReleaseError):
+        ensure_release("epsilon==1.0", [], name="epsilon-1.0-x", days=["2023-01-01"])
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -137,6 +137,53 @@ def test_the_same_run_of_few_problems_proves_little(
     assert gate(*both, "--policy", policy_file(tmp_path, WIDE))[0] == 0
 
 
+def all_fall(baseline: int, candidate: int) -> dict[str, Callable[[int, int], bool | None]]:
+    return {"old": lambda p, s: s < baseline, "new": lambda p, s: s < candidate}
+
+
+@pytest.mark.parametrize(("baseline", "candidate", "code"), [(4, 1, 1), (3, 1, 1), (1, 4, 0)])
+def test_a_change_of_the_same_size_everywhere_has_a_verdict(
+    tmp_path: Path, gate: Gate, baseline: int, candidate: int, code: int
+) -> None:
+    """Every problem fell from 4 of 4 to 1 of 4, and the gate said inconclusive: no spread."""
+    models = all_fall(baseline, candidate)
+    old, new = (store_run(tmp_path, name, models[name], n=4) for name in ("old", "new"))
+    found, verdict = gate("--baseline", old, "--candidate", new)
+    assert found == code
+    (check,) = verdict["checks"]
+    assert check["method"] == "equal differences: Clopper-Pearson on clusters"
+    change = (candidate - baseline) / 4
+    unseen = 1 - 0.05 ** (1 / 20)
+    assert check["low"] == pytest.approx(change - unseen * (1 + change))
+    assert check["high"] == pytest.approx(change + unseen * (1 - change))
+    luck = (1 / (1 + abs(change))) ** 20
+    assert check["p_drop"] == pytest.approx(luck if change < 0 else 1 - luck)
+
+
+def test_the_same_fall_of_two_clusters_may_be_luck(tmp_path: Path, gate: Gate) -> None:
+    models = all_fall(4, 3)
+    old, new = (store_run(tmp_path, name, models[name], n=4, problems=4) for name in ("old", "new"))
+    code, verdict = gate("--baseline", old, "--candidate", new)
+    assert (code, verdict["checks"][0]["note"]) == (3, "too few clusters")
+
+
+@pytest.mark.parametrize(("problems", "code", "note"), [
+    (196, 3, "too few clusters"), (198, 0, ""),
+])  # fmt: skip
+def test_equal_counts_pass_once_the_clusters_suffice(
+    tmp_path: Path, gate: Gate, problems: int, code: int, note: str
+) -> None:
+    """Equal counts were inconclusive without a word of what would decide."""
+    models = all_fall(1, 1)
+    old, new = (
+        store_run(tmp_path, name, models[name], n=2, problems=problems) for name in ("old", "new")
+    )
+    found, verdict = gate("--baseline", old, "--candidate", new)
+    assert (found, verdict["checks"][0]["note"]) == (code, note)
+    summary = (gate.out / "summary.md").read_text()
+    assert ("99 clusters without a change would pass" in summary) == (code == 3)
+
+
 def test_a_metric_that_should_fall_is_turned_round(
     runs: dict[str, Path], gate: Gate, tmp_path: Path
 ) -> None:

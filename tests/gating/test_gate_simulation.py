@@ -171,3 +171,45 @@ def test_the_sign_flip_test_keeps_its_level() -> None:
         sign_flip_p(rng.normal(size=40).tolist(), (np.arange(40) % 12).tolist()) for _ in range(300)
     ]
     assert np.mean([p <= 0.05 for p in p_values]) == pytest.approx(0.05, abs=0.04)
+
+
+@pytest.mark.parametrize("fall", [0.25, 0.75, 1.0])
+@pytest.mark.parametrize("count", [4, 8, 20])
+def test_clusters_that_all_fell_alike_raise_few_false_alarms(fall: float, count: int) -> None:
+    """No true difference: most clusters fall a little, few rise as far as possible.
+
+    These are the models whose samples come out all alike the most often.
+    """
+    runs = 4_000
+    rng = np.random.default_rng(SEED)
+    rises = rng.random((runs, count)) < fall / (1 + fall)
+    alike = int((~rises.any(axis=1)).sum())
+    verdict = gate(np.full(count, -fall), [str(i) for i in range(count)])
+    wrong = alike / runs if verdict is Verdict.REGRESS else 0.0
+    print(fall, count, alike / runs, verdict)
+    assert wrong < 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("count", [20, 98, 99, 160])
+def test_clusters_without_a_change_rarely_hide_a_drop_of_the_margin(count: int) -> None:
+    """A true -3 of whole clusters that break: often none of them is among those drawn."""
+    runs = 4_000
+    rng = np.random.default_rng(SEED)
+    unchanged = (rng.random((runs, count)) >= 0.03).all(axis=1).mean()
+    verdict = gate(np.zeros(count), [str(i) for i in range(count)])
+    wrong = unchanged if verdict is Verdict.PASS else 0.0
+    print(count, unchanged, verdict)
+    assert wrong < 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9])
+@pytest.mark.parametrize("count", [3, 10, 40])
+def test_equal_models_with_few_samples_rarely_regress(rate: float, count: int) -> None:
+    """Two samples per problem: equal changes everywhere are frequent where problems are few."""
+    runs = 2_000
+    rng = np.random.default_rng(SEED)
+    rows = (rng.binomial(2, rate, (runs, count)) - rng.binomial(2, rate, (runs, count))) / 2
+    names = [str(i) for i in range(count)]
+    wrong = sum(gate(row, names) is Verdict.REGRESS for row in rows) / runs
+    print(rate, count, wrong)
+    assert wrong < 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)

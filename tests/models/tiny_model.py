@@ -116,7 +116,7 @@ def build_adapter(
         wrapped = get_peft_model(model, config)
         if not zero:
             for name, weight in wrapped.named_parameters():
-                if "lora_B" in name:
+                if "lora_B" in name or "lora_embedding_A" in name:
                     weight.data.normal_(std=0.5)
     wrapped.save_pretrained(folder)
     if name_in_config is not None:

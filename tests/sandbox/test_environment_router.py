@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from recode_eval.errors import DataError
+from recode_eval.sandbox import environment_router
 from recode_eval.sandbox.base import (
     Execution,
     Limits,
@@ -23,6 +24,7 @@ from recode_eval.sandbox.base import (
     TestVerdict,
 )
 from recode_eval.sandbox.environment_router import EnvironmentRouter
+from recode_eval.sandbox.locks import NoSuchReleaseError
 
 LIMITS = Limits()
 
@@ -142,6 +144,52 @@ def test_an_environment_that_cannot_be_built_is_infrastructure_trouble(error: Ex
         assert ran_in(fine) == "b-2"
         again = router.submit(program("a-1"), LIMITS)
         assert isinstance(again.exception(timeout=10), SandboxBuildError)
+
+
+def test_an_environment_that_failed_once_is_tried_again() -> None:
+    """One failed build left all samples of the environment unscored for the rest of the process."""
+    yard = Yard()
+    failures = iter([SandboxBuildError("COPY --from: No such image")])
+
+    def open_pool(name: str) -> FakePool:
+        for failure in failures:
+            raise failure
+        return yard.open(name)
+
+    with EnvironmentRouter(FakePool("own"), open_pool) as router:
+        futures = [router.submit(program("a-1"), LIMITS) for _ in range(3)]
+        assert [ran_in(future) for future in futures] == ["a-1"] * 3
+
+
+def test_an_environment_that_failed_twice_is_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    yard = Yard()
+    yard.errors["a-1"] = SandboxBuildError("the disk is full")
+    with EnvironmentRouter(FakePool("own"), yard.open) as router:
+        lost = router.submit(program("a-1"), LIMITS)
+        assert isinstance(lost.exception(timeout=10), SandboxBuildError)
+        yard.errors.clear()
+        soon = router.submit(program("a-1"), LIMITS)
+        assert isinstance(soon.exception(timeout=10), SandboxBuildError)
+        now = time.monotonic()
+        monkeypatch.setattr(environment_router.time, "monotonic", lambda: now + 31)
+        assert ran_in(router.submit(program("a-1"), LIMITS)) == "a-1"
+
+
+@pytest.mark.parametrize("error", [NoSuchReleaseError("no wheels"), DataError("bad pin")])
+def test_what_cannot_change_is_tried_once(error: Exception) -> None:
+    tried = []
+
+    def open_pool(name: str) -> FakePool:
+        tried.append(name)
+        raise error
+
+    with EnvironmentRouter(FakePool("own"), open_pool) as router:
+        for _ in range(3):
+            lost = router.submit(program("a-1"), LIMITS)
+            assert isinstance(lost.exception(timeout=10), SandboxBuildError)
+    assert tried == ["a-1"]
 
 
 def test_a_pool_that_raises_loses_only_that_program() -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
+from recode_eval.errors import UsageError
 from recode_train.config import TrainConfig
-from recode_train.memory_estimate import MemoryEstimate, ModelShape, estimate_memory
+from recode_train.memory_estimate import (
+    MemoryEstimate,
+    ModelShape,
+    estimate_memory,
+    read_shape,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PARAMETERS = 1_000
 
@@ -38,3 +50,29 @@ def test_frozen_weights_stay_as_stored_and_adapters_are_float32() -> None:
     assert found.width == 2
     assert (found.weights, found.gradients) == (2_000, 4 * trainable)
     assert found.optimizer == 8 * trainable
+
+
+def write_model(folder: Path, **config: object) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "pytorch_model.bin").write_bytes(bytes(4_000))
+    return folder
+
+
+@pytest.mark.parametrize("family", ["gpt2", "codegen", "gpt_bigcode"])
+def test_families_with_other_names_in_their_config(tmp_path: Path, family: str) -> None:
+    """GPT-2, CodeGen and StarCoder were refused for a memory estimate: KeyError hidden_size."""
+    pytest.importorskip("transformers")
+    names = {"n_embd": 48, "n_layer": 3, "n_head": 4, "vocab_size": 99}
+    shape = read_shape(write_model(tmp_path / family, model_type=family, **names))
+    assert shape is not None
+    assert (shape.hidden, shape.layers, shape.vocabulary) == (48, 3, 99)
+    assert shape.key_value_size == 48
+    assert shape.parameters == 1_000
+
+
+def test_an_unknown_family_has_no_estimate(tmp_path: Path) -> None:
+    assert read_shape(write_model(tmp_path / "m", model_type="own", width=48)) is None
+    (tmp_path / "m" / "pytorch_model.bin").unlink()
+    with pytest.raises(UsageError, match="holds no weights"):
+        read_shape(tmp_path / "m")
