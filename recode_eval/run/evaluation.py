@@ -11,7 +11,7 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.models.base import FinishReason, Request
+from recode_eval.models.base import Request
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
 from recode_eval.run.grading import Grader, Unscored
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LIMITS_FOLDER = ".limits"
 """Beside the runs, which share what was measured."""
 _NO_MODEL = "not generated yet"
+_NO_ANSWER = "the model gave no answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +261,15 @@ class Run:
                 if key not in pending:
                     continue
                 del pending[key]
-                if completion.finish_reason is FinishReason.MISSING:
-                    on_unscored(Unscored(*key, "no completion in the replayed file"))
+                if not completion.finish_reason.is_sample:
+                    on_unscored(Unscored(*key, completion.detail or _NO_ANSWER))
                 else:
                     yield completion
         finally:  # An engine must not go on for nobody when a full disk ends the run.
             if hasattr(stream, "close"):
                 stream.close()
         for key in pending:
-            on_unscored(Unscored(*key, "the model gave no answer"))
+            on_unscored(Unscored(*key, _NO_ANSWER))
 
     def requests(self, missing: Iterable[Key]) -> list[Request]:
         """Return what the model is asked for these samples."""
