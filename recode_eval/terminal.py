@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,8 @@ def _spelt(character: str) -> str:
 def prepare_streams() -> None:
     """Make the standard streams take whatever comes.
 
-    Standard output spells out what its encoding lacks, instead of raising. A stream that was closed
+    Standard output spells out what its encoding lacks, instead of raising. Both streams outlive
+    their readers. A stream that was closed
     (`>&-`) becomes the null device, else the first file to be opened would take its number and all
     that is printed.
     """
@@ -51,8 +52,49 @@ def prepare_streams() -> None:
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = (
+        _outliving(sys.stdout, sys.__stdout__),
+        _outliving(sys.stderr, sys.__stderr__),
+    )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+class _Outlet(io.FileIO):
+    """A descriptor whose reader may go away (`recode-eval ... | head`).
+
+    What nobody reads is dropped, and the command goes on: its exit code is its own. Any other
+    error, such as a full disk, is raised once.
+    """
+
+    def write(self, content: Any) -> Any:
+        """Write; after an error, drop everything."""
+        try:
+            return super().write(content)
+        except OSError as error:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            if not isinstance(error, BrokenPipeError):
+                raise
+            return len(memoryview(content).cast("B"))
+
+
+def _outliving(stream: TextIO, original: TextIO | None) -> TextIO:
+    """Return a text stream on the same descriptor that outlives its reader.
+
+    A stream that somebody put in the place of the interpreter's own stays as it is.
+    """
+    if stream is not original or not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Outlet(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 @contextlib.contextmanager

@@ -158,20 +158,30 @@ class _Sampling:
         baseline_model = self._candidate.baseline_model
         with self._opened(self._candidate.model) as (models, draw):
             sides = self._sides(models)
+            for side in sides:
+                _refuse_own_run(side.baseline, side.run)
             looked = replace(policy, sequential=False) if self._candidate.full else policy
             first = gate_in_looks(sides, looked, draw, self._monitor.log)
             if not first.rerun_left or not (reruns or baseline_model):
                 return first
             self._monitor.log("Inconclusive: starting the one rerun that the policy declares.")
             first = draw_whole(first, sides, draw)
-            candidates = [draw(side.run) for side in self._sides(models, seeds)]
+            second = self._sides(models, seeds)
+            for side in second:
+                if side.task in reruns:
+                    _refuse_own_run(reruns[side.task], side.run)
+            candidates = [draw(side.run) for side in second]
         again = list(reruns.values())
         if not again:
             assert baseline_model is not None
             with self._opened(baseline_model) as (models, draw):
                 for model in models.values():
                     self._require_baseline(model)
-                again = [draw(side.run) for side in self._sides(models, seeds)]
+                fresh = self._sides(models, seeds)
+                for one, other in zip(fresh, second, strict=True):
+                    if one.run.folder == other.run.folder:
+                        raise _own_run(str(other.run.folder), one.run)
+                again = [draw(side.run) for side in fresh]
         return decide_again(first, (again, candidates))
 
     @contextlib.contextmanager
@@ -229,6 +239,37 @@ class _Sampling:
                     f"--baseline-model {self._candidate.baseline_model} is not the model of "
                     f"{run.source}, or is loaded differently."
                 )
+
+
+def _refuse_own_run(baseline: ResultsFile, run: Run) -> None:
+    """Raise `UsageError` if the samples of a candidate are those of its baseline.
+
+    A served model is known by its name: another one behind the same name would get the baseline's
+    answers, and the gate would pass it without asking.
+    """
+    from recode_eval.run.store import MANIFEST, RESULTS
+
+    same = Path(baseline.source).resolve() in {
+        (run.folder / RESULTS).resolve(),
+        run.folder.resolve(),
+    }
+    if not same:  # a pack or a copy of it
+        try:
+            manifest = json.loads((run.folder / MANIFEST).read_bytes())
+            same = manifest["invocations"][0] == baseline.results.invocations[0]
+        except (OSError, ValueError, LookupError, TypeError):
+            return  # nothing is stored yet
+    if same:
+        raise _own_run(baseline.source, run)
+
+
+def _own_run(source: str, run: Run) -> UsageError:
+    return UsageError(
+        f"The candidate is the same model, asked in the same way, as the baseline {source}: its run"
+        f" {run.folder} holds the baseline's own answers, and the gate would compare them with"
+        " themselves. Name another model; or, if another one is served under this name now, store"
+        " its answers elsewhere with --runs FOLDER."
+    )
 
 
 def _next_seed(run: ResultsFile) -> int:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from recode_eval.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -41,6 +43,11 @@ class SamplingParameters:
     stop: tuple[str, ...] = ()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for an empty stop string, which would end every answer at once."""
+        if not all(self.stop):
+            raise UsageError("A stop string must not be empty: it would empty every answer.")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -61,6 +68,15 @@ class FinishReason(StrEnum):
     """The prompt does not fit the model's context; the text is empty. A record, not a crash."""
     MISSING = "missing"
     """A replayed file has no completion for this sample; the text is empty."""
+    CONTENT_FILTER = "content_filter"
+    """The server's filter cut the answer off; the text is what came before."""
+    UNANSWERED = "unanswered"
+    """The server refuses this prompt or fails at it, and answers others; `detail` says why."""
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether there is an answer to grade; without one the sample is unscored, not wrong."""
+        return self not in {FinishReason.MISSING, FinishReason.UNANSWERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,8 @@ class Completion:
     continue a turn leaves it out (`""`), a replayed file says what it was generated with."""
     is_code: bool = False
     """The text is bare code (a replayed `solution`): extraction takes it as it is."""
+    detail: str = ""
+    """Why there is no answer, for people."""
 
 
 @dataclass(frozen=True, slots=True)

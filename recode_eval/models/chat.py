@@ -46,13 +46,13 @@ class PromptEncoder:
     def render(self, prompt: Prompt) -> str:
         """The text that the chat template makes of the messages and the prefill."""
         if self.merges_system:
-            return self._render(_merge_system(prompt.messages), prompt.prefill)
+            return self._render(merge_system(prompt.messages), prompt.prefill)
         try:
             return self._render(prompt.messages, prompt.prefill)
         except UsageError:
             if prompt.messages[0].role != "system":
                 raise
-            text = self._render(_merge_system(prompt.messages), prompt.prefill)
+            text = self._render(merge_system(prompt.messages), prompt.prefill)
             self.merges_system = True
             return text
 
@@ -113,6 +113,8 @@ class PromptEncoder:
         try:
             text: str = self.tokenizer.apply_chat_template([*chat, *more], tokenize=False, **flags)
         except (TemplateError, TypeError, KeyError) as error:
+            if more:  # it takes no assistant message, or none at the end
+                raise _PrefillLostError from error
             raise UsageError(f"the model's chat template refuses the prompt: {error}") from error
         except ValueError as error:
             if "continue_final_message" in flags:
@@ -130,7 +132,8 @@ class _PrefillLostError(Exception):
     """The template dropped or changed the message that was to be continued."""
 
 
-def _merge_system(messages: Sequence[Message]) -> list[Message]:
+def merge_system(messages: Sequence[Message]) -> list[Message]:
+    """Put a system message before the first user message, for models that take none."""
     from recode_eval.models.base import Message
 
     if len(messages) < 2 or messages[0].role != "system":

@@ -6,9 +6,14 @@ import asyncio
 import importlib
 from typing import Any
 
+from recode_eval.models.proxies import client_trouble, is_loopback
 
-def client_with_deadline(seconds: float) -> Any:
+
+def client_with_deadline(seconds: float, url: str) -> Any:
     """Return the OpenAI client library's own HTTP client, with `seconds` for each request.
+
+    A server on this machine is reached directly, whatever proxy the environment names for others.
+    Raises `UsageError` naming the environment variable that keeps a client from being made.
 
     The HTTP library counts its timeout anew with every part it reads: a server that sends a byte
     now and then would hold a request for ever.
@@ -28,4 +33,8 @@ def client_with_deadline(seconds: float) -> Any:
             except TimeoutError:
                 raise timeout_error("no complete answer in time", request=request) from None
 
-    return Client(timeout=seconds)
+    direct = url.startswith("http:") and is_loopback(url)
+    try:
+        return Client(timeout=seconds, trust_env=not direct)
+    except (ImportError, ValueError, OSError) as error:
+        raise client_trouble(url, error) from error

@@ -4,6 +4,10 @@ Every sample is a request of its own with its own seed, never one request with `
 the seeds of `n` choices in their own ways or ignore `n`, and a resumed run must get exactly the
 samples it still lacks. Servers share the prompt's computation between such requests anyway.
 
+One prompt that the server refuses or fails at does not end the run: a harmless request of the same
+shape tells whether the server still works, and then the sample is unscored. A server that fails at
+everything is an error at once.
+
 The key comes from the environment variable that the options name. It is sent to the base URL and
 goes nowhere else: no log, no record, no error message.
 """
@@ -20,15 +24,17 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import InfrastructureError, RecodeError, UsageError
 from recode_eval.models import openai_protocol as protocol
 from recode_eval.models.backend import Backend
-from recode_eval.models.base import Completion, FinishReason, ModelInfo
-from recode_eval.models.chat import well_formed
+from recode_eval.models.base import Completion, FinishReason, Message, ModelInfo, Prompt
 from recode_eval.models.deadline import client_with_deadline
+from recode_eval.models.openai_dialect import Dialect
+from recode_eval.models.openai_errors import ErrorWords, FailedRequestError
+from recode_eval.models.sampling import first_stop
 from recode_eval.models.streaming import BackgroundLoop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from recode_eval.models.base import Prompt, Request, SamplingParameters
+    from recode_eval.models.base import Request, SamplingParameters
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -38,7 +44,14 @@ _WARM: Final = 0.5
 """Temperature from which ten pairs of equal samples are not a coincidence."""
 _ENOUGH_PAIRS: Final = 10
 _LISTED: Final = 8
-"""Models named in an error message."""
+"""Models named in an error message, and fingerprints in the details."""
+_HARMLESS: Final = "Say hello."
+_FEW_FAILING: Final = 4
+"""Prompts that failed, with no answer since, from which nothing is retried."""
+_ADAPTED: Final = frozenset({400, 422, 500})
+"""Some servers fail where their chat template refuses a role."""
+_MOST_FAILING: Final = 16
+"""Prompts that failed, with no answer since, after which the server is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +125,9 @@ class OpenAIModel:
             api_key=self._key or _NO_KEY,
             timeout=options.request_timeout,
             max_retries=options.max_retries,
-            http_client=client_with_deadline(options.request_timeout),
+            http_client=client_with_deadline(options.request_timeout, self._url),
         )
+        self._errors = ErrorWords(openai, self._url, self._key, options)
         self._loop = BackgroundLoop("recode-eval-openai")
         try:
             models = self._loop.run(self._list_models())
@@ -122,12 +136,14 @@ class OpenAIModel:
             raise
         self._kind = protocol.server_kind(models)
         self._check_name(models)
-        self._context = next((model.context for model in models if model.name == name), None)
-        self._prefill = protocol.prefill_settings(self._kind, options.server_prefill)
-        self._length_field = "max_tokens"
-        self._sends_seed = True
+        self._served = next((model for model in models if model.name == name), None)
+        self._context = self._served.context if self._served else None
+        self._dialect = Dialect(name, self._kind, options, self._url)
         self._sampling = ""
-        if self._prefill is None:
+        self._fingerprints: set[str] = set()
+        self._failing: set[str] = set()
+        self._unanswered_samples = 0
+        if self._dialect.prefill is None:
             _LOG.warning(
                 "cannot tell whether the server %s continues an opened answer: sending prompts "
                 "without their prefill (to send it: --server-prefill continue)",
@@ -137,18 +153,24 @@ class OpenAIModel:
     @property
     def info(self) -> ModelInfo:
         """Name, back-end, identity; `details` tell what the server did not take so far."""
-        prefill = "omitted" if self._prefill is None else "continued by the server"
+        fingerprints = sorted(self._fingerprints)[:_LISTED]
+        identity = {
+            "base_url": self._url,
+            "model": self._name,
+            "prefill": self._dialect.prefill_words,
+        }
+        traits = self._served.traits if self._served else {}
         return ModelInfo(
             name=self._name,
             backend="openai",
-            identity={"base_url": self._url, "model": self._name, "prefill": prefill},
+            identity={**identity, **({"served": dict(traits)} if traits else {})},
             details={
                 "openai": self._openai.__version__,
                 "server": self._kind or "unknown",
                 "context": self._context,
-                "prefill": prefill,
-                "seeds": "sent" if self._sends_seed else "refused by the server",
+                **self._dialect.details,
                 **({"sampling": self._sampling} if self._sampling else {}),
+                **({"system_fingerprint": fingerprints} if fingerprints else {}),
                 "concurrency": self._options.concurrency,
             },
         )
@@ -158,8 +180,9 @@ class OpenAIModel:
     ) -> Iterator[Completion]:
         """Yield the samples in the order in which the server finishes them.
 
-        Raises `InfrastructureError` when the server stays out of reach or busy after all retries
-        or sends nonsense, and `UsageError` when it refuses the model, the key or a parameter.
+        A prompt that the server does not answer, though it answers others, is `UNANSWERED`. Raises
+        `InfrastructureError` when the server stays out of reach or busy after all retries or sends
+        nonsense, and `UsageError` when it refuses the model, the key or a parameter.
         """
         jobs = (
             _Job(request, sample, seed)
@@ -188,6 +211,14 @@ class OpenAIModel:
         self._loop.close()
 
     async def _complete(self, job: _Job, parameters: SamplingParameters) -> Completion:
+        try:
+            completion = await self._answer(job, parameters)
+        except FailedRequestError as failure:
+            return await self._unanswered(job, parameters, failure)
+        self._failing.clear()
+        return completion
+
+    async def _answer(self, job: _Job, parameters: SamplingParameters) -> Completion:
         started = time.perf_counter()
         prompt = job.request.prompt
         try:
@@ -197,35 +228,72 @@ class OpenAIModel:
             if isinstance(found, Completion):
                 return found
             answer = found
-        text = self._whole_text(answer, prompt)
-        reason = answer.finish_reason
-        cuts = [at for at in map(text.find, parameters.stop) if at >= 0]
-        if cuts:  # a server may ignore stop strings, or leave them at the end
-            text, reason = text[: min(cuts)], FinishReason.STOP
-        return Completion(
-            job.request.problem_id,
-            job.sample,
-            text,
+        content, reason = answer.content, answer.finish_reason
+        cut = first_stop(content, self._dialect.stops(prompt, parameters))
+        if cut is not None:  # a server may ignore stop strings, or leave them at the end
+            content, reason = content[:cut], FinishReason.STOP
+        if answer.fingerprint and len(self._fingerprints) < _LISTED:
+            self._fingerprints.add(answer.fingerprint)
+        return self._completion(
+            job,
+            self._whole_text(answer, content, reason, prompt),
             reason,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             seconds=time.perf_counter() - started,
-            prefill="" if self._prefill is None else None,
         )
+
+    def _completion(self, job: _Job, text: str, reason: FinishReason, **fields: Any) -> Completion:
+        prefill = "" if self._dialect.prefill is None else None
+        name = job.request.problem_id
+        return Completion(name, job.sample, text, reason, prefill=prefill, **fields)
+
+    async def _unanswered(
+        self, job: _Job, parameters: SamplingParameters, failure: FailedRequestError
+    ) -> Completion:
+        """Return the sample as unanswered if the server answers another prompt, else raise."""
+        if not failure.refused:
+            self._failing.add(job.request.problem_id)
+        if len(self._failing) >= _MOST_FAILING or not (
+            failure.alive or await self._works(job, parameters, failure)
+        ):
+            raise failure.error from failure
+        self._unanswered_samples += 1
+        if self._unanswered_samples == 1:
+            _LOG.warning(
+                "a sample of %s stays unscored, and others for which this happens: %s",
+                job.request.problem_id,
+                failure.error,
+            )
+        return self._completion(job, "", FinishReason.UNANSWERED, detail=str(failure.error))
+
+    async def _works(
+        self, job: _Job, parameters: SamplingParameters, failure: FailedRequestError
+    ) -> bool:
+        """Whether the server answers a harmless prompt of the same shape.
+
+        A parameter that it refuses must be refused here as well; where the server failed, one token
+        will do.
+        """
+        prompt = job.request.prompt
+        messages = tuple(Message(message.role, _HARMLESS) for message in prompt.messages)
+        length = parameters.max_tokens if failure.refused else 1
+        harmless = Prompt(messages, prompt.prefill)
+        settings = self._dialect.settings(harmless, job.seed, parameters, length)
+        client = self._client.with_options(max_retries=0)
+        try:
+            raw = await client.chat.completions.with_raw_response.create(**settings)
+            protocol.parse_answer(raw.http_response.content, self._url)
+        except (self._openai.OpenAIError, InfrastructureError, protocol.NoAnswerError):
+            return False
+        return True
 
     async def _ask_for_less(
         self, job: _Job, parameters: SamplingParameters, limit: int | None
     ) -> protocol.ServerAnswer | Completion:
         """Some servers count `max_tokens` in: ask for what is left, if the prompt alone fits."""
         limit = limit or self._context
-        too_long = Completion(
-            job.request.problem_id,
-            job.sample,
-            "",
-            FinishReason.PROMPT_TOO_LONG,
-            completion_tokens=0,
-            prefill="" if self._prefill is None else None,
-        )
+        too_long = self._completion(job, "", FinishReason.PROMPT_TOO_LONG, completion_tokens=0)
         if limit is None or parameters.max_tokens == 1:
             return too_long
         try:
@@ -237,122 +305,57 @@ class OpenAIModel:
         except _PromptTooLongError:
             return too_long
 
-    def _whole_text(self, answer: protocol.ServerAnswer, prompt: Prompt) -> str:
+    def _whole_text(
+        self, answer: protocol.ServerAnswer, content: str, reason: FinishReason, prompt: Prompt
+    ) -> str:
         """Put back the think block that some servers split off into a field of its own."""
         if not answer.reasoning:
-            return answer.content
-        opened = self._prefill is not None and "<think>" in prompt.prefill
-        closing = "</think>" if answer.content or answer.finish_reason is FinishReason.STOP else ""
-        return f"{'' if opened else '<think>'}{answer.reasoning}{closing}{answer.content}"
+            return content
+        opened = self._dialect.prefill is not None and "<think>" in prompt.prefill
+        closing = "</think>" if answer.content or reason is FinishReason.STOP else ""
+        return f"{'' if opened else '<think>'}{answer.reasoning}{closing}{content}"
 
     async def _ask(
         self, job: _Job, parameters: SamplingParameters, max_tokens: int
     ) -> protocol.ServerAnswer:
         """Send one request; what the server refuses by name is left out from then on."""
+        prompt, openai = job.request.prompt, self._openai
+        client = self._client
+        if len(self._failing) >= _FEW_FAILING:
+            client = client.with_options(max_retries=0)
+        prefilled = bool(prompt.prefill) and self._dialect.prefill is not None
         while True:
-            settings = self._settings(job, parameters, max_tokens)
+            settings = self._dialect.settings(prompt, job.seed, parameters, max_tokens)
             try:
-                raw = await self._client.chat.completions.with_raw_response.create(**settings)
-            except self._openai.BadRequestError as error:
-                if not self._adapt(self._words(error), settings):
-                    raise self._explain(error) from error
-            except self._openai.UnprocessableEntityError as error:
-                if not self._adapt(self._words(error), settings):
-                    raise self._explain(error) from error
-            except self._openai.NotFoundError as error:
+                raw = await client.chat.completions.with_raw_response.create(**settings)
+            except openai.NotFoundError as error:
                 raise await self._not_found(error) from error
-            except self._openai.OpenAIError as error:
-                raise self._explain(error) from error
-            else:
+            except openai.OpenAIError as error:
+                if isinstance(error, openai.APIStatusError):
+                    words = self._errors.words(error)
+                    if error.status_code in {400, 422}:
+                        overflow, limit = protocol.parse_context_overflow(words)
+                        if overflow:
+                            raise _PromptTooLongError(limit) from error
+                    if error.status_code in _ADAPTED and self._dialect.adapt(words, settings):
+                        continue
+                raise self._errors.failed(error, prefilled=prefilled) from error
+            try:
                 return protocol.parse_answer(raw.http_response.content, self._url)
-
-    def _settings(
-        self, job: _Job, parameters: SamplingParameters, max_tokens: int
-    ) -> dict[str, Any]:
-        prompt = job.request.prompt
-        messages = [
-            {"role": message.role, "content": well_formed(message.content)}
-            for message in prompt.messages
-        ]
-        extra = dict(protocol.neutral_settings(self._kind))
-        if prompt.prefill and self._prefill is not None:
-            messages.append({"role": "assistant", "content": well_formed(prompt.prefill)})
-            extra.update(self._prefill)
-        settings: dict[str, Any] = {
-            "model": self._name,
-            "messages": messages,
-            "temperature": parameters.temperature,
-            "top_p": parameters.top_p if parameters.temperature > 0 else 1.0,
-            self._length_field: max_tokens,
-        }
-        if parameters.stop:
-            settings["stop"] = list(parameters.stop)
-        if self._sends_seed:
-            settings["seed"] = job.seed
-        if extra:
-            settings["extra_body"] = extra
-        return settings
-
-    def _adapt(self, words: str, settings: dict[str, Any]) -> bool:
-        """Change what the server refused; False when there is nothing left to change."""
-        overflow, limit = protocol.parse_context_overflow(words)
-        if overflow:
-            raise _PromptTooLongError(limit)
-        if "max_completion_tokens" in words and "max_tokens" in settings:
-            self._length_field = "max_completion_tokens"
-            return True
-        if "seed" in words and "seed" in settings:
-            self._sends_seed = False
-            _LOG.warning("the server %s accepts no seeds: samples are not reproducible", self._url)
-            return True
-        return False
-
-    def _words(self, error: Any) -> str:
-        """The server's complaint, without the key that it may have repeated in it."""
-        words = protocol.complaint(error.body, str(error))
-        return words.replace(self._key, "***") if self._key else words
-
-    def _explain(self, error: Any) -> RecodeError:
-        """Decide whose fault an error of the client library is."""
-        openai, url = self._openai, self._url
-        if isinstance(error, openai.APITimeoutError):
-            return InfrastructureError(
-                f"the server {url} did not answer within {self._options.request_timeout:g} s, after"
-                f" {self._options.max_retries} retries; raise --request-timeout or lower"
-                " --concurrency"
-            )
-        if isinstance(error, openai.APIConnectionError):
-            cause = protocol.shorten(str(error.__cause__ or error))
-            return InfrastructureError(
-                f"the server {url} refuses or drops the connection ({cause}), after"
-                f" {self._options.max_retries} retries; is it running, and is --base-url right?"
-            )
-        if not isinstance(error, openai.APIStatusError):
-            return InfrastructureError(f"the server {url}: {self._words(error)}")
-        status, words = error.status_code, self._words(error)
-        if status in {401, 403}:
-            return UsageError(
-                f"the server {url} refuses access (HTTP {status}: {words}); set the right key in "
-                f"the environment variable {self._options.api_key_env}"
-            )
-        if status == 429:
-            return InfrastructureError(
-                f"the server {url} is busy or the quota is exhausted (HTTP 429: {words}), after "
-                f"{self._options.max_retries} retries; lower --concurrency and run again"
-            )
-        if 400 <= status < 500:
-            return UsageError(f"the server {url} refuses the request (HTTP {status}: {words})")
-        return InfrastructureError(
-            f"the server {url} failed (HTTP {status}: {words}), after {self._options.max_retries} "
-            "retries; check its log and run again"
-        )
+            except protocol.NoAnswerError as error:
+                reason = self._errors.without_key(str(error))
+                told = InfrastructureError(f"the server {self._url} gave no answer: {reason}")
+                alive = "content filter" in str(error)
+                raise FailedRequestError(told, refused=True, alive=alive) from error
+            except InfrastructureError as error:
+                raise FailedRequestError(error, refused=False) from error
 
     async def _not_found(self, error: Any) -> RecodeError:
         models = await self._list_models()
         if not models:
             return UsageError(
                 f"the server {self._url} has no model {self._name!r}, or no chat completions at"
-                f" this URL (HTTP 404: {self._words(error)}); does --base-url end in /v1?"
+                f" this URL (HTTP 404: {self._errors.words(error)}); does --base-url end in /v1?"
             )
         return self._unknown_name(models)
 
@@ -378,11 +381,11 @@ class OpenAIModel:
         try:
             raw = await client.models.with_raw_response.list()
         except (self._openai.AuthenticationError, self._openai.PermissionDeniedError) as error:
-            raise self._explain(error) from error
+            raise self._errors.explain(error) from error
         except self._openai.APIStatusError:
             return []
         except self._openai.OpenAIError as error:
-            raise self._explain(error) from error
+            raise self._errors.explain(error) from error
         return protocol.parse_models(raw.http_response.content)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError
@@ -24,6 +24,16 @@ _OVERFLOW: Final = re.compile(
     r"|(?:input|prompt) is too long|too many (?:input )?tokens|too large for the context",
     re.IGNORECASE,
 )
+_SYSTEM: Final = re.compile(
+    r"system['\"`]? (?:role|message|prompt)|role\b[^\n]{0,40}['\"`]system|roles must alternate",
+    re.IGNORECASE,
+)
+_LENGTH: Final = frozenset({"length", "max_tokens"})
+_FILTERED: Final = frozenset({"content_filter", "content-filter", "safety", "SAFETY"})
+_THOUGHTS: Final = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning.text"})
+_TEXTS: Final = frozenset({"text", "output_text"})
+_MOST_NESTED: Final = 4
+_META: Final = ("n_params", "size", "n_vocab")
 _LIMIT: Final = re.compile(r"(?:context length|context window|context size)\D{0,20}(\d+)", re.I)
 _SHOWN: Final = 300
 """Characters of a server's message that go into ours."""
@@ -36,6 +46,8 @@ class ServedModel:
     name: str
     owner: str
     context: int | None
+    traits: Mapping[str, str | int] = field(default_factory=dict)
+    """What else tells this model from another one that is served under the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,12 @@ class ServerAnswer:
     finish_reason: FinishReason
     prompt_tokens: int | None
     completion_tokens: int | None
+    fingerprint: str | None = None
+    """The server's own `system_fingerprint`, where it has one."""
+
+
+class NoAnswerError(Exception):
+    """A response in the protocol's form that holds no answer; the text says why."""
 
 
 def parse_models(body: bytes) -> list[ServedModel]:
@@ -57,9 +75,30 @@ def parse_models(body: bytes) -> list[ServedModel]:
     except (ValueError, TypeError, KeyError, RecursionError):
         return []
     return [
-        ServedModel(entry["id"], str(entry.get("owned_by", "")), _count(entry.get("max_model_len")))
+        ServedModel(
+            entry["id"],
+            str(entry.get("owned_by", "")),
+            _count(entry.get("max_model_len")),
+            _traits(entry),
+        )
         for entry in named
     ]
+
+
+def _traits(entry: Mapping[str, Any]) -> dict[str, str | int]:
+    """Return what a list entry tells of the model itself and keeps over a restart.
+
+    vLLM gives the checkpoint that an alias stands for (`root`), llama.cpp the size of the weights.
+    """
+    traits: dict[str, str | int] = {}
+    for key in ("root", "parent", "digest", "system_fingerprint"):
+        value = entry.get(key)
+        if isinstance(value, str) and value and value != entry["id"]:
+            traits[key] = value[:_SHOWN]
+    meta = entry.get("meta")
+    if isinstance(meta, dict):
+        traits.update({key: meta[key] for key in _META if _count(meta.get(key)) is not None})
+    return traits
 
 
 def server_kind(models: list[ServedModel]) -> str | None:
@@ -69,23 +108,23 @@ def server_kind(models: list[ServedModel]) -> str | None:
 
 
 def parse_answer(body: bytes, url: str) -> ServerAnswer:
-    """Read a chat completion. Raises `InfrastructureError` when the body is not one."""
+    """Read a chat completion.
+
+    Raises `NoAnswerError` when it is one without an answer, and `InfrastructureError` when the body
+    is something else.
+    """
     try:
         content = json.loads(body)
+        if not content.get("choices") and content.get("error"):
+            raise NoAnswerError(f"it sent an error: {complaint(content, '')}")
+        if content["choices"] == []:
+            raise NoAnswerError("its answer has no choices")
         choice = content["choices"][0]
-        message = choice["message"]
-        text = message.get("content")
-        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-        usage = content.get("usage") or {}
-        if not isinstance(text, str | None) or not isinstance(reasoning, str):
-            raise TypeError("its text is not a string")
-        return ServerAnswer(
-            text or "",
-            reasoning,
-            FinishReason.LENGTH if choice.get("finish_reason") == "length" else FinishReason.STOP,
-            _count(usage.get("prompt_tokens")),
-            _count(usage.get("completion_tokens")),
-        )
+        if choice.get("finish_reason") == "error" or choice.get("error"):
+            raise NoAnswerError(
+                f"it broke off with an error: {complaint(choice, 'no reason given')}"
+            )
+        return _parse_choice(choice, content)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise InfrastructureError(
             f"the server {url} sent something other than a chat completion "
@@ -93,6 +132,69 @@ def parse_answer(body: bytes, url: str) -> ServerAnswer:
             f"{shorten(ascii(body[:80]))}. Does the base URL end in /v1, and is it an "
             "OpenAI-compatible server?"
         ) from error
+
+
+def _parse_choice(choice: Any, content: Any) -> ServerAnswer:
+    message = choice["message"]
+    text, thoughts = _texts(message.get("content"))
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if reasoning is None:
+        reasoning = message.get("reasoning_details")
+    said, inner = _texts(reasoning)
+    refusal = message.get("refusal")
+    if not text and isinstance(refusal, str):
+        text = refusal  # the model's own words
+    reason = _finish_reason(choice.get("finish_reason"))
+    if reason is FinishReason.CONTENT_FILTER and not text:
+        raise NoAnswerError("its content filter withheld the answer")
+    usage = content.get("usage") or {}
+    fingerprint = content.get("system_fingerprint")
+    return ServerAnswer(
+        text,
+        said + inner or thoughts,
+        reason,
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        fingerprint[:_SHOWN] if isinstance(fingerprint, str) and fingerprint else None,
+    )
+
+
+def _finish_reason(reason: object) -> FinishReason:
+    if not isinstance(reason, str):
+        return FinishReason.STOP
+    if reason in _FILTERED:
+        return FinishReason.CONTENT_FILTER
+    return FinishReason.LENGTH if reason in _LENGTH else FinishReason.STOP
+
+
+def _texts(content: object, depth: int = 0) -> tuple[str, str]:
+    """Return the text and the thoughts of a message's content: a string, or a list of parts.
+
+    Parts of unknown types are ignored. Raises `TypeError` for anything else.
+    """
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list) or depth > _MOST_NESTED:
+        raise TypeError("its text is not a string")
+    text, thoughts = "", ""
+    for part in content:
+        if isinstance(part, str):
+            text += part
+        elif not isinstance(part, dict):
+            raise TypeError("a part of its text is not an object")
+        elif part.get("type") in _THOUGHTS:
+            inner = next(
+                (part[key] for key in ("thinking", "reasoning", "text") if key in part), ""
+            )
+            thoughts += "".join(_texts(inner, depth + 1))
+        elif part.get("type") in _TEXTS:
+            text += _texts(part.get("text"), depth + 1)[0]
+    return text, thoughts
+
+
+def refuses_system(message: str) -> bool:
+    """Whether a complaint is about the system message, or the order of roles that it changes."""
+    return _SYSTEM.search(message) is not None
 
 
 def parse_context_overflow(message: str) -> tuple[bool, int | None]:

@@ -98,7 +98,12 @@ class ReplayModel:
                 found = saved.get(sample)
                 if found is None:
                     yield Completion(
-                        request.problem_id, sample, "", FinishReason.MISSING, prefill=""
+                        request.problem_id,
+                        sample,
+                        "",
+                        FinishReason.MISSING,
+                        prefill="",
+                        detail="no completion in the replayed file",
                     )
                     continue
                 yield Completion(

@@ -1,18 +1,28 @@
-"""What to change when a run says little about the model: most of its samples held no code."""
+"""What to change when a run says little about the model: most of its samples held no code.
+
+Or saved chat answers were replayed as if they were bare code.
+"""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.languages import get_language
 from recode_eval.models.backends import backend_facts
+from recode_eval.scoring.extraction import extract
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterable, Mapping
+
+    from recode_eval.run.records import CompletionRecord
 
 TOO_MANY: Final = 1 / 3
 """Share of samples without code above which a run says so at its end."""
 _MOSTLY: Final = 0.5
 _PLAIN: Final = "plain"
+_LOOKED_AT: Final = 500
+"""Saved solutions that are looked at."""
 
 
 def no_code_advice(results: Mapping[str, Any], prompts: Container[str]) -> str | None:
@@ -56,4 +66,27 @@ def _reason(results: Mapping[str, Any], empty: int, prompts: Container[str]) -> 
         "The likely reason is that the model does not follow chat instructions, or was loaded "
         "without its chat template: read its answers in completions.jsonl, and give your own "
         "template with --prompt FILE.jinja2."
+    )
+
+
+def solution_advice(
+    task: str, language: str, completions: Iterable[CompletionRecord]
+) -> str | None:
+    """Return advice where most saved solutions are chat answers that hold the code, else None.
+
+    A solution is graded as it is: a fence or a sentence around it is a syntax error.
+    """
+    parses = get_language(language).parses
+    found = list(islice((c.text for c in completions if c.is_code), _LOOKED_AT))
+    chats = [
+        text
+        for text in found
+        if not parses(text) and parses(extract(text, language=language).code or "(")
+    ]
+    if len(chats) <= TOO_MANY * len(found):
+        return None
+    return (
+        f"{task}: {len(chats)} of {len(found)} saved solutions that were looked at are chat answers"
+        " around the code. A `solution` is graded as it is, so they cannot pass: name the key"
+        " `completion`, and the code is extracted."
     )

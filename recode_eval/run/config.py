@@ -181,6 +181,8 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
             raise UsageError(f"k must be at most {MOST_SAMPLES}, the most samples of a problem.")
         if self.stop is not None:
             put("stop", texts("stop", self.stop))
+            if not all(self.stop):
+                raise UsageError("stop must not hold an empty text: it would empty every answer.")
         put("out", path("out", self.out))
         put("data", data_files(self.data))
         put("model_options", options_of(ModelOptions, "model_options", self.model_options))

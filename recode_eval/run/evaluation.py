@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 LIMITS_FOLDER = ".limits"
 """Beside the runs, which share what was measured."""
 _NO_MODEL = "not generated yet"
+_NO_ANSWER = "the model gave no answer"
+_FINGERPRINT = "system_fingerprint"
+"""Among a server's details: the list of what it called its system in its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ class Run:
             del digests
             missing = [key for key in self.keys if key not in completions] if model else []
             ungraded = [key for key in self.keys if key in completions and key not in scores]
+            if model is not None and len(completions):
+                self._tell_of_reuse(store, len(completions))
             if scores and not store.manifest().get("sandbox"):
                 self.monitor.log("The manifest is missing: grading all samples again.")
                 ungraded += scores
@@ -167,7 +172,8 @@ class Run:
                 self.monitor.log(f"All {len(scores)} samples are already generated and graded.")
             if model is not None:
                 # A server's abilities are known only when it has answered.
-                manifest["model"]["details"] = dict(model.info.details)
+                before = manifest["model"]["details"]
+                manifest["model"]["details"] = self._server_details(before, model.info.details)
             store.write_manifest(manifest)
         return RunData(
             self.folder,
@@ -180,6 +186,28 @@ class Run:
             tuple(unscored),
             manifest,
         )
+
+    def _tell_of_reuse(self, store: RunStore, count: int) -> None:
+        """Say that stored answers stand for a model of which only name and address are known."""
+        if "base_url" not in self.model_info.identity:
+            return
+        since = store.manifest().get("created", "an earlier day")
+        self.monitor.log(
+            f"Reusing {count} answers stored since {since}. A served model is known by its name "
+            f"and address alone: if another model is served as {self.model_info.name} now, choose "
+            "another --out."
+        )
+
+    def _server_details(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the details with all fingerprints; says so if the server's system changed."""
+        old, new = (set(details.get(_FINGERPRINT, [])) for details in (before, now))
+        if old and new and not old & new:
+            self.monitor.log(
+                f"The server's system_fingerprint was {', '.join(sorted(old))} and is "
+                f"{', '.join(sorted(new))} now: this run may mix the answers of two models. Choose "
+                "another --out to start anew."
+            )
+        return {**now, **({_FINGERPRINT: sorted(old | new)} if old | new else {})}
 
     def _limit_book(self, sandbox: Sandbox, needed: Container[str]) -> LimitBook:
         """Return the limits of the problems that will be graded; measures what is not known."""
@@ -234,12 +262,19 @@ class Run:
         try:
             for key in ungraded:
                 grader.submit(problems[key[0]], completions[key])
+            filtered = 0
             with contextlib.closing(self._generate(model, missing, on_unscored)) as stream:
                 for completion in stream:
+                    filtered += completion.finish_reason is FinishReason.CONTENT_FILTER
                     record = self._record(completion)
                     completions.note(record.key, store.add_completion(record))
                     self.monitor.generated(completion)
                     grader.submit(problems[record.problem_id], record)
+            if filtered:
+                self.monitor.log(
+                    f"The server's content filter cut off {filtered} answers (finish_reason "
+                    "content_filter); they are graded as they are."
+                )
             grader.finish()
         except BaseException:
             grader.abandon()
@@ -262,15 +297,15 @@ class Run:
                 if key not in pending:
                     continue
                 del pending[key]
-                if completion.finish_reason is FinishReason.MISSING:
-                    on_unscored(Unscored(*key, "no completion in the replayed file"))
+                if not completion.finish_reason.is_sample:
+                    on_unscored(Unscored(*key, completion.detail or _NO_ANSWER))
                 else:
                     yield completion
         finally:  # An engine must not go on for nobody when a full disk ends the run.
             if hasattr(stream, "close"):
                 stream.close()
         for key in pending:
-            on_unscored(Unscored(*key, "the model gave no answer"))
+            on_unscored(Unscored(*key, _NO_ANSWER))
 
     def requests(self, missing: Iterable[Key]) -> list[Request]:
         """Return what the model is asked for these samples."""
@@ -353,7 +388,10 @@ class Run:
             "model": {
                 "name": self.model_info.name,
                 "backend": self.model_info.backend,
-                "details": dict(self.model_info.details),
+                "details": {
+                    **_kept(before.get("model", {}).get("details", {})),
+                    **self.model_info.details,
+                },
             },
             "task": {
                 "name": self.task.spec.name,
@@ -380,6 +418,11 @@ class Run:
             "created": before.get("created", provenance.now()),
             "invocations": invocations,
         }
+
+
+def _kept(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an earlier part of the run learnt of a server's answers."""
+    return {key: details[key] for key in (_FINGERPRINT,) if key in details}
 
 
 def _sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.base import Execution, Limits, Sandbox
     from recode_eval.tasks.base import Problem, Task
 
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 """Raised whenever extraction, similarity or execution change what a stored completion scores."""
 
 _MAX_PENDING = 4096

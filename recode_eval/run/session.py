@@ -150,16 +150,21 @@ def complete(
     regrade: bool = False,
 ) -> dict[str, Any]:
     """Complete a run, write results.json, and return its content and the folder."""
-    from recode_eval.run.advice import no_code_advice
+    from recode_eval.run.advice import no_code_advice, solution_advice
     from recode_eval.run.results import compute_results
     from recode_eval.run.store import RESULTS, write_json
 
     opener = sandboxes.opener(run.task, run.scoring.isolation)
-    results = compute_results(run.execute(model, opener, regrade=regrade, tier=tier), ks)
+    data = run.execute(model, opener, regrade=regrade, tier=tier)
+    results = compute_results(data, ks)
     write_json(run.folder / RESULTS, results)
-    advice = no_code_advice(results, run.task.spec.prompts)
-    if advice is not None:
-        run.monitor.log(advice)
+    spec = run.task.spec
+    for advice in (
+        no_code_advice(results, spec.prompts),
+        solution_advice(spec.name, spec.language, data.completions.values()),
+    ):
+        if advice is not None:
+            run.monitor.log(advice)
     return {**results, "folder": str(run.folder)}
 
 

@@ -3,12 +3,14 @@
 The rules, first match wins (`ExtractionMethod` names them):
 
 1. The whole text is a Python program that defines something: a model without chat habits.
-2. A `<think>` that is never closed: no answer, whatever the thoughts hold. Otherwise only what
-   follows the last `</think>` counts.
+2. A think block that is never closed: no answer, whatever the thoughts hold. Otherwise only what
+   follows the last one counts. `thinking.FAMILIES` has the markers.
 3. The last complete `<answer>` block: its last Python block, or the block itself if it is Python.
    An answer without code is no code; nothing outside it is looked at.
 4. The first complete `[PYTHON]` block: one-shot prompted models go on and invent more questions.
-5. Fenced blocks: the last that defines the entry point, else the last Python one that parses.
+5. Fenced blocks: the last that defines the entry point, else the last Python one that parses. Where
+   there is none, fences that break Markdown's rules, if they hold a program (`loose_fences`). Never
+   a block of another language.
 6. A block that the end of the text cuts off, if it parses.
 
 The prefill (the opened assistant's turn) is part of the text, so that a `<think>`, a `[PYTHON]` or
@@ -26,10 +28,12 @@ from typing import TYPE_CHECKING
 from recode_eval.languages import PYTHON as PYTHON_LANGUAGE
 from recode_eval.languages import get_language
 from recode_eval.languages.base import MAX_CODE_CHARS
-from recode_eval.scoring.markdown import fences
+from recode_eval.scoring.loose_fences import fences_in_lines, mended_fences
+from recode_eval.scoring.markdown import SPECIAL_TOKENS, fences
+from recode_eval.scoring.thinking import BRACKETS, answer_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from recode_eval.languages.base import Language
     from recode_eval.scoring.markdown import Fence
@@ -38,6 +42,10 @@ THINK, END_THINK = "<think>", "</think>"
 ANSWER, END_ANSWER = "<answer>", "</answer>"
 
 _LEADING_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*+\n)++")
+_LEADING_TOKENS = re.compile(rf"\A\s*+{SPECIAL_TOKENS.pattern}")
+_LAST_TOKEN = re.compile(rf"{SPECIAL_TOKENS.pattern}\s*\Z")
+_TOKENS_SEEN = 200
+"""Characters at the end of a text in which special tokens are looked for at a time."""
 
 
 class ExtractionMethod(StrEnum):
@@ -92,10 +100,13 @@ def _extract(language: Language, text: str, prefill: str, entry_point: str | Non
     whole = prefill + text
     if program := _program(language, whole):
         return Extraction(program, ExtractionMethod.RAW)
-    body = _after_thinking(whole)
-    if body is None:
+    start = answer_start(whole, len(prefill), language.parses)
+    if start is None:
         return Extraction(None, ExtractionMethod.UNCLOSED_THINK, "the think block never ends")
-    opened = prefill.rpartition(END_THINK)[2] if END_THINK not in text else ""
+    opened = prefill[start:]
+    body = _without_end_tokens(whole[start:])
+    if not opened:
+        body = _LEADING_TOKENS.sub("", body)
     if found := _from_opened_fence(language, body, opened):
         return found
     if program := _program(language, body):
@@ -108,7 +119,7 @@ def _extract(language: Language, text: str, prefill: str, entry_point: str | Non
     )
     if found:
         return found
-    if opened and (program := _program(language, text)):
+    if opened and (program := _program(language, _without_end_tokens(text))):
         return Extraction(program, ExtractionMethod.RAW, "the text without the prefill")
     return Extraction(None, ExtractionMethod.NONE, "no code block and not a program")
 
@@ -123,6 +134,14 @@ def given(code: str) -> Extraction:
 def _line_feeds(text: str) -> str:
     # Python reads all three line ends alike, also inside of string literals.
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _without_end_tokens(text: str) -> str:
+    """Remove special tokens that a tokenizer left at the end of the turn."""
+    end = len(text)
+    while found := _LAST_TOKEN.search(text, max(0, end - _TOKENS_SEEN), end):
+        end = found.start()
+    return text[:end]
 
 
 def _trimmed(code: str) -> str:
@@ -148,27 +167,13 @@ def _program(language: Language, text: str) -> str | None:
     """Return `text` like `_parsing`, but only if it also defines something (prose can parse)."""
     # An opening tag before code parses as well: as a list of one name.
     code = _parsing(language, text) if f"[{language.answer_tag}]" not in text else None
+    if code and BRACKETS.search(code) and not language.parses(BRACKETS.sub("[", code)):
+        return None  # so does that of a think block; within a string, half of one would do no harm
     return code if code and language.defined_names(code) else None
 
 
 def _code_of(language: Language, block: Fence) -> str:
     return _parsing(language, block.code) or _trimmed(block.code)
-
-
-def _after_thinking(text: str) -> str | None:
-    """Return the part of `text` that counts, or None if a think block is open at its end."""
-    _, _, body = text.rpartition(END_THINK)
-    if THINK in body:
-        # The tag may be a literal of the program: then it is inside of a complete code block.
-        outside, position = [], 0
-        for fence in fences(body):
-            if fence.closed:
-                outside.append(body[position : fence.start])
-                position = fence.end
-        outside.append(body[position:])
-        if any(THINK in part for part in outside):
-            return None
-    return body
 
 
 def _last_complete(text: str, opening: str, closing: str) -> str | None:
@@ -185,9 +190,37 @@ def _fenced(language: Language, block: str) -> str | None:
     """Return the last fenced Python of a tagged block, whose end also ends a fence left open."""
     tags = language.fence_tags
     blocks = [f for f in fences(block) if f.may_be(tags) and f.code.strip()]
-    if closed := [f for f in blocks if f.closed]:
-        return _code_of(language, closed[-1])
-    return _parsing(language, blocks[-1].code) if blocks else None
+    closed = [f for f in blocks if f.closed]
+    if closed and (code := _parsing(language, closed[-1].code)):
+        return code
+    if not closed and blocks and (code := _parsing(language, blocks[-1].code)):
+        return code
+    if loose := _loose(language, block):
+        return _code_of(language, loose[-1])
+    return _trimmed(closed[-1].code) if closed else None
+
+
+def _loose(language: Language, text: str, entry_point: str | None = None) -> list[Fence]:
+    """Return the programs in fences that break Markdown's rules.
+
+    The reading closest to the rules counts, if one of its programs defines the entry point.
+    """
+    if "```" not in text and "~~~" not in text:
+        return []
+
+    def parses(code: str) -> bool:
+        return _parsing(language, code) is not None
+
+    def defines(code: str) -> bool:
+        return _program(language, code) is not None
+
+    closest: list[Fence] = []
+    for find in (mended_fences, fences_in_lines):
+        found = find(text, language.fence_tags, parses, defines)
+        if any(_answers(language, block, entry_point) for block in found):
+            return found
+        closest = closest or found
+    return closest
 
 
 def _from_answer(language: Language, text: str) -> Extraction | None:
@@ -231,28 +264,62 @@ def _from_opened_fence(language: Language, body: str, opened: str) -> Extraction
     block = next((f for f in fences(body) if f.start == start), None)
     if block is None:
         return None
-    if block.closed and block.code.strip():
-        return Extraction(
-            _code_of(language, block), ExtractionMethod.FENCE, "opened by the prefill"
-        )
+    detail = "opened by the prefill"
+    complete = block.closed and block.code.strip()
+    method = ExtractionMethod.FENCE if complete else ExtractionMethod.UNCLOSED_FENCE
     if code := _parsing(language, block.code):
-        return Extraction(code, ExtractionMethod.UNCLOSED_FENCE, "opened by the prefill")
-    return None
+        return Extraction(code, method, detail)
+    if not block.is_foreign(language.fence_tags):
+        loose = next((f for f in _loose(language, body) if f.start == start), None)
+        if loose:
+            return Extraction(_code_of(language, loose), ExtractionMethod.FENCE, detail)
+    return Extraction(_trimmed(block.code), method, detail) if complete else None
 
 
 def _from_fences(language: Language, text: str, entry_point: str | None) -> Extraction | None:
     # If an answer is cut off after its code, that code takes precedence over earlier drafts.
     _, tag, tail = text.rpartition(ANSWER)
     for part in (tail, text) if tag else (text,):
-        if blocks := [f for f in fences(part) if f.closed and f.code.strip()]:
-            block, detail = _best(language, blocks, entry_point)
-            return Extraction(_code_of(language, block), ExtractionMethod.FENCE, detail)
+        if found := _from_blocks(language, part, entry_point):
+            return found
     return None
 
 
-def _best(language: Language, blocks: list[Fence], entry_point: str | None) -> tuple[Fence, str]:
-    """Return the block that answers, and why it was taken."""
+def _from_blocks(language: Language, text: str, entry_point: str | None) -> Extraction | None:
+    """Return the regular block that answers, else a loose one, else a regular one as it is."""
+    blocks = fences(text)
+    regular = _best(language, blocks, entry_point)
+    if regular and _answers(language, regular[0], entry_point):
+        return _fence_extraction(language, *regular)
+    if blocks and not blocks[-1].closed and _parsing(language, blocks[-1].code) and not regular:
+        return None  # it is cut off, and regular otherwise
+    loose = _best(language, _loose(language, text, entry_point), entry_point)
+    if loose and (
+        _answers(language, loose[0], entry_point)
+        or not (regular and _parsing(language, regular[0].code))
+    ):
+        return _fence_extraction(language, loose[0], f"{loose[1]}, with irregular fences")
+    return _fence_extraction(language, *regular) if regular else None
+
+
+def _fence_extraction(language: Language, block: Fence, detail: str) -> Extraction:
+    return Extraction(_code_of(language, block), ExtractionMethod.FENCE, detail)
+
+
+def _answers(language: Language, block: Fence, entry_point: str | None) -> bool:
+    """Whether there is nothing better to look for than this block."""
+    code = _parsing(language, block.code)
+    if code is None:
+        return False
+    return entry_point is None or entry_point in language.defined_names(code)
+
+
+def _best(
+    language: Language, found: Sequence[Fence], entry_point: str | None
+) -> tuple[Fence, str] | None:
+    """Return the block that answers, and why it was taken; None where no block can."""
     tags, title = language.fence_tags, language.name.capitalize()
+    blocks = [f for f in found if f.closed and f.code.strip() and not f.is_foreign(tags)]
 
     def last(condition: Callable[[Fence], object]) -> Fence | None:
         return next((f for f in reversed(blocks) if condition(f)), None)
@@ -263,15 +330,16 @@ def _best(language: Language, blocks: list[Fence], entry_point: str | None) -> t
     if entry_point:
         name = entry_point
         # Looking for the text first spares parsing what cannot define it.
-        if found := last(lambda f: name in f.code and name in names(f)):
-            return found, "defines the entry point"
-    if found := last(lambda f: f.is_tagged(tags) and _parsing(language, f.code)):
-        return found, f"last {title} block that parses"
-    if found := last(lambda f: f.is_tagged(tags)):
-        return found, f"last {title} block"
-    if found := last(lambda f: f.may_be(tags) and names(f)):
-        return found, "last untagged block that defines something"
-    return last(lambda f: f.may_be(tags)) or blocks[-1], "last block"
+        if block := last(lambda f: name in f.code and name in names(f)):
+            return block, "defines the entry point"
+    if block := last(lambda f: f.is_tagged(tags) and _parsing(language, f.code)):
+        return block, f"last {title} block that parses"
+    if block := last(lambda f: f.is_tagged(tags)):
+        return block, f"last {title} block"
+    if block := last(lambda f: f.may_be(tags) and names(f)):
+        return block, "last untagged block that defines something"
+    block = last(lambda f: f.may_be(tags)) or last(lambda _: True)
+    return (block, "last block") if block else None
 
 
 def _from_cut_off_block(language: Language, text: str) -> Extraction | None:

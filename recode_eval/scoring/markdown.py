@@ -3,18 +3,31 @@
 The rules that matter for code: a fence is at least three backticks or tildes alone on a line; it is
 closed by the same character, at least as many, with nothing behind and indented at most three
 columns more than the opening, so backticks inside a longer fence, inside a line or inside an
-indented docstring stay part of the code. Two liberties, since models nest fences in lists and
-tags: an opening may be indented by any amount, and no other block structure is looked at.
+indented docstring stay part of the code. Three liberties: an opening may be indented by any amount
+and no other block structure is looked at, since models nest fences in lists and tags; and special
+tokens that a tokenizer left behind a closing fence do not count.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FENCE_LINE = re.compile(r"^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+([^\n]*+)", re.MULTILINE)
 _LANGUAGE = re.compile(r"\{?\.?([A-Za-z0-9_+#-]*)")
+SPECIAL_TOKENS = re.compile(
+    r"(?:<\|[^|<>\n]{1,40}\|>|<\uff5c[^\uff5c\n]{1,40}\uff5c>"
+    r"|</s>|<eos>|<end_of_turn>|\[/INST\])++"
+)
+"""Ends of a turn that a tokenizer left in the text, one behind the other."""
+_NO_LANGUAGE = frozenset(
+    {"text", "txt", "plaintext", "plain", "raw", "none", "code", "solution", "answer", "main"}
+)
+"""Tags that name no language; a block that has one is taken only if it must be right."""
 _MAX_CLOSING_INDENT = 3
 _TAB = 4
 
@@ -37,9 +50,18 @@ class Fence:
         """Whether the block has one of the tags, or none at all."""
         return not self.language or self.is_tagged(tags)
 
+    def is_foreign(self, tags: frozenset[str]) -> bool:
+        """Whether the block names another language than the one that the tags stand for."""
+        return is_foreign(self.language, tags)
 
-class _Marker(NamedTuple):
-    """A line that can open or close a fence."""
+
+def is_foreign(language: str, tags: frozenset[str]) -> bool:
+    """Whether a block's tag names another language than the one that `tags` stand for."""
+    return bool(language) and language not in tags and language not in _NO_LANGUAGE
+
+
+class Marker(NamedTuple):
+    """A line that can open or close a fence; `start` and `end` are its offsets."""
 
     width: int
     character: str
@@ -50,14 +72,22 @@ class _Marker(NamedTuple):
 
     @property
     def opens(self) -> bool:
+        """Whether the line can open a block."""
         # "```x = 1```" on one line is inline code, not a fence.
         return self.character == "~" or "`" not in self.info
 
-    def closes(self, opening: _Marker) -> bool:
+    @property
+    def language(self) -> str:
+        """The first word behind the fence, in lower case; may be empty."""
+        found = _LANGUAGE.match(self.info)
+        return found[1].lower() if found else ""
+
+    def closes(self, opening: Marker) -> bool:
+        """Whether the line closes the block that `opening` opened."""
         return (
             self.character == opening.character
             and self.length >= opening.length
-            and not self.info.strip()
+            and not SPECIAL_TOKENS.sub("", self.info).strip()
             and self.width <= opening.width + _MAX_CLOSING_INDENT
         )
 
@@ -68,28 +98,33 @@ def fences(text: str) -> list[Fence]:
     Lines end with a line feed; other separators of `str.splitlines` are part of the code.
     """
     found: list[Fence] = []
-    opening: _Marker | None = None
-    for line in _FENCE_LINE.finditer(text):
-        marker = _Marker(_width(line[1]), line[2][0], len(line[2]), line[3], *line.span())
+    opening: Marker | None = None
+    for marker in markers(text):
         if opening is None:
             opening = marker if marker.opens else None
         elif marker.closes(opening):
-            found.append(_fence(text, opening, marker))
+            found.append(fence_between(text, opening, (marker.start, marker.end)))
             opening = None
     if opening is not None:
-        found.append(_fence(text, opening, None))
+        found.append(fence_between(text, opening, None))
     return found
 
 
-def _fence(text: str, opening: _Marker, closing: _Marker | None) -> Fence:
-    content = text[opening.end + 1 : closing.start if closing else len(text)]
-    content = content.removesuffix("\n")
-    language = _LANGUAGE.match(opening.info)
+def markers(text: str) -> Iterator[Marker]:
+    """Yield the lines of `text` that begin with a fence."""
+    for line in _FENCE_LINE.finditer(text):
+        yield Marker(_width(line[1]), line[2][0], len(line[2]), line[3], *line.span())
+
+
+def fence_between(text: str, opening: Marker, closing: tuple[int, int] | None) -> Fence:
+    """Return the block from an opening to a closing, given as its offsets; None: the text's end."""
+    start, end = closing or (len(text), len(text))
+    content = text[opening.end + 1 : start].removesuffix("\n")
     return Fence(
-        language=language[1].lower() if language else "",
+        language=opening.language,
         code=_unindented(content, opening.width) if opening.width else content,
         start=opening.start,
-        end=closing.end if closing else len(text),
+        end=end,
         closed=closing is not None,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from arena_rows import arena_row
 from command_line import arena, bare, own_task
+from stored_runs import store_run
 
 from recode_eval import cli
 from recode_eval.errors import ExitCode
@@ -107,6 +108,48 @@ def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m recode_eval tasks --json | head -c 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("streams", ["", "2>&1"])
+def test_the_exit_code_is_the_commands_own_whoever_reads(tmp_path: Path, streams: str) -> None:
+    """`gate ... | head` ended as 1, which is the verdict "regress", whatever the verdict was.
+
+    The printing library ends the program when a pipe breaks. All commands print through it or
+    through the same stream.
+    """
+    script = tmp_path / "many.py"
+    script.write_text(
+        "import sys\n"
+        "from recode_eval.boundary import guarded\n"
+        "from recode_eval.terminal import prepare_streams, stderr_console, stdout_console\n"
+        "def execute(words):\n"
+        "    prepare_streams()\n"
+        "    for number in range(20_000):\n"
+        "        stdout_console().print('line', number) if number % 50 == 0 else print(number)\n"
+        "        if number % 500 == 0: stderr_console().print('note', number)\n"
+        "    return int(words[0])\n"
+        "sys.exit(guarded('many', sys.argv[1:], execute, resumable=False))\n"
+    )
+    for code in (0, 3, 4, 75):
+        command = f"{{ {sys.executable} {script} {code} {streams}; echo $? >&3; }} | head -c 9"
+        result = subprocess.run(
+            ["bash", "-c", f"exec 3>{tmp_path}/code; {command}"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (tmp_path / "code").read_text().strip() == str(code), result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_verdict_is_the_same_in_a_pipe(tmp_path: Path) -> None:
+    runs = [store_run(tmp_path, str(good), lambda _, s, good=good: s < good) for good in (2, 5, 8)]
+    for candidate, code in ((runs[0], 1), (runs[1], 0), (runs[2], 0)):
+        words = f"gate --baseline {runs[1]} --candidate {candidate} --out {tmp_path}/report"
+        command = f"{{ {sys.executable} -m recode_eval {words}; echo $? >&3; }} | true"
+        subprocess.run(
+            ["bash", "-c", f"exec 3>{tmp_path}/code; {command}"],
+            capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert (tmp_path / "code").read_text().strip() == str(code)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

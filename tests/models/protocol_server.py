@@ -26,6 +26,7 @@ class ProtocolServer(ThreadingHTTPServer):
         self.owner = owner
         self.names = names
         self.context: int | None = None
+        self.traits: dict[str, Any] = {}
         self.behaviours: list[Callable[[_Handler, dict[str, Any]], None]] = []
         self.always: Callable[[_Handler, dict[str, Any]], None] | None = None
         self.requests: list[dict[str, Any]] = []
@@ -65,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "object": "model",
                 "owned_by": self.server.owner,
                 "max_model_len": self.server.context,
+                **self.server.traits,
             }
             for name in self.server.names
         ]

@@ -39,6 +39,14 @@ NO_SYSTEM = (
     LOOP + "{% if m['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     "{{ '<|turn|>' + m['role'] + '\n' + m['content'] | trim + '</s>\n' }}" + END + OPEN
 )
+USER_LAST = (
+    "{% if messages[-1]['role'] != 'user' %}{{ raise_exception('must end with user') }}{% endif %}"
+    + LOOP + TURN + END + OPEN
+)  # fmt: skip
+NO_ASSISTANT = (
+    LOOP + "{% if m['role'] == 'assistant' %}{{ raise_exception('no assistant') }}{% endif %}"
+    + TURN + END + OPEN
+)  # fmt: skip
 HEAD = "<|turn|>system\nBe brief.</s>\n<|turn|>user\nAdd.</s>\n<|turn|>assistant\n"
 
 
@@ -60,11 +68,17 @@ def test_without_prefill_the_assistants_turn_is_opened() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    [LOOP + TURN + END + OPEN, EMPTY_THINK, THINKING_START, CUTS_THINKING],
-    ids=["plain", "empty think block", "generation prompt thinks", "cuts thinking"],
-)
+    [LOOP + TURN + END + OPEN, EMPTY_THINK, THINKING_START, CUTS_THINKING, USER_LAST, NO_ASSISTANT],
+    ids=[
+        "plain", "empty think block", "generation prompt thinks", "cuts thinking", "user last",
+        "no assistant",
+    ],
+)  # fmt: skip
 def test_the_turn_ends_with_the_prefill_and_nothing_else(template: str) -> None:
-    """Some templates put an empty think block before the last answer: 'I have already thought'."""
+    """Some templates put an empty think block before the last answer: 'I have already thought'.
+
+    Others refuse an assistant message at the end, which made the model unusable with a prefill.
+    """
     assert render(template, Prompt(CHAT, PREFILL)) == HEAD + PREFILL
 
 
@@ -78,6 +92,15 @@ def test_system_message_moves_where_the_template_refuses_it() -> None:
     assert encoder.render(Prompt(CHAT, PREFILL)) == expected
     assert encoder.merges_system
     assert encoder.render(Prompt(CHAT, PREFILL)) == expected
+
+
+def test_a_template_that_refuses_the_system_and_the_last_assistant_message() -> None:
+    template = USER_LAST.replace(TURN, "{% if m['role'] == 'system' %}{{ raise_exception('no') }}"
+                                 "{% endif %}" + TURN)  # fmt: skip
+    encoder = PromptEncoder(tiny_model.build_tokenizer(template))
+    expected = "<|turn|>user\nBe brief.\n\nAdd.</s>\n<|turn|>assistant\n" + PREFILL
+    assert encoder.render(Prompt(CHAT, PREFILL)) == expected
+    assert encoder.merges_system
 
 
 def test_trailing_space_of_the_prefill_survives_trimming() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 from functools import partial
@@ -154,14 +155,16 @@ def test_trouble_that_stays_is_the_infrastructures(
     with pytest.raises(InfrastructureError, match=message) as caught:
         list(connect(server).generate(one(make_requests), SAMPLED))
     assert server.url in str(caught.value)
-    assert len(server.requests) == 3
+    # Two retries, and one request that asks whether the server works.
+    assert len(server.requests) == (3 if "429" in message else 4)
 
 
 def test_what_came_before_the_trouble_stays(
     server: ProtocolServer, make_requests: Requests
 ) -> None:
     model = connect(server, concurrency=1, max_retries=0)
-    server.behaviours = [answer, answer, fail(500)]
+    server.behaviours = [answer, answer]
+    server.always = fail(500)
     stream = model.generate(make_requests(), SAMPLED)
     assert [next(stream).text, next(stream).text] == ["echo 0", "echo 1"]
     with pytest.raises(InfrastructureError):
@@ -234,7 +237,7 @@ def test_what_is_no_address_is_said(url: str) -> None:
         b"<html>Welcome</html>",
         b"[]",
         b"null",
-        b'{"choices": []}',
+        b'{"choices": {}}',
         b'{"choices": [{"message": null}]}',
         b'{"choices": [{"message": {"content": 3}}]}',
         b'{"choices": [{"message": {"content": [1]}}], "usage": 3}',
@@ -268,10 +271,272 @@ def test_nonsense_with_status_200(
 def test_any_json_is_an_answer_or_an_error(content: Any) -> None:
     try:
         text = protocol.parse_answer(json.dumps(content).encode(), "url").content
-    except InfrastructureError:
+    except (InfrastructureError, protocol.NoAnswerError):
         text = ""
     assert isinstance(text, str)
     assert protocol.parse_models(json.dumps({"data": content}).encode()) == []
+
+
+BAD = "print hello"
+"""The prompt of `make_requests` that the servers below do not answer."""
+
+NO_ANSWERS = {
+    "filter": fail(400, "The response was filtered: content management policy"),
+    "policy": fail(403, "your input was flagged"),
+    "legal": fail(451),
+    "empty": raw(b'{"choices": []}'),
+    "error": raw(b'{"error": {"message": "engine fault", "code": 500}}'),
+    "broken off": raw(b'{"choices": [{"finish_reason": "error", "message": {"content": "x"}}]}'),
+    "nonsense": raw(b"<html>"),
+    "withheld": raw(b'{"choices": [{"finish_reason": "content_filter", "message": {}}]}'),
+    "500": fail(500, "assertion failed"),
+    "dropped": drop,
+}
+
+
+def only_for(bad: str, trouble: Any) -> Any:
+    def behave(handler: Any, body: dict[str, Any]) -> None:
+        hit = any(message["content"] == bad for message in body["messages"])
+        (trouble if hit else answer)(handler, body)
+
+    return behave
+
+
+@pytest.mark.parametrize("trouble", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_one_prompt_without_an_answer_does_not_end_the_run(
+    server: ProtocolServer,
+    make_requests: Requests,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Any,
+) -> None:
+    """A content filter, an empty answer or a crash at one prompt ended every run for ever."""
+    server.always = only_for(BAD, trouble)
+    completions = list(connect(server, max_retries=1).generate(make_requests(), SAMPLED))
+    lost = [c for c in completions if c.finish_reason is FinishReason.UNANSWERED]
+    assert len(completions) == 12
+    assert {c.problem_id for c in lost} == {"p3"}
+    assert len(lost) == 2
+    assert all(server.url in c.detail and c.text == "" for c in lost)
+    assert not FinishReason.UNANSWERED.is_sample
+    assert caplog.text.count("a sample of p3 stays unscored") == 1
+
+
+@pytest.mark.parametrize("name", ["filter", "empty", "error", "nonsense", "500", "dropped"])
+def test_a_server_that_answers_nothing_is_an_error_at_once(
+    server: ProtocolServer, make_requests: Requests, name: str
+) -> None:
+    """Telling one bad prompt from a server that is down must not take a retry per prompt."""
+    server.always = NO_ANSWERS[name]
+    many = make_requests(["x"] * 200, samples=(0,))
+    with pytest.raises((InfrastructureError, UsageError)):
+        list(connect(server, max_retries=1, concurrency=2).generate(many, SAMPLED))
+    assert len(server.requests) <= 8
+
+
+def test_a_server_that_only_says_hello_is_down(
+    server: ProtocolServer, make_requests: Requests
+) -> None:
+    """Each prompt failed after all retries, while the check by a harmless one went well."""
+
+    def behave(handler: Any, body: dict[str, Any]) -> None:
+        harmless = body["messages"][-2]["content"] == "Say hello."
+        (answer if harmless else fail(500, "engine fault"))(handler, body)
+
+    server.always = behave
+    many = make_requests([f"x{number}" for number in range(200)], samples=(0,))
+    with pytest.raises(InfrastructureError, match="engine fault"):
+        list(connect(server, max_retries=3, concurrency=2).generate(many, SAMPLED))
+    assert len(server.requests) < 80
+
+
+def test_a_parameter_that_is_refused_is_not_the_prompts_fault(
+    server: ProtocolServer, make_requests: Requests
+) -> None:
+    def behave(handler: Any, body: dict[str, Any]) -> None:
+        (fail(400, "length above 20") if body["max_tokens"] > 20 else answer)(handler, body)
+
+    server.always = behave
+    with pytest.raises(UsageError, match="HTTP 400: length above 20"):
+        list(connect(server).generate(one(make_requests), SAMPLED))
+
+
+def test_an_answer_that_the_filter_cut_off_says_so(
+    server: ProtocolServer, make_requests: Requests
+) -> None:
+    """`content_filter` was recorded as `stop`."""
+    server.always = partial(answer, text="half an ans", finish="content_filter")
+    (completion,) = connect(server).generate(one(make_requests), SAMPLED)
+    assert (completion.text, completion.finish_reason) == (
+        "half an ans", FinishReason.CONTENT_FILTER,
+    )  # fmt: skip
+    assert completion.finish_reason.is_sample
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
+        ({"content": [{"type": "output_text", "text": "a"}, {"type": "image_url"}, "b"]}, "ab"),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "why"}]},
+                    {"type": "text", "text": "a"},
+                ]
+            },
+            "why</think>a",
+        ),
+        ({"content": [{"type": "thinking", "thinking": "why"}, "a"]}, "why</think>a"),
+        ({"content": "a", "reasoning": [{"type": "text", "text": "why"}]}, "why</think>a"),
+        (
+            {"content": "a", "reasoning_details": [{"type": "reasoning.text", "text": "why"}]},
+            "why</think>a",
+        ),
+        ({"content": None, "refusal": "I cannot help."}, "I cannot help."),
+        ({"content": []}, ""),
+    ],
+)
+def test_content_in_parts(
+    server: ProtocolServer, make_requests: Requests, message: dict[str, Any], text: str
+) -> None:
+    """A list of parts was "something other than a chat completion"."""
+    server.always = partial(answer, message=message)
+    (completion,) = connect(server).generate(one(make_requests), SAMPLED)
+    assert completion.text == text
+
+
+def test_a_stop_string_in_separate_thoughts_cuts_nothing(
+    server: ProtocolServer, make_requests: Requests
+) -> None:
+    """The thoughts were put before the text first: a fence in them cut the answer off."""
+    message = {"content": "code\n```\nmore", "reasoning_content": "a draft:\n```\nx"}
+    server.always = partial(answer, message=message)
+    parameters = SamplingParameters(max_tokens=24, stop=("\n```",))
+    (completion,) = connect(server).generate(one(make_requests), parameters)
+    assert completion.text == "a draft:\n```\nx</think>code"
+
+
+@pytest.mark.parametrize(("mode", "sent"), [("omit", ["END"]), ("continue", ["\n```", "END"])])
+def test_a_stop_string_goes_with_the_prefill_that_it_belongs_to(
+    server: ProtocolServer,
+    make_requests: Requests,
+    caplog: pytest.LogCaptureFixture,
+    mode: str,
+    sent: list[str],
+) -> None:
+    """Without the prefill that opens a fence the answer opens it, and was cut off there: 0 %."""
+    server.always = partial(answer, text="Sure:\n```python\nx = 1\nEND")
+    parameters = SamplingParameters(max_tokens=24, stop=("\n```", "END"))
+    requests = make_requests(samples=(0,), prefill="```python\n")[:1]
+    model = connect(server, server_prefill=mode)
+    (completion,) = model.generate(requests, parameters)
+    assert server.requests[0]["stop"] == sent
+    assert completion.text == ("Sure:\n```python\nx = 1\n" if mode == "omit" else "Sure:")
+    assert ("stop_left_out" in model.info.details) is (mode == "omit")
+    assert ("are left out" in caplog.text) is (mode == "omit")
+
+
+def test_an_empty_stop_string_is_refused() -> None:
+    """It occurs at the start of every text: all answers were empty."""
+    with pytest.raises(UsageError, match="must not be empty"):
+        SamplingParameters(stop=("x", ""))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "System role not supported"),
+        (422, "Conversation roles must alternate user/assistant/user/assistant/..."),
+        (500, "Jinja error: system message is not supported"),
+        (400, "Unsupported value: 'messages[0].role' does not support 'system'"),
+    ],
+)
+def test_a_server_that_refuses_system_messages(
+    server: ProtocolServer,
+    make_requests: Requests,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    words: str,
+) -> None:
+    """Local engines merge the system message; behind a server the same model was refused."""
+
+    def picky(handler: Any, body: dict[str, Any]) -> None:
+        system = any(message["role"] == "system" for message in body["messages"])
+        (fail(status, words) if system else answer)(handler, body)
+
+    server.always = picky
+    model = connect(server, max_retries=0)
+    assert len(list(model.generate(make_requests(), SAMPLED))) == 12
+    assert server.requests[-1]["messages"][0]["content"].startswith("You write code.\n\n")
+    assert model.info.details["system_message"] == "put before the first user message"
+    assert caplog.text.count("refuses system messages") == 1
+
+
+def test_a_server_that_takes_temperature_or_top_p(
+    server: ProtocolServer, make_requests: Requests, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such a server could not be evaluated at all."""
+
+    def picky(handler: Any, body: dict[str, Any]) -> None:
+        both = "temperature" in body and "top_p" in body
+        words = "`temperature` and `top_p` cannot both be specified for this model"
+        (fail(400, words) if both else answer)(handler, body)
+
+    server.always = picky
+    model = connect(server)
+    assert len(list(model.generate(make_requests(), SAMPLED))) == 12
+    assert model.info.details["top_p"] == "refused by the server"
+    assert caplog.text.count("refuses top_p") == 1
+
+
+def test_what_a_server_tells_of_its_model_is_part_of_the_identity(
+    server: ProtocolServer, make_requests: Requests
+) -> None:
+    """A model replaced behind the same name got the stored answers of the one before."""
+    assert "served" not in connect(server).info.identity
+    server.traits = {"root": "/models/step-1", "created": 17, "meta": {"n_params": 5, "x": 1}}
+    model = connect(server)
+    assert model.info.identity["served"] == {"root": "/models/step-1", "n_params": 5}
+    server.traits = {"root": "tiny"}  # no more than the name
+    assert "served" not in connect(server).info.identity
+    body = {"choices": [{"message": {"content": "x"}}], "system_fingerprint": "fp_1"}
+    server.always = raw(json.dumps(body).encode())
+    list(model.generate(one(make_requests), SAMPLED))
+    assert model.info.details["system_fingerprint"] == ["fp_1"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ALL_PROXY", "socks5://127.0.0.1:9"), ("https_proxy", "nonsense://u:secret@h"),
+     ("SSL_CERT_FILE", "/no/such/file.pem")],
+)  # fmt: skip
+def test_what_keeps_a_client_from_being_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """A SOCKS proxy without its package, or a missing certificate file, was "a bug"."""
+    if value.startswith("socks"):
+        monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=variable) as caught:
+        create_model("tiny", options=ModelOptions(base_url="https://a.invalid/v1"))
+    assert "secret" not in str(caught.value)
+
+
+def test_no_proxy_for_this_machine(
+    server: ProtocolServer, make_requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP_PROXY was used for 127.0.0.1, and the server "refused the connection"."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    (completion,) = connect(server).generate(one(make_requests), SAMPLED)
+    assert completion.text == "echo 0"
+
+
+def test_a_proxy_in_between_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    options = ModelOptions(base_url="http://a.invalid/v1", max_retries=0)
+    with pytest.raises(InfrastructureError, match=r"through the proxy in .* HTTP_PROXY"):
+        create_model("tiny", options=options)
 
 
 def test_hostile_text_arrives_as_it_is(server: ProtocolServer, make_requests: Requests) -> None:

@@ -69,6 +69,62 @@ def test_a_think_tag_that_is_a_literal_of_the_code() -> None:
     check(extract(code), ExtractionMethod.RAW, code)
 
 
+OPENINGS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<seed:think>": "</seed:think>",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
+    "<|channel>thought\n": "<channel|>",
+    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "analysisWe need code. ": "assistantfinal",
+    "Here is my thought process:\n": "Here is my response:\n",
+    "Here's my thought process:": "Here's my response:",
+}
+families = pytest.mark.parametrize(("opening", "closing"), OPENINGS.items(), ids=OPENINGS)
+
+
+@families
+def test_a_draft_in_an_unfinished_block_of_any_family_is_no_answer(
+    opening: str, closing: str
+) -> None:
+    """Only `<think>` was known: a draft in Magistral's or gpt-oss's markers passed."""
+    del closing
+    for draft in (f"A draft:\n{fence(CODE)}\nBut wait", f"\n{CODE}", f"<answer>{CODE}</answer>"):
+        found = extract(opening + draft, entry_point="f")
+        check(found, ExtractionMethod.UNCLOSED_THINK, None)
+
+
+@families
+def test_what_follows_the_thoughts_of_any_family_is_the_answer(opening: str, closing: str) -> None:
+    thoughts = f"{opening}A draft:\n{fence(OTHER)}\nNo: is <reasoning> or <think> a tag?{closing}"
+    check(extract(thoughts + fence(CODE)), ExtractionMethod.FENCE, CODE)
+    check(extract(f"{thoughts}\n{CODE}\n"), ExtractionMethod.RAW, CODE)
+    check(extract(f"{thoughts} I cannot."), ExtractionMethod.NONE, None)
+
+
+@families
+def test_markers_in_the_program_are_literals(opening: str, closing: str) -> None:
+    """A closing marker in a string of the answer hid the part of the program before it."""
+    code = f"def f(x):\n    return x.strip({opening!r}).split({closing!r})"
+    check(extract(fence(code), entry_point="f"), ExtractionMethod.FENCE, code)
+    check(extract(f"hm</think>\n{fence(code)}", prefill=PREFILL), ExtractionMethod.FENCE, code)
+    check(extract(code), ExtractionMethod.RAW, code)
+    code = f"def f(x):\n    '''Strip.\n\n{opening}\n    '''"
+    check(extract(code), ExtractionMethod.RAW, code)
+
+
+def test_a_mention_of_a_marker_opens_nothing() -> None:
+    text = f"{fence(CODE)}\nThe `<thinking>` tag and the <reasoning> tag stay. analysisX [THINK]"
+    check(extract(text), ExtractionMethod.FENCE, CODE)
+    check(extract(f"{fence(CODE)}\nassistantfinal word"), ExtractionMethod.FENCE, CODE)
+
+
 # --- answer blocks
 
 
@@ -176,7 +232,22 @@ def test_an_output_block_is_not_taken_for_the_program() -> None:
 
 def test_blocks_that_do_not_parse_fall_back_to_the_last() -> None:
     check(extract(f"{fence('a b')}\n{fence('c d')}"), ExtractionMethod.FENCE, "c d")
-    check(extract(f"{fence('a b', 'sh')}\n{fence('c d', 'js')}"), ExtractionMethod.FENCE, "c d")
+    check(extract(f"{fence('a b', '')}\n{fence('c d', 'js')}"), ExtractionMethod.FENCE, "a b")
+
+
+@pytest.mark.parametrize("tag", ["js", "sh", "lua", "diff", "text2"])
+def test_a_block_of_another_language_is_never_taken(tag: str) -> None:
+    """Where no Python was found, the last block was the answer, whatever its language."""
+    assert extract(fence("f = sum", tag), entry_point="f").code is None
+    assert extract(f"Do: {fence('f = sum', tag)}", entry_point="f").code is None
+    assert extract(fence(fence("f = sum", tag), "markdown"), entry_point="f").code is None
+    text = f"{fence('f(:')}\n{fence('f = sum', tag)}"
+    check(extract(text, entry_point="f"), ExtractionMethod.FENCE, "f(:")
+
+
+@pytest.mark.parametrize("tag", ["text", "code", "Solution"])
+def test_a_tag_that_names_no_language_does_no_harm(tag: str) -> None:
+    check(extract(fence(CODE, tag), entry_point="f"), ExtractionMethod.FENCE, CODE)
 
 
 def test_a_fence_in_a_list_item_loses_its_indent() -> None:
@@ -196,6 +267,61 @@ def test_a_longer_fence_holds_a_shorter_one() -> None:
     code = f'"""\n{fence("x")}\n"""\n{CODE}'
     check(extract(fence(code, mark="````")), ExtractionMethod.FENCE, code)
     check(extract(fence(code, mark="~~~")), ExtractionMethod.FENCE, code)
+
+
+# --- fences that break Markdown's rules
+
+
+def loose(text: str, code: str = CODE) -> None:
+    for entry_point in ("f", None):
+        check(extract(text, entry_point=entry_point), ExtractionMethod.FENCE, code)
+        answer = extract(f"<answer>{text}</answer>", entry_point=entry_point)
+        check(answer, ExtractionMethod.ANSWER, code)
+
+
+def test_a_fence_opened_behind_words() -> None:
+    """`The code: ```python` was no fence: its closing fence opened an empty block, and no code."""
+    loose(f"The code: {fence(CODE)}\n")
+    loose(f"Run ```sh\npip install x\n```, then ```python\n{CODE}\n``` and enjoy.")
+
+
+def test_a_fence_closed_behind_code() -> None:
+    """The program ended in three backticks and did not parse."""
+    loose(f"```python\n{CODE}```\n")
+    loose(f"```python\n{CODE}```\n\nIt runs so:\n{fence('run', 'sh')}")
+    check(extract(f"{CODE}```", prefill="```python\n"), ExtractionMethod.FENCE, CODE)
+
+
+@pytest.mark.parametrize("token", ["<|im_end|>", " <|eot_id|>", "</s>", "<|im_end|><|endoftext|>"])
+def test_special_tokens_behind_the_answer(token: str) -> None:
+    """A tokenizer that keeps its special tokens left one behind the closing fence: no code."""
+    check(extract(fence(CODE) + token), ExtractionMethod.FENCE, CODE)
+    check(extract(f"{fence(CODE)}{token}\nuser\nThanks"), ExtractionMethod.FENCE, CODE)
+    check(extract(f"{CODE}\n{token}\n"), ExtractionMethod.RAW, CODE)
+    check(extract(f"<|START_RESPONSE|>{fence(CODE)}<|END_RESPONSE|>"), ExtractionMethod.FENCE, CODE)
+
+
+@pytest.mark.parametrize(("mark", "tag"), [("```", "markdown"), ("````", "md"), ("````", "")])
+def test_a_block_in_a_block_of_markdown(mark: str, tag: str) -> None:
+    """The outer block was taken as a whole, which is no program."""
+    loose(fence(f"## Answer\n\n{fence(CODE)}", tag, mark))
+
+
+@pytest.mark.parametrize("inner", ["```\nf(1)\n```", "```sh\nrun\n```", "```python\nf(1)\n```"])
+@pytest.mark.parametrize("quotes", ['"""', "'''"])
+def test_fences_in_a_docstring_without_indent(inner: str, quotes: str) -> None:
+    """The fence in the docstring of a module ended the program."""
+    code = f"{quotes}Adds.\n\n{inner}\n{quotes}\n{CODE}"
+    loose(fence(code), code)
+    loose(f"{fence(code)}\nUse it:\n{fence('print(f(1))', 'sh')}", code)
+    check(extract(f"{code}\n```\nDone.", prefill="```python\n"), ExtractionMethod.FENCE, code)
+
+
+def test_irregular_fences_without_a_program_change_nothing() -> None:
+    check(
+        extract("Use ```x``` and ```python\nno code at all\n``` here."), ExtractionMethod.NONE, None
+    )
+    check(extract("Say: ```\nprint(1)\n```"), ExtractionMethod.NONE, None)
 
 
 # --- programs without any mark-up, and text that is cut off

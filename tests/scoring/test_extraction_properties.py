@@ -72,6 +72,32 @@ def test_a_fenced_program_comes_back_unchanged(
     assert (found.method, found.code) == (ExtractionMethod.FENCE, code)
 
 
+module_docstrings = st.lists(
+    st.sampled_from(["Text.", "```", "```python", "```sh", "~~~", "x = 1", "text```"]), max_size=6
+).map(lambda lines: '"""' + "\n".join(["Do.", *lines]) + '\n"""')
+
+
+@given(
+    prose.map(lambda text: text.replace("'", "")),
+    st.builds(lambda doc, code: f"{doc}\n{code}", module_docstrings, programs),
+    st.sampled_from(["{}\n```python\n{}\n```", "{}: ```python\n{}\n```", "{}\n```python\n{}```"]),
+    st.sampled_from(["", "\n", "<|im_end|>", "\nRun it:\n```sh\nrun\n```"]),
+)
+def test_a_program_is_never_cut_at_a_fence_in_its_docstring(
+    before: str, code: str, form: str, after: str
+) -> None:
+    """Fences at the margin of a docstring, glued to words or to code: all or nothing."""
+    text = form.format(f"It is{before}", code) + after
+    assert extract(text, entry_point="f").code == code
+
+
+@given(anything, st.sampled_from(["js", "sh", "diff", "java"]), st.sampled_from(["```", "~~~~"]))
+def test_a_block_of_another_language_is_no_answer(text: str, tag: str, mark: str) -> None:
+    text = text.replace("`", "").replace("~", "").replace("<", "").replace("[", "")
+    found = extract(f"It is:\n{mark}{tag}\n{text}\nf = 1\n{mark}\nas said.", entry_point="f")
+    assert found.code is None
+
+
 @given(programs)
 def test_a_program_without_mark_up_comes_back_unchanged(code: str) -> None:
     found = extract(code)
@@ -116,6 +142,11 @@ HOSTILE = {
     "python": "[PYTHON]", "end of python": "[/PYTHON]", "blocks": "[PYTHON]\n(\n[/PYTHON]",
     "fences": "```\n", "broken blocks": "```python\nf=(\n```\n", "blank": " ", "lines": " \n",
     "nul": "\0", "surrogate": "\ud800", "carriage returns": "\r", "parentheses": "(", "minus": "-",
+    "thoughts": "[THINK]", "channels": "<|channel|>analysis", "finals": "<|channel|>final",
+    "tokens": "<|im_end|>", "glued fences": "x = 1```\n", "docstrings": '```python\n"""\n```\n',
+    "openings": "```python\n", "inline": "a ```python b\n", "long fences": "````\nx```\n",
+    "other languages": "```js\nx", "markdown": "```md\n", "words": "analysisHere is my response:",
+    "literals": "```\n'<think>'\n```\n", "calls": "```python\nprint(1)\n```\n",
     "indented fences": " " * 500 + "```\n", "think in fences": "<think>```\n<think>\n```\n",
 }  # fmt: skip
 
