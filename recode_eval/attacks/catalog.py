@@ -27,7 +27,8 @@ class Expect(StrEnum):
     CONTAINED = "contained"
     """Its verdicts do not matter; only what it reaches or leaves does."""
     FLAGGED = "flagged"
-    """No test inside the process can prevent it; the code must be flagged as suspicious."""
+    """No test inside the process can prevent it; the code must be flagged as suspicious. With the
+    tests in a process of their own (isolation `split`) it must not pass, or be flagged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.models.backends import BACKENDS
 from recode_eval.plugins import unknown
+from recode_eval.sandbox.base import ISOLATIONS
 from recode_eval.sandbox.tier import TIERS_BY_NAME
 
 if TYPE_CHECKING:
@@ -159,19 +160,24 @@ def add_include_path(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_sandbox_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def add_sandbox_options(
+    parser: argparse.ArgumentParser, default: str | None = None, *, isolation: str = "split"
+) -> None:
     """Add what decides where and how programs run; `default` says where limits come from."""
-    add_limit_options(add_where_options(parser), default)
+    add_limit_options(add_where_options(parser), default, isolation=isolation)
 
 
-def add_limit_options(group: argparse._ActionsContainer, default: str | None = None) -> None:
+def add_limit_options(
+    group: argparse._ActionsContainer, default: str | None = None, *, isolation: str = "split"
+) -> None:
     """Add how programs are graded; `default` says where the values come from, if not from here."""
     group.add_argument(
         "--isolation",
-        choices=("program", "test"),
-        default=None if default else "program",
-        help="one process per program, or one per test like CodeUpdateArena, which is slower "
-        f"(default: {default or 'program'})",
+        choices=ISOLATIONS,
+        default=None if default else isolation,
+        help="split: the tests in a process that the answer cannot reach; program: one process for "
+        "both; test: one per test like CodeUpdateArena, which is slower "
+        f"(default: {default or isolation})",
     )
     group.add_argument(
         "--timeout",

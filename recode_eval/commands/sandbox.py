@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.commands.options import path
 from recode_eval.errors import ExitCode
+from recode_eval.sandbox.base import ISOLATIONS
 
 if TYPE_CHECKING:
     import argparse
@@ -60,9 +61,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     test.add_argument(
         "--isolation",
-        choices=("program", "test"),
+        choices=ISOLATIONS,
         default="program",
-        help="one process for all tests of a program (default), or one for each test",
+        help="one process for a program and its tests (default), one for each test, or one for the "
+        "program and another for its tests (split)",
     )
     test.add_argument("--environment", default="mini", help="mini (default) or arena")
     test.add_argument("--base-image", metavar="IMAGE", help="image to build on (docker)")

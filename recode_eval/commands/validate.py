@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     options.add_task_options(parser, default="arena-mini")
-    options.add_sandbox_options(parser)
+    options.add_sandbox_options(parser, isolation="program")
     parser.add_argument(
         "--repeats",
         type=options.positive,

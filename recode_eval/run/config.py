@@ -154,7 +154,7 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     """A sample ends at the first of these texts."""
     k: Sequence[int] = DEFAULT_KS
     """Values of k for pass@k and UPass@k, each at least 1."""
-    isolation: str = "program"
+    isolation: str = "split"
     """`program` (one process for all tests of a program) or `test` (a process per test)."""
     timeout_s: float | None = None
     """CPU time limit of one test in seconds, above 0; None: 4 times the reference's, at least 4."""

@@ -39,7 +39,7 @@ class PromptSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScoringSettings:
-    """How answers are graded. `isolation` is `program` or `test` (a fresh process per test)."""
+    """How answers are graded; `isolation` is one of `sandbox.base.ISOLATIONS`."""
 
     limits: Limits = field(default_factory=Limits)
     isolation: str = "program"

@@ -75,7 +75,7 @@ def names_in(path):
 
 def look_at_files():
     """Nothing in the own folder, nothing of an attack anywhere, the library as it was."""
-    if names := os.listdir("."):
+    if names := [name for name in os.listdir(".") if name != os.path.basename(__file__)]:
         PROBLEMS.append(f"files in the work directory: {sorted(names)[:5]}")
     for place in PLACES:
         names = names_in(place)

@@ -73,6 +73,25 @@ def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
     assert len(outcome.results) == len(attacks) >= 100
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "tier",
+    [
+        on("docker", pytest.mark.exhaustive),
+        on("bubblewrap", pytest.mark.exhaustive),
+        on("landlock"),
+    ],
+)
+def test_no_attack_passes_unflagged_beside_tests_of_their_own_process(tier: str) -> None:
+    """What no test in the answer's process can prevent, one in another process does."""
+    attacks = load_attacks([] if tier != "landlock" else ["forge", "text", "ipc"])
+    outcome = attack_tier(tier, attacks, isolation="split")
+    if outcome.unavailable:
+        pytest.skip(f"{tier}: {outcome.unavailable}")
+    check(outcome)
+
+
 def check(outcome: TierOutcome) -> None:
     told = [f"{r.attack.name}: {r.outcome}: {r.explanation}" for r in outcome.failures]
     assert not told, "\n".join(told)

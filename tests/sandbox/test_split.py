@@ -21,9 +21,7 @@ ENVIRONMENTS = ["mini", pytest.param(OLD_PYTHON, marks=pytest.mark.slow)]
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
 def sandbox(tier: str, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with open_or_skip(
-        tier, environment=request.param, workers=1, isolation="split"
-    ) as opened:
+    with open_or_skip(tier, environment=request.param, workers=1, isolation="split") as opened:
         yield opened
 
 
@@ -320,9 +318,7 @@ def test_limits_and_ends_are_those_of_the_answer(sandbox: Sandbox) -> None:
     [("def f(:", "failed"), ("raise ValueError('no')", "failed"), ("import os; os._exit(0)", "crashed"),
      ("while True: pass", "timeout")],
 )  # fmt: skip
-def test_a_broken_candidate_fails_every_test(
-    sandbox: Sandbox, candidate: str, status: str
-) -> None:
+def test_a_broken_candidate_fails_every_test(sandbox: Sandbox, candidate: str, status: str) -> None:
     result = run(sandbox, candidate, "assert True", "assert True")
     assert statuses(result) == [status, status]
     assert result.setup_error is None

@@ -8,7 +8,8 @@ import os
 import stat
 import sys
 
-folders = {os.path.dirname(os.__file__), sys.prefix, os.path.dirname(sys.executable), *sys.path}
+PATH = [folder for folder in sys.path if folder != os.getcwd()]
+folders = {os.path.dirname(os.__file__), sys.prefix, os.path.dirname(sys.executable), *PATH}
 for name, module in list(sys.modules.items()):
     path = getattr(module, "__file__", None)
     if path and os.path.basename(path) == "__init__.py":
@@ -29,7 +30,7 @@ for module in ("os", "json", "random", "socket", "tempfile", "encodings"):
             print("ESCAPED: may write to", path, flush=True)
         except (OSError, TypeError):
             pass
-for path in ("/opt/recode-eval", sys.executable, os.path.dirname(os.__file__), *sys.path):
+for path in ("/opt/recode-eval", sys.executable, os.path.dirname(os.__file__), *PATH):
     try:
         mode = os.stat(path).st_mode & 0o7777
         os.chmod(path, mode ^ stat.S_ISVTX)

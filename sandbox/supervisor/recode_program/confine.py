@@ -83,11 +83,18 @@ def confine(settings: Settings, cpu_s: float, memory: int, file_bytes: int, proc
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user id cleared it
     if settings.ruleset >= 0:
         linux.landlock_restrict(settings.ruleset)
+
+
+def guard(settings: Settings, *, beside_tests: bool = False) -> None:
+    """Tie this process, which is about to run the candidate, to what is its own.
+
+    `beside_tests`: the tests run in the process that it was forked from. A second layer of the same
+    Landlock rules makes that a stranger, which it cannot signal.
+    """
+    if settings.ruleset >= 0:
+        if beside_tests:
+            linux.landlock_restrict(settings.ruleset)
         os.close(settings.ruleset)
-
-
-def guard(settings: Settings) -> None:
-    """Tie this process, which is about to run the candidate, to its process group."""
     if settings.seccomp and settings.uid is None:
         # With a user id of its own, one call kills all that a program started, wherever it hid.
         # Without, it must stay in its process group; that filter costs 0.3 ms.

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable
 if TYPE_CHECKING:
     import socket
 
-LARGEST_MESSAGE = 512 << 20
+LARGEST_MESSAGE = 256 << 20
+"""In bytes. What is larger would be in memory several times: such programs run in one process."""
 _MOST_BITS = 10_000
 """Longer integers cross as hexadecimal text: Python limits decimal ones to 4,300 digits."""
 _SIZES = struct.Struct("=QI")
@@ -35,8 +36,10 @@ class HungUpError(Exception):
 
 
 def send(channel: socket.socket, content: Any, blobs: list[bytes]) -> None:
-    """Send a message. Raises `HungUpError`."""
+    """Send a message. Raises `HungUpError`, and `UncrossableError` for one that is too large."""
     text = _dumps(content).encode("ascii")
+    if len(text) + sum(map(len, blobs)) > LARGEST_MESSAGE:
+        raise UncrossableError(f"more than {LARGEST_MESSAGE >> 20} MiB at once")
     parts = [_SIZES.pack(len(text), len(blobs)), text]
     for blob in blobs:
         parts += [struct.pack("=Q", len(blob)), blob]

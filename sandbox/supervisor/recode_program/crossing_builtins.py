@@ -106,6 +106,7 @@ _ENCODERS: dict[type, Callable[[Encoder, Any], Any]] = {
     type(pathlib.Path()): _text("path", str),
     pathlib.PurePosixPath: _text("purepath", str),
     type(re.compile("")): lambda encoder, v: ["re", encoder.encode(v.pattern), v.flags],
+    types.MappingProxyType: lambda encoder, value: ["proxy", encoder.encode(dict(value))],
     memoryview: lambda encoder, v: ["mv", encoder.blob(v.tobytes()), v.format, list(v.shape)],
     types.SimpleNamespace: _container(
         "namespace", lambda encoder, value: [_pairs(encoder, vars(value))]
@@ -243,6 +244,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "path": _with_text(pathlib.Path),
     "purepath": _with_text(pathlib.PurePosixPath),
     "re": _decode_pattern,
+    "proxy": lambda decoder, form: types.MappingProxyType(decoder.decode(form)),
     "mv": lambda d, number, form, shape: memoryview(bytes(d.blob(number))).cast(form, shape),
     "namespace": _decode_namespace,
 }  # fmt: skip

@@ -250,13 +250,13 @@ def _grade(
     grader: Grader, test: types.CodeType, describe: Callable[[BaseException], bytes], pid: int
 ) -> tuple[bytes, bytes]:
     """Run a test; return the letter of its verdict and the detail."""
-    result, detail = protocol.PASSED, b""
+    result, detail, out_of_memory = protocol.PASSED, b"", describing.out_of_memory_test()
     try:
         grader.begin(test)
         exec(test, grader._space)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
         result, detail = protocol.FAILED, describe(error)
-        if isinstance(error, MemoryError):
+        if out_of_memory(error):
             result = protocol.OUT_OF_MEMORY
     if grader.obstacles:
         reason, by_tests = grader.obstacles[0]

@@ -71,9 +71,9 @@ class Peer(Values):
         encoder = Encoder(self._encode_other, {})
         try:
             form = ["ask", operation, encoder.all(operands), self._context()]
+            self._send(form, encoder)
         except UncrossableError as error:
             raise self.obstacle(f"the tests hand over {error}") from None
-        self._send(form, encoder)
         while True:
             content, blobs = self._receive()
             decoder = Decoder(self._decode_other, blobs, encoder.objects)
@@ -189,7 +189,14 @@ class Peer(Values):
             encoder = Encoder(self._encode_other, {})
             kind, form, changes = "raise", encoder.encode(error), []
         now = random_state() if state is not None or self.share_random else None
-        self._send([kind, form, changes, printed, warned, now], encoder)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # this process is killed when the tests are over
+                stream.flush()
+        try:
+            self._send([kind, form, changes, printed, warned, now], encoder)
+        except UncrossableError as error:
+            empty = Encoder(self._encode_other, {})
+            self._send(["cannot", str(error), [], printed, warned, now], empty)
 
     def _drop(self, numbers: list[int]) -> None:
         for number in numbers:

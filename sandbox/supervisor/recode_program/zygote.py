@@ -115,7 +115,7 @@ def _become_program(
         if order == protocol.SPLIT:
             grader.run(
                 channel, index, runner.OWN_MODULES, runner.seeders, _forker(),
-                functools.partial(guard, settings),
+                functools.partial(guard, settings, beside_tests=True),
             )  # fmt: skip
         runner.run(channel, index)
     finally:
