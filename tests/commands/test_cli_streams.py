@@ -141,9 +141,12 @@ def test_the_exit_code_is_the_commands_own_whoever_reads(tmp_path: Path, streams
 
 
 def test_a_verdict_is_the_same_in_a_pipe(tmp_path: Path) -> None:
-    runs = [store_run(tmp_path, str(good), lambda _, s, good=good: s < good) for good in (2, 5, 8)]
-    for candidate, code in ((runs[0], 1), (runs[1], 0), (runs[2], 0)):
-        words = f"gate --baseline {runs[1]} --candidate {candidate} --out {tmp_path}/report"
+    base = store_run(tmp_path, "base", lambda p, s: s < 5 + p % 3)
+    worse = store_run(tmp_path, "worse", lambda p, s: s < 1 + p % 2)
+    better = store_run(tmp_path, "better", lambda p, s: s < 8 + p % 2)
+    noisy = store_run(tmp_path, "noisy", lambda p, s: s < (9 if p % 4 < 2 else 3))
+    for candidate, code in ((better, 0), (worse, 1), (noisy, 3)):
+        words = f"gate --baseline {base} --candidate {candidate} --out {tmp_path}/report"
         command = f"{{ {sys.executable} -m recode_eval {words}; echo $? >&3; }} | true"
         subprocess.run(
             ["bash", "-c", f"exec 3>{tmp_path}/code; {command}"],

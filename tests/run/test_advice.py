@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from recode_eval.run.advice import no_code_advice
+from recode_eval.run.advice import no_code_advice, solution_advice
+from recode_eval.run.records import CompletionRecord
 
 VARIANTS = ("plain", "recode")
 
@@ -58,3 +59,28 @@ def test_who_only_repeats_answers_needs_no_advice(backend: str) -> None:
     found = results(90)
     found["model"]["backend"] = backend
     assert no_code_advice(found, VARIANTS) is None
+
+
+def saved(text: str, *, is_code: bool = True) -> CompletionRecord:
+    return CompletionRecord("p", 0, 0, "h", text, "stop", is_code=is_code)
+
+
+def test_chat_answers_saved_as_solutions_are_noticed() -> None:
+    """All of 288 replayed answers were syntax errors, and pass@1 was 0 without a hint."""
+    chat = saved("Sure:\n```python\ndef f():\n    return 1\n```\nDone.")
+    code = saved("def f():\n    return 1")
+    advice = solution_advice("arena", "python", [chat, chat, code])
+    assert advice is not None
+    assert "2 of 3 saved solutions" in advice
+    assert "name the key `completion`" in advice
+
+
+def test_bare_code_and_completions_need_no_advice_on_their_key() -> None:
+    chat = "```python\ndef f():\n    return 1\n```"
+    broken = saved("def f(:\n    return 1")
+    documented = saved(f'"""Use:\n\n{chat}\n"""\ndef f():\n    return 1')
+    for records in (
+        [], [saved(chat, is_code=False)], [broken] * 3, [documented] * 3,
+        [saved(chat), *[saved("def f(): 1")] * 2],
+    ):  # fmt: skip
+        assert solution_advice("arena", "python", records) is None
