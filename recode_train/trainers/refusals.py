@@ -33,7 +33,7 @@ def refusals(until: Callable[[], bool] = lambda: False) -> Iterator[None]:
     except ConnectionError as error:
         raise InfrastructureError(f"A server cannot be reached: {_sentence(error)}") from error
     except (ImportError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
-            NotImplementedError) as error:  # fmt: skip
+            FileNotFoundError, NotImplementedError) as error:  # fmt: skip
         if until() or _is_ours(error):
             raise
         advice = "; install it" if isinstance(error, ImportError) else ""
