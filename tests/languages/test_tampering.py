@@ -137,6 +137,10 @@ def test_names_of_the_tests_that_are_bound_anew_are_named(code: str, reason: str
         ("eval('1')", "executes text"),
         ("import base64\neval(base64.b64decode(b'MQ=='))", "executes text"),
         ("def f(x):\n    t = '(lambda: always_equal)()'\n    return eval(t)", "executes text"),
+        (
+            "def f(x):\n    t = str(x)\n    t += '+ always_equal_to_it()'\n    return eval(t)",
+            "executes text",
+        ),
         ("compile(text, '', 'exec')", "executes text"),
         ("import builtins\ngetattr(builtins, 'exec')(text)", "executes text"),
         ("list(map(exec, texts))", "hidden name"),
@@ -434,6 +438,7 @@ def test_no_program_breaks_it(text: str) -> None:
         "import sys\nsys.modules['x'].y[{i}] = getattr(sys, 'a' + 'b')\n",
         "x = x.a{i}.b.c.d(e)\n",
         "def f{i}(e):\n    e += str(e)\n    return eval(e)\n",
+        "class A{i}:\n    def __eq__(s, o):\n        return s.x + 1 + 1 + 1 == o.x\n",
         "try:\n    math.a(b, c=1)\nexcept TypeError:\n    raise\n",
     ],
 )
@@ -464,6 +469,8 @@ def test_a_long_chain_and_a_long_method_are_linear() -> None:
     long_method = "class A:\n    def __eq__(self, other):\n" + "".join(
         f"        a{i} = a{i - 1} == other.x\n" for i in range(2000)
     )
+    deep = "class A:\n    def __sub__(self, other):\n        return A(" + "+".join(["self.x"] * 900)
+    assert suspicions(f"{deep} - other.x)") == ()
     assert suspicions("x" + ".a" * 500) == ()
     assert suspicions(long_method) == ()
     assert suspicions("-" * 500 + "1") == ()

@@ -56,6 +56,7 @@ def _reasons(program: Program, meanings: Meanings) -> Iterator[str]:
             if isinstance(node, ast.Call):
                 yield from names.of_call(node, meanings)
                 yield from rebinding.of_call(node, meanings)
-            elif isinstance(node, ast.Attribute | ast.Subscript):
-                if not isinstance(node.ctx, ast.Load):
-                    yield from rebinding.of_target(node, meanings)
+            elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(
+                node.ctx, ast.Load
+            ):
+                yield from rebinding.of_target(node, meanings)

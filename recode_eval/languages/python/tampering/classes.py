@@ -138,6 +138,22 @@ class _Method:
             else [n.value for n in self.nodes if isinstance(n, ast.Return) and n.value is not None]
         )
         self._spread()
+        self._sides: dict[int, tuple[bool, bool]] = {}
+        for root in body:
+            self._find_sides(root)
+
+    def _find_sides(self, root: ast.AST) -> None:
+        """Note of every part of a statement which operands it mentions, children first."""
+        first, others = self.first | {"super"}, self.others
+        for node in reversed(list(ast.walk(root))):
+            if isinstance(node, ast.Name):
+                self._sides[id(node)] = (node.id in first, node.id in others)
+                continue
+            of_first = of_others = False
+            for child in ast.iter_child_nodes(node):
+                child_of_first, child_of_others = self._sides.get(id(child), (False, False))
+                of_first, of_others = of_first or child_of_first, of_others or child_of_others
+            self._sides[id(node)] = (of_first, of_others)
 
     def _spread(self) -> None:
         """Follow assignments: `mine = self.x` is of the first operand."""
@@ -168,10 +184,12 @@ class _Method:
                 self.first |= targets
 
     def of_first(self, node: ast.AST) -> bool:
-        return bool(_names(node) & (self.first | {"super"}))
+        """Whether an expression mentions the object itself, or `super`."""
+        return self._sides.get(id(node), (False, False))[0]
 
     def of_others(self, node: ast.AST) -> bool:
-        return bool(_names(node) & self.others)
+        """Whether an expression mentions another operand."""
+        return self._sides.get(id(node), (False, False))[1]
 
     def real_returns(self) -> list[ast.expr]:
         """Return what is returned, apart from NotImplemented."""
@@ -278,5 +296,5 @@ def _itself(function: _Function) -> set[str]:
 def _looks_at_the_name(function: _Function) -> bool:
     method = _Method(function)
     return not method.real_returns() or any(
-        _names(node) & method.others for node in method.nodes if isinstance(node, ast.expr)
+        method.of_others(node) for node in method.nodes if isinstance(node, ast.expr)
     )

@@ -145,7 +145,10 @@ class Meanings:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._assign(target, node.value)
-        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+        elif (
+            isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr)
+            and node.value is not None
+        ):
             self._assign(node.target, node.value)
         elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
             self._iterate(node.target, node.iter)
@@ -185,17 +188,22 @@ class Meanings:
                     self.numbers.add(target.id)
             elif isinstance(target, ast.Starred):
                 pending.append((target.value, value))
-            elif isinstance(target, ast.Tuple | ast.List):
-                if isinstance(value, ast.Tuple | ast.List):
-                    pending.extend(zip(target.elts, value.elts, strict=False))
+            elif isinstance(target, ast.Tuple | ast.List) and isinstance(
+                value, ast.Tuple | ast.List
+            ):
+                pending.extend(zip(target.elts, value.elts, strict=False))
 
     def _iterate(self, target: ast.expr, over: ast.expr) -> None:
         if isinstance(over, ast.Tuple | ast.List | ast.Set):
             for value in over.elts[:64]:
                 self._assign(target, value)
-        elif isinstance(target, ast.Name) and isinstance(over, ast.Call):
-            if isinstance(over.func, ast.Name) and over.func.id == "range":
-                self.numbers.add(target.id)
+        elif (
+            isinstance(target, ast.Name)
+            and isinstance(over, ast.Call)
+            and isinstance(over.func, ast.Name)
+            and over.func.id == "range"
+        ):
+            self.numbers.add(target.id)
 
     def _pass(self, call: ast.Call) -> None:
         """Bind the parameters of the program's own functions to the arguments of their calls."""

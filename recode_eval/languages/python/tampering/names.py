@@ -23,6 +23,7 @@ _POWERS = frozenset(
 )
 """What an honest program calls, if at all, and does not hand on."""
 _PARTS = frozenset({"str", "repr", "map", "zip", "join", "range", "len", "strip", "replace", "int"})
+_MAX_STEPS = 200
 _MAX_LITERALS = 16
 """Characters of constants in a text to be evaluated: operators and brackets, no program."""
 
@@ -123,8 +124,12 @@ def _computes(node: ast.expr, meanings: Meanings) -> bool:
     values = 0
     pending: list[ast.AST] = [node]
     seen: set[str] = set()
+    steps = 0
     while pending:
         part = pending.pop()
+        steps += 1
+        if steps > _MAX_STEPS:  # else the work for many calls would grow with their square
+            return False
         if isinstance(part, ast.Constant):
             literals += len(part.value) if isinstance(part.value, str | bytes) else 0
         elif isinstance(part, ast.Call):

@@ -43,14 +43,18 @@ def of_program(program: Program, meanings: Meanings) -> Iterator[str]:
         elif isinstance(node, ast.Try):
             yield from _of_try(node, program, meanings)
         elif isinstance(node, ast.Expr):
+            # `math.new_function`, only to see whether it is there
             if isinstance(node.value, ast.Attribute) and _is_imported(node.value, meanings):
-                yield REASON  # `math.new_function`, only to see whether it is there
+                yield REASON
         elif isinstance(node, ast.Call) and meanings.of(node.func) & _LOOKS:
             if any(_is_imported(argument, meanings) for argument in node.args):
                 yield "looks at a library's signature"
-        elif isinstance(node, ast.Attribute) and node.attr in _METADATA - {"__version__"}:
-            if _is_imported(node.value, meanings):
-                yield "looks at a library's signature"
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr in _METADATA - {"__version__"}
+            and _is_imported(node.value, meanings)
+        ):
+            yield "looks at a library's signature"
 
 
 def _of_branch(node: ast.If | ast.IfExp | ast.While, meanings: Meanings) -> Iterator[str]:
@@ -74,9 +78,12 @@ def _asks(test: ast.expr, meanings: Meanings) -> bool:
             )
             if asked and _is_imported(node.args[0], meanings):
                 return True
-        elif isinstance(node, ast.Attribute) and node.attr in _METADATA | {"__dict__", "__all__"}:
-            if _is_imported(node.value, meanings):
-                return True
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr in _METADATA | {"__dict__", "__all__"}
+            and _is_imported(node.value, meanings)
+        ):
+            return True
     return False
 
 
