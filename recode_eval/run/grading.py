@@ -46,6 +46,8 @@ class Unscored:
     problem_id: str
     sample: int
     reason: str
+    flags: tuple[str, ...] = ()
+    """Reasons to distrust its code: an answer that is lost each time may well want that."""
 
 
 @dataclass(slots=True)
@@ -206,7 +208,10 @@ class Grader:
         if job.error is not None:
             if not isinstance(job.error, SandboxError):
                 raise job.error
-            self._on_unscored(Unscored(completion.problem_id, completion.sample, str(job.error)))
+            flags = tuple(self._language.tamper_flags(extraction.code))
+            self._on_unscored(
+                Unscored(completion.problem_id, completion.sample, str(job.error), flags)
+            )
             return
         self._on_score(self._score(job, completion, extraction))
 

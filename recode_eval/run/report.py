@@ -143,6 +143,9 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         warn(f"{bad_rows} malformed rows are left out.")
     if skipped := len(result["task"].get("skipped", ())):
         warn(f"{skipped} rows cannot run on this machine and are left out.")
+    if (split := result.get("split")) and split["unsplit"]:
+        reason = one_line(split["reasons"][0]["reason"])
+        warn(f"{split['unsplit']} answers ran in one process with their tests ({reason}).")
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),

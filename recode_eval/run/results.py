@@ -15,6 +15,7 @@ from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
 from recode_eval.run.store import identity_hash
 from recode_eval.schemas.results import (
+    MOST_REASONS_LISTED,
     MOST_UNSCORED_LISTED,
     SCHEMA_VERSION,
     SIMILARITY_FIELDS,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from recode_eval.stats.estimates import Bounds
 
 CONFIDENCE = 0.95
+_LONGEST_REASON = 300
 
 
 def problem_results(run: RunData) -> list[ProblemResult]:
@@ -143,7 +145,8 @@ def _estimate(
 
 def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, Any]:
     """Return the content of results.json."""
-    problems, totals = problem_results(run), _totals(run)
+    problems = problem_results(run)
+    totals = _totals(run, {problem.id for problem in problems if problem.faulty is not None})
     ks = tuple(ks)
     manifest = run.manifest
     return {
@@ -165,9 +168,15 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
         "usage": _usage(totals),
         "problems": [problem.to_json() for problem in problems],
         "unscored": [
-            {"problem_id": u.problem_id, "sample": u.sample, "reason": u.reason}
+            {
+                "problem_id": u.problem_id,
+                "sample": u.sample,
+                "reason": u.reason,
+                "flags": list(u.flags),
+            }
             for u in run.unscored[:MOST_UNSCORED_LISTED]
         ],
+        "split": _split(totals) if manifest["scoring"]["isolation"] == "split" else None,
         "invocations": manifest["invocations"],
     }
 
@@ -178,6 +187,9 @@ class _Totals:
 
     reasons: Counter[str] = field(default_factory=Counter)
     suspicious: int = 0
+    split: int = 0
+    unsplit: Counter[str] = field(default_factory=Counter)
+    """Samples by the reason for which they ran in one process with their tests."""
     usage: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, value: float | None) -> None:
@@ -185,7 +197,7 @@ class _Totals:
             self.usage[name] = self.usage.get(name, 0) + value
 
 
-def _totals(run: RunData) -> _Totals:
+def _totals(run: RunData, faulty: set[str]) -> _Totals:
     totals = _Totals()
     for completion in run.completions.values():
         totals.reasons[completion.finish_reason] += 1
@@ -196,7 +208,23 @@ def _totals(run: RunData) -> _Totals:
         totals.suspicious += bool(score.flags)
         for condition in score.conditions.values():
             totals.add("execution_cpu_seconds", condition.get("cpu_s"))
+        if score.conditions and score.problem_id not in faulty:
+            reasons = [c["unsplit"] for c in score.conditions.values() if c.get("unsplit")]
+            totals.split += not reasons
+            totals.unsplit.update(str(reason)[:_LONGEST_REASON] for reason in reasons[:1])
+    totals.suspicious += sum(bool(item.flags) for item in run.unscored)
     return totals
+
+
+def _split(totals: _Totals) -> dict[str, Any]:
+    return {
+        "split": totals.split,
+        "unsplit": totals.unsplit.total(),
+        "reasons": [
+            {"reason": reason, "samples": samples}
+            for reason, samples in totals.unsplit.most_common(MOST_REASONS_LISTED)
+        ],
+    }
 
 
 def _counts(run: RunData, found: Sequence[ProblemResult], totals: _Totals) -> dict[str, int]:

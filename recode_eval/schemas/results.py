@@ -29,6 +29,7 @@ _SCORING = ("hash", "limits", "isolation")
 _SANDBOX = ("tier", "guarantees", "isolation", "python", "libraries", "image", "image_digest")
 _INVOCATION = ("started", "command", "recode_eval", "python", "platform", "packages")
 MOST_UNSCORED_LISTED = 200
+MOST_REASONS_LISTED = 20
 
 
 class StoredEstimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,7 +119,7 @@ class Counts(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     no_code: Annotated[Count, Meta(description="samples without code")]
     cut_off: Annotated[Count, Meta(description="samples that ended at max_tokens")]
     prompt_too_long: Annotated[Count, Meta(description="prompts that did not fit the context")]
-    suspicious: Annotated[Count, Meta(description="samples whose code was flagged")]
+    suspicious: Annotated[Count, Meta(description="samples whose code was flagged, scored or not")]
 
 
 class UsageSection(JsonStruct, frozen=True, kw_only=True):
@@ -213,6 +214,29 @@ class UnscoredSample(JsonStruct, frozen=True, kw_only=True):
     problem_id: str
     sample: Integer
     reason: str
+    flags: Annotated[
+        list[str], Meta(description="Reasons to distrust its code; see the sandbox page.")
+    ] = field(default_factory=list)
+
+
+class UnsplitReason(JsonStruct, frozen=True, kw_only=True):
+    """Why samples ran in one process with their tests."""
+
+    reason: str
+    samples: Positive
+
+
+class SplitSection(JsonStruct, frozen=True, kw_only=True):
+    """Where tests ran: in another process than the answer, which so cannot reach them, or not."""
+
+    split: Annotated[Count, Meta(description="scored samples whose tests ran in another process")]
+    unsplit: Annotated[
+        Count, Meta(description="scored samples that ran in one process with their tests")
+    ]
+    reasons: Annotated[
+        list[UnsplitReason],
+        Meta(max_length=MOST_REASONS_LISTED, description="of the unsplit, most frequent first"),
+    ]
 
 
 class Results(JsonStruct, frozen=True, kw_only=True):
@@ -269,6 +293,10 @@ class Results(JsonStruct, frozen=True, kw_only=True):
     usage: UsageSection
     problems: list[ProblemResult]
     unscored: Annotated[list[UnscoredSample], Meta(max_length=MOST_UNSCORED_LISTED)]
+    split: Annotated[
+        SplitSection | None,
+        Meta(description="Null where the isolation is not `split`."),
+    ] = None
     invocations: Annotated[
         list[Annotated[dict[str, Any], free_form(_INVOCATION)]], Meta(min_length=1)
     ]

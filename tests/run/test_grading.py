@@ -13,7 +13,15 @@ from recode_eval.errors import StorageError
 from recode_eval.run import grading
 from recode_eval.run.grading import Grader, Unscored, condition_record
 from recode_eval.run.records import CompletionRecord, ScoreRecord
-from recode_eval.sandbox.base import Execution, Limits, Program, SandboxInfo, Status, TestVerdict
+from recode_eval.sandbox.base import (
+    Execution,
+    Limits,
+    Program,
+    SandboxCrashError,
+    SandboxInfo,
+    Status,
+    TestVerdict,
+)
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:
@@ -139,3 +147,13 @@ def test_a_submit_that_waits_can_go_on(tmp_path: Path, monkeypatch: pytest.Monke
         future.set_result(Execution((TestVerdict("t", Status.PASSED),)))
     fixture.grader.finish()
     assert len(fixture.scores) == 2
+
+
+def test_an_unscored_sample_has_its_flags(tmp_path: Path) -> None:
+    """Attack: an answer that is lost every time left the denominator without being flagged."""
+    fixture = Fixture(tmp_path, FakeSandbox(fail=lambda _: SandboxCrashError("died twice")))
+    fixture.submit(0, f"import os\nos._exit(0)\n{REFERENCE}")
+    fixture.submit(1)
+    fixture.grader.finish()
+    flags = {item.sample: (item.reason, item.flags) for item in fixture.unscored}
+    assert flags == {0: ("died twice", ("ends the process",)), 1: ("died twice", ())}

@@ -163,3 +163,48 @@ def test_hostile_names_are_spelt_out(results: dict, capsys: pytest.CaptureFixtur
     output = capsys.readouterr().out
     assert "\\x1b[2J" in output
     assert not set(output) & {"\x1b", "\u202e", "\x07"}
+
+
+def with_split(folder: Path, reasons: list[str], isolation: str = "split") -> dict:
+    """Results where the first scored samples ran in one process with their tests, each for one."""
+    folder.mkdir(exist_ok=True)
+    write_rows(folder / "rows.jsonl", 30)
+    outcome = create_run(folder, n=1).execute(SlowModel(folder / "log"), FakeSandbox)
+    scores = dict(outcome.scores)
+    for (key, record), reason in zip(outcome.scores.items(), reasons, strict=False):
+        conditions = {
+            name: {**content, **({"unsplit": reason} if reason else {})}
+            for name, content in record.conditions.items()
+        }
+        scores[key] = replace(record, conditions=conditions)
+    first = next(iter(scores))
+    scores[first] = replace(scores[first], conditions={})  # no code: no tests ran
+    scoring = {**outcome.manifest["scoring"], "isolation": isolation}
+    return compute_results(
+        replace(outcome, scores=scores, manifest={**outcome.manifest, "scoring": scoring})
+    )
+
+
+def test_samples_that_shared_a_process_with_their_tests_are_counted_with_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads results must see how many answers could reach their own tests."""
+    reasons = ["", *(f"reason {i}" for i in range(22)), "often", "often", ""]
+    results = with_split(tmp_path, reasons)
+    split = results["split"]
+    assert (split["split"], split["unsplit"]) == (30 - 1 - 24, 24)
+    assert split["reasons"][0] == {"reason": "often", "samples": 2}
+    assert len(split["reasons"]) == 20
+    jsonschema.validate(json.loads(json.dumps(results)), json.loads(SCHEMA.read_text()))
+    report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
+    assert "24 answers ran in one process with their tests (often)" in capsys.readouterr().out
+
+
+def test_nothing_is_said_of_splitting_where_nothing_is_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert with_split(tmp_path / "program", ["", "why"], "program")["split"] is None
+    results = with_split(tmp_path / "split", [])
+    assert results["split"] == {"split": 29, "unsplit": 0, "reasons": []}
+    report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
+    assert "ran in one process" not in capsys.readouterr().out

@@ -196,6 +196,12 @@ def test_what_the_sandbox_could_not_grade_is_unscored_and_tried_again(folder: Pa
     assert results["counts"]["unscored"] == 2 * PROBLEMS
     assert results["counts"]["scored"] == 2 * PROBLEMS
     assert results["unscored"][0]["reason"] == "the worker died twice"
+    assert results["unscored"][0]["flags"] == []
+    assert results["counts"]["suspicious"] == 0
+    flagged = [replace(item, flags=("frames",)) for item in outcome.unscored]
+    results = compute_results(replace(outcome, unscored=tuple(flagged)))
+    assert results["unscored"][0]["flags"] == ["frames"]
+    assert results["counts"]["suspicious"] == 2 * PROBLEMS
     assert results["metrics"]["pass@1"]["value"] == 0
     results = compute_results(create_run(folder).execute(SlowModel(folder / "log"), FakeSandbox))
     assert results["counts"]["unscored"] == 0
