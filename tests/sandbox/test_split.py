@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004 - programs as text
 """Isolation `split`: tests in a trusted process, the candidate in another, values crossing as data.
 
 Right programs must not notice; a candidate must reach neither the tests nor what they compare.

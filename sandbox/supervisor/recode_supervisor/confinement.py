@@ -84,7 +84,8 @@ def rule_files(
             if not linux.effective_capabilities() & settings.keep_capabilities:
                 raise OSError(errno.EACCES, f"other users cannot read {folders[0]}")
         return settings, linux.landlock_ruleset(abi, _rules(settings.work, folders, config))
-    if settings.uid is None and abi >= 6:
+    if abi >= 6:
+        settings.only_beside_tests = settings.uid is not None
         return settings, linux.landlock_ruleset(abi, None)
     return settings, -1
 
