@@ -407,6 +407,10 @@ def available(machinery: Machinery) -> dict[str, Contender]:
 DESCRIPTIONS = {
     **{f"{tier}:program": f"this sandbox, {tier} tier, a process per program" for tier in TIERS},
     **{f"{tier}:test": f"this sandbox, {tier} tier, a process per test" for tier in TIERS},
+    **{
+        f"{tier}:split": f"this sandbox, {tier} tier, the tests in a process of their own"
+        for tier in TIERS
+    },
     "floor": "fork + exec + wait, no sandbox; parents prepared as the sandbox's are",
     "floor-one-parent": "fork + exec + wait, no sandbox; one parent that imported all libraries",
     "evalplus": f"EvalPlus's executor ({PINS[0]}), no sandbox, libraries imported before",

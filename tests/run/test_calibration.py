@@ -9,7 +9,7 @@ from arena_rows import write_rows
 from fake_sandbox import FakeSandbox
 from test_resume import PROBLEMS, SlowModel, create_run
 
-from recode_eval.run.calibration import Calibration, LimitBook, measure, slowest_test
+from recode_eval.run.calibration import Calibration, LimitBook, Measured, measure, slowest_test
 from recode_eval.run.evaluation import LIMITS_FOLDER
 from recode_eval.run.settings import ScoringSettings
 from recode_eval.sandbox.base import (
@@ -80,8 +80,8 @@ def test_a_reference_that_the_sandbox_lost_is_measured_next_time(folder: Path) -
     task = create_task("arena")
     problems = task.load(str(folder / "rows.jsonl"), skip_bad_rows=False).problems
     lost = FakeSandbox(fail=lambda _: SandboxCrashError("lost"))
-    assert measure(task, problems, lost, Limits(), Calibration()) == {}
-    book = LimitBook(folder / "limits", Calibration(), Limits(), [])
+    assert measure(task, problems, lost, Limits(), Calibration()) == Measured()
+    book = LimitBook(folder / "limits", Calibration(), Limits(), [], split=False)
     book.measure(task, problems, lost)
     assert book.limits(problems[0].id).cpu_s == 15.0
     assert book.missing(problems) == list(problems)
