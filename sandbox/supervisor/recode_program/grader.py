@@ -46,6 +46,17 @@ _SETS_SEEDS = ("seed", "manual_seed", "set_state", "setstate", "set_rng_state", 
                "randint", "random")  # fmt: skip
 _LOOKS_AT_WARNINGS = ("warns", "catch_warnings", "simplefilter", "filterwarnings", "assertWarns",
                       "deprecated_call")  # fmt: skip
+_IN_ONE_PROCESS = {
+    "patch what the answer uses": ("patch", "MagicMock", "monkeypatch", "stdin", "setattr"),
+    "run threads or tasks": ("threading", "Thread", "ThreadPoolExecutor", "ProcessPoolExecutor",
+                             "multiprocessing", "create_task", "gather", "TaskGroup", "to_thread"),
+    "look at gradients": ("backward", "autograd", "requires_grad_"),
+    "listen to the log": ("assertLogs", "caplog"),
+    "execute what the answer gives": ("eval", "exec", "sympify", "parse_expr", "from_string",
+                                      "Template", "pickle", "read_pickle", "joblib", "shelve",
+                                      "dill", "cloudpickle", "run_path", "import_module"),
+}  # fmt: skip
+"""Names in tests that need the answer in their own process, or would make it execute there."""
 PR_GET_DUMPABLE = 3
 
 
@@ -55,29 +66,38 @@ class Grader(Peer):
     def __init__(self, channel: socket.socket, space: dict[str, Any]) -> None:
         super().__init__(channel, guarded=True)
         self._space = space
-        self._given = set(space)
-        """The names of the set-up."""
+        self._given = dict(space)
+        """The names of the set-up, and what it bound them to."""
         self._bound: set[str] = set()
         self._values: list[str] = []
         """Bound names that hold plain data: a call may bind them anew."""
         self._depth = 0
+        self._asked_for: frozenset[str] = frozenset()
+        """The names that the candidate's process may bind now."""
+        self._builtin = frozenset(dir(space["__builtins__"]))
 
     def begin(self, code: types.CodeType) -> None:
         """Before a test: fresh seeds, and the candidate's names that its code uses."""
-        used = tampering.names_in(code)
+        used = tampering.names_in(code, texts=False)
+        for what, telling in _IN_ONE_PROCESS.items():
+            if not used.isdisjoint(telling):
+                raise self.obstacle(f"the tests {what}")
+        if {"torch", "load"} <= used:
+            raise self.obstacle("the tests execute what the answer gives")
         self.share_random = not used.isdisjoint(_SETS_SEEDS)
         self.share_warnings = not used.isdisjoint(_LOOKS_AT_WARNINGS)
         self._random = None
         for name in self._bound:
             self._space.pop(name, None)
+            if name in self._given:
+                self._space[name] = self._given[name]
         self._bound, self._values = set(), []
         self._depth = 1
         self.request("begin")
         # A builtin stays one, and so does what the set-up imported. Functions and classes that it
         # defined may be defined anew by an answer.
-        builtin = set(dir(self._space["__builtins__"]))
         names = [
-            name for name in sorted(used - builtin)
+            name for name in sorted(used - self._builtin)
             if name not in self._given or _defined(self._space[name])
         ]  # fmt: skip
         self._bind(names)
@@ -85,7 +105,13 @@ class Grader(Peer):
 
     def _bind(self, names: list[str]) -> None:
         if names:
-            for name, value in self.request("bind", *names).items():
+            self._asked_for = frozenset(names)
+            bound = self.request("bind", *names)
+            self._asked_for = frozenset()
+            if type(bound) is not dict:
+                self.gone = True
+                raise HungUpError("the answer's process binds no names")
+            for name, value in bound.items():
                 self._bound.add(name)
                 if name not in self._given or isinstance(value, (type, types.FunctionType)):
                     self._space[name] = value
@@ -102,14 +128,14 @@ class Grader(Peer):
             self._depth -= 1
 
     def _decode_other(self, decoder: Decoder, tag: str, *parts: Any) -> Any:
-        if tag == "bound" and self._depth:
+        if tag == "bound" and self._asked_for:
             return {name: self._decode_bound(decoder, name, form) for name, form in parts[0]
                     if self._may_bind(form, name)}  # fmt: skip
         return super()._decode_other(decoder, tag, *parts)
 
     def _may_bind(self, form: Any, name: Any) -> bool:
-        if type(name) is not str:
-            raise ValueError("no name where one belongs")
+        if type(name) is not str or name not in self._asked_for:
+            raise ValueError("no name that was asked for")
         if type(form) is list and form and form[0] == "import":
             return _imported(name, *form[1:]) is not None
         return True

@@ -63,8 +63,8 @@ def _watched() -> Iterator[tuple[str, Any]]:
             yield f"{module_name}.{name}", found.__dict__
 
 
-def names_in(code: types.CodeType) -> set[str]:
-    r"""All names that a code object and those inside it use, and their short texts.
+def names_in(code: types.CodeType, *, texts: bool = True) -> set[str]:
+    r"""All names that a code object and those inside it use, and (if wanted) their short texts.
 
     >>> sorted(names_in(compile("import math\nassert math.sin(1)", "", "exec")))
     ['math', 'sin']
@@ -77,7 +77,7 @@ def names_in(code: types.CodeType) -> set[str]:
         for constant in one.co_consts:
             if type(constant) is types.CodeType:
                 queue.append(constant)
-            elif type(constant) is str and len(constant) < 40:
+            elif texts and type(constant) is str and len(constant) < 40:
                 found.add(constant)  # `setattr(math, "sin", ...)`
     return found
 
