@@ -132,6 +132,8 @@ def of_call(node: ast.Call, meanings: Meanings) -> Iterator[str]:
                 yield from _patched(arguments[0], meanings, name)
         else:
             yield from _patched(owner, meanings, text_of(arguments[0]) if arguments else None)
+    elif method == "__init__" and any(name.startswith("sys.") for name in meanings.of(owner)):
+        yield "patched module"
     elif method in _CHANGES:
         yield from _patched_namespace(owner, meanings)
     elif method == "setattr":  # pytest's monkeypatch
