@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from recode_eval.languages.python.tampering.meanings import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -133,11 +135,18 @@ def _asks(test: ast.expr, asked: set[str], meanings: Meanings) -> bool:
 
 
 def _asks_directly(node: ast.Call, meanings: Meanings) -> bool:
-    questions = {"builtins.hasattr", "builtins.dir", "builtins.callable", "builtins.getattr",
-                 "builtins.vars"} | _LOOKS  # fmt: skip
-    return bool(
-        meanings.of(node.func) & questions and node.args and _is_imported(node.args[0], meanings)
-    )
+    functions = meanings.of(node.func)
+    if not node.args or not _is_imported(node.args[0], meanings):
+        return False
+    if "builtins.hasattr" in functions or ("builtins.getattr" in functions and len(node.args) > 2):
+        # `hasattr(torch, dtype)` checks an argument; the update has a name that is known.
+        return len(node.args) > 1 and _is_known(node.args[1], meanings)
+    return bool(functions & ({"builtins.dir", "builtins.callable", "builtins.vars"} | _LOOKS))
+
+
+def _is_known(node: ast.expr, meanings: Meanings) -> bool:
+    values = meanings.values.get(node.id, []) if isinstance(node, ast.Name) else [node]
+    return any(text_of(value) is not None for value in values)
 
 
 def _is_imported(node: ast.expr, meanings: Meanings) -> bool:
