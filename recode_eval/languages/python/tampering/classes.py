@@ -172,6 +172,9 @@ class _Method:
             )
         ]  # fmt: skip
         named = [(set().union(*map(_names, targets)), _names(source)) for targets, source in moves]
+        for targets, sources in named:
+            if not sources & self.others:
+                self.others -= targets  # `other = self`
         for _ in range(3):
             for targets, sources in named:
                 if sources & self.first:
@@ -190,6 +193,13 @@ class _Method:
     def of_others(self, node: ast.AST) -> bool:
         """Whether an expression mentions another operand."""
         return self._sides.get(id(node), (False, False))[1]
+
+    def stores_attributes(self) -> bool:
+        """Whether it changes an object, for example to compare with what it has just stored."""
+        return any(
+            isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+            for node in self.nodes
+        )
 
     def real_returns(self) -> list[ast.expr]:
         """Return what is returned, apart from NotImplemented."""
@@ -218,7 +228,10 @@ def _compares(function: _Function) -> bool:
     returned = method.real_returns()
     if not returned:
         return True  # It raises, or is switched off.
+    if method.stores_attributes():
+        return False
     constants = [value.value for value in returned if isinstance(value, ast.Constant)]
+    constants += [True for value in returned if _is_always_true(value)]
     if all(constant is False or constant is None for constant in constants) and len(
         constants
     ) == len(returned):
@@ -233,6 +246,14 @@ def _compares(function: _Function) -> bool:
         and node.value
     ]
     return any(_relates(place, method) for place in (*returned, *tests, *values))
+
+
+def _is_always_true(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.BoolOp)
+        and isinstance(node.op, ast.Or)
+        and any(isinstance(value, ast.Constant) and value.value for value in node.values)
+    )
 
 
 def _relates(place: ast.AST, method: _Method) -> bool:

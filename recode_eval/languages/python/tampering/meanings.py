@@ -21,6 +21,7 @@ NONE: frozenset[str] = frozenset()
 _MAX_MEANINGS = 8
 _MAX_LENGTH = 200
 """Characters of a dotted name: attributes of attributes would else make names of any length."""
+_MOST_ITEMS = 64
 _ROUNDS = 4
 """Aliases that are bound after their use take a round each."""
 _BUILTINS = frozenset(dir(builtins))
@@ -76,6 +77,10 @@ def _bind(program: Program, node: ast.AST, *, outside: bool) -> None:
         names = [node.name]
         if outside:
             program.defined.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            for item in node.body:
+                if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                    program.functions[node.name] = _parameters(item.args)[1:]
         if not isinstance(node, ast.ClassDef):
             program.functions[node.name] = _parameters(node.args)
     elif isinstance(node, ast.Name):
@@ -112,7 +117,7 @@ class Meanings:
         self.imports: list[tuple[str, str]] = []
         """What import statements bind, and what it is."""
         self.values: dict[str, list[ast.expr]] = defaultdict(list)
-        """What assignments bind to each name."""
+        """What assignments bind to each name; also to `.attribute`, `items[]`, and `result()`."""
         self.numbers: set[str] = set()
         """Names that are numbers above 0, or run over a range."""
         self._found: dict[int, frozenset[str]] = {}
@@ -157,6 +162,10 @@ class Meanings:
             for value in inner.args if isinstance(inner, ast.Call) else [inner]:
                 self._assign(node.optional_vars, value)  # contextlib.nullcontext(math)
         elif isinstance(node, _FUNCTIONS):
+            if not isinstance(node, ast.Lambda):
+                self.values[f"{node.name}()"] += [
+                    item.value for item in node.body if isinstance(item, ast.Return) and item.value
+                ]
             parameters = _parameters(node.args)
             for name, value in zip(
                 reversed(parameters), reversed(node.args.defaults), strict=False
@@ -184,8 +193,15 @@ class Meanings:
                 self.values[target.id].append(value)
                 if isinstance(value, ast.Lambda):
                     self._program.functions[target.id] = _parameters(value.args)
+                    self.values[f"{target.id}()"].append(value.body)
+                elif isinstance(value, ast.Dict):
+                    self.values[f"{target.id}[]"] += value.values[:_MOST_ITEMS]
+                elif isinstance(value, ast.List | ast.Tuple):
+                    self.values[f"{target.id}[]"] += value.elts[:_MOST_ITEMS]
                 elif isinstance(value, ast.Constant) and _is_number(value.value):
                     self.numbers.add(target.id)
+            elif isinstance(target, ast.Attribute):
+                self.values[f".{target.attr}"].append(value)
             elif isinstance(target, ast.Starred):
                 pending.append((target.value, value))
             elif isinstance(target, ast.Tuple | ast.List) and isinstance(
@@ -195,7 +211,7 @@ class Meanings:
 
     def _iterate(self, target: ast.expr, over: ast.expr) -> None:
         if isinstance(over, ast.Tuple | ast.List | ast.Set):
-            for value in over.elts[:64]:
+            for value in over.elts[:_MOST_ITEMS]:
                 self._assign(target, value)
         elif (
             isinstance(target, ast.Name)
@@ -209,6 +225,8 @@ class Meanings:
         """Bind the parameters of the program's own functions to the arguments of their calls."""
         name = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
         parameters = self._program.functions.get(name or "")
+        if isinstance(call.func, ast.Lambda):
+            parameters = _parameters(call.func.args)
         if not parameters:
             return
         if isinstance(call.func, ast.Attribute) and parameters[0] == "self":
@@ -235,7 +253,8 @@ class Meanings:
         if isinstance(node, ast.Name):
             return self._of_name(node.id)
         if isinstance(node, ast.Attribute):
-            return _joined(self.of(node.value), node.attr)
+            bases = self.of(node.value)
+            return _joined(bases, node.attr) if bases else self._names.get(f".{node.attr}", NONE)
         if isinstance(node, ast.NamedExpr | ast.Starred | ast.Await):
             return self.of(node.value)
         if isinstance(node, ast.IfExp):
@@ -263,6 +282,8 @@ class Meanings:
         if isinstance(node.value, ast.Tuple | ast.List):
             return NONE.union(*(self.of(value) for value in node.value.elts[:_MAX_MEANINGS]))
         found: set[str] = set()
+        if isinstance(node.value, ast.Name):
+            found |= self._names.get(f"{node.value.id}[]", NONE)
         for base in self.of(node.value):
             if base == "sys.modules" and key is not None:
                 found.add(key)
@@ -272,6 +293,8 @@ class Meanings:
 
     def _of_call(self, node: ast.Call) -> frozenset[str]:
         found: set[str] = set()
+        if isinstance(node.func, ast.Name):
+            found |= self._names.get(f"{node.func.id}()", NONE)
         for function in self.of(node.func):
             first = node.args[0] if node.args else None
             text = None if first is None else text_of(first)

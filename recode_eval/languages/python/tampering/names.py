@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from recode_eval.languages.python.tampering.meanings import Meanings, Program
 
 _EXECUTE = frozenset({"builtins.exec", "builtins.compile"})
+_TIMERS = frozenset(
+    {"timeit.timeit", "timeit.repeat", "timeit.Timer", "cProfile.run", "profile.run"}
+)
+_UNPICKLE = frozenset({"pickle.loads", "_pickle.loads", "dill.loads", "cloudpickle.loads"})
 _EVALUATE = "builtins.eval"
 _IMPORT = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
 _OPEN = frozenset({"builtins.open", "io.open", "io.FileIO", "os.fdopen", "codecs.open", "_io.open"})
@@ -66,6 +70,10 @@ def of_call(node: ast.Call, meanings: Meanings) -> Iterator[str]:
         yield "executes text"
     if _EVALUATE in functions and not (node.args and _computes(node.args[0], meanings)):
         yield "executes text"
+    if functions & _TIMERS and any(text_of(argument) for argument in node.args):
+        yield "executes text"
+    if functions & _UNPICKLE and node.args and isinstance(node.args[0], ast.Constant):
+        yield "hidden code"
     if functions & _IMPORT:
         name = text_of(node.args[0]) if node.args else None
         if name is None or name.partition(".")[0] in {"gc", "inspect", "builtins", "posix"}:

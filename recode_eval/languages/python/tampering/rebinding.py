@@ -70,7 +70,7 @@ def of_module(program: Program, meanings: Meanings) -> Iterator[str]:
         if name in program.defined or not values:
             yield "shadowed test helpers"
         for value in values:
-            nothing = isinstance(value, ast.Constant) and value.value is None
+            nothing = isinstance(value, ast.Constant)  # Nobody can call it.
             ends = {found.rpartition(".")[2] for found in meanings.of(value)}
             if not nothing and not (ends and all(_may_be(name, end) for end in ends)):
                 yield "shadowed test helpers"
@@ -132,6 +132,8 @@ def of_call(node: ast.Call, meanings: Meanings) -> Iterator[str]:
                 yield from _patched(arguments[0], meanings, name)
         else:
             yield from _patched(owner, meanings, text_of(arguments[0]) if arguments else None)
+    elif method == "__init__" and any(name.startswith("sys.") for name in meanings.of(owner)):
+        yield "patched module"
     elif method in _CHANGES:
         yield from _patched_namespace(owner, meanings)
     elif method == "setattr":  # pytest's monkeypatch

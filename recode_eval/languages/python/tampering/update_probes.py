@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from recode_eval.languages.python.tampering.meanings import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -34,17 +36,32 @@ _METADATA = frozenset({
 
 def of_program(program: Program, meanings: Meanings) -> Iterator[str]:
     """Yield the reasons to look at a program."""
+    asked = _names_of_probes(program, meanings)
     for node in program.nodes:
         if isinstance(node, ast.If | ast.IfExp | ast.While):
-            yield from _of_branch(node, meanings)
+            yield from _of_branch(node, asked, meanings)
+        elif isinstance(node, ast.BoolOp):  # `hasattr(math, "new") or exit()`
+            if _fails(node.values[-1], meanings) and any(
+                _asks(value, asked, meanings) for value in node.values[:-1]
+            ):
+                yield REASON
+        elif isinstance(node, ast.BinOp):  # `1 / hasattr(math, "new")`
+            if isinstance(node.right, ast.Call) and _asks_directly(node.right, meanings):
+                yield REASON
+        elif isinstance(node, ast.With):
+            yield from _of_with(node, program, meanings)
         elif isinstance(node, ast.Assert):
-            if _asks(node.test, meanings):
+            if _asks(node.test, asked, meanings):
                 yield REASON
         elif isinstance(node, ast.Try):
             yield from _of_try(node, program, meanings)
         elif isinstance(node, ast.Expr):
             # `math.new_function`, only to see whether it is there
-            if isinstance(node.value, ast.Attribute) and _is_imported(node.value, meanings):
+            looked_up = isinstance(node.value, ast.Attribute) or (
+                isinstance(node.value, ast.Call)
+                and "builtins.getattr" in meanings.of(node.value.func)
+            )
+            if looked_up and _is_imported(node.value, meanings):
                 yield REASON
         elif isinstance(node, ast.Call) and meanings.of(node.func) & _LOOKS:
             if any(_is_imported(argument, meanings) for argument in node.args):
@@ -57,8 +74,41 @@ def of_program(program: Program, meanings: Meanings) -> Iterator[str]:
             yield "looks at a library's signature"
 
 
-def _of_branch(node: ast.If | ast.IfExp | ast.While, meanings: Meanings) -> Iterator[str]:
-    if not _asks(node.test, meanings):
+def _names_of_probes(program: Program, meanings: Meanings) -> set[str]:
+    """Return the names that hold whether the update is in force."""
+    names = {
+        name
+        for name, values in meanings.values.items()
+        if any(isinstance(v, ast.Call) and _asks_directly(v, meanings) for v in values)
+    }
+    for node in program.nodes:
+        if isinstance(node, ast.Try) and any(_probes(s, program, meanings) for s in node.body):
+            names |= {
+                target.id
+                for handler in node.handlers
+                for statement in handler.body
+                if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+                for target in statement.targets
+                if isinstance(target, ast.Name)
+            }
+    return names
+
+
+def _of_with(node: ast.With, program: Program, meanings: Meanings) -> Iterator[str]:
+    suppressed = any(
+        meanings.of(item.context_expr.func) & {"contextlib.suppress"}
+        and any(meanings.of(kind) & _MISSING for kind in item.context_expr.args)
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call)
+    )
+    if suppressed and len(node.body) > 1 and _probes(node.body[0], program, meanings):
+        yield REASON
+
+
+def _of_branch(
+    node: ast.If | ast.IfExp | ast.While, asked: set[str], meanings: Meanings
+) -> Iterator[str]:
+    if not _asks(node.test, asked, meanings):
         return
     if isinstance(node, ast.IfExp):
         branches: list[Sequence[ast.AST]] = [[node.body], [node.orelse]]
@@ -68,23 +118,35 @@ def _of_branch(node: ast.If | ast.IfExp | ast.While, meanings: Meanings) -> Iter
         yield REASON
 
 
-def _asks(test: ast.expr, meanings: Meanings) -> bool:
+def _asks(test: ast.expr, asked: set[str], meanings: Meanings) -> bool:
     """Whether a condition is about what a library has: `hasattr(math, "new")`, `"x" in dir(m)`."""
     for node in ast.walk(test):
-        if isinstance(node, ast.Call) and node.args:
-            asked = meanings.of(node.func) & (
-                {"builtins.hasattr", "builtins.dir", "builtins.callable", "builtins.getattr"}
-                | _LOOKS
-            )
-            if asked and _is_imported(node.args[0], meanings):
-                return True
-        elif (
+        if isinstance(node, ast.Name) and node.id in asked:
+            return True
+        if isinstance(node, ast.Call) and _asks_directly(node, meanings):
+            return True
+        if (
             isinstance(node, ast.Attribute)
-            and node.attr in _METADATA | {"__dict__", "__all__"}
+            and node.attr in _METADATA | {"__dict__", "__all__", "__name__"}
             and _is_imported(node.value, meanings)
         ):
             return True
     return False
+
+
+def _asks_directly(node: ast.Call, meanings: Meanings) -> bool:
+    functions = meanings.of(node.func)
+    if not node.args or not _is_imported(node.args[0], meanings):
+        return False
+    if "builtins.hasattr" in functions or ("builtins.getattr" in functions and len(node.args) > 2):
+        # `hasattr(torch, dtype)` checks an argument; the update has a name that is known.
+        return len(node.args) > 1 and _is_known(node.args[1], meanings)
+    return bool(functions & ({"builtins.dir", "builtins.callable", "builtins.vars"} | _LOOKS))
+
+
+def _is_known(node: ast.expr, meanings: Meanings) -> bool:
+    values = meanings.values.get(node.id, []) if isinstance(node, ast.Name) else [node]
+    return any(text_of(value) is not None for value in values)
 
 
 def _is_imported(node: ast.expr, meanings: Meanings) -> bool:
