@@ -38,8 +38,7 @@ class Answerer(Peer):
         if operation == "begin":
             for seed, value in self._seeders:
                 seed(value)
-            return None
-        if operation == "bind":
+        if operation in {"begin", "bind"}:
             return _Bound({name: self._space[name] for name in operands if self._is_own(name)})
         return super()._do(operation, operands)
 

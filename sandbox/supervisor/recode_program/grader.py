@@ -93,28 +93,26 @@ class Grader(Peer):
                 self._space[name] = self._given[name]
         self._bound, self._values = set(), []
         self._depth = 1
-        self.request("begin")
         # A builtin stays one, and so does what the set-up imported. Functions and classes that it
         # defined may be defined anew by an answer.
         names = [
             name for name in sorted(used - self._builtin)
             if name not in self._given or _defined(self._space[name])
         ]  # fmt: skip
-        self._bind(names)
+        self._bind(names, "begin")
         self._depth = 0
 
-    def _bind(self, names: list[str]) -> None:
-        if names:
-            self._asked_for = frozenset(names)
-            bound = self.request("bind", *names)
-            self._asked_for = frozenset()
-            if type(bound) is not dict:
-                self.gone = True
-                raise HungUpError("the answer's process binds no names")
-            for name, value in bound.items():
-                self._bound.add(name)
-                if name not in self._given or isinstance(value, (type, types.FunctionType)):
-                    self._space[name] = value
+    def _bind(self, names: list[str], operation: str = "bind") -> None:
+        self._asked_for = frozenset(names)
+        bound = self.request(operation, *names)
+        self._asked_for = frozenset()
+        if type(bound) is not dict:
+            self.gone = True
+            raise HungUpError("the answer's process binds no names")
+        for name, value in bound.items():
+            self._bound.add(name)
+            if name not in self._given or isinstance(value, (type, types.FunctionType)):
+                self._space[name] = value
 
     def request(self, operation: str, *operands: Any, asked: bool = False) -> Any:
         """See `Peer`; after a call the names that hold plain data are bound anew."""
@@ -128,7 +126,7 @@ class Grader(Peer):
             self._depth -= 1
 
     def _decode_other(self, decoder: Decoder, tag: str, *parts: Any) -> Any:
-        if tag == "bound" and self._asked_for:
+        if tag == "bound" and self._depth:
             return {name: self._decode_bound(decoder, name, form) for name, form in parts[0]
                     if self._may_bind(form, name)}  # fmt: skip
         return super()._decode_other(decoder, tag, *parts)
