@@ -46,28 +46,32 @@ def lines(folder: Path) -> dict[str, int]:
     return {name: (folder / name).read_bytes().count(b"\n") for name in (COMPLETIONS, SCORES)}
 
 
-def test_an_old_run_resumes_without_grading_anything_again(
+def test_an_old_run_resumes_without_generating_anything_again(
     runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Its folder is found by the same identity, and its scores by the same hash."""
+    """Its folder is found by the same identity.
+
+    Its scores are of older rules (`SCORING_VERSION`): it is graded again, once.
+    """
     before = lines(runs["baseline-stale"])
-    told: list[str] = []
-    [result] = evaluate(
-        RunConfig(
-            model="baseline:stale",
-            tasks=["arena-mini"],
-            prompt="recode",
-            limit=6,
-            k=[1],
-            sandbox=LANDLOCK,
-            out=tmp_path / "runs",
-        ),
-        progress=lambda event: told.append(event.message),
+    config = RunConfig(
+        model="baseline:stale",
+        tasks=["arena-mini"],
+        prompt="recode",
+        limit=6,
+        k=[1],
+        sandbox=LANDLOCK,
+        out=tmp_path / "runs",
     )
+    [result] = evaluate(config)
     assert result.folder == runs["baseline-stale"]
-    assert "All 6 samples are already generated and graded." in told
-    assert lines(runs["baseline-stale"]) == before
+    graded = {COMPLETIONS: before[COMPLETIONS], SCORES: before[SCORES] + 6}
+    assert lines(runs["baseline-stale"]) == graded
     assert result.value("pass@1") == 0
+    told: list[str] = []
+    evaluate(config, progress=lambda event: told.append(event.message))
+    assert "All 6 samples are already generated and graded." in told
+    assert lines(runs["baseline-stale"]) == graded
 
 
 def test_an_old_run_is_scored_again_with_the_same_figures(runs: dict[str, Path]) -> None:
