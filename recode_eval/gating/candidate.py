@@ -256,7 +256,11 @@ def _refuse_own_run(baseline: ResultsFile, run: Run) -> None:
     if not same:  # a pack or a copy of it
         try:
             manifest = json.loads((run.folder / MANIFEST).read_bytes())
-            same = manifest["invocations"][0] == baseline.results.invocations[0]
+            # Other runs may have begun in the same second.
+            same = (
+                manifest["identity"] == baseline.results.identity
+                and manifest["invocations"][0] == baseline.results.invocations[0]
+            )
         except (OSError, ValueError, LookupError, TypeError):
             return  # nothing is stored yet
     if same:
