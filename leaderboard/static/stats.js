@@ -11,7 +11,7 @@
     clopperPearson: "Clopper-Pearson on clusters",
     noChange: "no difference: Clopper-Pearson on clusters",
     oneCluster: "one cluster: no interval",
-    noSpread: "no spread between clusters: no interval",
+    equalChange: "equal differences: Clopper-Pearson on clusters",
   };
   const MOST_FLIPPED = 13; // 2^13 is the most that the library enumerates
   const SUM_DIGITS = 1e12;
@@ -117,9 +117,11 @@
     const squares = sum(groups.map((g) => (g.total - g.size * mean) ** 2));
     const error = Math.sqrt(squares * count / (count - 1)) / n;
     if (error <= 1e-12 * Math.max(Math.abs(lowest), Math.abs(highest))) {
-      return values.some((value) => value !== 0)
-        ? found(METHODS.noSpread)
-        : found(METHODS.noChange, -reach * width, reach * width, null, 1);
+      // Room for the clusters that were not seen; they may have changed as far as the range goes.
+      const luck = (reach / (reach + Math.abs(mean))) ** count;
+      return found(
+        values.some((value) => value !== 0) ? METHODS.equalChange : METHODS.noChange,
+        mean - width * (reach + mean), mean + width * (reach - mean), null, Math.min(1, 2 * luck));
     }
     const margin = tQuantile((1 + confidence) / 2, count - 1) * error;
     const low = Math.max(mean - margin, -reach), high = Math.min(mean + margin, reach);
