@@ -30,7 +30,7 @@ from throughput import measuring
 from recode_eval.sandbox import Limits, Program, Status, Test, open_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from recode_eval.sandbox import Execution, Sandbox
 
@@ -296,12 +296,15 @@ def containers() -> list[dict[str, Any]]:
         client.close()
 
 
-def left_behind(tops: list[int], patience_s: float = 10) -> list[str]:
-    """What is still there after the sandbox was closed."""
+def left_behind(
+    tops: list[int], patience_s: float = 10, *, known: Collection[int] = ()
+) -> list[str]:
+    """What is still there after the sandbox was closed; `known`: children there were before it."""
     deadline = time.monotonic() + patience_s
     while True:
         left = [f"container {one['id'][:12]}" for one in containers()]
-        left += [f"process {pid}" for pid in (*tops, *below(os.getpid())) if _alive(pid)]
+        left += [f"process {pid}" for pid in (*tops, *below(os.getpid()))
+                 if pid not in known and _alive(pid)]  # fmt: skip
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.1)

@@ -22,7 +22,7 @@ from recode_eval.run.calibration import Calibration, measure
 from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.results import estimates
 from recode_eval.run.settings import ScoringSettings
-from recode_eval.sandbox.base import Limits, Status
+from recode_eval.sandbox.base import ISOLATIONS, Limits, Status
 from recode_eval.sandbox.null import NullSandbox
 from recode_eval.schemas.results import SIMILARITY_FIELDS
 
@@ -145,7 +145,7 @@ def _settings(run: RunEntry) -> ScoringSettings:
             name: type(low)(max(low, min(float(own[name]), most[name])))
             for name, low in least.items()
         }
-        if settings.isolation not in {"program", "test"}:
+        if settings.isolation not in ISOLATIONS:
             raise ValueError("isolation")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{run.where}: its grading rules are damaged ({error}).") from error

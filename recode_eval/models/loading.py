@@ -123,17 +123,22 @@ def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict
     return model.eval(), details
 
 
-def check_token_ids(model: Any, tokenizer: Any, place: object) -> None:
+def check_token_ids(model: Any, tokenizer: Any, place: object, *, converted: bool = False) -> None:
     """Raise `UsageError` if the tokenizer has tokens that the model has no embedding of.
 
     Such an id ends the run with an IndexError in the middle, or an assertion on the GPU. The token
-    for padding may be one: what is padded is masked, so another one can take its place.
+    for padding may be one: what is padded is masked, so another one can take its place. So may the
+    special tokens of a tokenizer that was `converted` from a GGUF file: the conversion adds those
+    that its class has by default.
     """
+    added = tokenizer.added_tokens_decoder if converted else {}
     rows = model.get_input_embeddings().weight.shape[0]
     beyond = sorted(
         (number, token)
         for token, number in tokenizer.get_vocab().items()
-        if number >= rows and token != tokenizer.pad_token
+        if number >= rows
+        and token != tokenizer.pad_token
+        and not (number in added and added[number].special)
     )
     if beyond:
         number, token = beyond[0]

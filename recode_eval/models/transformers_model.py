@@ -61,7 +61,8 @@ class TransformersModel:
         checkpoint = resolve_checkpoint(spec, options)
         tokenizer = load_tokenizer(checkpoint, options)
         model, details = load_model(checkpoint, options)
-        check_token_ids(model, tokenizer, checkpoint.model.location)
+        gguf = checkpoint.model.gguf is not None
+        check_token_ids(model, tokenizer, checkpoint.model.location, converted=gguf)
         self._set_up(
             model,
             tokenizer,

@@ -22,6 +22,8 @@ import tempfile
 import threading
 import warnings
 
+SOURCE = os.path.basename(globals().get("__file__", ""))
+"""The program's own file: the sandbox lets it find it."""
 MARKS = ("recode-attack", "recode_attack")
 PLACES = {
     "/",
@@ -75,7 +77,7 @@ def names_in(path):
 
 def look_at_files():
     """Nothing in the own folder, nothing of an attack anywhere, the library as it was."""
-    if names := [name for name in os.listdir(".") if name != os.path.basename(__file__)]:
+    if names := [name for name in os.listdir(".") if name != SOURCE]:
         PROBLEMS.append(f"files in the work directory: {sorted(names)[:5]}")
     for place in PLACES:
         names = names_in(place)

@@ -304,13 +304,14 @@ RIGHT_PROGRAMS = {
     ),
     "waiting": (
         "import os, select, selectors, signal, socket, threading, time\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\n"  # threads inherit it
         "reader, writer = socket.socketpair()\n"
         "with selectors.DefaultSelector() as selector:\n"
         "    selector.register(reader, selectors.EVENT_READ)\n"
-        "    threading.Timer(0.01, writer.send, [b'x']).start()\n"
+        "    timer = threading.Timer(0.01, writer.send, [b'x'])\n    timer.start()\n"
         "    assert selector.select(5)\n"
         "assert select.select([reader], [], [], 5)[0] and reader.recv(1) == b'x'\n"
-        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\n"
+        "timer.join()\n"
         "os.kill(os.getpid(), signal.SIGUSR1)\n"
         "assert signal.sigwait({signal.SIGUSR1}) == signal.SIGUSR1\n"
         "condition = threading.Condition()\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,10 +22,11 @@ PROGRAMS = 1500
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_memory_stays_flat_and_nothing_is_left() -> None:
+    known = sandbox_endurance.below(os.getpid())  # those of other tests in this process
     with open_sandbox("docker", workers=2) as sandbox:
         outcome = sandbox_endurance.run(sandbox, PROGRAMS, seed=2)
         tops = sandbox_endurance.supervisors()
-    outcome.left = sandbox_endurance.left_behind(tops)
+    outcome.left = sandbox_endurance.left_behind(tops, known=known)
     print("\n".join(sandbox_endurance.lines(outcome)))
     assert sum(outcome.kinds.values()) == PROGRAMS
     assert len(outcome.kinds) == 16, "not every kind of program was run"
