@@ -64,8 +64,7 @@ def merge(adapter: str, out: Path, *, base: str | None = None) -> None:
         raise StorageError(f"The merged model does not fit in {parent}; free some space.")
     model, _ = load_model(checkpoint, options)
     tokenizer = load_tokenizer(checkpoint, options)
-    gguf = bool(source.gguf)
-    check_token_ids(model, tokenizer, checkpoint.tokenizer.location, converted=gguf)
+    check_token_ids(model, tokenizer, checkpoint.tokenizer.location)
     if stored is not None:
         model = model.to(stored)
     try:

@@ -123,22 +123,22 @@ def load_model(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Any, dict
     return model.eval(), details
 
 
-def check_token_ids(model: Any, tokenizer: Any, place: object, *, converted: bool = False) -> None:
-    """Raise `UsageError` if the tokenizer has tokens that the model has no embedding of.
+def check_token_ids(model: Any, tokenizer: Any, place: object) -> None:
+    """Raise `UsageError` if the tokenizer makes tokens that the model has no embedding of.
 
     Such an id ends the run with an IndexError in the middle, or an assertion on the GPU. The token
-    for padding may be one: what is padded is masked, so another one can take its place. So may the
-    special tokens of a tokenizer that was `converted` from a GGUF file: the conversion adds those
-    that its class has by default.
+    for padding may be one: what is padded is masked, so another one can take its place. So may a
+    special token that has no role and that no chat template writes: converting a GGUF file adds it.
     """
-    added = tokenizer.added_tokens_decoder if converted else {}
     rows = model.get_input_embeddings().weight.shape[0]
+    added = tokenizer.added_tokens_decoder
+    used = f"{tokenizer.all_special_tokens}{tokenizer.chat_template}"
     beyond = sorted(
         (number, token)
         for token, number in tokenizer.get_vocab().items()
         if number >= rows
         and token != tokenizer.pad_token
-        and not (number in added and added[number].special)
+        and not (number in added and added[number].special and token not in used)
     )
     if beyond:
         number, token = beyond[0]

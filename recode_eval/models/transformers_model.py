@@ -61,8 +61,7 @@ class TransformersModel:
         checkpoint = resolve_checkpoint(spec, options)
         tokenizer = load_tokenizer(checkpoint, options)
         model, details = load_model(checkpoint, options)
-        gguf = checkpoint.model.gguf is not None
-        check_token_ids(model, tokenizer, checkpoint.model.location, converted=gguf)
+        check_token_ids(model, tokenizer, checkpoint.model.location)
         self._set_up(
             model,
             tokenizer,

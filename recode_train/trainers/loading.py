@@ -148,9 +148,7 @@ def check_tokens(loaded: Any, tokenizer: Any, source: ModelSource) -> None:
     """Raise `UsageError` for tokens without an embedding; padding gets one that has it."""
     from recode_eval.models.loading import check_token_ids
 
-    check_token_ids(
-        loaded, tokenizer, source.base, converted=source.checkpoint.model.gguf is not None
-    )
+    check_token_ids(loaded, tokenizer, source.base)
     if tokenizer.pad_token_id >= loaded.get_input_embeddings().weight.shape[0]:
         tokenizer.pad_token = tokenizer.eos_token
 
