@@ -6,6 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("trl")
 from tiny_training import config, save_model, start, training_data
 
 from recode_eval.errors import ExitCode, UsageError
