@@ -337,6 +337,16 @@ def test_what_cannot_be_split_runs_in_one_process_and_says_so(sandbox: Sandbox) 
     assert not result.unsplit_by_answer
 
 
+def test_a_test_may_execute_its_own_text_but_not_an_answers(sandbox: Sandbox) -> None:
+    """HumanEval's checks are a text that the test executes in a namespace of its own."""
+    own = "space = {}\nexec('def check(f): assert f() == 1', space)\nspace['check'](one)"
+    result = run(sandbox, "def one(): return 1", own)
+    assert (statuses(result), result.unsplit) == (["passed"], "")
+    result = run(sandbox, "def text(): return '2'", "assert eval(text()) == 2")
+    assert statuses(result) == ["passed"]
+    assert result.unsplit == "the tests execute what the answer gives"
+
+
 def test_a_program_that_is_known_to_need_one_process_is_not_tried(sandbox: Sandbox) -> None:
     program = Program("", "def f(): return 1", (Test("t", "assert f() == 1"),), unsplit="known")
     result = sandbox.submit(program, LIMITS).result()

@@ -6,6 +6,7 @@ return is plain data that this process built itself, and it reaches neither the 
 
 from __future__ import annotations
 
+import ast
 import importlib
 import marshal
 import os
@@ -52,7 +53,7 @@ _IN_ONE_PROCESS = {
                              "multiprocessing", "create_task", "gather", "TaskGroup", "to_thread"),
     "look at gradients": ("backward", "autograd", "requires_grad_"),
     "listen to the log": ("assertLogs", "caplog"),
-    "execute what the answer gives": ("eval", "exec", "sympify", "parse_expr", "from_string",
+    "execute what the answer gives": ("sympify", "parse_expr", "from_string",
                                       "Template", "pickle", "read_pickle", "joblib", "shelve",
                                       "dill", "cloudpickle", "run_path", "import_module"),
 }  # fmt: skip
@@ -76,13 +77,13 @@ class Grader(Peer):
         """The names that the candidate's process may bind now."""
         self._builtin = frozenset(dir(space["__builtins__"]))
 
-    def begin(self, code: types.CodeType) -> None:
+    def begin(self, code: types.CodeType, source: str) -> None:
         """Before a test: fresh seeds, and the candidate's names that its code uses."""
         used = tampering.names_in(code, texts=False)
         for what, telling in _IN_ONE_PROCESS.items():
             if not used.isdisjoint(telling):
                 raise self.obstacle(f"the tests {what}")
-        if {"torch", "load"} <= used:
+        if {"torch", "load"} <= used or (used & {"eval", "exec"} and _executes(source)):
             raise self.obstacle("the tests execute what the answer gives")
         self.share_random = not used.isdisjoint(_SETS_SEEDS)
         self.share_warnings = not used.isdisjoint(_LOOKS_AT_WARNINGS)
@@ -149,6 +150,19 @@ class Grader(Peer):
         return decoder.decode(form)
 
 
+def _executes(source: str) -> bool:
+    """Whether a test executes another text than one of its own."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and (
+            getattr(node.func, "id", None) in {"eval", "exec"}
+            or getattr(node.func, "attr", None) in {"eval", "exec"}
+        ):
+            first = node.args[0] if node.args else None
+            if not isinstance(getattr(first, "value", getattr(first, "s", None)), str):
+                return True
+    return False
+
+
 def _defined(value: Any) -> bool:
     """Whether the set-up itself has defined it."""
     return isinstance(value, (type, types.FunctionType)) and value.__module__ == OWN_MODULE
@@ -212,12 +226,13 @@ def run(
         code = receive()
         if not code:
             os._exit(0)
-        test = compile(marshal.loads(code), "<test>", "exec", 0, True)  # noqa: S302
+        source = marshal.loads(code)  # noqa: S302
+        test = compile(source, "<test>", "exec", 0, True)
         nonce = receive()
         for seed, value in seeders():
             seed(value)
         start = time.process_time() + _cpu_of(pid)
-        result, detail = _grade(grader, test, describe, pid)
+        result, detail = _grade(grader, test, source, describe, pid)
         used = max(0.0, time.process_time() + _cpu_of(pid) - start)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -271,12 +286,16 @@ def _await_definition(channel: socket.socket, ours: socket.socket, pid: int) -> 
 
 
 def _grade(
-    grader: Grader, test: types.CodeType, describe: Callable[[BaseException], bytes], pid: int
+    grader: Grader,
+    test: types.CodeType,
+    source: str,
+    describe: Callable[[BaseException], bytes],
+    pid: int,
 ) -> tuple[bytes, bytes]:
     """Run a test; return the letter of its verdict and the detail."""
     result, detail, out_of_memory = protocol.PASSED, b"", describing.out_of_memory_test()
     try:
-        grader.begin(test)
+        grader.begin(test, source)
         exec(test, grader._space)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
         result, detail = protocol.FAILED, describe(error)
