@@ -282,10 +282,10 @@ class Pool:
         if self._closing.is_set():
             _fail(future, SandboxClosedError("the sandbox was closed while the program ran"))
         else:
-            return self._judge_loss(slot, job, reason), None
+            return self._settle_loss(slot, job, reason), None
         return None, None
 
-    def _judge_loss(self, slot: int, job: _PoolJob, reason: str) -> Worker | None:
+    def _settle_loss(self, slot: int, job: _PoolJob, reason: str) -> Worker | None:
         """Say whose fault it is that a program lost every worker; return a sound worker, if any."""
         worker = None
         try:

@@ -19,6 +19,12 @@ def on(tier: str, *marks: pytest.MarkDecorator) -> object:
 
 
 TIERS = [on("docker"), on("bubblewrap"), on("landlock")]
+ONE_TIER = [
+    on("docker", pytest.mark.exhaustive),
+    on("bubblewrap", pytest.mark.exhaustive),
+    on("landlock"),
+]
+"""For what takes long: one tier by default."""
 LIMITS = Limits(cpu_s=3.0, wall_s=10.0, memory_bytes=512 << 20)
 
 HOSTILE_SOURCES = {
@@ -54,14 +60,7 @@ def test_every_attack_is_contained(tier: str, isolation: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "tier",
-    [
-        on("docker", pytest.mark.exhaustive),
-        on("bubblewrap", pytest.mark.exhaustive),
-        on("landlock"),
-    ],
-)
+@pytest.mark.parametrize("tier", ONE_TIER)
 def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
     """The environment decides which Python runs programs; an old one must hold as well."""
     attacks = load_attacks()
@@ -75,14 +74,7 @@ def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "tier",
-    [
-        on("docker", pytest.mark.exhaustive),
-        on("bubblewrap", pytest.mark.exhaustive),
-        on("landlock"),
-    ],
-)
+@pytest.mark.parametrize("tier", ONE_TIER)
 def test_no_attack_passes_unflagged_beside_tests_of_their_own_process(tier: str) -> None:
     """What no test in the answer's process can prevent, one in another process does."""
     attacks = load_attacks([] if tier != "landlock" else ["forge", "text", "ipc"])

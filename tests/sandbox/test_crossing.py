@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recode_eval.sandbox.local import supervisor_folder
 
 sys.path.insert(0, str(supervisor_folder()))
-from recode_program import crossing, crossing_libraries, values
+from recode_program import crossing, crossing_libraries, namespace, values
 from recode_program.crossing import Decoder, Encoder, HungUpError, UncrossableError
 from recode_program.peer import Peer
 
@@ -191,6 +191,6 @@ def test_what_a_test_hands_over_cannot_be_looked_behind(name: str) -> None:
     class Handed:
         _secret = f_back = gi_frame = "secret"
 
-    Handed.__module__ = values.OWN_MODULE
+    Handed.__module__ = namespace.NAME
     peer, number = conversation(spy)
     assert peer.request("call", number, (Handed(),), {}) == "refused"

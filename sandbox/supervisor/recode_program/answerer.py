@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import types
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from recode_program import crossing, describing, linux, namespace
 from recode_program.crossing import Encoder, UncrossableError
 from recode_program.peer import Peer
-from recode_program.values import OWN_MODULE
+from recode_program.values import found_in_module
 
 if TYPE_CHECKING:
     import socket
@@ -55,15 +54,12 @@ class Answerer(Peer):
 
     def _bound(self, encoder: Encoder, value: Any) -> Any:
         """A value of the module: what the candidate only imported is named, not handed over."""
-        if isinstance(value, types.ModuleType) and value.__name__ != OWN_MODULE:
+        if isinstance(value, types.ModuleType) and value.__name__ != namespace.NAME:
             return ["import", value.__name__, ""]
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-        if type(module) is str and module != OWN_MODULE and type(name) is str:
-            found: Any = sys.modules.get(module)
-            for part in name.split("."):
-                found = getattr(found, part, None)
-            if found is value:
-                return ["import", module, name]
+        imported = type(module) is str and module != namespace.NAME and type(name) is str
+        if imported and found_in_module(module, name) is value:  # type: ignore[arg-type]
+            return ["import", module, name]
         try:
             return encoder.encode(value)
         except UncrossableError as error:

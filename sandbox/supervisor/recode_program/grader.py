@@ -29,7 +29,6 @@ from recode_program import (
 )
 from recode_program.crossing import Decoder, HungUpError
 from recode_program.peer import Peer
-from recode_program.values import OWN_MODULE
 
 if TYPE_CHECKING:
     from recode_program.runner import Seeders
@@ -58,7 +57,6 @@ _IN_ONE_PROCESS = {
                                       "dill", "cloudpickle", "run_path", "import_module"),
 }  # fmt: skip
 """Names in tests that need the answer in their own process, or would make it execute there."""
-PR_GET_DUMPABLE = 3
 
 
 class Grader(Peer):
@@ -128,26 +126,26 @@ class Grader(Peer):
 
     def _decode_other(self, decoder: Decoder, tag: str, *parts: Any) -> Any:
         if tag == "bound" and self._depth:
-            return {name: self._decode_bound(decoder, name, form) for name, form in parts[0]
-                    if self._may_bind(form, name)}  # fmt: skip
+            bound: dict[str, Any] = {}
+            for name, form in parts[0]:
+                self._decode_bound(decoder, name, form, bound)
+            return bound
         return super()._decode_other(decoder, tag, *parts)
 
-    def _may_bind(self, form: Any, name: Any) -> bool:
+    def _decode_bound(self, decoder: Decoder, name: Any, form: Any, bound: dict[str, Any]) -> None:
         if type(name) is not str or name not in self._asked_for:
             raise ValueError("no name that was asked for")
-        if type(form) is list and form and form[0] == "import":
-            return _imported(name, *form[1:]) is not None
-        return True
-
-    def _decode_bound(self, decoder: Decoder, name: str, form: Any) -> Any:
         tag = form[0] if type(form) is list and form else None
         if tag == "import":
-            return _imported(name, *form[1:])
+            value = _imported(name, *form[1:])
+            if value is not None:
+                bound[name] = value
+            return
         if tag == "cannot":
             raise self.obstacle(f"the answer binds {name} to {form[1]}", by_tests=False)
         if tag not in {"h", "C", "I"} and name not in self._values:
             self._values.append(name)
-        return decoder.decode(form)
+        bound[name] = decoder.decode(form)
 
 
 def _executes(source: str) -> bool:
@@ -165,7 +163,7 @@ def _executes(source: str) -> bool:
 
 def _defined(value: Any) -> bool:
     """Whether the set-up itself has defined it."""
-    return isinstance(value, (type, types.FunctionType)) and value.__module__ == OWN_MODULE
+    return isinstance(value, (type, types.FunctionType)) and value.__module__ == namespace.NAME
 
 
 def _imported(name: str, module: Any, qualname: Any) -> Any:
@@ -190,7 +188,6 @@ def _imported(name: str, module: Any, qualname: Any) -> Any:
 
 def run(
     channel: socket.socket,
-    index: tampering.Index,
     own_modules: tuple[str, ...],
     seeders: Callable[[], Seeders],
     fork: Callable[[], int],
@@ -200,9 +197,7 @@ def run(
 
     `guard` confines the candidate's process further, where that needs its number.
     """
-    del index
     receive, describe = protocol.receiver(channel), describing.describer()
-    crossing_libraries.bind()
     for seed, value in seeders():
         seed(value)
     folder = os.getcwd()  # noqa: PTH109
@@ -215,7 +210,7 @@ def run(
         channel.send(protocol.SETUP_FAILED + describe(error))
         os._exit(0)
     channel.send(protocol.SET_UP)
-    crossing_libraries.bind()
+    crossing_libraries.bind()  # those that only the set-up has loaded
     pid, ours = _start(channel, module, candidate, seeders(), fork, guard)
     sys.path.remove(folder)  # what the candidate writes there is no library
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -231,9 +226,9 @@ def run(
         nonce = receive()
         for seed, value in seeders():
             seed(value)
-        start = time.process_time() + _cpu_of(pid)
+        start = time.process_time() + linux.cpu_time(pid)
         result, detail = _grade(grader, test, source, describe, pid)
-        used = max(0.0, time.process_time() + _cpu_of(pid) - start)
+        used = max(0.0, time.process_time() + linux.cpu_time(pid) - start)
         sys.stdout.flush()
         sys.stderr.flush()
         channel.send(protocol.VERDICT.pack(nonce, result, used) + detail)
@@ -252,7 +247,7 @@ def _start(
     """Fork the candidate's process; return its number and the channel to it."""
     ours, theirs = socket.socketpair()
     # Of the same user, it could otherwise look into this process by way of /proc.
-    before = linux.prctl(PR_GET_DUMPABLE)
+    before = linux.prctl(linux.PR_GET_DUMPABLE)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
     pid = fork()
     if pid == 0:
@@ -330,10 +325,3 @@ def _end_of(pid: int) -> tuple[bytes, bytes]:
     return protocol.CRASHED, b"the process of the answer ended with status %d" % os.WEXITSTATUS(
         status
     )
-
-
-def _cpu_of(pid: int) -> float:
-    try:
-        return time.clock_gettime(((~pid) << 3) | 2)
-    except OSError:
-        return 0.0

@@ -21,6 +21,7 @@ _HELPER_S = 5.0
 """How long a helper that sends one signal may take, on a busy machine."""
 
 PR_SET_PDEATHSIG = 1
+PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_SET_SECCOMP = 22
@@ -71,6 +72,14 @@ def plain_fork() -> int:
     if pid < 0:
         raise OSError(ctypes.get_errno(), "fork was refused")
     return pid
+
+
+def cpu_time(pid: int) -> float:
+    """CPU seconds of all threads of a process; 0 when it is gone. Exact and cheap."""
+    try:
+        return time.clock_gettime(((~pid) << 3) | 2)
+    except OSError:
+        return 0.0
 
 
 def syscall(number: int, *arguments: object) -> int:

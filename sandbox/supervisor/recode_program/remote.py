@@ -13,6 +13,8 @@ import inspect
 import types
 from typing import TYPE_CHECKING, Any, Callable, cast
 
+from recode_program.namespace import NAME
+
 if TYPE_CHECKING:
     from recode_program.crossing import UncrossableError
     from recode_program.values import Values as Peer
@@ -297,7 +299,7 @@ def make_class(peer: Peer, number: int, facts: list[Any]) -> Any:
     `facts`: name, qualified name, documentation, special methods, bases (classes of this process).
     """
     name, qualname, doc, dunders, bases = facts
-    space: dict[str, Any] = {"__doc__": doc, "__qualname__": qualname, "__module__": "solution"}
+    space: dict[str, Any] = {"__doc__": doc, "__qualname__": qualname, "__module__": NAME}
     space.update(_recode_peer=peer, _recode_class=number)
     if any(issubclass(base, BaseException) for base in bases):
         return _make_exception(name, tuple(bases), space)
@@ -318,7 +320,7 @@ def make_class(peer: Peer, number: int, facts: list[Any]) -> Any:
 def _mask(name: str, bases: list[type]) -> type | None:
     """What `isinstance` is to see of an instance whose class derives from a library's."""
     try:
-        return type(name, tuple(bases), {"__module__": "solution"})
+        return type(name, tuple(bases), {"__module__": NAME})
     except Exception:  # noqa: BLE001 - any class of a library may refuse
         return None
 

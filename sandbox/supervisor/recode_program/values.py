@@ -16,8 +16,8 @@ from typing import Any
 
 from recode_program import crossing, crossing_libraries, remote
 from recode_program.crossing import Decoder, Encoder, UncrossableError
+from recode_program.namespace import NAME
 
-OWN_MODULE = "solution"
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType,
               types.MethodDescriptorType, types.MethodWrapperType)  # fmt: skip
 _CONTAINERS = (list, dict, set, bytearray)
@@ -95,9 +95,9 @@ class Values(ABC):
 
     def _encode_class(self, encoder: Encoder, value: type) -> Any:
         module = getattr(value, "__module__", None)
-        if type(module) is str and module not in {OWN_MODULE, "__main__"}:
+        if type(module) is str and module not in {NAME, "__main__"}:
             name = value.__qualname__
-            if _found(module, name) is value:
+            if found_in_module(module, name) is value:
                 return ["ref", module, name]
         number = self._number(value)
         if number in self._described:
@@ -110,8 +110,8 @@ class Values(ABC):
 
     def _encode_function(self, value: Any) -> Any:
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
-        known = self.guarded and isinstance(module, str) and module != OWN_MODULE
-        if known and _found(str(module), name) is value:
+        known = self.guarded and isinstance(module, str) and module != NAME
+        if known and found_in_module(str(module), name) is value:
             return ["fn", module, name]
         number = self._number(value)
         if number in self._described:
@@ -173,7 +173,7 @@ class Values(ABC):
             if tag == "mod":
                 return importlib.import_module(parts[0])
             if tag == "fn":
-                return _found(*parts)
+                return found_in_module(*parts)
         raise ValueError("no value")
 
     def _class(self, decoder: Decoder, number: int, facts: Any = None) -> Any:
@@ -227,7 +227,7 @@ class Values(ABC):
 def _may_be_used(kind: type) -> bool:
     """Whether the candidate may use an object of the tests itself: theirs, or a harmless one."""
     top = kind.__module__.partition(".")[0]
-    return top == OWN_MODULE or top in _HARMLESS
+    return top == NAME or top in _HARMLESS
 
 
 def _check_texts(*values: Any) -> None:
@@ -248,7 +248,8 @@ def _public_methods(kind: type, plain: type) -> bool:
     return any(not name.startswith("_") and not hasattr(plain, name) for name in dir(kind))
 
 
-def _found(module: str, qualname: str) -> Any:
+def found_in_module(module: str, qualname: str) -> Any:
+    """What a loaded module has under a dotted name; None if there is no such thing."""
     value: Any = sys.modules.get(module)
     for part in qualname.split("."):
         value = getattr(value, part, None)
@@ -258,7 +259,7 @@ def _found(module: str, qualname: str) -> Any:
 def _class_by_reference(module: Any, qualname: Any) -> Any:
     """The class that both processes have; `object` for one that this process has not loaded."""
     _check_texts(module, qualname)
-    found = _found(module, qualname)
+    found = found_in_module(module, qualname)
     if not isinstance(found, type) or module.partition(".")[0] in _UNSAFE_MODULES:
         return object
     return found
@@ -280,7 +281,7 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         """The number of a handle; None for what is copied."""
-        if not isinstance(value, (type, types.FunctionType)) or value.__module__ != OWN_MODULE:
+        if not isinstance(value, (type, types.FunctionType)) or value.__module__ != NAME:
             return None
         self.handles.append(self._encoder.encode(value))
         return len(self.handles) - 1

@@ -114,7 +114,7 @@ def _become_program(
             command.run(channel)
         if order == protocol.SPLIT:
             grader.run(
-                channel, index, runner.OWN_MODULES, runner.seeders, _forker(),
+                channel, runner.OWN_MODULES, runner.seeders, _forker(),
                 functools.partial(guard, settings, beside_tests=True),
             )  # fmt: skip
         runner.run(channel, index)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from recode_program import linux, protocol
 
-from recode_supervisor.usage import TreeUsage, cpu_time, look, waited_for_others
+from recode_supervisor.usage import TreeUsage, look, waited_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,7 +247,7 @@ class ProgramExecution(ABC):
         return (self._pid,)
 
     def _leaders_cpu(self) -> float:
-        return sum(map(cpu_time, self._leaders()))
+        return sum(map(linux.cpu_time, self._leaders()))
 
     def _look(self) -> TreeUsage:
         before = self._usage

@@ -11,7 +11,7 @@ import marshal
 import secrets
 from typing import TYPE_CHECKING, ClassVar
 
-from recode_program import protocol
+from recode_program import linux, protocol
 
 from recode_supervisor.execution import (
     STATUS,
@@ -21,7 +21,7 @@ from recode_supervisor.execution import (
     SandboxBrokenError,
     printable,
 )
-from recode_supervisor.usage import children, cpu_time
+from recode_supervisor.usage import children
 
 if TYPE_CHECKING:
     import socket
@@ -99,7 +99,7 @@ class PythonExecution(ProgramExecution):
 
     def _believed(self, cpu_s: float) -> float:
         """What the process says about its time, as far as it can be true."""
-        most = max(0.0, cpu_time(self._pid) - self._credited)
+        most = max(0.0, linux.cpu_time(self._pid) - self._credited)
         cpu_s = cpu_s if 0 <= cpu_s <= most else most
         self._credited += cpu_s
         return cpu_s

@@ -6,8 +6,9 @@ Read from /proc, only every now and then and only for programs that run longer t
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
+
+from recode_program.linux import cpu_time
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -31,14 +32,6 @@ class TreeUsage:
     candidate, of which one runs at a time: of both, and so is `queued_s`."""
     others_run: bool = False
     """Another process of the program's is running, or ready to."""
-
-
-def cpu_time(pid: int) -> float:
-    """CPU seconds of all threads of a process; 0 when it is gone. Exact and cheap."""
-    try:
-        return time.clock_gettime(((~pid) << 3) | 2)
-    except OSError:
-        return 0.0
 
 
 def _read(path: str) -> bytes:
