@@ -36,7 +36,7 @@ class TestRunner:
         self._task = task
         self._open = sandbox or self._strongest
         self._sandbox: Sandbox | None = None
-        self._limits = MeasuredLimits(task, Calibration(), Limits())
+        self._limits = MeasuredLimits(Calibration(), Limits())
 
     def _strongest(self) -> Sandbox:
         from recode_eval.sandbox import open_router
@@ -62,7 +62,7 @@ class TestRunner:
         if self._sandbox is None:
             self._sandbox = self._open()
         sandbox = self._sandbox
-        self._limits.measure(programs.values(), sandbox)
+        self._limits.measure(self._task, programs.values(), sandbox)
         futures: dict[tuple[str, str], Future[Verdicts]] = {}
         try:
             for (pair_id, code), problem in programs.items():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import metric
-from recode_eval.run.calibration import Calibration, measure
+from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.results import estimates
 from recode_eval.run.settings import ScoringSettings
@@ -224,14 +224,18 @@ class _Again:
         settings: ScoringSettings,
     ) -> None:
         self._task, self._problems = task, problems
-        self._sandbox, self._settings = sandbox, settings
-        self._limits: dict[str, Limits] = {}
-        self._unsplit: dict[str, str] = {}
+        self._sandbox = sandbox
+        self._limits = MeasuredLimits(
+            settings.calibration, settings.limits, split=sandbox.info.isolation == "split"
+        )
         self.ungraded: list[str] = []
 
     def grade(self, samples: Sequence[Sample]) -> dict[Key, ScoreRecord]:
         """Return the scores; what cannot be graded is named in `ungraded`."""
-        self._measure({sample.completion.problem_id for sample in samples})
+        if self._task.conditions:
+            wanted = sorted({sample.completion.problem_id for sample in samples})
+            problems = [self._problems[key] for key in wanted]
+            self._limits.measure(self._task, problems, self._sandbox)
         found: dict[Key, ScoreRecord] = {}
 
         def keep(record: ScoreRecord) -> None:
@@ -243,9 +247,9 @@ class _Again:
         grader = Grader(
             self._task,
             self._sandbox,
-            self._limits.__getitem__,
+            self._limits.limits,
             "check",
-            unsplit=lambda problem_id: self._unsplit.get(problem_id, ""),
+            unsplit=self._limits.unsplit,
             on_score=keep,
             on_unscored=give_up,
         )
@@ -257,23 +261,6 @@ class _Again:
             grader.abandon()
             raise
         return found
-
-    def _measure(self, wanted: set[str]) -> None:
-        """Find the limits of problems; on this machine, as every run does."""
-        settings, calibration = self._settings, self._settings.calibration
-        new = [self._problems[key] for key in sorted(wanted - self._limits.keys())]
-        if not self._task.conditions:
-            self._limits |= {problem.id: settings.limits for problem in new}
-            return
-        if calibration is not None or self._sandbox.info.isolation == "split":
-            measured = measure(self._task, new, self._sandbox, settings.limits, calibration)
-            self._unsplit |= measured.unsplit
-        for problem in new:
-            self._limits[problem.id] = settings.limits
-            if calibration is not None:
-                self._limits[problem.id] = calibration.limits_of(
-                    settings.limits, measured.cpu_s, problem.id
-                )
 
 
 def _deviation(sample: Sample, here: ScoreRecord | None) -> Deviation | None:

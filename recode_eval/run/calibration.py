@@ -134,74 +134,38 @@ def slowest_test(execution: Execution) -> float | None:
 
 
 class MeasuredLimits:
-    """What is known of each problem, measured at the problem's first use; safe in threads."""
+    """What is known of each problem, measured at the problem's first use; safe in threads.
 
-    def __init__(self, task: Task, calibration: Calibration, base: Limits) -> None:
-        self._task = task
-        self._calibration = calibration
-        self._base = base
-        self._measured = Measured()
-        self._measuring = threading.Lock()
-
-    def measure(self, problems: Iterable[Problem], sandbox: Sandbox) -> None:
-        """Run the reference of every problem that was not measured before."""
-        with self._measuring:
-            new = {p.id: p for p in problems if p.id not in self._measured.cpu_s}
-            self._measured.update(
-                measure(self._task, new.values(), sandbox, self._base, self._calibration)
-            )
-
-    def limits(self, problem_id: str) -> Limits:
-        """Return the limits of a problem; the fallback, if it could not be measured."""
-        return self._calibration.limits_of(self._base, self._measured.cpu_s, problem_id)
-
-    def unsplit(self, problem_id: str) -> str:
-        """Return why the problem's tests cannot be split off; empty if they can."""
-        return self._measured.unsplit.get(problem_id, "")
-
-
-class LimitBook:
-    """What is known of each problem; measured once per machine and sandbox, then read from a file.
-
-    `folder` has the file, and `identity` is everything else that determines a measurement. Without
-    a calibration every problem has the limits `base`. `split`: whether answers run in processes of
-    their own, without their tests.
+    Without a calibration every problem has the limits `base`, and a reference is run only if
+    `split`: if answers run in processes of their own, without their tests.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        calibration: Calibration | None,
-        base: Limits,
-        identity: Sequence[Any],
-        *,
-        split: bool,
+        self, calibration: Calibration | None, base: Limits, *, split: bool = True
     ) -> None:
-        key = json.dumps([asdict(calibration) if calibration else None, asdict(base), *identity])
-        self._path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
         self._calibration = calibration
         self._base = base
-        self._split = split
-        self._measured = _read(self._path) if self._needed else Measured()
+        self._needed = split or calibration is not None
+        self._measured = Measured()
+        self._measuring = threading.Lock()
 
     def missing(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Return the problems that must be measured first."""
+        """Return the problems that must be measured first, each once."""
         if not self._needed:
             return []
-        known = self._measured.unsplit if self._split else self._measured.cpu_s
-        return [problem for problem in problems if problem.id not in known]
+        known = self._measured.unsplit if self._calibration is None else self._measured.cpu_s
+        return list({p.id: p for p in problems if p.id not in known}.values())
 
-    @property
-    def _needed(self) -> bool:
-        return self._split or self._calibration is not None
+    def measure(self, task: Task, problems: Iterable[Problem], sandbox: Sandbox) -> None:
+        """Run the reference of every problem that was not measured before."""
+        with self._measuring:
+            if new := self.missing(problems):
+                found = measure(task, new, sandbox, self._base, self._calibration)
+                self._measured.update(found)
+                self._keep()
 
-    def measure(self, task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> None:
-        """Measure problems and store the results; raises `StorageError`."""
-        if not self._needed or not problems:
-            return
-        self._measured.update(measure(task, problems, sandbox, self._base, self._calibration))
-        make_folder(self._path.parent)
-        write_json(self._path, asdict(self._measured))
+    def _keep(self) -> None:
+        """Store what is known now, where it is to outlast the process."""
 
     def limits(self, problem_id: str) -> Limits:
         """Return the limits of a problem; the fallback, if it could not be measured."""
@@ -214,13 +178,40 @@ class LimitBook:
         return self._measured.unsplit.get(problem_id, "")
 
 
+class LimitBook(MeasuredLimits):
+    """What is known of each problem; measured once per machine and sandbox, then read from a file.
+
+    `folder` has the file, and `identity` is everything else that determines a measurement.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        calibration: Calibration | None,
+        base: Limits,
+        identity: Sequence[Any],
+        *,
+        split: bool,
+    ) -> None:
+        super().__init__(calibration, base, split=split)
+        key = json.dumps([asdict(calibration) if calibration else None, asdict(base), *identity])
+        self._path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        if self._needed:
+            self._measured = _read(self._path)
+
+    def _keep(self) -> None:
+        """Write the file; raises `StorageError`."""
+        make_folder(self._path.parent)
+        write_json(self._path, asdict(self._measured))
+
+
 def _read(path: Path) -> Measured:
     """Read a file of measurements; a missing or damaged file leads to a new one."""
     try:
         content = read_json(path)
         return Measured(
             {str(key): float(value) for key, value in content["cpu_s"].items()},
-            {str(key): str(value) for key, value in content.get("unsplit", {}).items()},
+            {str(key): str(value) for key, value in content["unsplit"].items()},
         )
     except (DataError, KeyError, TypeError, ValueError, AttributeError):
         return Measured()

@@ -55,7 +55,7 @@ class RewardGrader:
         """Open nothing yet: the threads and locks of a sandbox are those of one process."""
         self._process = os.getpid()
         self._sandboxes = Sandboxes(self._options)
-        self._limits = MeasuredLimits(self._loaded.task, Calibration(), Limits())
+        self._limits = MeasuredLimits(Calibration(), Limits())
 
     def __call__(self, problem_id: str, text: str) -> float | None:
         """Return the reward of one answer; see `rewards`."""
@@ -79,7 +79,7 @@ class RewardGrader:
         if self._process != os.getpid():
             self._begin()
         sandbox = self._sandboxes.opener(self._loaded.task, "split")()
-        self._limits.measure(asked, sandbox)
+        self._limits.measure(self._loaded.task, asked, sandbox)
         found: list[float | None] = [None] * len(answers)
         grader = Grader(
             self._loaded.task,

@@ -161,7 +161,7 @@ class Peer(Values):
             return
         if not self.guarded:
             self._drop(freed)
-        before = [] if self.guarded else [Snapshot(one) for one in decoder.objects]
+        given = [] if self.guarded else [(one, Snapshot(one)) for one in decoder.objects]
         if state is not None:
             set_random_state(state)
         printed = ["", ""]
@@ -173,21 +173,7 @@ class Peer(Values):
             raise
         except BaseException as error:  # noqa: BLE001 - all of it is the other side's to see
             kind, value = "raise", error
-        known = {id(one): number for number, one in enumerate(decoder.objects[: len(before)])}
-        encoder = Encoder(self._encode_other, known)
-        try:
-            form = encoder.encode(value)
-            changes = [
-                [number, encoder.content(one)]
-                for number, one in enumerate(decoder.objects[: len(before)])
-                if before[number].differs(one)
-            ]
-        except UncrossableError as error:
-            encoder = Encoder(self._encode_other, {})
-            kind, form, changes = "cannot", str(error), []
-        except Exception as error:  # noqa: BLE001 - hostile objects may do anything
-            encoder = Encoder(self._encode_other, {})
-            kind, form, changes = "raise", encoder.encode(error), []
+        encoder, kind, form, changes = self._encode_result(kind, value, given)
         now = random_state() if state is not None or self.share_random else None
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # this process is killed when the tests are over
@@ -197,6 +183,25 @@ class Peer(Values):
         except UncrossableError as error:
             empty = Encoder(self._encode_other, {})
             self._send(["cannot", str(error), [], printed, warned, now], empty)
+
+    def _encode_result(
+        self, kind: str, value: Any, given: list[tuple[Any, Snapshot]]
+    ) -> tuple[Encoder, str, Any, list[Any]]:
+        """Encode what an operation gave, and what it has changed in the objects it was given."""
+        encoder = Encoder(self._encode_other, {id(one): n for n, (one, _) in enumerate(given)})
+        try:
+            form = encoder.encode(value)
+            changes = [
+                [number, encoder.content(one)]
+                for number, (one, before) in enumerate(given)
+                if before.differs(one)
+            ]
+        except UncrossableError as error:
+            return Encoder(self._encode_other, {}), "cannot", str(error), []
+        except Exception as error:  # noqa: BLE001 - hostile objects may do anything
+            encoder = Encoder(self._encode_other, {})
+            return encoder, "raise", encoder.encode(error), []
+        return encoder, kind, form, changes
 
     def _drop(self, numbers: list[int]) -> None:
         for number in numbers:
