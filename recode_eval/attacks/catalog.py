@@ -58,16 +58,22 @@ def honest_program(name: str) -> str:
     return (attacks_folder() / f"{name}.py").read_text(encoding="utf-8")
 
 
-def load_attacks(patterns: Sequence[str] = ()) -> list[Attack]:
+def load_attacks(patterns: Sequence[str] = (), folder: Path | None = None) -> list[Attack]:
     """Read the attacks whose name matches one of the patterns (all, if there are none).
 
     A pattern is a name (`forge/always_equal`), a class (`forge`), or has wildcards (`*/memory_*`).
+    `folder` holds attacks of your own, instead of the bundled ones: `*.py`, or a folder per class.
 
     Raises:
         DataError: a file is not a valid attack.
-        UsageError: a pattern matches nothing.
+        UsageError: a pattern matches nothing, or the folder holds no attack.
     """
-    attacks = [read_attack(path) for path in sorted(attacks_folder().glob("*/*.py"))]
+    root = attacks_folder() if folder is None else folder
+    # The bundled folder also has honest programs, beside its classes.
+    loose = [] if folder is None else folder.glob("*.py")
+    attacks = [read_attack(path) for path in sorted([*loose, *root.glob("*/*.py")])]
+    if not attacks:
+        raise UsageError(f"no attack (`*.py`) in {root}")
     for pattern in patterns:
         if not any(_matches(attack, pattern) for attack in attacks):
             kinds = sorted({attack.kind for attack in attacks})
@@ -103,5 +109,5 @@ def read_attack(path: Path) -> Attack:
     description = " ".join(_EXPECT.sub("", docstring).split())
     if not description:
         raise DataError(f"{path}: the docstring does not say what the attack tries; add a sentence")
-    name = f"{path.parent.name}/{path.stem}"
+    name = f"{path.resolve().parent.name}/{path.stem}"
     return Attack(name, Expect(found[0]), description, code)

@@ -60,6 +60,13 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "('*/memory_*')",
     )
     test.add_argument(
+        "--folder",
+        type=path,
+        metavar="DIR",
+        help="attacks of your own instead of the bundled ones (sandbox/attacks/README.md says how "
+        "to write one)",
+    )
+    test.add_argument(
         "--isolation",
         choices=ISOLATIONS,
         default="program",
@@ -190,7 +197,7 @@ def _test(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.sandbox.factory import TIERS
     from recode_eval.terminal import stdout_console
 
-    attacks = load_attacks(arguments.attacks)
+    attacks = load_attacks(arguments.attacks, arguments.folder)
     log = create_monitor(quiet=arguments.json).log
     outcomes: list[TierOutcome] = []
     for tier in TIERS if arguments.sandbox == "all" else (arguments.sandbox,):

@@ -70,6 +70,18 @@ def test_a_pattern_without_a_match_is_the_users_error() -> None:
         load_attacks(["forge", "nonsense"])
 
 
+def test_attacks_of_ones_own_replace_the_bundled_ones(tmp_path: Path) -> None:
+    (tmp_path / "forge").mkdir()
+    for file in (tmp_path / "one.py", tmp_path / "forge" / "two.py"):
+        file.write_text('"""Tries it.\n\nExpect: flagged\n"""\n')
+    names = [attack.name for attack in load_attacks(folder=tmp_path)]
+    assert names == ["forge/two", f"{tmp_path.name}/one"]
+    assert len(load_attacks(["forge"], tmp_path)) == 1
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no attack"):
+        load_attacks(folder=tmp_path / "empty")
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from sandbox.conftest import OLD_PYTHON
@@ -10,6 +11,9 @@ from sandbox.conftest import OLD_PYTHON
 from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
 from recode_eval.sandbox import Limits, Program, Status, Test, landlock, open_sandbox
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def on(tier: str, *marks: pytest.MarkDecorator) -> object:
@@ -79,6 +83,20 @@ def test_no_attack_passes_unflagged_beside_tests_of_their_own_process(tier: str)
     """What no test in the answer's process can prevent, one in another process does."""
     attacks = load_attacks([] if tier != "landlock" else ["forge", "text", "ipc"])
     outcome = attack_tier(tier, attacks, isolation="split")
+    if outcome.unavailable:
+        pytest.skip(f"{tier}: {outcome.unavailable}")
+    check(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("isolation", ["program", "split"])
+@pytest.mark.parametrize("tier", ONE_TIER)
+def test_attacks_written_by_others_are_contained(
+    shared_data: Path, tier: str, isolation: str
+) -> None:
+    """Written against the sandbox as it was, by people who looked for what it lacked."""
+    outcome = attack_tier(tier, load_attacks(folder=shared_data / "attacks"), isolation=isolation)
     if outcome.unavailable:
         pytest.skip(f"{tier}: {outcome.unavailable}")
     check(outcome)
