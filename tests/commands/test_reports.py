@@ -1,4 +1,4 @@
-"""Inputs of public bug reports on other tools, tried as a user would: one line of shell for each."""
+"""Inputs of public bug reports on other tools, each tried by one line of shell."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ def verdicts(shell: str) -> dict[str, bool]:
 def test_inputs_get_their_right_value(
     shared_data: Path, tmp_path: Path, name: str, isolation: str
 ) -> None:
-    """`extraction`: fences and think blocks that gave no or wrong code (expected.json has the right
-    verdicts). `main-guard`: right answers failed by what stands under `__name__ == '__main__'`."""
+    """Fences and think blocks gave no or wrong code; a main guard failed right answers."""
     folder = shared_data / "reports" / name
     rows, answers, out = (
         shlex.quote(str(path))
