@@ -1,10 +1,9 @@
-"""Looks for the sockets of the daemons that rule the machine: Docker, containerd, systemd, D-Bus.
+"""Connects to the daemons that rule the machine: Docker, containerd, systemd, D-Bus.
 
 Expect: contained
 """
 
-import os
-import stat
+import socket
 
 for path in (
     "/var/run/docker.sock",
@@ -19,7 +18,8 @@ for path in (
     "/run/snapd.socket",
 ):
     try:
-        if stat.S_ISSOCK(os.stat(path).st_mode) and os.access(path, os.W_OK):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(path)
             print("ESCAPED: can reach", path, flush=True)
     except OSError:
         pass

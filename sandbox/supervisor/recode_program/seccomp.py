@@ -34,8 +34,10 @@ _SPECIAL = frozenset({
 _GROUPS = frozenset({"setsid", "setpgid"})
 _ATTRIBUTES = frozenset({
     "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime",
-    "utimes", "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
-    "lremovexattr", "fremovexattr",
+    "utimes", "futimesat", "utimensat",
+})  # fmt: skip
+_EXTENDED = frozenset({
+    "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
 })  # fmt: skip
 _SIGNALS = frozenset({"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"})
 
@@ -73,6 +75,7 @@ _PERMITTED = _verdict(_ALLOW)
 _REFUSED = _verdict(_ERRNO | errno.EPERM)
 _UNKNOWN = _verdict(_ERRNO | errno.ENOSYS)
 _PRETENDED = _verdict(_ERRNO)  # returns 0 and does nothing
+_UNSUPPORTED = _verdict(_ERRNO | errno.ENOTSUP)
 
 
 def _allow_only(index: int, *values: int) -> bytes:
@@ -160,7 +163,7 @@ def zygote_filter(*, child_signals: bool = False) -> bytes:
         number = _number(name)
         if number is None:
             continue
-        if name in syscalls.FREE or name in _GROUPS | _SIGNALS | _ATTRIBUTES:
+        if name in syscalls.FREE or name in _GROUPS | _SIGNALS | _ATTRIBUTES | _EXTENDED:
             rules[number] = _PERMITTED
         elif name in _SPECIAL:
             rules[number] = _special(name)
@@ -178,9 +181,9 @@ def program_filter(pid: int, *, guard_signals: bool, guard_files: bool) -> bytes
 
     With `guard_signals` it can signal nobody but itself, its group and the process `pid` (its
     first one); needed where neither an own user id nor Landlock keeps signals in. With
-    `guard_files`, changes of a file's mode, owner, times or attributes do nothing, and say that
-    they did (`shutil.copy` makes them): needed where programs run as a user who owns files, since
-    Landlock does not govern them.
+    `guard_files`, changes of a file's mode, owner or times do nothing, and say that they did
+    (`shutil.copy` makes them), and there are no extended attributes: needed where programs run as
+    a user who owns files, since Landlock does not govern them.
     """
     rules = {}
     for name in _GROUPS | (_SIGNALS if guard_signals else frozenset()):
@@ -188,10 +191,10 @@ def program_filter(pid: int, *, guard_signals: bool, guard_files: bool) -> bytes
         if number is not None:
             allowed = (0, pid) if name == "kill" else (pid,)
             rules[number] = _REFUSED if name in _GROUPS else _allow_only(0, *allowed)
-    for name in _ATTRIBUTES if guard_files else ():
+    for name in _ATTRIBUTES | _EXTENDED if guard_files else ():
         number = _number(name)
         if number is not None:
-            rules[number] = _PRETENDED
+            rules[number] = _UNSUPPORTED if name in _EXTENDED else _PRETENDED
     return _program(rules, _PERMITTED)
 
 
