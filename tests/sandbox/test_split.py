@@ -54,6 +54,20 @@ RIGHT = {
         "d = same(collections.defaultdict(list)); d['k'].append(1)\n"
         "assert collections.deque([1], 3).maxlen == same(collections.deque([1], 3)).maxlen",
     ),
+    "a file of the tests fills a buffer of the answer": (
+        "import io\n"
+        "class Upper(io.RawIOBase):\n"
+        "    def __init__(self, file): self.file = file\n"
+        "    def readable(self): return True\n"
+        "    def readinto(self, area): return self.file.readinto(area)\n"
+        "def words(file): return Upper(file).read().upper().split()\n"
+        "def fill(file):\n"
+        "    area = bytearray(4)\n    return file.readinto(area), bytes(area)\n",
+        "import io\n"
+        "assert words(io.BytesIO(b'one two')) == [b'ONE', b'TWO']\n"
+        "file = io.BytesIO(b'abc')\n"
+        "assert fill(file) == (3, b'abc\\0') and file.tell() == 3",
+    ),
     "sharing and cycles": (
         "def pair(x): return [x, x]\ndef ring():\n    a = []\n    a.append(a)\n    return a",
         "x = [1]\np = pair(x)\nassert p[0] is p[1] is x\na = ring()\nassert a[0] is a",

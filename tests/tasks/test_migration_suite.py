@@ -131,3 +131,18 @@ def test_pairs_are_what_they_claim(place: int) -> None:
             assert all(finding.checks == 3 for finding in findings)
             wrong = {f.problem_id: f.faults + f.ungraded for f in findings}
             assert not {key: value for key, value in wrong.items() if value}, libraries[place]
+
+
+@pytest.mark.slow
+def test_requests_of_a_web_client_cross_between_processes() -> None:
+    """Werkzeug's client puts its request into what it hands to an application."""
+    task = create_task("migration")
+    wanted = {"werkzeug-form-memory-limit-diary", "werkzeug-get-json-mimetype-webhook"}
+    problems = [problem for problem in task.load(None).problems if problem.id in wanted]
+    assert {problem.id for problem in problems} == wanted
+    with open_router("landlock", isolation="split") as sandbox:
+        for problem in problems:
+            program = task.programs(problem, problem.solutions["reference"])["new_release"]
+            execution = sandbox.submit(program, Limits()).result()
+            assert execution.passed, execution
+            assert not execution.unsplit, execution.unsplit

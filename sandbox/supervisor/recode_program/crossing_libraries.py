@@ -13,7 +13,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from recode_program import crossing_builtins, crossing_pandas
+from recode_program import crossing_builtins, crossing_pandas, crossing_web
 from recode_program.crossing import Decoder, Encoder, UncrossableError, register, register_base
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def load(tag: str) -> bool:
 def _complete(module: types.ModuleType) -> bool:
     """Whether its import is over, and has not failed half-way."""
     spec = getattr(module, "__spec__", None)
-    return not getattr(spec, "_initializing", False) and hasattr(module, "__version__")
+    last = _LAST_NAMES.get(module.__name__, "__version__")
+    return not getattr(spec, "_initializing", False) and hasattr(module, last)
 
 
 def _numpy(np: Any) -> None:
@@ -304,11 +305,13 @@ def _shapely(shapely: Any) -> None:
 
 _TAGS = {
     "np": "numpy", "pd": "pandas", "pt": "torch", "sy": "sympy", "nx": "networkx",
-    "wkb": "shapely",
+    "wkb": "shapely", "wz": "werkzeug.wrappers",
 }  # fmt: skip
+_LAST_NAMES = {"werkzeug.wrappers": "Response"}
+"""A name that a module has once its import is over."""
 PYTHON_ITSELF = crossing_builtins
 """Loading it registers its types."""
 _LIBRARIES: dict[str, Any] = {
     "numpy": _numpy, "pandas": crossing_pandas.bind, "torch": _torch, "sympy": _sympy,
-    "networkx": _networkx, "shapely": _shapely,
+    "networkx": _networkx, "shapely": _shapely, "werkzeug.wrappers": crossing_web.bind,
 }  # fmt: skip

@@ -47,6 +47,7 @@ VISIBLE = frozenset({"__name__", "__qualname__", "__doc__", "__annotations__", "
 _TOLD = frozenset({"equals", "equal", "isclose", "allclose", "issubset", "issuperset", "isdisjoint",
                    "array_equal"})  # fmt: skip
 """Methods of the builtin types and libraries that are told an expected value: as `__eq__` is."""
+_FILLING = frozenset({"readinto", "readinto1"})
 _BATCH_AFTER, _MOST_AT_ONCE = 32, 1024
 _SHOWING = ("__str__", "__repr__", "__format__")
 IMMUTABLE = (int, float, complex, str, bytes, tuple, frozenset)
@@ -88,7 +89,18 @@ def _attribute(proxy: Any, name: str) -> Any:
         if proxy._recode_library:
             raise _told(proxy)
         raise AttributeError(f"{name} of an object of the answer would be told what is expected")
-    return peer.request("get", proxy._recode_number, name)
+    found = peer.request("get", proxy._recode_number, name)
+    return (lambda buffer: _read_into(proxy, buffer)) if name in _FILLING else found
+
+
+def _read_into(file: Any, buffer: Any) -> int | None:
+    """What a file reads into a buffer of this process. The owner would fill a copy of it."""
+    area = memoryview(buffer).cast("B")
+    data = file.read(len(area))
+    if data is None:
+        return None
+    area[: len(data)] = data
+    return len(data)
 
 
 def _told(proxy: Any) -> UncrossableError:

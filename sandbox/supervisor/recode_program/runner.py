@@ -31,9 +31,9 @@ OWN_MODULES = tuple(
     f"recode_program{name}"
     for name in (
         "", ".answerer", ".command", ".confine", ".crossing", ".crossing_builtins",
-        ".crossing_libraries", ".crossing_pandas", ".describing", ".grader", ".linux", ".mutation",
-        ".namespace", ".peer", ".protocol", ".remote", ".runner", ".seccomp", ".shared_state",
-        ".spawner", ".syscalls", ".tampering", ".values", ".warmup", ".zygote",
+        ".crossing_libraries", ".crossing_pandas", ".crossing_web", ".describing", ".grader",
+        ".linux", ".mutation", ".namespace", ".peer", ".protocol", ".remote", ".runner", ".seccomp",
+        ".shared_state", ".spawner", ".syscalls", ".tampering", ".values", ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference
