@@ -42,6 +42,10 @@ class Settings:
     own_users: bool = False
     """In a user namespace made for the private disk, and with its capabilities."""
     work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
+    shm: str = ""
+    """Where shared memory and semaphores are files, if that is the worker's alone."""
+    shm_files: int = 0
+    """How many such files there may be; 0 where the kernel limits them."""
     child_signals: bool = False
     """Programs may decide what SIGCHLD does; their children's CPU time can then be missed."""
     guard_uid: int | None = None

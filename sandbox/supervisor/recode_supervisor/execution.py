@@ -274,7 +274,7 @@ class ProgramExecution(ABC):
             self._stop("timeout", f"more than {request.cpu_s:g} s of CPU time")
         elif wall - self._waited > request.wall_s or wall > request.wall_s * _HARD_WALL_FACTOR:
             self._stop("timeout", f"more than {request.wall_s:g} s")
-        elif usage.memory > request.memory:
+        elif usage.memory + self._disk.shared_memory() > request.memory:
             self._stop("memory", f"more than {request.memory >> 20} MiB of memory")
         elif self._disk.full():
             self.convict()
