@@ -27,7 +27,6 @@ PLACES = (
     "/var/log",
     "/var/spool/cron",
     "/dev",
-    "/dev/shm",
     "/dev/mqueue",
     "/sys",
     "/proc",

@@ -33,7 +33,8 @@ OWN_MODULES = tuple(
         "", ".answerer", ".command", ".confine", ".crossing", ".crossing_builtins",
         ".crossing_libraries", ".crossing_pandas", ".describing", ".grader", ".linux", ".mutation",
         ".namespace", ".newer_syntax", ".peer", ".protocol", ".remote", ".runner", ".seccomp",
-        ".shared_state", ".spawner", ".syscalls", ".tampering", ".values", ".warmup", ".zygote",
+        ".shared_state", ".spawner", ".syscalls", ".tampering", ".thread_pools", ".values",
+        ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference

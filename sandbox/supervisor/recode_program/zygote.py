@@ -27,6 +27,7 @@ from recode_program import (
     runner,
     seccomp,
     tampering,
+    thread_pools,
     warmup,
 )
 from recode_program.confine import RULESET, confine, guard
@@ -44,6 +45,8 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     """Load the libraries, say so, then fork programs until the supervisor hangs up."""
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     loaded = warmup.load(libraries) if settings.warm else []
+    if settings.warm and not settings.shm:
+        thread_pools.need_no_semaphores()
     if settings.seccomp:
         seccomp.install(seccomp.zygote_filter(child_signals=settings.child_signals))
     index = tampering.remember()
