@@ -126,7 +126,8 @@ def _files(prefixes: Sequence[Path], folders: Sequence[Path]) -> list[str]:
         command += ["--remount-ro", str(covered)]
     return [
         *command, "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
-        "--dev", "/dev", "--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", "/dev/shm",
+        "--dev", "/dev",
+        "--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108
         "--remount-ro", "/dev",
         "--perms", "1777", "--size", str(WORK_BYTES), "--tmpfs", _WORK,
     ]  # fmt: skip

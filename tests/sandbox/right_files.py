@@ -1,4 +1,5 @@
 """Right programs that use files, databases and the machine; see `right_programs`."""
+# ruff: noqa: E501 - programs as people write them
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Right programs about the language itself; see `right_programs`."""
+# ruff: noqa: E501 - programs as people write them
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Right programs that use the standard library and those for numbers; see `right_programs`."""
+# ruff: noqa: E501 - programs as people write them
 
 from __future__ import annotations
 

@@ -19,6 +19,4 @@ RIGHT_PROGRAMS: dict[str, str] = {**PROCESSES, **FILES, **LANGUAGE, **LIBRARY}
 def program(text: str) -> Program:
     """The program that a text stands for."""
     candidate, *tests = text.split("\n# test\n")
-    return Program(
-        "", candidate, tuple(Test(f"test {n}", code) for n, code in enumerate(tests, 1))
-    )
+    return Program("", candidate, tuple(Test(f"test {n}", code) for n, code in enumerate(tests, 1)))

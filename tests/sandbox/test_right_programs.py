@@ -33,8 +33,8 @@ def run_all(sandbox: Sandbox, names: Iterable[str]) -> dict[str, Execution]:
 def failures(found: dict[str, Execution]) -> list[str]:
     """The programs that did not pass, with what their tests say."""
     return [
-        f"{name}: {execution.setup_error or [(v.status.value, v.detail) for v in execution.verdicts]}"
-        f" {execution.output[-300:]}"
+        f"{name}: {execution.setup_error} "
+        f"{[(v.status.value, v.detail) for v in execution.verdicts]} {execution.output[-300:]}"
         for name, execution in found.items()
         if not execution.passed
     ]
@@ -82,9 +82,10 @@ def test_a_newer_syntax_is_named(tier: str) -> None:
     """Right answers in the Python of tomorrow looked like broken ones."""
     newer = "def first[T](values: list[T]) -> T:\n    return values[0]\n"
     broken = "def first(values):\n    return values[0\n"
-    with open_or_skip(tier, workers=1, isolation="split") as split, open_or_skip(
-        tier, workers=1, isolation="program"
-    ) as whole:
+    with (
+        open_or_skip(tier, workers=1, isolation="split") as split,
+        open_or_skip(tier, workers=1, isolation="program") as whole,
+    ):
         if split.info.python >= "3.12":
             pytest.skip("this Python knows it")
         for sandbox in (split, whole):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Tuple
 
 Version = Tuple[int, int]
 _LITERAL = re.compile(r"""([A-Za-z]{0,2})('''|\"\"\"|'|")""")
@@ -25,7 +25,7 @@ class _Literal(NamedTuple):
 
     text: str
     prefix: str
-    expressions: List[str]
+    expressions: list[str]
 
     def since(self) -> Version:
         """The Python that reads it for certain, whatever quotes its expressions have."""
@@ -42,13 +42,18 @@ def note(source: str) -> bytes:
         version = needed(source)
     except Exception:  # noqa: BLE001 - hostile text; the message stands without it
         version = None
-    return b"" if version is None else b" (needs Python %d.%d, this is %d.%d)" % (
-        *version,
-        *sys.version_info[:2],
+    return (
+        b""
+        if version is None
+        else b" (needs Python %d.%d, this is %d.%d)"
+        % (
+            *version,
+            *sys.version_info[:2],
+        )
     )
 
 
-def needed(source: str, than: Version = sys.version_info[:2]) -> Optional[Version]:
+def needed(source: str, than: Version = sys.version_info[:2]) -> Version | None:
     """The first version after `than` that parses the source; None if none is known to.
 
     Raises:
@@ -73,10 +78,10 @@ def _parses(source: str) -> bool:
     return True
 
 
-def _taken_apart(source: str) -> Tuple[str, List[_Literal]]:
+def _taken_apart(source: str) -> tuple[str, list[_Literal]]:
     """The source without comments, with marks for its literals of text; and these."""
-    code: List[str] = []
-    literals: List[_Literal] = []
+    code: list[str] = []
+    literals: list[_Literal] = []
     at, start, word = 0, 0, False
     while at < len(source):
         found = None if word else _LITERAL.match(source, at)
@@ -95,18 +100,16 @@ def _taken_apart(source: str) -> Tuple[str, List[_Literal]]:
     return "".join([*code, source[start:]]), literals
 
 
-def _end_of_literal(source: str, start: re.Match[str]) -> Tuple[int, List[str]]:
+def _end_of_literal(source: str, start: re.Match[str]) -> tuple[int, list[str]]:
     """Where a literal ends, by the rules of Python 3.12, and the expressions in it."""
     prefix, quote = start.group(1).lower(), start.group(2)
     formatted = "f" in prefix or "t" in prefix
-    expressions: List[str] = []
+    expressions: list[str] = []
     at = start.end()
     while not source.startswith(quote, at):
         if source[at : at + 1] in {"", "\n"} and (at >= len(source) or len(quote) == 1):
             raise ValueError("a text never ends")
-        if source[at] == "\\":
-            at += 2
-        elif formatted and source[at : at + 2] in {"{{", "}}"}:
+        if source[at] == "\\" or (formatted and source[at : at + 2] in {"{{", "}}"}):
             at += 2
         elif formatted and source[at] == "{":
             at = _end_of_field(source, at + 1, expressions)
@@ -115,7 +118,7 @@ def _end_of_literal(source: str, start: re.Match[str]) -> Tuple[int, List[str]]:
     return at + len(quote), expressions
 
 
-def _end_of_field(source: str, at: int, expressions: List[str]) -> int:
+def _end_of_field(source: str, at: int, expressions: list[str]) -> int:
     """Where a field of a formatted literal ends that begins at `at`, behind its brace."""
     start = at
     at = _end_of_expression(source, at, ":!}=")
@@ -129,7 +132,7 @@ def _end_of_field(source: str, at: int, expressions: List[str]) -> int:
 
 def _end_of_expression(source: str, at: int, ends: str) -> int:
     """Where the first of the characters `ends` stands outside of brackets and texts."""
-    depth: List[str] = []
+    depth: list[str] = []
     word = False
     while depth or source[at] not in ends:
         found = None if word else _LITERAL.match(source, at)
@@ -145,7 +148,7 @@ def _end_of_expression(source: str, at: int, ends: str) -> int:
     return at
 
 
-def _put_together(code: str, literals: List[_Literal], version: Version) -> str:
+def _put_together(code: str, literals: list[_Literal], version: Version) -> str:
     """The source with its literals again; those that `version` reads differently are empty."""
 
     def literal(found: re.Match[str]) -> str:
@@ -202,7 +205,7 @@ def _bare_exceptions(code: str) -> str:
     return re.sub(r"\bexcept([ \t]+[^\n:(]+,[^\n:]*):", r"except (\1):", code)
 
 
-_ADDITIONS: Tuple[Tuple[Version, Callable[[str], str]], ...] = (
+_ADDITIONS: tuple[tuple[Version, Callable[[str], str]], ...] = (
     ((3, 10), _match),
     ((3, 11), _stars),
     ((3, 12), _type_parameters),

@@ -28,7 +28,7 @@ def need_no_semaphores() -> None:
     """Change the class, before any program has it."""
     pool: Any = multiprocessing.pool.Pool
 
-    def __init__(
+    def __init__(  # noqa: N807 - becomes the method
         self: Any,
         processes: int | None = None,
         initializer: Callable[..., object] | None = None,

@@ -103,7 +103,9 @@ class Supervisor:
         self._hung_up = select.poll()
         self._hung_up.register(0, 0)
         settings = self._settings
-        self._writable = {path: wipe.mode_of(path) for path in (settings.work, settings.shm) if path}
+        self._writable = {
+            path: wipe.mode_of(path) for path in (settings.work, settings.shm) if path
+        }
         """The folders that programs can write to, and their permissions."""
         self._clean = self._wipe()
         self._disk = disk.Disk(
@@ -248,7 +250,8 @@ class Supervisor:
     def _wipe(self) -> bool:
         settings = self._settings
         users = settings.uid, settings.guard_uid
-        return all([wipe.wipe(path, mode, *users) for path, mode in self._writable.items()])
+        empty = [wipe.wipe(path, mode, *users) for path, mode in self._writable.items()]
+        return all(empty)
 
     def _blame_the_disk(self) -> None:
         """Refuse to grade where others filled the disk below the work directory, which is empty.
