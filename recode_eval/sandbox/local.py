@@ -70,6 +70,8 @@ def clean_environment(home: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": home,
         "TMPDIR": home,
+        "USER": "program",  # no list of users has a program's user id
+        "LOGNAME": "program",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",

@@ -257,9 +257,9 @@ def run():
     return (platform.system(), os.cpu_count() >= 1, locale.str(1.5), os.getenv('OWN'),
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0, shutil.which('sh') is not None,
             sys.byteorder, os.path.isdir(sysconfig.get_path('stdlib')),
-            os.path.isdir(os.path.expanduser('~')), len(os.urandom(8)), shutil.disk_usage('.').free > 0)
+            os.path.isdir(os.path.expanduser('~')), len(getpass.getuser()) > 0, len(os.urandom(8)), shutil.disk_usage('.').free > 0)
 # test
-assert run() == ('Linux', True, '1.5', '1', True, True, 'little', True, True, 8, True)
+assert run() == ('Linux', True, '1.5', '1', True, True, 'little', True, True, True, 8, True)
 """,
     "pictures of matplotlib": r"""
 import matplotlib.pyplot as plt
