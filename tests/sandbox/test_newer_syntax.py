@@ -63,7 +63,7 @@ def test_no_version_is_named_for_what_none_can_read(source: str) -> None:
 
 
 def test_another_error_beside_it_is_no_version() -> None:
-    """ "Needs Python 3.12" would be a lie where it would not help."""
+    """It would be a lie: that Python could not read it either."""
     for source in NEWER:
         assert note(f"{source}\nif x = 3: pass\n") == b"", source
 
