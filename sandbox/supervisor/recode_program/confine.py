@@ -28,6 +28,8 @@ class Settings:
     seccomp: bool = True
     guard_signals: bool = False
     ruleset: int = -1
+    guard_files: bool = False
+    """Files of the user's own are in sight, and Landlock alone keeps programs from them."""
     only_beside_tests: bool = False
     """The ruleset keeps the signals of a candidate from the process of its tests, and that is all
     it is for: programs have a user id of their own."""
@@ -108,6 +110,6 @@ def guard(settings: Settings, *, beside_tests: bool = False) -> None:
         guards = seccomp.program_filter(
             os.getpid(),
             guard_signals=settings.guard_signals,
-            guard_files=settings.ruleset >= 0,
+            guard_files=settings.guard_files,
         )
         seccomp.install(guards)

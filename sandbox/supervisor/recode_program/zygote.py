@@ -105,6 +105,9 @@ def _become_program(
         os.dup2(null, 0)
         os.close(null)
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
+        # The supervisor ignores both, and what a program starts would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         try:
             confine(settings, cpu_s, memory, file_bytes, processes)
             if order != protocol.SPLIT:

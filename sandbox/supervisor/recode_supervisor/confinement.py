@@ -79,6 +79,7 @@ def rule_files(
         return settings, -1
     abi = linux.landlock_abi()
     if config.get("landlock_files"):
+        settings.guard_files = True
         if settings.uid is not None and not _readable_by_others(folders):
             # Programs lose root's right to look into private folders like /root, where their
             # interpreter lives. They keep this one right; Landlock limits what they can use it on.
