@@ -60,7 +60,7 @@ class Program:
     """Everything one execution needs.
 
     `setup`, `candidate` and each test's `code` are executed in this order in one fresh namespace
-    whose `__name__` is `"__main__"`. An exception in `setup` is the data's fault and comes back as
+    whose `__name__` is `"solution"`. An exception in `setup` is the data's fault and comes back as
     `Execution.setup_error`; one in `candidate` fails all tests. That is Python; other languages
     keep to it as their `CommandRuntime` says.
     """
@@ -99,7 +99,8 @@ class Limits:
     memory_bytes: int = 4 << 30
     output_bytes: int = 64 << 10
     file_bytes: int = 64 << 20
-    processes: int = 32
+    processes: int = 128
+    """The kernel counts threads, too."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a limit that no sandbox can set."""

@@ -12,6 +12,8 @@ from recode_eval.sandbox.base import SandboxUnavailableError
 from recode_eval.sandbox.hidden import hidden_below
 from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.local import (
+    SHM_BYTES,
+    SHM_FILES,
     WORK_BYTES,
     WORK_FILES,
     ProcessLink,
@@ -124,7 +126,9 @@ def _files(prefixes: Sequence[Path], folders: Sequence[Path]) -> list[str]:
         command += ["--remount-ro", str(covered)]
     return [
         *command, "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
-        "--dev", "/dev", "--remount-ro", "/dev",
+        "--dev", "/dev",
+        "--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108
+        "--remount-ro", "/dev",
         "--perms", "1777", "--size", str(WORK_BYTES), "--tmpfs", _WORK,
     ]  # fmt: skip
 
@@ -189,6 +193,8 @@ class BubblewrapLauncher:
             "guard_uid": self._users.guard_of(slot),
             "uid_required": as_root,
             "own_disk": True,
+            "own_shm": True,
+            "shm_files": SHM_FILES,
             "disk_bytes": WORK_BYTES,  # its tmpfs limits bytes, but not files
             "disk_files": WORK_FILES,
         }

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.sandbox.base import Limits, SandboxUnavailableError
 from recode_eval.sandbox.doorway import INSIDE, Doorway
 from recode_eval.sandbox.local import (
+    SHM_BYTES,
+    SHM_FILES,
     WORK_BYTES,
     WORK_FILES,
     clean_environment,
@@ -112,6 +114,7 @@ class DockerLauncher:
             "guard_uid": self._users.guard_of(slot),
             "uid_required": True,
             "own_disk": True,  # a tmpfs, whose bytes and files the kernel limits
+            "own_shm": True,
             "channel": link.channel,
         }
 
@@ -215,8 +218,9 @@ class ContainerLink:
             mem_limit=memory,
             memswap_limit=memory,
             tmpfs={
-                _WORK: f"rw,nosuid,nodev,noexec,size={WORK_BYTES},nr_inodes={WORK_FILES}",
-                "/dev/shm": "ro,nosuid,nodev,noexec,size=4k",  # noqa: S108
+                # As on the other tiers, a script that a program wrote can be started.
+                _WORK: f"rw,nosuid,nodev,exec,size={WORK_BYTES},nr_inodes={WORK_FILES}",
+                "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_BYTES},nr_inodes={SHM_FILES}",  # noqa: S108
                 "/dev/mqueue": "ro,nosuid,nodev,noexec,size=4k",
             },
             mounts=[]

@@ -13,6 +13,8 @@ from recode_eval.sandbox.base import SandboxUnavailableError
 from recode_eval.sandbox.hidden import PACKAGE_FOLDERS, own_folders
 from recode_eval.sandbox.interpreters import find_interpreter
 from recode_eval.sandbox.local import (
+    SHM_BYTES,
+    SHM_FILES,
     WORK_BYTES,
     WORK_FILES,
     ProcessLink,
@@ -100,6 +102,8 @@ class LandlockLauncher:
             "private_disk": PRIVATE_DISK and self.tier == "landlock",
             "disk_bytes": WORK_BYTES,
             "disk_files": WORK_FILES,
+            "shm_bytes": SHM_BYTES,
+            "shm_files": SHM_FILES,
             "uid": None if self._users is None else self._users.of(slot),
             "guard_uid": None if self._users is None else self._users.guard_of(slot),
             "landlock_files": self.tier == "landlock",

@@ -29,6 +29,9 @@ _LOG_BYTES = 2000
 WORK_BYTES = 512 << 20
 WORK_FILES = 20000
 """What programs may leave in their work folder while they run."""
+SHM_BYTES = 256 << 20
+SHM_FILES = 1024
+"""What they may keep in `/dev/shm`: blocks of shared memory and semaphores."""
 WORK_PREFIX = "recode-eval-work-"
 
 
@@ -67,6 +70,8 @@ def clean_environment(home: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": home,
         "TMPDIR": home,
+        "USER": "program",  # no list of users has a program's user id
+        "LOGNAME": "program",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",

@@ -207,14 +207,18 @@ def generators():
     return {name: hashlib.sha256(state.encode()).hexdigest()[:16] for name, state in states.items()}
 
 
-def folder():
-    """The work directory itself: its rights and attributes, and how full its file system is."""
-    status = os.stat(".")
+def folder(path):
+    """A folder to write to: its rights and attributes, and how full its file system is."""
     try:
-        attributes = {name: os.getxattr(".", name).hex() for name in os.listxattr(".")}
+        os.listdir(path)
+    except OSError:
+        return "not for programs"
+    status = os.stat(path)
+    try:
+        attributes = {name: os.getxattr(path, name).hex() for name in os.listxattr(path)}
     except OSError:
         attributes = {}
-    space = os.statvfs(".")
+    space = os.statvfs(path)
     own = space.f_blocks * space.f_frsize <= 2 << 30
     return {
         "mode": oct(status.st_mode),
@@ -276,7 +280,8 @@ def describe(word):
         # A container that replaces another one has another name.
         "environment": {k: v for k, v in os.environ.items() if k != "HOSTNAME"},
         "folder": os.getcwd(),
-        "work": folder(),
+        "work": folder("."),
+        "shared memory": folder("/dev/shm"),
         "process": process(),
         "descriptors": DESCRIPTORS,
         "random": RANDOM,

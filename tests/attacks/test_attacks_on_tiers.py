@@ -148,3 +148,22 @@ def test_sources_that_are_no_programs_fail_and_break_nothing(tier: str) -> None:
             program = Program("", honest.candidate, (Test("t", f"{source}\nraise ValueError\n"),))
             execution = sandbox.submit(program, LIMITS).result(120)
             assert [v.status for v in execution.verdicts] != [Status.PASSED], f"test: {name}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bomb", ["fork_bomb", "fork_bomb_doubling", "thread_bomb"])
+@pytest.mark.parametrize("tier", TIERS)
+def test_bombs_are_contained_within_the_default_number_of_processes(tier: str, bomb: str) -> None:
+    """Right programs start forty threads; what lets them must still stop a bomb."""
+    (attack,) = load_attacks([f"resources/{bomb}"])
+    limits = Limits(cpu_s=3.0, wall_s=5.0)
+    honest = Program("", "x = 1", (Test("t", "assert x == 1"),))
+    try:
+        sandbox = open_sandbox(tier, workers=1)
+    except (SandboxUnavailableError, SandboxBuildError) as error:
+        pytest.skip(f"{tier}: {error}")
+    with sandbox:
+        found = sandbox.submit(Program("", attack.code, honest.tests), limits).result(120)
+        assert not found.passed
+        assert "ESCAPED" not in found.output
+        assert sandbox.submit(honest, limits).result(120).passed

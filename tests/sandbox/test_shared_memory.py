@@ -1,4 +1,4 @@
-"""Shared memory counts as memory in the tiers that watch it: no one process holds all of it."""
+"""Shared memory counts as memory, as mappings and as files; nothing of it is left for the next."""
 
 from __future__ import annotations
 
@@ -39,3 +39,39 @@ def test_shared_memory_of_children_counts(opener: Callable[..., Sandbox], tier: 
         assert verdict.status is Status.MEMORY, verdict
         (verdict,) = sandbox.submit(little, LIMITS).result(60).verdicts
         assert verdict.status is Status.PASSED, verdict
+
+
+FILES = """
+import os, time
+held = []
+for number in range({mib} // 15):
+    held.append(os.open(f'/dev/shm/{{number}}', os.O_CREAT | os.O_RDWR))
+    os.write(held[-1], bytes(15 << 20))
+own = bytearray(150 << 20)
+time.sleep({pause})
+"""
+NEXT = """
+import os
+space = os.statvfs('/dev/shm')
+assert os.listdir('/dev/shm') == [] and space.f_bfree == space.f_blocks, os.listdir('/dev/shm')
+assert oct(os.stat('/dev/shm').st_mode) == '0o41777' and not os.listxattr('/dev/shm')
+"""
+
+
+@pytest.mark.parametrize(
+    "tier", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "landlock"]
+)
+def test_files_of_shared_memory_count_and_go(opener: Callable[..., Sandbox], tier: str) -> None:
+    """`/dev/shm` is new to programs: what it holds would be nobody's, mapped or not."""
+
+    def status(code: str) -> Status:
+        program = Program("", "", (Test("t", code),))
+        return sandbox.submit(program, LIMITS).result(60).verdicts[0].status
+
+    with opener(tier, workers=1) as sandbox:
+        if status(NEXT) is not Status.PASSED:
+            pytest.skip(f"no /dev/shm on the tier {tier} of this machine")
+        assert status(FILES.format(mib=150, pause=20)) is Status.MEMORY
+        assert status(NEXT) is Status.PASSED
+        assert status(FILES.format(mib=30, pause=1)) is Status.PASSED
+        assert status(NEXT) is Status.PASSED

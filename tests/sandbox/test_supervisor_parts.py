@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(supervisor_folder()))
 from recode_program import linux, protocol, runner, seccomp
-from recode_supervisor import usage, wipe
+from recode_supervisor import execution, usage, wipe
 
 on_known_machine = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "aarch64"}, reason="no filter for this processor"
@@ -265,3 +266,43 @@ def test_every_own_module_is_taken_out_of_a_programs_sight() -> None:
     files = supervisor_folder().glob("recode_program/*.py")
     names = {f"recode_program.{file.stem}" for file in files if file.stem != "__init__"}
     assert set(runner.OWN_MODULES) == {"recode_program", *names}
+
+
+class LateSpeaker(execution.ProgramExecution):
+    """Says its last word, and ends, between the look at its channel and the one at its process."""
+
+    def __init__(self, said: list[bytes], theirs: socket.socket) -> None:
+        self._said, self._theirs = said, theirs
+        self._base_wall, self._limit_address_space, self._talking = 0.0, True, True
+        self._queue: deque[bytes] = deque()
+        self._usage = usage.TreeUsage()
+        self.heard: list[bytes] = []
+
+    def _payload(self) -> bytes:
+        return b""
+
+    def _handle(self, channel: socket.socket, packet: bytes) -> bool:
+        self.heard.append(packet)
+        return packet == b"decided"
+
+    def _limit_hit(self) -> bool:
+        for packet in self._said:
+            self._theirs.send(packet)
+        self._usage.ended = True
+        return False
+
+    def _accused(self, tick: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("said", "ended"), [([b"a", b"decided"], False), ([b"a"], True), ([], True)]
+)
+def test_what_a_process_said_before_it_ended_counts(said: list[bytes], *, ended: bool) -> None:
+    """On a busy machine a program that could not be split was a crash with status 0."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:  # that `theirs` stays open is what a child of the program does
+        ours.setblocking(False)
+        speaker = LateSpeaker(said, theirs)
+        assert speaker._loop(ours, lambda: None) is ended
+        assert speaker.heard == said

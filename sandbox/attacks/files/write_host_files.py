@@ -3,6 +3,7 @@
 Expect: contained
 """
 
+import errno
 import os
 
 import bait
@@ -27,7 +28,6 @@ PLACES = (
     "/var/log",
     "/var/spool/cron",
     "/dev",
-    "/dev/shm",
     "/dev/mqueue",
     "/sys",
     "/proc",
@@ -69,6 +69,8 @@ for path in [*bait.FILES, bait.SHARED_MEMORY]:
         lambda p: os.utime(p, (0, 0)),
     ):
         before = state(path)
+        if before == errno.ENOENT:  # in a /dev/shm of its own, whoever writes makes a new file
+            continue
         try:
             change(path)
         except OSError:

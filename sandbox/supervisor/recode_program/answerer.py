@@ -11,7 +11,7 @@ import signal
 import types
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
-from recode_program import crossing, describing, linux, namespace
+from recode_program import crossing, describing, linux, namespace, newer_syntax
 from recode_program.crossing import Encoder, UncrossableError
 from recode_program.peer import Peer
 from recode_program.values import found_in_module
@@ -82,11 +82,17 @@ def run(
     file = str(module.__file__)
     namespace.show_source(file, candidate)
     peer = Answerer(channel, module.__dict__, seeders)
+    note = b""
     try:
-        exec(compile(candidate, file, "exec", 0, True), module.__dict__)  # noqa: S102
+        try:
+            answer = compile(candidate, file, "exec", 0, True)
+        except SyntaxError:
+            note = newer_syntax.note(candidate)
+            raise
+        exec(answer, module.__dict__)  # noqa: S102
     except BaseException as error:  # noqa: BLE001 - whatever it is
         kind = NO_MEMORY if out_of_memory(error) else FAILED
-        crossing.send(channel, [kind, describe(error).decode("ascii")], [])
+        crossing.send(channel, [kind, (describe(error) + note).decode("ascii")], [])
         os._exit(0)
     crossing.send(channel, [DEFINED, ""], [])
     peer.serve()

@@ -28,6 +28,8 @@ class Settings:
     seccomp: bool = True
     guard_signals: bool = False
     ruleset: int = -1
+    guard_files: bool = False
+    """Files of the user's own are in sight, and Landlock alone keeps programs from them."""
     only_beside_tests: bool = False
     """The ruleset keeps the signals of a candidate from the process of its tests, and that is all
     it is for: programs have a user id of their own."""
@@ -42,6 +44,10 @@ class Settings:
     own_users: bool = False
     """In a user namespace made for the private disk, and with its capabilities."""
     work: str = "/tmp"  # noqa: S108 - a private tmpfs or folder
+    shm: str = ""
+    """Where shared memory and semaphores are files, if that is the worker's alone."""
+    shm_files: int = 0
+    """How many such files there may be; 0 where the kernel limits them."""
     child_signals: bool = False
     """Programs may decide what SIGCHLD does; their children's CPU time can then be missed."""
     guard_uid: int | None = None
@@ -104,6 +110,6 @@ def guard(settings: Settings, *, beside_tests: bool = False) -> None:
         guards = seccomp.program_filter(
             os.getpid(),
             guard_signals=settings.guard_signals,
-            guard_files=settings.ruleset >= 0,
+            guard_files=settings.guard_files,
         )
         seccomp.install(guards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime as dt
 import decimal
 import fractions
@@ -73,6 +74,13 @@ def _encode_timezone(encoder: Encoder, value: dt.timezone) -> Any:
     return ["timezone", encoder.encode(offset), *name]
 
 
+def _encode_field(encoder: Encoder, value: Any) -> Any:
+    flags = [bool(value.init), bool(value.repr), value.hash, bool(value.compare)]
+    kind = getattr(value._field_type, "name", "")
+    parts = (value.type, value.default, value.default_factory, value.metadata)
+    return ["field", value.name, flags, kind, *map(encoder.attempt, parts)]
+
+
 _ENCODERS: dict[type, Callable[[Encoder, Any], Any]] = {
     list: _encode_list,
     tuple: _encode_tuple,
@@ -108,6 +116,8 @@ _ENCODERS: dict[type, Callable[[Encoder, Any], Any]] = {
     type(re.compile("")): lambda encoder, v: ["re", encoder.encode(v.pattern), v.flags],
     types.MappingProxyType: lambda encoder, value: ["proxy", encoder.encode(dict(value))],
     memoryview: lambda encoder, v: ["mv", encoder.blob(v.tobytes()), v.format, list(v.shape)],
+    type(dataclasses.MISSING): lambda *_: ["missing"],
+    dataclasses.Field: _encode_field,
     types.SimpleNamespace: _container(
         "namespace", lambda encoder, value: [_pairs(encoder, vars(value))]
     ),
@@ -191,6 +201,23 @@ def _decode_timezone(decoder: Decoder, offset: Any, *name: str) -> Any:
     return dt.timezone(decoder.decode(offset), *name)
 
 
+_FIELD_KINDS: dict[str, Any] = {
+    one.name: one
+    for one in vars(dataclasses).values()
+    if isinstance(one, dataclasses._FIELD_BASE)  # type: ignore[attr-defined]
+}
+
+
+def _decode_field(decoder: Decoder, name: Any, flags: Any, kind: Any, *forms: Any) -> Any:
+    """`asdict` and `fields` look at what kind of field it is, by identity."""
+    _texts(name, kind)
+    init, shown, hashed, compare = _scalars(flags)
+    made: Any = dataclasses.field(init=init, repr=shown, hash=hashed, compare=compare)
+    made.type, made.default, made.default_factory, made.metadata = decoder.all(list(forms))
+    made.name, made._field_type = name, _FIELD_KINDS.get(kind)
+    return made
+
+
 def _decode_pattern(decoder: Decoder, pattern: Any, flags: int) -> Any:
     return re.compile(decoder.decode(pattern), flags)
 
@@ -247,6 +274,8 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "proxy": lambda decoder, form: types.MappingProxyType(decoder.decode(form)),
     "mv": lambda d, number, form, shape: memoryview(bytes(d.blob(number))).cast(form, shape),
     "namespace": _decode_namespace,
+    "missing": lambda _: dataclasses.MISSING,
+    "field": _decode_field,
 }  # fmt: skip
 
 for _kind, _encode in _ENCODERS.items():

@@ -48,7 +48,10 @@ def show_source(file: str, source: str) -> None:
 
     On disk only for programs that may ask for the file: most do not, and writing it takes time.
     """
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    lines = source.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"  # as `linecache` does for a file
+    linecache.cache[file] = (len(source), None, lines, file)
     if any(word in source for word in _NEEDS_THE_FILE):
         with contextlib.suppress(OSError, ValueError), open(file, "w", encoding="utf-8") as out:  # noqa: PTH123
             out.write(source)

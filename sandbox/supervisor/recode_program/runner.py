@@ -17,7 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, List, NoReturn, Tuple
 
-from recode_program import describing, namespace, protocol, tampering
+from recode_program import describing, namespace, newer_syntax, protocol, tampering
 
 if TYPE_CHECKING:
     import socket
@@ -32,8 +32,9 @@ OWN_MODULES = tuple(
     for name in (
         "", ".answerer", ".command", ".confine", ".crossing", ".crossing_builtins",
         ".crossing_libraries", ".crossing_pandas", ".crossing_web", ".describing", ".grader",
-        ".linux", ".mutation", ".namespace", ".peer", ".protocol", ".remote", ".runner", ".seccomp",
-        ".shared_state", ".spawner", ".syscalls", ".tampering", ".values", ".warmup", ".zygote",
+        ".linux", ".mutation", ".namespace", ".newer_syntax", ".peer", ".protocol", ".remote",
+        ".runner", ".seccomp", ".shared_state", ".spawner", ".syscalls", ".tampering",
+        ".thread_pools", ".values", ".warmup", ".zygote",
     )
 )  # fmt: skip
 """Named and not searched for: looking through all of `sys.modules` would write to the reference
@@ -89,11 +90,17 @@ def run(channel: socket.socket, index: tampering.Index) -> NoReturn:
     originals = dict(real_builtins.__dict__)
     restore = real_builtins.__dict__.update
     patches = tampering.builtins_watcher(originals)
+    note = b""
     try:
-        exec_(compile_(candidate, file, "exec", 0, True), space)
+        try:
+            answer = compile_(candidate, file, "exec", 0, True)
+        except SyntaxError:
+            note = newer_syntax.note(candidate)
+            raise
+        exec_(answer, space)
     except error as exception:
         kind = no_memory if out_of_memory(exception) else failed
-        send(candidate_failed + kind + describe(exception))
+        send(candidate_failed + kind + describe(exception) + note)
         leave(0)
     patched = patches()
     send(protocol.DEFINED)

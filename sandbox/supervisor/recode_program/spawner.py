@@ -28,6 +28,8 @@ def main() -> NoReturn:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)  # starting this interpreter had switched it on again
         own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
         sys.path[:] = [entry for entry in sys.path if entry not in {"", own}]
+        for stream in (sys.stdout, sys.stderr):  # what a program prints must not fail it
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         requests = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
         os.set_inheritable(3, False)
         _introduce(requests)

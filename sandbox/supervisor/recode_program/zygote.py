@@ -27,6 +27,7 @@ from recode_program import (
     runner,
     seccomp,
     tampering,
+    thread_pools,
     warmup,
 )
 from recode_program.confine import RULESET, confine, guard
@@ -44,6 +45,8 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     """Load the libraries, say so, then fork programs until the supervisor hangs up."""
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     loaded = warmup.load(libraries) if settings.warm else []
+    if settings.warm and not settings.shm:
+        thread_pools.need_no_semaphores()
     if settings.seccomp:
         seccomp.install(seccomp.zygote_filter(child_signals=settings.child_signals))
     index = tampering.remember()
@@ -102,6 +105,9 @@ def _become_program(
         os.dup2(null, 0)
         os.close(null)
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
+        # The supervisor ignores both, and what a program starts would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         try:
             confine(settings, cpu_s, memory, file_bytes, processes)
             if order != protocol.SPLIT:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
-_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 1 << 14, 1 << 18
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND = 2, 4, 8, 1 << 12
+_MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
+SHM, TMP = "/dev/shm", "/tmp"  # noqa: S108 - private ones
 _MNT_DETACH = 2
 OWN_TASKS = 12
 """Supervisor, spawners, zygotes and a helper: what a user namespace of our own counts at most."""
@@ -62,10 +64,29 @@ def private(work: str, size: int, files: int, *, as_root: bool) -> bool:
     return True
 
 
-def unmount(work: str) -> None:
-    """Take the private tmpfs away, if there is one."""
+def private_shm(size: int, files: int) -> bool:
+    """Mount a tmpfs on `/dev/shm`, once `private` has worked; False where there is no such folder.
+
+    The kernel and the C library want shared memory and semaphores there, and nowhere else.
+    """
+    options = f"size={size},nr_inodes={files},mode=1777".encode()
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    return not linux.LIBC.mount(b"tmpfs", os.fsencode(SHM), b"tmpfs", flags, options)
+
+
+def show_as_tmp(work: str) -> bool:
+    """Let `/tmp` be the private disk that is mounted on `work`; False where the kernel refuses."""
+    bind = ctypes.c_ulong(_MS_BIND)
+    if linux.LIBC.mount(os.fsencode(work), os.fsencode(TMP), None, bind, None):
+        return False
+    os.chdir(TMP)
+    return True
+
+
+def unmount(folder: str) -> None:
+    """Take what `private` or `show_as_tmp` mounted on the folder away, if there is anything."""
     os.chdir("/")
-    linux.LIBC.umount2(os.fsencode(work), ctypes.c_int(_MNT_DETACH))
+    linux.LIBC.umount2(os.fsencode(folder), ctypes.c_int(_MNT_DETACH))
 
 
 def _mount(work: str, size: int, files: int, *, as_root: bool) -> None:
@@ -125,11 +146,23 @@ def level(path: str) -> DiskLevel:
 class Disk:
     """Watches what the programs of one worker hold, within a limit of bytes and of files.
 
-    `own` says that the file system is the worker's alone. Limits of 0 switch the watch off.
+    `own` says that the file system is the worker's alone. Limits of 0 switch the watch off. `shm`
+    is the folder of shared memory, on another file system of its own; empty: programs have none.
     """
 
-    def __init__(self, work: str, most_bytes: int, most_files: int, *, own: bool) -> None:
+    def __init__(
+        self,
+        work: str,
+        most_bytes: int,
+        most_files: int,
+        *,
+        own: bool,
+        shm: str = "",
+        shm_files: int = 0,
+    ) -> None:
         self._work = work
+        self._shm = shm
+        self._shm_files = shm_files
         self._limit = DiskLevel(most_bytes, most_files)
         self._own = own
         self._empty = level(work)
@@ -140,14 +173,14 @@ class Disk:
 
     def has_room(self, tick: Callable[[], None]) -> bool:
         """True if programs can write; waits for what the last one held to come free."""
-        if wipe.has_room(self._work):
+        if self._room():
             return True
         deadline = time.monotonic() + _FREEING_S
         for commit in (False, True):
             if commit:
                 self._commit(tick)
             until = deadline if commit else time.monotonic() + _SETTLE_S
-            while not wipe.has_room(self._work):
+            while not self._room():
                 # The kernel looks for files that are lost in sockets when a socket is closed.
                 for one in socket.socketpair():
                     one.close()
@@ -159,6 +192,9 @@ class Disk:
                 return True
         return False
 
+    def _room(self) -> bool:
+        return wipe.has_room(self._work) and (not self._shm or wipe.has_room(self._shm))
+
     def new_program(self) -> None:
         """Another program: what was suspected of the last one is forgotten."""
         self._allowed = self._limit
@@ -169,8 +205,14 @@ class Disk:
         if self._limit.used and not self._own:
             self._empty = level(self._work)
 
+    def shared_memory(self) -> int:
+        """Bytes in the folder of shared memory: those that no process has mapped, too."""
+        return level(self._shm).used if self._shm else 0
+
     def full(self) -> bool:
         """True if the program certainly holds more than allowed."""
+        if self._shm_files and level(self._shm).files > self._shm_files:
+            return True
         limit = self._limit
         if not limit.used:
             return False

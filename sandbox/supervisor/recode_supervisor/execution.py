@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK_S = 0.1
 _LOOK_EVERY_S = 0.25
+_LAST_WORDS_S = 0.1
+"""How long to read what a process said before it ended; its children may go on for ever."""
 _LOOK_FOR_MEMORY_S = 0.05
 """How often memory is looked at where the kernel does not limit it."""
 _PROCESSORS = len(os.sched_getaffinity(0))
@@ -187,11 +189,15 @@ class ProgramExecution(ABC):
         )
         every = _LOOK_EVERY_S if self._limit_address_space else _LOOK_FOR_MEMORY_S
         self._listen(poll)
+        over = 0.0
         while True:
             if self._talking:
                 poll.register(channel, select.POLLIN | (select.POLLOUT if self._queue else 0))
-            wait = max(1, int((next_look - time.monotonic()) * 1000))
-            for handle, event in poll.poll(wait):
+            wait = 0 if over else max(1, int((next_look - time.monotonic()) * 1000))
+            events = poll.poll(wait)
+            if over and (not events or time.monotonic() > over):
+                return True
+            for handle, event in events:
                 if handle == channel.fileno():
                     ended = self._on_channel(channel, event)
                     if not self._talking:
@@ -200,12 +206,12 @@ class ProgramExecution(ABC):
                     ended = self._on_output(poll)
                 if ended is not None:
                     return ended
-            if time.monotonic() >= next_look:
+            if not over and time.monotonic() >= next_look:
                 tick()
                 if self._limit_hit() or self._accused(tick):
                     return False
-                if self._usage.ended:
-                    return True
+                if self._usage.ended:  # what it said last may have come since
+                    over = time.monotonic() + _LAST_WORDS_S
                 next_look = time.monotonic() + every
 
     def _listen(self, poll: select.poll) -> None:  # noqa: B027 - nothing else, usually
@@ -274,7 +280,7 @@ class ProgramExecution(ABC):
             self._stop("timeout", f"more than {request.cpu_s:g} s of CPU time")
         elif wall - self._waited > request.wall_s or wall > request.wall_s * _HARD_WALL_FACTOR:
             self._stop("timeout", f"more than {request.wall_s:g} s")
-        elif usage.memory > request.memory:
+        elif usage.memory + self._disk.shared_memory() > request.memory:
             self._stop("memory", f"more than {request.memory >> 20} MiB of memory")
         elif self._disk.full():
             self.convict()

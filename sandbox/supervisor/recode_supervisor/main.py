@@ -97,15 +97,24 @@ class Supervisor:
     def __init__(self, config: dict[str, Any]) -> None:
         self._settings, self._facts = confinement.decide(config)
         self._runtimes = runtimes.start(config, self._settings)
-        self._remove_work = bool(config.get("remove_work"))
+        confinement.show_work(self._settings, config)
+        self._remove_work: str = config["work"] if config.get("remove_work") else ""
         self._last_beat = 0.0
         self._hung_up = select.poll()
         self._hung_up.register(0, 0)
-        self._work_mode = wipe.mode_of(self._settings.work)
-        self._clean = self._wipe()
         settings = self._settings
+        self._writable = {
+            path: wipe.mode_of(path) for path in (settings.work, settings.shm) if path
+        }
+        """The folders that programs can write to, and their permissions."""
+        self._clean = self._wipe()
         self._disk = disk.Disk(
-            settings.work, settings.disk_bytes, settings.disk_files, own=settings.own_disk
+            settings.work,
+            settings.disk_bytes,
+            settings.disk_files,
+            own=settings.own_disk,
+            shm=settings.shm,
+            shm_files=settings.shm_files,
         )
 
     def hello(self) -> dict[str, Any]:
@@ -203,7 +212,8 @@ class Supervisor:
         number = runtime.zygotes
         home = runtime.home(libraries, self._disk, self.tick)
         if runtime.zygotes != number:
-            wipe.wipe(self._settings.work, self._work_mode, None)
+            for path, mode in self._writable.items():
+                wipe.wipe(path, mode, None)
         return home
 
     def _blame(
@@ -239,7 +249,9 @@ class Supervisor:
 
     def _wipe(self) -> bool:
         settings = self._settings
-        return wipe.wipe(settings.work, self._work_mode, settings.uid, settings.guard_uid)
+        users = settings.uid, settings.guard_uid
+        empty = [wipe.wipe(path, mode, *users) for path, mode in self._writable.items()]
+        return all(empty)
 
     def _blame_the_disk(self) -> None:
         """Refuse to grade where others filled the disk below the work directory, which is empty.
@@ -270,9 +282,11 @@ class Supervisor:
         self._wipe()
         if self._remove_work:  # the evaluator may have been killed and cannot do it
             with contextlib.suppress(OSError):
-                disk.unmount(self._settings.work)
-                os.rmdir(self._settings.work)
-                os.rmdir(os.path.dirname(self._settings.work))
+                if self._settings.work != self._remove_work:
+                    disk.unmount(self._settings.work)
+                disk.unmount(self._remove_work)
+                os.rmdir(self._remove_work)
+                os.rmdir(os.path.dirname(self._remove_work))
 
 
 def _last(handle: int, limit: int) -> bytes:
