@@ -51,7 +51,13 @@ class Evidence:
         found = cluster_mean(
             list(values.values()), clusters, CONFIDENCE, bounds=self.bounds[metric]
         )
-        return {"value": found.mean, "low": found.low, "high": found.high, "problems": found.n}
+        return {
+            "value": found.mean,
+            "low": found.low,
+            "high": found.high,
+            "problems": found.n,
+            "method": str(found.method),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def compared(reference: Evidence, other: Evidence, metric: str) -> Change | None
         found.low,
         found.high,
         two_sided_p(found),
-        minimum_detectable_difference(error, clusters=found.clusters) if error else None,
+        minimum_detectable_difference(error, clusters=found.effective_clusters) if error else None,
         found.n,
     )
 

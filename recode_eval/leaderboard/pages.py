@@ -229,7 +229,7 @@ def _signed(value: float, name: str) -> str:
 def _interval(estimate: Shown, name: str) -> str:
     if estimate is None:
         return ""
-    return metric(name).show_interval(estimate["low"], estimate["high"])
+    return metric(name).show_uncertainty(estimate)
 
 
 def _code(text: str) -> Markup:
