@@ -44,6 +44,8 @@ class IntervalMethod(StrEnum):
     """A mean of differences, or of values without a range."""
     ALL_EQUAL = "all equal: Clopper-Pearson bound on clusters"
     """Every value is at the same end of the range: the exact bound for 0 or G of G clusters."""
+    CLUSTER_BOOTSTRAP = "cluster bootstrap"
+    """Of a figure that is no mean, such as an AUC (benchmarks/validity)."""
     NO_CHANGE = "no difference: Clopper-Pearson on clusters"
     """Paired values that are all equal (`comparison`)."""
     EQUAL_CHANGE = "equal differences: Clopper-Pearson on clusters"

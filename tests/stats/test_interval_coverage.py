@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from recode_eval.stats.estimates import cluster_mean
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -44,6 +46,18 @@ def test_the_layouts_are_what_their_names_say(simulated: ModuleType) -> None:
         problems, _, clusters = name.partition(": ")[2].split()
         assert (sizes.sum(), len(sizes)) == (int(problems), int(clusters))
         assert sizes.min() >= 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_one_wrong_problem_never_has_the_bound_of_none(simulated: ModuleType, layout: str) -> None:
+    """95 of 96 had a higher lower bound than 96 of 96."""
+    of = simulated.clusters_of(sizes_of(simulated, layout))
+    best = cluster_mean([1.0] * len(of), of, bounds=(0, 1))
+    for cluster in {of[0], of[len(of) // 2], of[-1]}:
+        values = [1.0] * len(of)
+        values[of.index(cluster)] = 0.0
+        found = cluster_mean(values, of, bounds=(0, 1))
+        assert found.low < best.low  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("chance", [0.02, 0.9])
