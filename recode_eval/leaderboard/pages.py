@@ -26,6 +26,7 @@ from recode_eval.metrics import (
     primary,
     unit_note,
 )
+from recode_eval.stats.estimates import is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -153,6 +154,7 @@ class Pages:
                         estimate["low"],
                         estimate["high"],
                         ranked=standing.rank is not None,
+                        bound=is_bound(estimate["method"]),
                     )
                 )
         title = f"{_label(board.primary)} on {board.label}, with 95 % intervals"
