@@ -14,15 +14,17 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.scoring.pass_at_k import pass_at_k
+from recode_eval.scoring.pass_at_k import pass_at_k, pass_at_k_variance
+from recode_eval.stats.estimates import is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from recode_eval.schemas.results import ProblemResult
+    from recode_eval.schemas.results import ProblemResult, StoredEstimate
     from recode_eval.stats.estimates import Bounds
 
     Value = Callable[[ProblemResult], float | None]
+    Passes = Callable[[ProblemResult], int | None]
 
 DEFAULT_KS: Final = (1, 5, 10)
 """The k of pass@k and its kin that are reported unless a run asks for others."""
@@ -89,7 +91,10 @@ class Metric:
     k: int | None = None
     """The k of pass@k and its kin."""
     primary: TaskKind | None = None
-    """The kind of task that this metric ranks models on."""
+    """The kind of task that this metric ranks models on: what a comparison tests first."""
+    passes: Passes | None = field(default=None, repr=False, compare=False)
+    """Of one problem, the samples that pass, where the metric is pass@k of them (k is 1 without
+    one): how far it varies from sample to sample is known from that."""
 
     @property
     def heading(self) -> str:
@@ -101,6 +106,13 @@ class Metric:
         """The length of the metric's range, in its own unit."""
         return self.bounds[1] - self.bounds[0]
 
+    def sampling_variance(self, problem: ProblemResult) -> float | None:
+        """Return the variance of one problem's value over its samples; None where unknown."""
+        passed = None if self.passes is None else self.passes(problem)
+        if passed is None or not problem.n:
+            return None
+        return pass_at_k_variance(problem.n, passed, self.k or 1)
+
     def show(self, value: float, *, sign: bool = False) -> str:
         """Return a value (or, with `sign`, a difference) as people see it; nothing has no sign."""
         text = f"{self.scale * value:{'+' if sign else ''}.{self.digits}f}"
@@ -111,6 +123,22 @@ class Metric:
         if low is None or high is None:
             return ""
         return f"[{self.show(low, sign=sign)}, {self.show(high, sign=sign)}]"
+
+    def show_uncertainty(self, estimate: StoredEstimate | Mapping[str, Any]) -> str:
+        """Return the interval of a stored estimate, or words and a bound where all were equal.
+
+        >>> bound = "all equal: Clopper-Pearson bound on clusters"
+        >>> metric("es_star").show_uncertainty(
+        ...     {"value": 2.0, "low": 0.65, "high": 2.0, "method": bound, "problems": 9})
+        '(9 of 9 exact, at least 0.65)'
+        """
+        low, high = estimate["low"], estimate["high"]
+        if low is None or high is None or not is_bound(estimate.get("method", "")):
+            return self.show_interval(low, high)
+        best = estimate["value"] >= self.bounds[1]
+        words = "exact" if best and self.kind is Kind.SIMILARITY else "alike"
+        bound = f"at least {self.show(low)}" if best else f"at most {self.show(high)}"
+        return f"({estimate['problems']} of {estimate['problems']} {words}, {bound})"
 
     def to_json(self) -> dict[str, Any]:
         """Return what a page's script needs to show the metric."""
@@ -137,38 +165,49 @@ class Family:
     grouped: bool = False
 
 
-def _pass_at_k(k: str | int) -> Metric:
-    k = int(k)
-    return Metric(
-        f"pass@{k}", f"pass@{k}", Kind.TESTS,
-        lambda p: None if p.passed is None else pass_at_k(p.n, p.passed, k),
-        needs=Needs.TESTS, k=k, primary=TaskKind.TESTED if k == 1 else None,
-    )  # fmt: skip
-
-
-def _group_pass_at_k(group: str, k: str | int) -> Metric:
+def _of_passes(
+    name: str,
+    label: str,
+    passes: Passes,
+    k: str | int,
+    needs: Needs,
+    primary: TaskKind | None = None,
+) -> Metric:
+    """Return pass@k of those samples that `passes` counts."""
     k = int(k)
 
     def value(problem: ProblemResult) -> float | None:
-        passed = problem.passed_groups.get(group)
+        passed = passes(problem)
         return None if passed is None else pass_at_k(problem.n, passed, k)
 
     return Metric(
-        f"{group}_pass@{k}", f"pass@{k} ({group})", Kind.TESTS, value, needs=Needs.TESTS, k=k
-    )
-
-
-def _upass_at_k(k: str | int) -> Metric:
-    k = int(k)
-    return Metric(
-        f"upass@{k}", f"UPass@{k}", Kind.TESTS,
-        lambda p: None if p.needed_update is None else pass_at_k(p.n, p.needed_update, k),
-        needs=Needs.UPDATE, k=k,
+        name.format(k), label.format(k), Kind.TESTS, value,
+        needs=needs, k=k, primary=primary, passes=passes,
     )  # fmt: skip
 
 
+def _pass_at_k(k: str | int) -> Metric:
+    ranks = TaskKind.TESTED if int(k) == 1 else None
+    return _of_passes("pass@{}", "pass@{}", lambda p: p.passed, k, Needs.TESTS, ranks)
+
+
+def _group_pass_at_k(group: str, k: str | int) -> Metric:
+    return _of_passes(
+        f"{group}_pass@{{}}", f"pass@{{}} ({group})", lambda p: p.passed_groups.get(group), k,
+        Needs.TESTS,
+    )  # fmt: skip
+
+
+def _upass_at_k(k: str | int) -> Metric:
+    return _of_passes("upass@{}", "UPass@{}", lambda p: p.needed_update, k, Needs.UPDATE)
+
+
+def _counted(count: str, problem: ProblemResult) -> int:
+    return getattr(problem, count) or 0
+
+
 def _share(count: str, problem: ProblemResult) -> float | None:
-    return (getattr(problem, count) or 0) / problem.n if problem.n else None
+    return _counted(count, problem) / problem.n if problem.n else None
 
 
 def similarity(name: str, label: str, **facts: Any) -> Metric:
@@ -190,10 +229,12 @@ _BUILTIN: Final[tuple[Metric | Family, ...]] = (
     Metric(
         "pass_without_update", "pass without update", Kind.TESTS,
         partial(_share, "passed_without_update"), higher_is_better=False, needs=Needs.UPDATE,
+        passes=partial(_counted, "passed_without_update"),
     ),
     Metric("test_rate", "tests passed", Kind.TESTS, lambda p: p.test_rate, needs=Needs.TESTS),
     Metric(
-        "no_code", "no code found", Kind.TEXT, partial(_share, "no_code"), higher_is_better=False
+        "no_code", "no code found", Kind.TEXT, partial(_share, "no_code"), higher_is_better=False,
+        passes=partial(_counted, "no_code"),
     ),
     similarity("es", "ES", primary=TaskKind.UNTESTED),
     similarity("em", "EM"),

@@ -11,7 +11,8 @@ import pytest
 
 from recode_eval.comparison.differences import compare
 from recode_eval.errors import DataError
-from recode_eval.run.results import estimates
+from recode_eval.metrics import metric
+from recode_eval.run.results import estimates, with_current_intervals
 from recode_eval.run.results_file import parse_results, read_run
 from recode_eval.schemas.__main__ import schema_texts, stale
 from recode_eval.schemas.base import decode
@@ -39,12 +40,30 @@ def test_results_of_an_earlier_version_are_read_and_follow_from_their_counts() -
     computed = estimates(run.results.problems, run.ks)
     assert list(computed) == list(raw["metrics"])
     for name, stored in raw["metrics"].items():
-        assert computed[name] == (stored if stored is None else pytest.approx(stored))
+        found = computed[name]
+        assert (found is None) == (stored is None)
+        for part in () if stored is None else ("value", "problems", "clusters"):
+            assert found[part] == pytest.approx(stored[part])  # type: ignore[index]
     assert [problem.to_json() for problem in run.results.problems] == raw["problems"]
     jsonschema.validate(raw, json.loads(schema_texts()["results.schema.json"]))
     [pair] = compare([(run, run)])
     assert pair.changes.fixed == pair.changes.broken == ()
     assert [text for text in pair.cautions if "unscored" not in text] == []
+
+
+def test_intervals_of_an_earlier_rule_are_computed_again() -> None:
+    """Beside today's intervals theirs would be too narrow near 0 and 100 %."""
+    results = read_run(OLD).results
+    renewed = with_current_intervals(results)
+    ks = {k for name in results.metrics if (k := metric(name).k) is not None}
+    for name, found in estimates(results.problems, ks | {1}, split=True).items():
+        item = renewed.metrics.get(name)
+        if item is None or found is None:
+            continue
+        assert (item.low, item.high, item.method) == (found["low"], found["high"], found["method"])
+        assert item.value == results.metrics[name].value  # type: ignore[union-attr]
+    assert renewed.problems is results.problems
+    assert with_current_intervals(renewed) is renewed
 
 
 def damaged(change: dict[str, Any]) -> str:

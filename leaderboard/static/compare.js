@@ -83,20 +83,17 @@
     };
   };
 
-  /** Which problems each solves, with more than half of its samples; null without tests. */
+  /** Which problems B fixed and broke for certain, and how many passed more or less often. */
   const changes = (a, b) => {
     const first = counts(a), second = counts(b);
     if (!first || !second) return null;
-    const found = { both: [], fixed: [], broken: [], neither: [] };
-    const solved = ([passed, scored]) => passed / scored > 0.5;
-    first.forEach((count, i) => {
-      if (!count || !second[i]) return;
-      const old = solved(count), now = solved(second[i]);
-      found[old && now ? "both" : now ? "fixed" : old ? "broken" : "neither"].push(i);
-    });
-    const moved = (i) => Math.abs(second[i][0] / second[i][1] - first[i][0] / first[i][1]);
-    const most = (list) => list.map((i) => ({ i, a: first[i], b: second[i] })).sort((x, y) => moved(y.i) - moved(x.i) || x.i - y.i);
-    return { ...found, fixed: most(found.fixed), broken: most(found.broken), p: stats.mcnemar(found.fixed.length, found.broken.length) };
+    const both = first.map((count, i) => i).filter((i) => first[i] && second[i]);
+    const rate = ([passed, scored]) => passed / scored, moved = (i) => rate(second[i]) - rate(first[i]);
+    const signs = stats.changedProblems(both.map((i) => [...first[i], ...second[i]]));
+    const list = (sign) => both.filter((_, at) => signs[at] === sign).map((i) => ({ i, a: first[i], b: second[i] }))
+      .sort((x, y) => Math.abs(moved(y.i)) - Math.abs(moved(x.i)) || x.i - y.i);
+    const better = both.filter((i) => moved(i) > 0).length, worse = both.filter((i) => moved(i) < 0).length;
+    return { fixed: list(1), broken: list(-1), better, worse, equal: both.length - better - worse };
   };
 
   // The chart -------------------------------------------------------------------------------
@@ -166,22 +163,19 @@
   };
 
   const tests = (result) => {
-    const d = result.overall, c = result.changes;
+    const d = result.overall;
     const row = (name, words, p, kind) => make("tr", { "data-test": kind }, make("th", { scope: "row" }, name), make("td", {}, words), cell(chance(p), p));
-    const rows = [row("Clustered t-test", d.error === null ? d.method : `${d.clusters - 1} degrees of freedom, standard error ${fixed(unit.scale * d.error, unit.digits + 1)} ${unit.unit}`, d.p, "t")];
+    const rows = [row("Clustered t-test", d.error === null ? d.method : `${fixed(d.effective - 1, 1)} degrees of freedom, standard error ${fixed(unit.scale * d.error, unit.digits + 1)} ${unit.unit}`, d.p, "t")];
     rows.push(d.clusters > stats.MOST_FLIPPED
       ? row("Sign-flip test", `exact for up to ${stats.MOST_FLIPPED} clusters only; with ${d.clusters} it draws at random: recode-eval compare A B`, null, "flip")
       : row("Sign-flip test, exact", `all 2^${d.clusters} ways to flip the clusters' signs`, result.flip, "flip"));
-    if (c) rows.push(row("McNemar's test, exact", c.p === null ? "no problem changed sides" : `${c.fixed.length} fixed, ${c.broken.length} broken; takes the problems as independent`, c.p, "mcnemar"));
     return scroll("Tests", table("tests", "Is there any difference? Two-sided", [["Test"], ["From"], ["p", 1]], rows));
   };
 
   const square = (c) => {
-    const head = (text) => make("th", { scope: "row" }, text);
-    const count = (list) => cell(String(list.length), list.length);
-    return scroll("Solved problems", table("square", "Problems solved, with more than half of the samples", [[""], ["B solves", 1], ["B does not", 1]], [
-      make("tr", {}, head("A solves"), count(c.both), count(c.broken)),
-      make("tr", {}, head("A does not"), count(c.fixed), count(c.neither))]));
+    const line = (name, some, certain) => make("tr", {}, make("th", { scope: "row" }, name), cell(String(some), some), certain === null ? make("td", {}) : cell(String(certain), certain));
+    return scroll("Problems that changed", table("square", "Problems that pass more or less often with B. Certain: by Fisher's exact test, of those named at most 5 % wrongly (false discovery rate)", [[""], ["In these samples", 1], ["Certain", 1]], [
+      line("better with B", c.better, c.fixed.length), line("worse with B", c.worse, c.broken.length), line("equal", c.equal, null)]));
   };
 
   const list = (data, a, b, title, id, items) => {
@@ -204,13 +198,10 @@
     const d = result.overall, [glyph, words] = outcome(d);
     say(`${glyph} ${result.metric}: ${words}${d.low === null ? ` (${d.method})` : ""}. B minus A is ${points(d.mean)} ${unit.unit}, 95 % interval ${interval(d)}, p = ${chance(d.p)}, on ${plural(d.n, "problem")} in ${plural(d.clusters, "cluster")}.`);
     const names = make("p", {}, ...[["A", a], ["B", b]].flatMap(([letter, run]) => [`${letter}: `, make("a", { href: run.page }, run.name), letter === "A" ? "; " : "."]));
-    const detectable = make("p", { id: "detectable", "data-v": d.detectable ?? "" }, d.detectable === null
-      ? "There is no spread between clusters from which to tell what these runs could detect."
-      : `A true difference of ${scaled(d.detectable)} ${unit.unit} would be found with 80 % power (two-sided 5 %); a smaller one is likely missed.`);
     const moved = result.changes
-      ? [square(result.changes), make("h2", {}, "Problems that changed sides"), list(data, ...keys, "Fixed by B", "fixed", result.changes.fixed), list(data, ...keys, "Broken by B", "broken", result.changes.broken)]
-      : [make("p", {}, "This task has no tests: nothing is solved or not.")];
-    place.append(names, detectable,
+      ? [square(result.changes), make("h2", {}, "Problems that certainly changed"), list(data, ...keys, "Fixed by B", "fixed", result.changes.fixed), list(data, ...keys, "Broken by B", "broken", result.changes.broken)]
+      : [make("p", {}, "This task has no tests: no problem can be called fixed or broken.")];
+    place.append(names,
       make("div", { class: "columns" },
         make("div", {}, make("h2", {}, "Tests"), tests(result), ...moved),
         make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${result.metric} in ${unit.unit}, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),

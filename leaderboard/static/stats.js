@@ -1,5 +1,5 @@
 // Statistics of a paired comparison; the same numbers as recode_eval/comparison/differences.py and
-// recode_eval/stats/estimates.py, which say why each is as it is. Shares (0 to 1), not percent.
+// problems.py and recode_eval/stats/estimates.py, which say why each is as it is. Shares (0 to 1), not percent.
 //
 // Student's t: the regularised incomplete beta function by its continued fraction, evaluated with
 // the modified Lentz method (NIST DLMF 8.17.22 and 3.10; Lentz 1976; Thompson and Barnett 1986).
@@ -7,12 +7,15 @@
 "use strict";
 (() => {
   const METHODS = {
-    t: "cluster t",
-    clopperPearson: "Clopper-Pearson on clusters",
+    t: "cluster jackknife, t",
+    allEqual: "all equal: Clopper-Pearson bound on clusters",
     noChange: "no difference: Clopper-Pearson on clusters",
     oneCluster: "one cluster: no interval",
+    dominantCluster: "one cluster has nearly all values: no interval",
     equalChange: "equal differences: Clopper-Pearson on clusters",
   };
+  const FEWEST_EFFECTIVE = 1.25; // clusters of equal size that would be worth as much
+  const FALSE_DISCOVERIES = 0.05;
   const MOST_FLIPPED = 13; // 2^13 is the most that the library enumerates
   const SUM_DIGITS = 1e12;
 
@@ -33,8 +36,9 @@
     -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6,
     1.5056327351493116e-7,
   ];
-  /** ln Gamma(x) for x >= 0.5. */
+  /** ln Gamma(x) for x > 0. */
   const logGamma = (x) => {
+    if (x < 0.5) return logGamma(x + 1) - Math.log(x);
     const base = x + 6.5;
     let series = LANCZOS[0];
     for (let i = 1; i < LANCZOS.length; i++) series += LANCZOS[i] / (x - 1 + i);
@@ -103,19 +107,20 @@
     const groups = clusterSums(values, clusters), count = groups.length, n = values.length;
     const lowest = values.reduce((a, b) => Math.min(a, b)), highest = values.reduce((a, b) => Math.max(a, b));
     const mean = Math.min(Math.max(sum(groups.map((g) => g.total)) / n, lowest), highest);
+    const effective = n * n / sum(groups.map((g) => g.size ** 2));
     const found = (method, low = null, high = null, error = null, p = null) => (
-      { n, clusters: count, mean, low, high, error, p, method });
+      { n, clusters: count, effective, mean, low, high, error, p, method });
     if (count === 1) return found(METHODS.oneCluster);
     // Where all clusters agree, t would claim certainty: 0 of G, or G of G, by Clopper-Pearson.
     const width = 1 - ((1 - confidence) / 2) ** (1 / count);
     if (lowest === highest && Math.abs(lowest) === reach) {
       const inner = reach - 2 * reach * width, luck = 2 ** (1 - count);
       return lowest < 0
-        ? found(METHODS.clopperPearson, -reach, -inner, null, luck)
-        : found(METHODS.clopperPearson, inner, reach, null, luck);
+        ? found(METHODS.allEqual, -reach, -inner, null, luck)
+        : found(METHODS.allEqual, inner, reach, null, luck);
     }
-    const squares = sum(groups.map((g) => (g.total - g.size * mean) ** 2));
-    const error = Math.sqrt(squares * count / (count - 1)) / n;
+    const squares = sum(groups.map((g) => ((g.total - g.size * mean) / (n - g.size)) ** 2)); // the jackknife
+    const error = Math.sqrt(squares * (count - 1) / count);
     if (error <= 1e-12 * Math.max(Math.abs(lowest), Math.abs(highest))) {
       // Room for the clusters that were not seen; they may have changed as far as the range goes.
       const luck = (reach / (reach + Math.abs(mean))) ** count;
@@ -123,37 +128,41 @@
         values.some((value) => value !== 0) ? METHODS.equalChange : METHODS.noChange,
         mean - width * (reach + mean), mean + width * (reach - mean), null, Math.min(1, 2 * luck));
     }
-    const margin = tQuantile((1 + confidence) / 2, count - 1) * error;
+    if (effective < FEWEST_EFFECTIVE) return found(METHODS.dominantCluster);
+    const margin = tQuantile((1 + confidence) / 2, effective - 1) * error;
     const low = Math.max(mean - margin, -reach), high = Math.min(mean + margin, reach);
-    return found(METHODS.t, low, high, error, 2 * tUpperTail(Math.abs(mean) / error, count - 1));
+    return found(METHODS.t, low, high, error, 2 * tUpperTail(Math.abs(mean) / error, effective - 1));
   };
 
-  /** B minus A over paired values within [low, high]; null where there is no pair.
-   *  `detectable`: the true difference found with 80 % power at a two-sided 5 %. */
+  /** B minus A over paired values within [low, high]; null where there is no pair. */
   const difference = (a, b, clusters, { confidence = 0.95, low = 0, high = 1 } = {}) => {
     if (!a.length) return null;
     const found = change(a.map((old, i) => b[i] - old), clusters, confidence, high - low);
-    const factor = found.error ? tQuantile(0.975, found.clusters - 1) + tQuantile(0.8, found.clusters - 1) : null;
-    return {
-      ...found,
-      a: sum(a) / a.length,
-      b: sum(b) / b.length,
-      detectable: factor === null ? null : found.error * factor,
-    };
+    return { ...found, a: sum(a) / a.length, b: sum(b) / b.length };
   };
 
   // Exact tests -----------------------------------------------------------------------------
-  /** Two-sided p of McNemar's exact test: a fair coin falls as uneven as this or more. */
-  const mcnemar = (fixed, broken) => {
-    const tosses = fixed + broken, fewer = Math.min(fixed, broken);
-    if (!tosses) return null;
-    let logTerm = -tosses * Math.LN2, tail = 1, ratio = 1; // C(tosses, fewer) / 2^tosses; P relative to it
-    for (let i = 1; i <= fewer; i++) logTerm += Math.log((tosses - fewer + i) / i);
-    for (let i = fewer; i > 0; i--) {
-      ratio *= i / (tosses - i + 1);
-      tail += ratio;
-    }
-    return Math.min(1, 2 * tail * Math.exp(logTerm));
+  const logChoose = (n, k) => logGamma(n + 1) - logGamma(k + 1) - logGamma(n - k + 1);
+
+  /** Two-sided p of Fisher's exact test: splits of all passes as unlikely as this or more. */
+  const fisher = (old, n, now, m) => {
+    const passes = old + now, whole = logChoose(n + m, passes);
+    const chance = (x) => Math.exp(logChoose(n, x) + logChoose(m, passes - x) - whole);
+    const least = Math.max(0, passes - m), most = Math.min(n, passes), seen = chance(old) * (1 + 1e-7);
+    const chances = Array.from({ length: most - least + 1 }, (_, i) => chance(least + i));
+    return Math.min(1, sum(chances.filter((x) => x <= seen)));
+  };
+
+  /** 1 for a problem that B fixed, -1 for one that it broke, else 0. `counts`: passes and samples of
+   *  A, passes and samples of B. False discovery rate by Benjamini and Hochberg, over those problems
+   *  whose samples do not all pass or all fail (recode_eval/comparison/problems.py). */
+  const changedProblems = (counts) => {
+    const tests = counts.map(([old, n, now, m], i) => ({ i, passes: old + now, all: n + m, p: fisher(old, n, now, m), moved: now * n - old * m }))
+      .filter((test) => test.passes > 0 && test.passes < test.all).sort((x, y) => x.p - y.p);
+    const last = tests.findLastIndex((test, rank) => test.p * tests.length / (rank + 1) <= FALSE_DISCOVERIES);
+    const found = counts.map(() => 0);
+    tests.slice(0, last + 1).forEach((test) => { found[test.i] = Math.sign(test.moved); });
+    return found;
   };
 
   /** Two-sided p of the sign-flip test over all 2^G ways; null for one cluster and for more than 13,
@@ -183,6 +192,6 @@
   };
 
   window.compareStats = {
-    METHODS, MOST_FLIPPED, difference, mcnemar, passAt, signFlip, tQuantile, tUpperTail,
+    METHODS, MOST_FLIPPED, changedProblems, difference, fisher, passAt, signFlip, tQuantile, tUpperTail,
   };
 })();

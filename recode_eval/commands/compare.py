@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from recode_eval.comparison.differences import Comparison
 
-SCHEMA_VERSION = 1
-
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -32,8 +30,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         type=options.names,
         metavar="METRIC[,METRIC]",
-        help="compare only these metrics, such as pass@1,upass@1 (default: all); fewer metrics "
-        "make Holm's correction milder",
+        help="compare only these metrics, such as pass@1,upass@1 (default: all); fewer exploratory "
+        "metrics make their Holm correction milder",
     )
     parser.add_argument(
         "--confidence",
@@ -65,8 +63,8 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
     title = (
         "Differences, candidate minus baseline, in points of 100 "
         f"({', '.join(plain_labels(similarity_names()))}: in their own unit), with clustered "
-        f"{100 * arguments.confidence:g} % intervals and p-values; detectable: at 5 % with 80 % "
-        "power"
+        f"{100 * arguments.confidence:g} % intervals and p-values for problems like these; N: "
+        "problems in clusters; p (Holm): over the primary metrics, and over the exploratory ones"
     )
     if arguments.json:
         json.dump(_json(comparisons, arguments.confidence), sys.stdout, indent=2)
@@ -82,8 +80,10 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
 
 
 def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
-    from recode_eval.comparison.differences import difference_json
+    from recode_eval.comparison.differences import compared_json
+    from recode_eval.comparison.problems import changes_json
     from recode_eval.gating.decision import run_json
+    from recode_eval.schemas.comparison import SCHEMA_VERSION
 
     return {
         "schema_version": SCHEMA_VERSION,
@@ -94,10 +94,11 @@ def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any
                 "baseline": run_json(item.baseline),
                 "candidate": run_json(item.candidate),
                 "cautions": list(item.cautions),
-                "metrics": [difference_json(x) for x in item.differences],
-                "fixed": list(item.changes.fixed),
-                "broken": list(item.changes.broken),
-                "p_mcnemar": item.changes.p_mcnemar,
+                "metrics": [
+                    compared_json(x, item.baseline.model, item.candidate.model)
+                    for x in item.differences
+                ],
+                **changes_json(item.changes),
             }
             for item in comparisons
         ],

@@ -2,32 +2,50 @@
 
 The unit is the problem: what the candidate has of a metric minus what the baseline has. Problems of
 one update move together, so error and tests count clusters. The t-test on the clustered difference
-is the primary one; McNemar's and the sign-flip test are a second opinion. The sign convention
-everywhere: candidate minus baseline, whether more is better (pass@1) or worse (no_code).
+is the primary one; the sign-flip test is a second opinion. The sign convention everywhere:
+candidate minus baseline, whether more is better (pass@1) or worse (no_code).
+
+Each task has one primary metric, declared in the registry (`metrics.primary`) before anything is
+measured. The primary metrics of all tasks and candidates are one family of tests; all other metrics
+are exploratory, a family of their own.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.comparison.comparability import mismatches, remarks
 from recode_eval.comparison.coverage import coverage_notes
-from recode_eval.metrics import TaskKind, primary
+from recode_eval.comparison.pairing import paired
+from recode_eval.comparison.problems import ProblemChanges, problem_changes
+from recode_eval.comparison.sentences import sentence
 from recode_eval.metrics import metric as metric_of
-from recode_eval.stats.estimates import IntervalMethod, cluster_mean, minimum_detectable_difference
+from recode_eval.metrics import primary_of
+from recode_eval.stats.estimates import IntervalMethod, cluster_t, minimum_detectable_difference
+from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE, new_samples, shares
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
+    from recode_eval.comparison.pairing import Pairs
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.stats.estimates import Bounds, Estimate
+    from recode_eval.stats.variance import NewSamples, Shares
 
 _SIGN_FLIPS = 9_999
 _FLIPS_AT_A_TIME = 500
 _SUM_DIGITS = 12
 """Decimals of a sum of shares; differences beyond them are rounding."""
+
+
+class MetricFamily(StrEnum):
+    """What a metric's p-value is adjusted with."""
+
+    PRIMARY = "primary"
+    EXPLORATORY = "exploratory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +66,19 @@ class MetricDifference:
     detectable: float | None
     """The true difference that a two-sided 5 % test would find with 80 % power."""
     p_holm: float | None = None
-    """`p_value` adjusted for all that was compared together."""
+    """`p_value` adjusted for all of its family."""
+    family: MetricFamily | None = None
+    samples: tuple[int, ...] = ()
+    """Samples per problem of baseline and candidate."""
+    new_samples: NewSamples | None = None
+    """The interval if the same problems were asked again; None where samples cannot tell."""
+    shares: Shares | None = None
+    """Where the variance of the difference comes from; None where samples cannot tell."""
 
     @property
     def higher_is_better(self) -> bool:
         """Whether more of the metric is better."""
         return metric_of(self.metric).higher_is_better
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemChanges:
-    """Problems that one run solves and the other does not: with more than half of its samples."""
-
-    fixed: tuple[str, ...]
-    broken: tuple[str, ...]
-    p_mcnemar: float | None
-    """Exact, two-sided; takes problems as independent. None where nothing changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """A metric on the problems that both runs have a value of."""
-
-    ids: list[str]
-    baseline: list[float]
-    candidate: list[float]
-    clusters: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +92,6 @@ class Comparison:
     cautions: tuple[str, ...]
     """Why the difference may not be the models' alone, and which metrics are not compared, or not
     over all problems."""
-
-
-def paired(a: ResultsFile, b: ResultsFile, metric: str) -> Pairs:
-    """Return a metric's values on the problems where both runs have one."""
-    second = b.values(metric)
-    pairs = Pairs([], [], [], [])
-    for key, old in a.values(metric).items():
-        new = second.get(key)
-        if old is not None and new is not None:
-            pairs.ids.append(key)
-            pairs.baseline.append(old)
-            pairs.candidate.append(new)
-            pairs.clusters.append(a.scores[key].cluster)
-    return pairs
 
 
 def difference(
@@ -130,7 +121,9 @@ def difference(
         confidence,
         two_sided_p(estimate),
         sign_flip_p(changes, clusters),
-        minimum_detectable_difference(error, clusters=estimate.clusters) if error else None,
+        minimum_detectable_difference(error, clusters=estimate.effective_clusters)
+        if error
+        else None,
     )
 
 
@@ -145,8 +138,8 @@ def change(
     either way. For no change, and for a change of the whole range, that is the exact interval.
     """
     reach = bounds[1] - bounds[0]
-    estimate = cluster_mean(changes, clusters, confidence, bounds=(-reach, reach))
-    if estimate.method is IntervalMethod.CLOPPER_PEARSON:  # every change is of the whole range
+    estimate = cluster_t(changes, clusters, confidence, bounds=(-reach, reach))
+    if estimate.method is IntervalMethod.ALL_EQUAL:  # every change is of the whole range
         return replace(estimate, reach=reach)
     if estimate.method is not IntervalMethod.NO_SPREAD or estimate.mean is None:
         return estimate
@@ -165,8 +158,9 @@ def change(
 def lower_tail_p(estimate: Estimate) -> float | None:
     """Return the one-sided p-value of 'there is no drop', in agreement with the interval.
 
-    Student's t with G-1 degrees of freedom. Where every cluster changed alike, it is the largest
-    chance that G clusters do so by luck; see `_luck`. None where there is no interval.
+    Student's t with the degrees of freedom of the interval. Where every cluster changed alike, it
+    is the largest chance that G clusters do so by luck; see `_luck`. None where there is no
+    interval.
     """
     from scipy.special import stdtr
 
@@ -176,7 +170,8 @@ def lower_tail_p(estimate: Estimate) -> float | None:
         luck = _luck(estimate.mean, estimate.reach, estimate.clusters)
         return luck if estimate.mean <= 0 else 1 - luck
     assert estimate.standard_error is not None
-    return float(stdtr(estimate.clusters - 1, estimate.mean / estimate.standard_error))
+    assert estimate.effective_clusters is not None
+    return float(stdtr(estimate.effective_clusters - 1, estimate.mean / estimate.standard_error))
 
 
 def two_sided_p(estimate: Estimate) -> float | None:
@@ -188,9 +183,10 @@ def two_sided_p(estimate: Estimate) -> float | None:
     if estimate.reach is not None:
         return min(1.0, 2 * _luck(estimate.mean, estimate.reach, estimate.clusters))
     assert estimate.standard_error is not None
+    assert estimate.effective_clusters is not None
     # Twice the lower tail of -|t|: 1 - p would lose the digits of a large difference.
     distance = abs(estimate.mean) / estimate.standard_error
-    return 2 * float(stdtr(estimate.clusters - 1, -distance))
+    return 2 * float(stdtr(estimate.effective_clusters - 1, -distance))
 
 
 def _luck(mean: float, reach: float, clusters: int) -> float:
@@ -233,24 +229,6 @@ def sign_flip_p(
     return float(result.pvalue)
 
 
-def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
-    """Return which problems the candidate `b` solves that `a` does not, and the other way."""
-    from scipy.stats import binomtest
-
-    pairs = paired(a, b, primary(TaskKind.TESTED))
-    solved = [
-        (old > 0.5, new > 0.5) for old, new in zip(pairs.baseline, pairs.candidate, strict=True)
-    ]
-    fixed = tuple(key for key, pair in zip(pairs.ids, solved, strict=True) if pair == (False, True))
-    broken = tuple(
-        key for key, pair in zip(pairs.ids, solved, strict=True) if pair == (True, False)
-    )
-    both = len(fixed) + len(broken)
-    return ProblemChanges(
-        fixed, broken, float(binomtest(len(fixed), both).pvalue) if both else None
-    )
-
-
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return Holm's adjusted p-values (Holm 1979): below alpha is rejected at family level alpha.
 
@@ -283,13 +261,39 @@ def metric_difference(
     if metric not in a.metrics:
         return None
     pairs, bounds = paired(a, b, metric), a.metrics[metric].bounds
-    return difference(
+    found = difference(
         metric,
         pairs.baseline,
         pairs.candidate,
         pairs.clusters,
         bounds=bounds,
         confidence=confidence,
+    )
+    return None if found is None else _with_samples(found, a, b, pairs, bounds)
+
+
+def _with_samples(
+    found: MetricDifference, a: ResultsFile, b: ResultsFile, pairs: Pairs, bounds: Bounds
+) -> MetricDifference:
+    """Add what the samples alone say, where they say anything."""
+    found = replace(found, samples=(a.n, b.n))
+    known, variances, graded = metric_of(found.metric), [], [0, 0]
+    for key in pairs.ids:
+        sides = a.scores[key], b.scores[key]
+        parts = [known.sampling_variance(side) for side in sides]
+        if None in parts:
+            return found
+        variances.append(math.fsum(part for part in parts if part is not None))
+        graded = [count + side.n for count, side in zip(graded, sides, strict=True)]
+    mean = found.estimate.mean
+    assert mean is not None
+    changes = [new - old for old, new in zip(pairs.baseline, pairs.candidate, strict=True)]
+    return replace(
+        found,
+        new_samples=new_samples(
+            mean, variances, min(graded), found.confidence, bounds, difference=True
+        ),
+        shares=shares(changes, pairs.clusters, variances, found.estimate.standard_error),
     )
 
 
@@ -310,19 +314,18 @@ def compare(
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
 ) -> list[Comparison]:
-    """Compare pairs of runs (baseline first), with Holm's correction over everything together.
+    """Compare pairs of runs (baseline first); Holm's correction goes over each family of metrics.
 
-    A metric that is named twice is one test.
+    The primary metric of each pair comes first. A metric that is named twice is one test.
     """
     if metrics is not None:
         metrics = tuple(dict.fromkeys(metrics))
-    groups = [run_differences(a, b, metrics, confidence) for a, b in pairs]
-    p_holm = iter(holm([item.p_value for group in groups for item in group]))
+    groups = _adjusted([run_differences(a, b, metrics, confidence) for a, b in pairs])
     return [
         Comparison(
             a,
             b,
-            tuple(replace(item, p_holm=next(p_holm)) for item in group),
+            tuple(group),
             problem_changes(a, b),
             (
                 *(item.text for item in mismatches(a, b)),
@@ -331,6 +334,28 @@ def compare(
             ),
         )
         for (a, b), group in zip(pairs, groups, strict=True)
+    ]
+
+
+def _adjusted(groups: Sequence[Sequence[MetricDifference]]) -> list[list[MetricDifference]]:
+    """Return the differences with family and adjusted p-value, the primary metric first."""
+    named = []
+    for group in groups:
+        first = primary_of({item.metric: item for item in group})
+        families = [
+            MetricFamily.PRIMARY if item.metric == first else MetricFamily.EXPLORATORY
+            for item in group
+        ]
+        with_family = [
+            replace(item, family=family) for item, family in zip(group, families, strict=True)
+        ]
+        named.append(sorted(with_family, key=lambda x: x.family is not MetricFamily.PRIMARY))
+    p_values = {
+        family: iter(holm([x.p_value for group in named for x in group if x.family is family]))
+        for family in MetricFamily
+    }
+    return [
+        [replace(x, p_holm=next(p_values[x.family])) for x in group if x.family] for group in named
     ]
 
 
@@ -354,4 +379,18 @@ def difference_json(item: MetricDifference) -> dict[str, Any]:
         "minimum_detectable_difference": item.detectable,
         "problems": estimate.n,
         "clusters": estimate.clusters,
+        "estimand": PROBLEMS_LIKE_THESE,
+        "new_samples": None
+        if item.new_samples is None
+        else {"estimand": NEW_SAMPLES, **asdict(item.new_samples)},
+        "variance_shares": None if item.shares is None else asdict(item.shares),
+    }
+
+
+def compared_json(item: MetricDifference, baseline: str, candidate: str) -> dict[str, Any]:
+    """Return the JSON form of a difference among all that were compared; models by name."""
+    return {
+        **difference_json(item),
+        "family": item.family,
+        "sentence": sentence(item, baseline, candidate),
     }

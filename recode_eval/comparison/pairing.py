@@ -1,7 +1,8 @@
-"""Pairing the runs of several places by task, for a comparison."""
+"""Pairs for a comparison: the runs of several places by task, a metric's values by problem."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, UsageError
@@ -10,6 +11,30 @@ from recode_eval.run.results_file import ResultsFile, load_runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A metric on the problems that both runs have a value of."""
+
+    ids: list[str]
+    baseline: list[float]
+    candidate: list[float]
+    clusters: list[str]
+
+
+def paired(a: ResultsFile, b: ResultsFile, metric: str) -> Pairs:
+    """Return a metric's values on the problems where both runs have one."""
+    second = b.values(metric)
+    pairs = Pairs([], [], [], [])
+    for key, old in a.values(metric).items():
+        new = second.get(key)
+        if old is not None and new is not None:
+            pairs.ids.append(key)
+            pairs.baseline.append(old)
+            pairs.candidate.append(new)
+            pairs.clusters.append(a.scores[key].cluster)
+    return pairs
 
 
 def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:

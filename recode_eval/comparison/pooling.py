@@ -51,7 +51,13 @@ class Evidence:
         found = cluster_mean(
             list(values.values()), clusters, CONFIDENCE, bounds=self.bounds[metric]
         )
-        return {"value": found.mean, "low": found.low, "high": found.high, "problems": found.n}
+        return {
+            "value": found.mean,
+            "low": found.low,
+            "high": found.high,
+            "problems": found.n,
+            "method": str(found.method),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class Change:
     """The true difference that a two-sided 5 % test would find with 80 % power."""
     problems: int
     p_holm: float | None = None
-    """`p` adjusted for all that was tested together."""
+    """`p` adjusted for all of its family (`adjusted`)."""
 
     @property
     def verdict(self) -> str:
@@ -138,19 +144,29 @@ def compared(reference: Evidence, other: Evidence, metric: str) -> Change | None
         found.low,
         found.high,
         two_sided_p(found),
-        minimum_detectable_difference(error, clusters=found.clusters) if error else None,
+        minimum_detectable_difference(error, clusters=found.effective_clusters) if error else None,
         found.n,
     )
 
 
-def adjusted(changes: Iterable[Change | None]) -> list[Change | None]:
-    """Return the changes with Holm's adjustment over all of them, in the same order."""
+def adjusted(changes: Sequence[Change | None], metrics: Sequence[str]) -> list[Change | None]:
+    """Return the changes with Holm's adjustment within their family, in the same order.
+
+    `metrics[i]` is what `changes[i]` is in. The metrics that rank models (`metrics.primary`) are
+    one family, all others, which are exploratory, another. Raises `ValueError` for unequal lengths.
+    """
     found = list(changes)
-    p_values = holm([None if item is None else item.p for item in found])
-    return [
-        None if item is None else replace(item, p_holm=p)
-        for item, p in zip(found, p_values, strict=True)
-    ]
+    for first in (True, False):
+        family = [
+            index
+            for index, (item, name) in enumerate(zip(changes, metrics, strict=True))
+            if item is not None and (metric_of(name).primary is not None) is first
+        ]
+        members = [found[index] for index in family]
+        p_values = holm([None if item is None else item.p for item in members])
+        for index, item, p in zip(family, members, p_values, strict=True):
+            found[index] = None if item is None else replace(item, p_holm=p)
+    return found
 
 
 def pooled_runs(first: ResultsFile, second: ResultsFile) -> ResultsFile:

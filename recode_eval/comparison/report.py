@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recode_eval.comparison.problems import FALSE_DISCOVERIES
+from recode_eval.comparison.sentences import sentence, two_questions
 from recode_eval.metrics import label, metric
 from recode_eval.terminal import one_line
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from recode_eval.comparison.differences import Comparison, MetricDifference, ProblemChanges
+    from recode_eval.comparison.differences import Comparison, MetricDifference
+    from recode_eval.comparison.problems import ProblemChanges
 
 SHOWN_PROBLEMS = 100
 """Ids per list; verdict.json and `--json` have all of them."""
@@ -24,7 +27,7 @@ _HEADINGS = (
     "p",
     "p (Holm)",
     "p (sign flip)",
-    "detectable",
+    "N",
 )
 
 
@@ -34,11 +37,16 @@ def value_text(name: str, value: float) -> str:
 
 
 def change_text(difference: MetricDifference) -> str:
-    """Return `-1.2 [-3.0, +0.6]` in points, or the change alone where there is no interval."""
+    """Return `-1.2 [-3.0, +0.6]` in points, or the change alone where there is no interval.
+
+    Where all clusters changed alike, words say so, and that the ends are a bound.
+    """
     found, shown = difference.estimate, metric(difference.metric)
     if found.mean is None:
         return "-"
     interval = shown.show_interval(found.low, found.high, sign=True)
+    if found.reach is not None:
+        interval = f"({found.clusters} of {found.clusters} clusters alike, bound {interval})"
     return f"{shown.show(found.mean, sign=True)} {interval}".rstrip()
 
 
@@ -63,10 +71,14 @@ def table_rows(differences: Iterable[MetricDifference]) -> list[list[str]]:
             p_text(item.p_value),
             p_text(item.p_holm),
             p_text(item.p_sign_flip),
-            "-" if item.detectable is None else value_text(item.metric, item.detectable),
+            f"{item.estimate.n} in {item.estimate.clusters}",
         ]
         for item in differences
     ]
+
+
+def _family(item: MetricDifference) -> str:
+    return f" ({item.family})" if item.family else ""
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -87,15 +99,21 @@ def markdown_problems(title: str, ids: Sequence[str]) -> str:
 
 def comparison_markdown(item: Comparison) -> str:
     """Return a section on one pair of runs."""
-    names = (code(text) for text in (item.candidate.model, item.baseline.model, item.baseline.task))
+    names = [code(text) for text in (item.candidate.model, item.baseline.model, item.baseline.task)]
     title = "### {} against {} on {}\n\n".format(*names)
     cautions = "".join(f"- **Caution**: {code(text)}\n" for text in item.cautions)
-    rows = [[code(first), *rest] for first, *rest in table_rows(item.differences)]
+    rows = [
+        [f"{code(first)}{_family(x)}", *rest]
+        for x, (first, *rest) in zip(item.differences, table_rows(item.differences), strict=True)
+    ]
     return "".join(
         [
             title,
             f"{cautions}\n" if cautions else "",
             markdown_table(_HEADINGS, rows),
+            "\n",
+            *(f"- {sentence(x, names[1], names[0])}\n" for x in item.differences),
+            *(f"- {text}\n" for text in map(two_questions, item.differences[:1]) if text),
             f"\n{changes_text(item.changes)}\n\n",
             markdown_problems("Fixed", item.changes.fixed),
             markdown_problems("Broken", item.changes.broken),
@@ -104,11 +122,12 @@ def comparison_markdown(item: Comparison) -> str:
 
 
 def changes_text(changes: ProblemChanges) -> str:
-    """Say how many problems changed sides, and McNemar's test of it."""
-    text = f"{len(changes.fixed)} problems fixed, {len(changes.broken)} broken"
-    if changes.p_mcnemar is None:
-        return f"{text}."
-    return f"{text} (McNemar, exact, problems taken as independent: p {p_text(changes.p_mcnemar)})."
+    """Say how many problems changed for certain, and in these samples."""
+    return (
+        f"{len(changes.fixed)} problems fixed, {len(changes.broken)} broken (Fisher's exact test "
+        f"per problem, false discovery rate {100 * FALSE_DISCOVERIES:g} %); in these samples "
+        f"{changes.better} did better and {changes.worse} worse."
+    )
 
 
 def print_comparison(console: Console, item: Comparison) -> None:
@@ -124,9 +143,14 @@ def print_comparison(console: Console, item: Comparison) -> None:
     for heading in _HEADINGS:
         left = heading == "metric"
         table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    for row in table_rows(item.differences):
-        table.add_row(*row)
+    for found, (first, *rest) in zip(item.differences, table_rows(item.differences), strict=True):
+        table.add_row(f"{first}{_family(found)}", *rest)
     console.print(table)
+    shown = [one_line(text, 60) for text in (item.baseline.model, item.candidate.model)]
+    for found in item.differences:
+        console.print(sentence(found, *shown), soft_wrap=True)
+    for text in filter(None, map(two_questions, item.differences[:1])):
+        console.print(text, soft_wrap=True)
     console.print(changes_text(item.changes), soft_wrap=True)
     for title, ids in (("fixed", item.changes.fixed), ("broken", item.changes.broken)):
         for key in ids[:SHOWN_PROBLEMS]:

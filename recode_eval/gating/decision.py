@@ -22,10 +22,10 @@ from recode_eval.comparison.differences import (
     holm,
     lower_tail_p,
     metric_difference,
-    problem_changes,
     standard_error,
 )
 from recode_eval.comparison.pooling import pooled_runs
+from recode_eval.comparison.problems import changes_json, problem_changes
 from recode_eval.errors import ExitCode, UsageError
 from recode_eval.run import provenance
 from recode_eval.schemas.verdict import SCHEMA_VERSION
@@ -34,7 +34,8 @@ from recode_eval.stats.sequential import adjusted_p, nominal_levels, planned_tim
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recode_eval.comparison.differences import MetricDifference, ProblemChanges
+    from recode_eval.comparison.differences import MetricDifference
+    from recode_eval.comparison.problems import ProblemChanges
     from recode_eval.gating.policy import Policy
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.stats.estimates import Estimate
@@ -382,9 +383,7 @@ def _compared_json(item: Compared) -> dict[str, Any]:
         "baseline": run_json(item.baseline),
         "candidate": run_json(item.candidate),
         "remarks": list(item.remarks),
-        "fixed": list(item.changes.fixed),
-        "broken": list(item.changes.broken),
-        "p_mcnemar": item.changes.p_mcnemar,
+        **changes_json(item.changes),
     }
 
 

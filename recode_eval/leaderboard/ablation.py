@@ -154,7 +154,7 @@ def _table(sets: Sequence[Sequence[tuple[Training, Result]]]) -> Ablation:
         pair = None if known is None or base is None or row is reference else (base[1], known[1])
         gains.append(None if known is None else compared(*known, first.metric))
         rivals.append(None if pair is None else compared(*pair, first.metric))
-    tested = adjusted([*gains, *rivals])
+    tested = adjusted([*gains, *rivals], [first.metric] * 2 * len(rows))
     return Ablation(
         digest([first.conditions, *(t.key for items in sets for t, _ in items)]),
         first_training.algorithm,

@@ -28,6 +28,8 @@ class Dot:
     low: float | None
     high: float | None
     ranked: bool = True
+    bound: bool = False
+    """All values were equal: the ends are a bound, not an interval."""
 
 
 def dot_plot(dots: Sequence[Dot], title: str, identifier: str) -> Markup:
@@ -62,7 +64,8 @@ def _words(dot: Dot) -> str:
     if dot.low is None or dot.high is None:
         interval = "no interval"
     else:
-        interval = f"interval {100 * dot.low:.1f} to {100 * dot.high:.1f} %"
+        word = "all equal, bound" if dot.bound else "interval"
+        interval = f"{word} {100 * dot.low:.1f} to {100 * dot.high:.1f} %"
     return f"{value}, {interval}{'' if dot.ranked else ', not ranked'}"
 
 

@@ -8,7 +8,7 @@ memory: an index says where their lines are.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from recode_eval.leaderboard.processes import forked, no_collection
 from recode_eval.leaderboard.text import digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
 from recode_eval.run.records import CompletionRecord, ScoreRecord
+from recode_eval.run.results import with_current_intervals
 from recode_eval.run.results_file import read_run
 from recode_eval.run.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
 
@@ -243,6 +244,7 @@ def load_run(folder: Path, where: str) -> RunEntry:
     completions, digests = _index_completions(folder, positions, stored.n)
     scores, counted = _index_scores(folder, results, positions, digests)
     _check_counts(results, counted)
+    stored = replace(stored, results=with_current_intervals(results))
     return RunEntry(folder, where, stored, completions, scores)
 
 

@@ -251,7 +251,7 @@ def _deltas(
         for (_, new), (_, old) in pairs
         for metric in metrics
     ]
-    tested = iter(adjusted(changes))
+    tested = iter(adjusted(changes, list(metrics) * len(pairs)))
     return tuple(
         Delta(row.method, reference.method, {metric: next(tested) for metric in metrics})
         for (row, _), (reference, _) in pairs

@@ -26,6 +26,7 @@ from recode_eval.metrics import (
     primary,
     unit_note,
 )
+from recode_eval.stats.estimates import is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -153,6 +154,7 @@ class Pages:
                         estimate["low"],
                         estimate["high"],
                         ranked=standing.rank is not None,
+                        bound=is_bound(estimate["method"]),
                     )
                 )
         title = f"{_label(board.primary)} on {board.label}, with 95 % intervals"
@@ -229,7 +231,7 @@ def _signed(value: float, name: str) -> str:
 def _interval(estimate: Shown, name: str) -> str:
     if estimate is None:
         return ""
-    return metric(name).show_interval(estimate["low"], estimate["high"])
+    return metric(name).show_uncertainty(estimate)
 
 
 def _code(text: str) -> Markup:

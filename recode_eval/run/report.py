@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
 from recode_eval.sandbox.null import TIER as NO_EXECUTION
+from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE, Shares
 from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 _WIDE = 120
 """Columns of a terminal that has room for all metrics of a breakdown."""
-_LABEL_WIDTH, _VALUE_WIDTH = 25, 17
-"""Columns that the metrics' names need, and the narrowest column of values: `[-2.00, -1.70]`."""
+_LABEL_WIDTH, _VALUE_WIDTH, _COUNT_WIDTH = 25, 17, 6
+"""Columns that the metrics' names need, the narrowest column of values (`[-2.00, -1.70]`), and that
+of numbers of problems."""
 
 
 def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> None:
@@ -46,10 +48,11 @@ def as_text(results: Sequence[dict[str, Any]], width: int = 120) -> str:
 
 def _print(console: Console, results: Sequence[dict[str, Any]], *, quiet: bool) -> None:
     console.print(
-        f"Scores in percent ({unit_note()}), with 95 % intervals clustered by update",
+        f"Scores in percent ({unit_note()}), with 95 % intervals clustered by update, "
+        "for problems like these; N: problems",
         soft_wrap=True,
     )
-    side_by_side = max(1, (console.width - _LABEL_WIDTH) // _VALUE_WIDTH)
+    side_by_side = max(1, (console.width - _LABEL_WIDTH - _COUNT_WIDTH) // _VALUE_WIDTH)
     for first in range(0, len(results), side_by_side):
         _print_summary(console, results[first : first + side_by_side])
     if len(results) == 1 and not quiet:
@@ -68,17 +71,19 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
     for result in results:
         heading = f"{one_line(result['model']['name'], 40)}\n{result['task']['name']}"
         table.add_column(heading, justify="right", min_width=_VALUE_WIDTH - 3, overflow="fold")
-    rows = {}
+    table.add_column("N", justify="right", overflow="fold")
+    rows, counted = {}, {}
     for name in dict.fromkeys(name for result in results for name in result["metrics"]):
         estimates = [result["metrics"].get(name) for result in results]
         if any(estimates):
+            counted[label(name)] = _problems(estimates)
             rows[label(name)] = [format_estimate(name, estimate) for estimate in estimates]
     columns = zip(*rows.values(), strict=True)
-    width = _LABEL_WIDTH + sum(3 + max(map(len, column)) for column in columns)
+    width = _LABEL_WIDTH + _COUNT_WIDTH + sum(3 + max(map(len, column)) for column in columns)
     for text, cells in rows.items():
         # Where a line has no room for an interval, it goes below its value: nothing is cut.
-        stacked = [cell.replace(" [", "\n[") for cell in cells]
-        table.add_row(text, *(stacked if width > console.width else cells))
+        stacked = [cell.replace(" [", "\n[").replace(" (", "\n(") for cell in cells]
+        table.add_row(text, *(stacked if width > console.width else cells), counted[text])
     table.add_section()
     for text, key in (
         ("problems", "problems"),
@@ -115,6 +120,8 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     def warn(text: str) -> None:
         console.print(f"{name}: {text}", style="yellow", soft_wrap=True)
 
+    if text := two_questions(result["metrics"]):
+        console.print(f"{name}: {text}.", soft_wrap=True)
     missing = {
         key: k
         for key, value in result["metrics"].items()
@@ -159,6 +166,31 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     console.print(f"{name}: graded{where}; {printable(result['folder'])}", soft_wrap=True)
 
 
+def two_questions(metrics: dict[str, Any]) -> str:
+    """Return the primary metric's interval for either question, and where its variance comes from.
+
+    Empty where the samples cannot tell.
+    """
+    name = primary_of(metrics)
+    estimate = metrics.get(name)
+    again = None if estimate is None else estimate.get("new_samples")
+    if estimate is None or again is None:
+        return ""
+    found, parts = metric(name), estimate.get("variance_shares")
+    text = (
+        f"{found.label} {found.show(estimate['value'])}: {PROBLEMS_LIKE_THESE} "
+        f"{found.show_uncertainty(estimate) or 'no interval'}; {NEW_SAMPLES} "
+        f"{found.show_interval(again['low'], again['high'])}"
+    )
+    return f"{text}; {Shares(**parts)}" if parts else text
+
+
+def _problems(estimates: Sequence[dict[str, Any] | None]) -> str:
+    """Return over how many problems a row is averaged: one number, or one for each run."""
+    counts = ["-" if found is None else str(found["problems"]) for found in estimates]
+    return counts[0] if len(set(counts)) == 1 else ", ".join(counts)
+
+
 def _partly_covered(result: dict[str, Any]) -> str:
     """Name the metrics that only some of the graded problems have, and how many have them."""
     graded = sum(bool(problem["n"]) for problem in result["problems"])
@@ -172,12 +204,14 @@ def _partly_covered(result: dict[str, Any]) -> str:
 
 
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
-    """Return `62.5 [55.1, 69.9]` in percent, or a dash without a value."""
+    """Return `62.5 [55.1, 69.9]` in percent, or a dash without a value.
+
+    Values that are all equal have words and a bound: `100.0 (96 of 96 alike, at least 92.6)`.
+    """
     if estimate is None:
         return "-"
     found = metric(name)
-    interval = found.show_interval(estimate["low"], estimate["high"])
-    return f"{found.show(estimate['value'])} {interval}".rstrip()
+    return f"{found.show(estimate['value'])} {found.show_uncertainty(estimate)}".rstrip()
 
 
 def _tokens(result: dict[str, Any]) -> str:

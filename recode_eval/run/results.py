@@ -7,10 +7,12 @@ scored is counted and left out; it is never a zero.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.metrics import DEFAULT_KS, reported_metrics, similarity_names
+import msgspec
+
+from recode_eval.metrics import DEFAULT_KS, metric, reported_metrics, similarity_names
 from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
 from recode_eval.run.store import identity_hash
@@ -20,15 +22,19 @@ from recode_eval.schemas.results import (
     SCHEMA_VERSION,
     SIMILARITY_FIELDS,
     ProblemResult,
+    StoredEstimate,
 )
-from recode_eval.stats.estimates import cluster_mean
+from recode_eval.stats.estimates import IntervalMethod, cluster_mean
+from recode_eval.stats.variance import NEW_SAMPLES, new_samples, shares
 from recode_eval.tasks.base import Grouped, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from recode_eval.metrics import Metric
     from recode_eval.run.evaluation import RunData
     from recode_eval.run.records import ScoreRecord
+    from recode_eval.schemas.results import Results
     from recode_eval.stats.estimates import Bounds
 
 CONFIDENCE = 0.95
@@ -108,13 +114,46 @@ class MetricValues:
 
 
 def estimates(
-    problems: Sequence[ProblemResult], ks: Iterable[int]
+    problems: Sequence[ProblemResult], ks: Iterable[int], *, split: bool = False
 ) -> dict[str, dict[str, Any] | None]:
-    """Return every metric's estimate; None where it has no value (for example n < k)."""
+    """Return every metric's estimate; None where it has no value (for example n < k).
+
+    With `split` it also says what the samples alone move, and where the variance comes from.
+    """
     clusters = [problem.cluster for problem in problems]
-    return {
+    found = {
         name: _estimate(found.values, clusters, found.bounds)
         for name, found in metric_values(problems, ks).items()
+    }
+    if split:
+        for name, estimate in found.items():
+            if estimate is not None:
+                estimate.update(_split_variance(problems, metric(name), estimate))
+    return found
+
+
+def _split_variance(
+    problems: Sequence[ProblemResult], known: Metric, estimate: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what a stored estimate has of its samples; {} where they cannot tell."""
+    valued = [
+        (value, problem) for problem in problems if (value := known.value(problem)) is not None
+    ]
+    variances = [known.sampling_variance(problem) for _, problem in valued]
+    sure = [variance for variance in variances if variance is not None]
+    if len(sure) < len(variances):
+        return {}
+    samples = sum(problem.n for _, problem in valued)
+    again = new_samples(estimate["value"], sure, samples, CONFIDENCE, known.bounds)
+    parts = shares(
+        [value for value, _ in valued],
+        [problem.cluster for _, problem in valued],
+        sure,
+        estimate["standard_error"],
+    )
+    return {
+        "new_samples": {"estimand": NEW_SAMPLES, **asdict(again)},
+        "variance_shares": None if parts is None else asdict(parts),
     }
 
 
@@ -143,6 +182,49 @@ def _estimate(
     }
 
 
+def with_current_intervals(results: Results) -> Results:
+    """Return results of an older version with the intervals that its values have today.
+
+    What stands beside each other must follow one rule. The values themselves stay as they are
+    stated, and so do results without an interval of an older rule.
+    """
+    if all(item is None or item.method in set(IntervalMethod) for item in results.metrics.values()):
+        return results
+    ks = {k for name in results.metrics if (k := metric(name).k) is not None}
+
+    def renewed(
+        stated: Mapping[str, StoredEstimate | None], problems: Sequence[ProblemResult]
+    ) -> dict[str, StoredEstimate | None]:
+        found = estimates(problems, ks | {1}, split=True)
+        parts = ("low", "high", "standard_error", "method", "new_samples", "variance_shares")
+        return {
+            name: item
+            if item is None or (computed := found.get(name)) is None
+            else msgspec.convert(
+                {**msgspec.to_builtins(item), **{x: computed.get(x) for x in parts}},
+                StoredEstimate,
+            )
+            for name, item in stated.items()
+        }
+
+    return msgspec.structs.replace(
+        results,
+        metrics=renewed(results.metrics, results.problems),
+        breakdown={
+            tag: {
+                value: msgspec.structs.replace(
+                    group,
+                    metrics=renewed(
+                        group.metrics, [p for p in results.problems if p.tags.get(tag, "") == value]
+                    ),
+                )
+                for value, group in groups.items()
+            }
+            for tag, groups in results.breakdown.items()
+        },
+    )
+
+
 def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, Any]:
     """Return the content of results.json."""
     problems = problem_results(run)
@@ -163,7 +245,7 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
         "sandbox": manifest["sandbox"],
         "counts": _counts(run, problems, totals),
         "confidence": CONFIDENCE,
-        "metrics": estimates(problems, ks),
+        "metrics": estimates(problems, ks, split=True),
         "breakdown": {tag: _breakdown(problems, tag, ks) for tag in run.task.spec.tags},
         "usage": _usage(totals),
         "problems": [problem.to_json() for problem in problems],

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from recode_eval.schemas.base import Integer, JsonStruct, Positive, Share
+from recode_eval.schemas.base import Count, Integer, JsonStruct, Positive, Share
+from recode_eval.schemas.results import NewSamplesFields, VarianceShares
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BOTH = "Mean over the problems that both runs have a value of, in the metric's unit."
 
 
@@ -26,6 +27,24 @@ class ComparedRun(JsonStruct, frozen=True, kw_only=True):
     seed: Integer
     unscored_share: Annotated[Share, Meta(description="Share of the samples without a verdict.")]
     recode_eval: Annotated[str, Meta(description="Version of the last command of the run.")]
+
+
+Estimand = Annotated[
+    Literal["problems like these"],
+    Meta(
+        description="What low, high, standard_error and p-values are about: other problems, in "
+        "other clusters."
+    ),
+]
+MaybeNewSamples = Annotated[
+    NewSamplesFields | None,
+    Meta(
+        description="The interval if the same problems were asked again; null where the samples "
+        "cannot tell (one per problem, or a mean of what is no count)."
+    ),
+]
+Better = Annotated[Count, Meta(description="Problems with a higher pass rate, by chance or not.")]
+Worse = Annotated[Count, Meta(description="Problems with a lower pass rate.")]
 
 
 class DifferenceFields(JsonStruct, frozen=True, kw_only=True):
@@ -62,35 +81,39 @@ class ComparedMetric(DifferenceFields, frozen=True, kw_only=True):
     p_holm: Annotated[
         Share | None,
         Meta(
-            description="`p_value`, adjusted by Holm for all metrics, tasks and candidates of this "
-            "output."
+            description="`p_value`, adjusted by Holm for all metrics of its family, over all tasks "
+            "and candidates of this output."
         ),
     ]
+    estimand: Estimand
+    new_samples: MaybeNewSamples
+    variance_shares: VarianceShares | None
+    family: Annotated[
+        Literal["primary", "exploratory"],
+        Meta(description="Each task has one primary metric, declared before the runs."),
+    ]
+    sentence: Annotated[str, Meta(description="The finding in words; it has the models' names.")]
 
 
 class ChangedProblems(JsonStruct, frozen=True, kw_only=True):
-    """Problems that changed sides."""
+    """Problems that changed."""
 
     fixed: Annotated[
         list[str],
         Meta(
-            description="Problems that the candidate solves with more than half of its samples, "
-            "and the baseline does not."
+            description="Problems that the candidate certainly solves more often: Fisher's exact "
+            "test, false discovery rate 5 %. Before version 2: those solved with more than half of "
+            "the samples by the candidate alone."
         ),
     ]
     broken: Annotated[list[str], Meta(description="The other way round.")]
-    p_mcnemar: Annotated[
-        Share | None,
-        Meta(
-            description="Exact, two-sided, problems taken as independent; null if nothing changed "
-            "sides."
-        ),
-    ]
 
 
 class ComparedPair(ChangedProblems, frozen=True, kw_only=True):
     """A candidate against the baseline on one task."""
 
+    better: Better
+    worse: Worse
     task: str
     baseline: ComparedRun
     candidate: ComparedRun
@@ -110,6 +133,6 @@ class ComparisonOutput(JsonStruct, frozen=True, kw_only=True):
     Additions keep schema_version; anything else raises it.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     confidence: Annotated[float, Meta(gt=0, lt=1, description="Of all intervals.")]
     comparisons: Annotated[list[ComparedPair], Meta(min_length=1)]

@@ -18,6 +18,7 @@ from recode_eval.schemas.base import (
     Integer,
     JsonStruct,
     Positive,
+    Share,
     free_form,
     require,
 )
@@ -32,8 +33,28 @@ MOST_UNSCORED_LISTED = 200
 MOST_REASONS_LISTED = 20
 
 
+class NewSamplesFields(JsonStruct, frozen=True, kw_only=True):
+    """What only new samples of the same problems would move."""
+
+    estimand: Literal["these problems, new samples"] = "these problems, new samples"
+    low: float
+    high: float
+    standard_error: float
+
+
+class VarianceShares(JsonStruct, frozen=True, kw_only=True):
+    """Parts of the squared `standard_error`; they add up to 1."""
+
+    sampling: Share
+    problems: Annotated[Share, Meta(description="Between the problems of a cluster.")]
+    clusters: Share
+
+
 class StoredEstimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mean over problems; null where the metric has no value (for example n < k)."""
+    """A mean over problems; null where the metric has no value (for example n < k).
+
+    Low, high and standard error are about problems like these: other problems, in other clusters.
+    """
 
     value: float
     low: float | None
@@ -42,6 +63,14 @@ class StoredEstimate(JsonStruct, frozen=True, kw_only=True, forbid_unknown_field
     problems: Positive
     clusters: Positive
     method: Annotated[str, Meta(description="How the interval was made.")]
+    new_samples: Annotated[
+        NewSamplesFields | None,
+        Meta(
+            description="The interval if the same problems were asked again; null where the "
+            "samples cannot tell (one per problem, or a mean of what is no count)."
+        ),
+    ] = None
+    variance_shares: VarianceShares | None = None
 
 
 MetricName = Annotated[str, Meta(pattern=NAME_PATTERN)]

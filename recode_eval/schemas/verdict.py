@@ -7,9 +7,18 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from recode_eval.schemas.base import Count, Hash, JsonStruct, Positive, Share
-from recode_eval.schemas.comparison import ChangedProblems, ComparedRun, DifferenceFields
+from recode_eval.schemas.comparison import (
+    Better,
+    ChangedProblems,
+    ComparedRun,
+    DifferenceFields,
+    Estimand,
+    MaybeNewSamples,
+    Worse,
+)
+from recode_eval.schemas.results import VarianceShares  # noqa: TC001 - msgspec reads it
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 AboveZero = Annotated[float, Meta(gt=0)]
 
 
@@ -51,6 +60,9 @@ class PolicyContent(JsonStruct, frozen=True, kw_only=True):
 class CheckedMetric(DifferenceFields, frozen=True, kw_only=True):
     """One metric of one task."""
 
+    estimand: Estimand = "problems like these"
+    new_samples: MaybeNewSamples = None
+    variance_shares: VarianceShares | None = None
     task: str
     verdict: Literal["pass", "regress", "inconclusive"]
     note: Literal["", "improved", "small real drop", "no interval", "too few clusters"]
@@ -71,6 +83,8 @@ class CheckedMetric(DifferenceFields, frozen=True, kw_only=True):
 class GatedTask(ChangedProblems, frozen=True, kw_only=True):
     """Both sides of one task."""
 
+    better: Better = 0
+    worse: Worse = 0
     task: str
     baseline: ComparedRun
     candidate: ComparedRun
@@ -107,7 +121,13 @@ class VerdictFile(JsonStruct, frozen=True, kw_only=True):
     Additions keep schema_version; anything else raises it.
     """  # noqa: D400
 
-    schema_version: Literal[1]
+    schema_version: Annotated[
+        Literal[1, 2],
+        Meta(
+            description="1 had p_mcnemar, and other rules for what is fixed or broken; no better, "
+            "worse, estimand, new_samples or variance_shares."
+        ),
+    ]
     created: Annotated[str, Meta(description="UTC, ISO 8601.")]
     recode_eval: str
     git_commit: str | None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from recode_eval.stats.estimates import FEWEST_EFFECTIVE, NO_SPREAD
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recode_eval.stats.estimates import Bounds
-
-_NO_SPREAD = 1e-12
-"""Standard errors below this share of the largest change are rounding (`statistics`)."""
 
 
 def pairwise(
@@ -70,13 +69,15 @@ def _against(
     n, groups = sizes.sum(axis=1), (sizes > 0).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.clip(sums.sum(axis=1) / n, lowest, highest)
-        squares = ((sums - sizes * mean[:, None]) ** 2).sum(axis=1)
-        error = np.sqrt(squares * groups / (groups - 1)) / n
-        p_value = 2 * stdtr(groups - 1.0, -np.abs(mean) / error)
+        left_out = (sums - sizes * mean[:, None]) / (n[:, None] - sizes)
+        error = np.sqrt(np.einsum("ij,ij->i", left_out, left_out) * (groups - 1) / groups)
+        effective = n**2 / np.einsum("ij,ij->i", sizes, sizes)
+        p_value = 2 * stdtr(effective - 1, -np.abs(mean) / error)
     scale = np.maximum(np.abs(lowest), np.abs(highest))
     # All clusters changed alike: the largest chance of that by luck (`comparison.differences`).
-    alike = ~(error > _NO_SPREAD * scale)
+    alike = ~(error > NO_SPREAD * scale)
     luck = (reach / (reach + np.abs(mean))) ** groups
     p_value[alike] = np.minimum(1.0, 2 * luck[alike])
     p_value[groups < 2] = math.nan
+    p_value[~alike & (effective < FEWEST_EFFECTIVE)] = math.nan
     return mean, p_value

@@ -1,8 +1,8 @@
 """Compare evaluated arms: with the start, reinforcement learning with SFT, and by category.
 
 Seeds of an arm are pooled by the mean per problem, so that intervals count problems (in clusters);
-the value of every seed is kept too. Holm's correction covers all tests of a comparison together,
-except those by category, which only describe.
+the value of every seed is kept too. Holm's correction covers all tests of a comparison in the
+primary metric, and apart from them all others; those by category only describe.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def differences(evaluations: Evaluations) -> Differences:
         problems = next(iter(arms.values()))[0]
         tags = {problem.id: problem.tags for problem in problems}
         categories += _by_category(task, sampling, whole, tags)
-    changes = adjusted([item.change for item in found])
+    changes = adjusted([item.change for item in found], [item.metric for item in found])
     return Differences(
         tuple(values),
         tuple(replace(item, change=new) for item, new in zip(found, changes, strict=True)),

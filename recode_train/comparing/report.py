@@ -33,8 +33,9 @@ _BUDGETS: Final = {
 _VERDICTS: Final = {"up": "more", "down": "less", "same": "not distinguishable", "none": "no test"}
 _NOTE: Final = (
     "Means over problems with clustered 95 % intervals. Seeds of an arm are pooled by problem, "
-    "their own values are in brackets. Holm's procedure adjusts p for all differences of this "
-    "comparison. A few seeds tell little about another training."
+    "their own values are in brackets; N: problems. Holm's procedure adjusts p for all differences "
+    "in the primary metrics (pass@1, ES), and apart from them for those in all others, which are "
+    "exploratory. A few seeds tell little about another training."
 )
 
 _Table = tuple[list[str], list[list[str]]]
@@ -139,8 +140,9 @@ def _values(content: Mapping[str, Any], task: str, sampling: str, metric: str) -
         if len(item["seeds"]) > 1:
             text += f" ({', '.join(value_text(metric, value) for value in item['seeds'])})"
         cells = [changes.get((reference, item["arm"])) for reference in references]
-        rows.append([item["arm"], text, *(_change(metric, cell) for cell in cells)])
-    return ["arm", label(metric), *(f"against {name}" for name in references)], rows
+        count = "-" if item["estimate"] is None else str(item["estimate"]["problems"])
+        rows.append([item["arm"], text, count, *(_change(metric, cell) for cell in cells)])
+    return ["arm", label(metric), "N", *(f"against {name}" for name in references)], rows
 
 
 def _change(metric: str, content: Mapping[str, Any] | None) -> str:

@@ -34,9 +34,18 @@ def test_several_runs_against_the_first(
     assert [item["metric"] for item in metrics] == ["pass@1", "es"] * 2
     assert metrics[0]["difference"] == pytest.approx(0.25)
     assert metrics[0]["minimum_detectable_difference"] > 0
-    smallest = min(metrics, key=lambda item: item["p_value"])
-    assert smallest["p_holm"] == pytest.approx(4 * smallest["p_value"])
-    assert len(first["fixed"]) == 8
+    assert [item["family"] for item in metrics] == ["primary", "exploratory"] * 2
+    smallest = min(metrics[::2], key=lambda item: item["p_value"])
+    assert smallest["p_holm"] == pytest.approx(2 * smallest["p_value"])
+    assert metrics[0]["sentence"] == (
+        "b is 25.0 points better than a in pass@1 (95 % CI 13.3 to 36.7; 12 problems in 6 "
+        "clusters, n = 4, paired, primary)."
+    )
+    assert metrics[0]["new_samples"]["estimand"] == "these problems, new samples"
+    shares = metrics[0]["variance_shares"]
+    assert sum(shares.values()) == pytest.approx(1)
+    # 2 against 4 of 4 samples is no proof: Fisher's p is 0.43.
+    assert (first["fixed"], first["better"], first["worse"]) == ([], 8, 0)
     assert first["cautions"] == []
     assert "temperature differs: 0.8 and 0.1" in second["cautions"]
 
@@ -47,13 +56,20 @@ def test_the_table_and_markdown(runs: list[Path], capsys: pytest.CaptureFixture[
     assert "b against a on arena" in table
     assert "caution: temperature differs" in table
     assert "+25.0 [" in table
-    assert "8 problems fixed, 0 broken" in table
+    assert "0 problems fixed, 0 broken (Fisher's exact test per problem" in table
+    assert "in these samples 8 did better and 0 worse" in table
+    assert "b is 25.0 points better than a in pass@1 (95 % CI " in table
+    assert "problems like these [+" in table
+    assert "these problems, new samples [+" in table
+    assert "% sampling, " in table
+    assert "b is not shown to differ from a in UPass@1: difference 0.0 points (95 % CI" in table
     assert cli.run(["compare", *map(str, runs), "--markdown", "--confidence", "0.9"]) == 0
     text = capsys.readouterr().out
     assert "### `b` against `a` on `arena`" in text
     assert "90 % intervals" in text
-    rows = [line for line in text.splitlines() if line.startswith("| `pass@1`")]
+    rows = [line for line in text.splitlines() if line.startswith("| `pass@1` (primary)")]
     assert len(rows) == 2
+    assert "- `b` is 25.0 points better than `a` in pass@1 (90 % CI " in text
     assert rows[0].count("|") == 9
 
 

@@ -106,8 +106,9 @@ def test_a_worse_candidate_regresses(runs: dict[str, Path], gate: Gate) -> None:
     code, verdict = gate("--baseline", runs["base"], "--candidate", runs["worse"])
     assert (code, verdict["verdict"]) == (1, "regress")
     (task,) = verdict["tasks"]
-    assert len(task["broken"]) > 10
-    assert task["fixed"] == []
+    # Each problem fell by 3 to 6 of 10 samples: no single one of them for certain.
+    assert (task["worse"], task["better"]) == (40, 0)
+    assert task["fixed"] == task["broken"] == []
 
 
 def test_a_small_real_drop_within_the_margin_passes(

@@ -117,7 +117,8 @@ def looked(points: float, runs: int, alpha: float = 0.05) -> tuple[Counter[str],
         mean = rows.mean(axis=1)
         sums = (rows - mean[:, None]) @ member
         means.append(mean)
-        errors.append(np.sqrt((sums**2).sum(axis=1) * CLUSTERS / (CLUSTERS - 1)) / PROBLEMS)
+        left_out = sums / (PROBLEMS - member.sum(axis=0))
+        errors.append(np.sqrt((left_out**2).sum(axis=1) * (CLUSTERS - 1) / CLUSTERS))
     first = change(
         (passed[0, 0] / LOOKS[0] - baseline[0]).tolist(), groups.tolist(), bounds=(0, 1),
         confidence=0.9,

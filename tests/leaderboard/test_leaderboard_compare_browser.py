@@ -18,7 +18,6 @@ from chromium import Browser
 from hostile import CORPUS
 from made_runs import make_run
 from scipy.special import stdtr, stdtrit
-from scipy.stats import binomtest
 from stored_runs import store_run
 
 from recode_eval.comparison.comparability import (
@@ -30,7 +29,9 @@ from recode_eval.comparison.comparability import (
     facts,
     percent,
 )
-from recode_eval.comparison.differences import MetricDifference, compare, difference, paired
+from recode_eval.comparison.differences import MetricDifference, compare, difference
+from recode_eval.comparison.pairing import paired
+from recode_eval.comparison.problems import fisher_p
 from recode_eval.gating.decision import decide, verdict_json
 from recode_eval.gating.policy import Policy
 from recode_eval.leaderboard.boards import boards
@@ -184,32 +185,34 @@ def assert_equal(answer: dict[str, Any], expected: MetricDifference) -> None:
         "high": estimate.high,
         "error": estimate.standard_error,
         "p": expected.p_value,
-        "detectable": expected.detectable,
+        "effective": estimate.effective_clusters,
     }.items():
         assert close_to(answer[name], value), (name, answer[name], value)
 
 
-def test_student_mcnemar_and_pass_at_k_equal_scipy_and_the_library(browser: Browser) -> None:
+def test_student_fisher_and_pass_at_k_equal_scipy_and_the_library(browser: Browser) -> None:
     luck = random.Random(3)
-    tails = [(luck.uniform(0, 40), df) for df in (1, 2, 7, 48, 160, 669, 5000) for _ in range(20)]
-    quantiles = [(p, df) for p in (0.8, 0.95, 0.975, 0.995) for df in (1, 2, 12, 160, 999)]
-    counts = [(0, 0), (0, 1), (5, 5), (600, 0), (1100, 900), (2000, 1)]
-    counts += [(luck.randint(0, 90), luck.randint(0, 90)) for _ in range(30)]
+    tails = [
+        (luck.uniform(0, 40), df) for df in (0.4, 1, 2, 7.3, 48, 160, 669, 5000) for _ in range(20)
+    ]
+    quantiles = [(p, df) for p in (0.8, 0.95, 0.975, 0.995) for df in (0.4, 1, 2.5, 12, 160, 999)]
+    counts = [(0, 4, 4, 4), (0, 1, 0, 1), (2, 2, 0, 10), (500, 1000, 620, 1000)]
+    for _ in range(60):
+        n, m = luck.randint(1, 20), luck.randint(1, 20)
+        counts.append((luck.randint(0, n), n, luck.randint(0, m), m))
     drawn = [(n, c, k) for n in (1, 4, 10, 70) for k in (1, 5, 10) for c in {0, 1, n // 2, n}]
     found = browser.run(
         "const [tails, quantiles, counts, drawn] = arguments, s = compareStats;"
         "return [tails.map((x) => s.tUpperTail(...x)), quantiles.map((x) => s.tQuantile(...x)),"
-        " counts.map((x) => s.mcnemar(...x)), drawn.map((x) => s.passAt(...x))]",
+        " counts.map((x) => s.fisher(...x)), drawn.map((x) => s.passAt(...x))]",
         tails, quantiles, counts, drawn,
     )  # fmt: skip
     for (t, df), answer in zip(tails, found[0], strict=True):
         assert answer == pytest.approx(float(stdtr(df, -t)), rel=1e-9)
     for (p, df), answer in zip(quantiles, found[1], strict=True):
         assert answer == pytest.approx(float(stdtrit(df, p)), rel=1e-9)
-    for (fixed, broken), answer in zip(counts, found[2], strict=True):
-        tosses = fixed + broken
-        expected = float(binomtest(fixed, tosses).pvalue) if tosses else None
-        assert close_to(answer, expected, 1e-9)
+    for case, answer in zip(counts, found[2], strict=True):
+        assert close_to(answer, fisher_p(*case), 1e-9)
     for (n, c, k), answer in zip(drawn, found[3], strict=True):
         assert close_to(answer, pass_at_k(n, c, k), 1e-12)
 
@@ -233,12 +236,12 @@ def test_the_page_shows_what_compare_says(
         "return Object.fromEntries([...document.querySelectorAll('#tests tbody tr')]"
         ".map((r) => [r.dataset.test, r.cells[2].dataset.v]))"
     )
-    assert close_to(number(p_values["mcnemar"]), expected.changes.p_mcnemar, 1e-9)
     assert close_to(number(p_values["t"]), expected.differences[0].p_value)
-    square = [int(x) for x in browser.texts("#square tbody td")]
+    square = [int(x) for x in browser.texts("#square tbody td") if x]
     fixed, broken = set(expected.changes.fixed), set(expected.changes.broken)
-    assert [square[1], square[2]] == [len(broken), len(fixed)]
-    assert sum(square) == len(paired(a, b, "pass@1").ids)
+    changes = expected.changes
+    assert square[:4] == [changes.better, len(fixed), changes.worse, len(broken)]
+    assert square[0] + square[2] + square[4] == len(paired(a, b, "pass@1").ids)
     for kind, ids in (("fixed", fixed), ("broken", broken)):
         listed = browser.run(
             f"return [...document.querySelectorAll('#{kind} tbody a')].map((a) => a.textContent)"
@@ -466,12 +469,12 @@ def test_two_ticked_rows_lead_to_their_comparison(
 def test_from_a_changed_problem_to_both_answers(
     browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
-    show(browser, site, runs["old"], runs["new"])
+    show(browser, site, runs["all"], runs["none"])
     browser.run("document.querySelectorAll('#comparison details').forEach((d) => d.open = true)")
     browser.click("#broken tbody a")
     browser.wait_for("details.run[open]")
     opened = browser.texts("details.run[open] > summary")
-    assert sorted(text.split()[0] for text in opened) == ["new", "old"]
+    assert sorted(text.split()[0] for text in opened) == ["all", "none"]
 
 
 def test_the_gate_is_on_the_first_page_and_leads_to_the_comparison(

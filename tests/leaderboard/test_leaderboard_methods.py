@@ -137,10 +137,11 @@ def test_a_second_seed_is_no_second_problem() -> None:
 def test_verdicts_follow_the_adjusted_p_value() -> None:
     """What is significant alone need not be so among many tests."""
     change = Change(0.1, 0.01, 0.19, 0.03, 0.12, 50)
-    assert [item.verdict for item in adjusted([change]) if item] == ["up"]
-    assert [item.verdict for item in adjusted([change, change, None]) if item] == ["same", "same"]
+    assert [item.verdict for item in adjusted([change], ["es"]) if item] == ["up"]
+    several = adjusted([change, change, None], ["es"] * 3)
+    assert [item.verdict for item in several if item] == ["same", "same"]
     untested = Change(0.1, None, None, None, None, 50)
-    assert adjusted([untested])[0].verdict == "none"
+    assert adjusted([untested], ["es"])[0].verdict == "none"
     assert Change(-0.1, -0.2, -0.05, 0.01, None, 50, 0.01).verdict == "down"
 
 

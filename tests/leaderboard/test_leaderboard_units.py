@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recode_eval.comparison.differences import change, two_sided_p
+from recode_eval.leaderboard.charts import Dot, describe
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.ranking import ranks
 from recode_eval.leaderboard.text import script_json, shown, slug
@@ -124,3 +125,11 @@ def test_coloured_code_is_the_code(code: str) -> None:
 def test_script_json_refuses_what_is_no_json() -> None:
     with pytest.raises(ValueError, match="JSON"):
         script_json({"x": math.nan})
+
+
+def test_a_chart_says_where_an_interval_is_a_bound() -> None:
+    """100 % with whiskers from 66 % looked like an estimate with its error."""
+    dots = [Dot("a", 1.0, 0.66, 1.0, bound=True), Dot("b", 0.5, 0.4, 0.6)]
+    assert describe(dots) == (
+        "a: 100.0 %, all equal, bound 66.0 to 100.0 %; b: 50.0 %, interval 40.0 to 60.0 %"
+    )

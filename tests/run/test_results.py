@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -14,6 +15,7 @@ from test_resume import PROBLEMS, SlowModel, create_run
 from recode_eval.run import report
 from recode_eval.run.results import compute_results
 from recode_eval.run.store import RESULTS, write_json
+from recode_eval.stats.estimates import IntervalMethod
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +153,41 @@ def test_estimates_are_shown_in_percent_with_their_interval() -> None:
     assert report.format_estimate("es_star", estimate) == "0.62 [0.50, 0.75]"
     assert report.format_estimate("pass@1", {**estimate, "low": None}) == "62.5"
     assert report.format_estimate("pass@5", None) == "-"
+
+
+@pytest.mark.parametrize("method", [IntervalMethod.ALL_EQUAL, "Clopper-Pearson on clusters"])
+def test_equal_values_have_words_and_a_bound(method: str) -> None:
+    """ES* 2.00 [0.65, 2.00] from nine clusters looked like an interval around the value."""
+    estimate = {"value": 2.0, "low": 0.65, "high": 2.0, "problems": 9, "method": method}
+    assert report.format_estimate("es_star", estimate) == "2.00 (9 of 9 exact, at least 0.65)"
+    estimate |= {"value": 1.0, "low": 0.664, "high": 1.0}
+    assert report.format_estimate("pass@1", estimate) == "100.0 (9 of 9 alike, at least 66.4)"
+    estimate |= {"value": 0.0, "low": 0.0, "high": 0.336}
+    assert report.format_estimate("pass@1", estimate) == "0.0 (9 of 9 alike, at most 33.6)"
+
+
+def test_both_questions_are_answered_in_results(results: dict[str, Any]) -> None:
+    """Only new samples of the same problems, or other problems: a factor of two in the error."""
+    estimate = results["metrics"]["pass@1"]
+    assert estimate["new_samples"]["estimand"] == "these problems, new samples"
+    assert 0 <= estimate["new_samples"]["low"] <= estimate["value"]
+    assert estimate["value"] <= estimate["new_samples"]["high"] <= 1
+    assert results["metrics"]["es"].get("new_samples") is None
+    text = report.as_text([{**results, "folder": "f"}], 200)
+    assert "problems like these" in text
+    assert "these problems, new samples [" in text
+
+
+def test_the_table_says_over_how_many_problems_each_row_is(results: dict[str, Any]) -> None:
+    """pass@1 was over 200 problems and pass@5 over 183, and the table did not say so."""
+    fewer = {**results["metrics"]["pass@1"], "problems": 183}
+    shown = {**results, "folder": "f", "metrics": {**results["metrics"], "pass@5": fewer}}
+    lines = report.as_text([shown], 200).splitlines()
+    (row,) = [line for line in lines if "pass@5" in line and "│" in line]
+    assert row.rstrip("│ ").endswith("183")
+    (row,) = [line for line in report.as_text([shown, {**results, "folder": "f"}], 200).splitlines()
+              if "pass@5" in line and "│" in line]  # fmt: skip
+    assert "183, " in row
 
 
 def test_hostile_names_are_spelt_out(results: dict, capsys: pytest.CaptureFixture[str]) -> None:
