@@ -1,8 +1,9 @@
 """Runs as evidence for a view: their values per problem, several seeds as one, paired differences.
 
-Seeds of one method are pooled by the mean per problem: a second seed makes a value more exact, it
-is no second problem. So intervals count problems (in clusters), and how far the seeds lie apart is
-shown beside them. Estimates and tests are those of `statistics` and `comparison`.
+Trainings of one method (its seeds) are pooled by the mean per problem: a second one makes a value
+more exact, it is no second problem. A difference of methods counts the variance between trainings
+(`stats.trainings`); where a method has one, the difference is about these trainings only, and says
+so by its scope. Estimates and tests are those of `stats` and `differences`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,15 +25,27 @@ from recode_eval.run.results import metric_values
 from recode_eval.run.results_file import ResultsFile
 from recode_eval.schemas.results import SIMILARITY_FIELDS
 from recode_eval.stats.estimates import cluster_mean, minimum_detectable_difference
+from recode_eval.stats.trainings import method_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.schemas.results import ProblemResult
-    from recode_eval.stats.estimates import Bounds
+    from recode_eval.stats.estimates import Bounds, Estimate
 
 ALPHA = 0.05
 CONFIDENCE = 0.95
+
+
+class Scope(StrEnum):
+    """What a difference, its interval and its p-value are about."""
+
+    MODELS = "these models"
+    """No side is a method of training."""
+    TRAININGS = "these trainings"
+    """A method has one training: nothing says how far another would lie away."""
+    METHODS = "methods"
+    """Every method has several trainings, and their variance is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,8 @@ class Evidence:
     values: Mapping[str, Mapping[str, float | None]]
     bounds: Mapping[str, Bounds]
     clusters: Mapping[str, str]
+    trainings: tuple[Evidence, ...] = ()
+    """The trainings of one method, if this is their mean; empty: a model, not a method."""
 
     def estimate(self, metric: str) -> dict[str, Any] | None:
         """Return the mean with its interval, as results have it; None without values."""
@@ -74,6 +90,11 @@ class Change:
     problems: int
     p_holm: float | None = None
     """`p` adjusted for all of its family (`adjusted`)."""
+    scope: Scope = Scope.MODELS
+    trainings: tuple[int, ...] = ()
+    """How many trainings each method has; the reference's first."""
+    trainings_share: float | None = None
+    """How much of the squared error is the variance between trainings; None: not counted."""
 
     @property
     def verdict(self) -> str:
@@ -103,13 +124,15 @@ def evidence(problems: Sequence[ProblemResult], metrics: Iterable[str] | None = 
     )
 
 
-def pooled(members: Sequence[Evidence]) -> Evidence:
+def pooled(members: Sequence[Evidence], *, trainings: bool = False) -> Evidence:
     """Return one evidence with the mean per problem over those members that have a value.
 
-    The members must be of one board: the same problems in the same clusters.
+    The members must be of one board: the same problems in the same clusters. `trainings`: each is
+    another training of one method; otherwise they are runs of one model.
     """
+    kept = tuple(members) if trainings else ()
     if len(members) == 1:
-        return members[0]
+        return replace(members[0], trainings=kept)
     values: dict[str, dict[str, float | None]] = {}
     for metric in members[0].values:
         known: dict[str, list[float]] = defaultdict(list)
@@ -121,31 +144,78 @@ def pooled(members: Sequence[Evidence]) -> Evidence:
             key: math.fsum(known[key]) / len(known[key]) if known[key] else None
             for key in members[0].values[metric]
         }
-    return Evidence(values, members[0].bounds, members[0].clusters)
+    return Evidence(values, members[0].bounds, members[0].clusters, kept)
 
 
 def compared(reference: Evidence, other: Evidence, metric: str) -> Change | None:
-    """Return `other` minus `reference` over the problems where both have a value; else None."""
+    """Return `other` minus `reference` over the problems where both have a value; else None.
+
+    If each side that is a method has several trainings, interval and p-value are about the methods.
+    """
     old, new = reference.values.get(metric, {}), other.values.get(metric, {})
-    changes, clusters = [], []
+    changes, keys = [], []
     for key, before in old.items():
         after = new.get(key)
         if before is not None and after is not None:
             changes.append(after - before)
-            clusters.append(reference.clusters[key])
+            keys.append(key)
     if not changes:
         return None
-    found = change(changes, clusters, bounds=reference.bounds[metric], confidence=CONFIDENCE)
+    clusters = [reference.clusters[key] for key in keys]
+    bounds = reference.bounds[metric]
+    found = change(changes, clusters, bounds=bounds, confidence=CONFIDENCE)
     if found.mean is None:
         return None
     error = found.standard_error
-    return Change(
-        found.mean,
-        found.low,
-        found.high,
-        two_sided_p(found),
-        minimum_detectable_difference(error, clusters=found.effective_clusters) if error else None,
-        found.n,
+    detectable = (
+        minimum_detectable_difference(error, clusters=found.effective_clusters) if error else None
+    )
+    result = Change(found.mean, found.low, found.high, two_sided_p(found), detectable, found.n)
+    methods = [
+        _means(side.trainings, metric, keys) for side in (reference, other) if side.trainings
+    ]
+    if not methods:
+        return result
+    result = replace(result, trainings=tuple(map(len, methods)), scope=Scope.TRAININGS)
+    if min(map(len, methods)) < 2 or found.low is None:
+        return result
+    return _of_methods(result, found, methods, bounds)
+
+
+def _means(trainings: Sequence[Evidence], metric: str, keys: Sequence[str]) -> list[float]:
+    """Return the mean of every training over these problems; one without values is left out."""
+    found = []
+    for training in trainings:
+        known = [v for key in keys if (v := training.values[metric].get(key)) is not None]
+        if known:
+            found.append(math.fsum(known) / len(known))
+    return found
+
+
+def _of_methods(
+    result: Change, found: Estimate, methods: Sequence[Sequence[float]], bounds: Bounds
+) -> Change:
+    """Return the change as one of methods."""
+    assert found.effective_clusters is not None
+    degrees = found.effective_clusters - 1
+    standard_error = found.standard_error
+    if not standard_error:
+        # All clusters changed alike: their bound, read as an interval of this error.
+        assert found.low is not None
+        assert found.high is not None
+        unit = minimum_detectable_difference(1.0, power=0.5, clusters=found.effective_clusters)
+        standard_error = (found.high - found.low) / 2 / unit
+    error = method_error(standard_error, degrees, methods)
+    low, high = error.interval(result.value, CONFIDENCE)
+    reach = bounds[1] - bounds[0]
+    return replace(
+        result,
+        low=max(low, -reach),
+        high=min(high, reach),
+        p=error.p_value(result.value),
+        detectable=minimum_detectable_difference(error.standard_error, clusters=error.degrees + 1),
+        scope=Scope.METHODS,
+        trainings_share=error.trainings_share,
     )
 
 

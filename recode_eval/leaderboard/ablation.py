@@ -179,11 +179,15 @@ def _row(
     )
     metric = items[0][1].metric
     befores = [known for _, result in items for known in result.before]
-    afters = [known for _, result in items for known in result.after]
+    afters: dict[str, list[Evidence]] = defaultdict(list)
+    for training, result in items:
+        if result.after:
+            afters[training.key] += result.after
     if not befores or not afters:
         return row, None
     # All trainings of a base may begin with the very same runs of it: the mean stays theirs.
-    before, after = pooled(befores), pooled(afters)
+    before = pooled(befores)
+    after = pooled([pooled(runs) for runs in afters.values()], trainings=True)
     row = replace(row, before=before.estimate(metric), after=after.estimate(metric))
     return row, (before, after)
 

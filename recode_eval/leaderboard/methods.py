@@ -1,11 +1,13 @@
 """RL against SFT: the result of each training method per base model, on the same problems.
 
-Base model and method are facts about models (`yamls`), not guesses from names. Runs of one base and
-one method on one board are its seeds: shown each, and pooled. Only runs of one board are paired.
+Base model and method are facts about models (`yamls`), not guesses from names. Models of one base
+and one method on one board are its trainings: shown each, and pooled; runs of one model are not.
+Only runs of one board are paired.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -212,16 +214,24 @@ def _row(
     board: Board, method: str, standings: Iterable[Standing]
 ) -> tuple[MethodRow, Evidence | None]:
     """Return a method's row, and what it is compared by; None if none of its runs counts."""
-    runs, members = [], []
+    runs: list[MethodRun] = []
+    members: dict[str, list[Evidence]] = defaultdict(list)
     for standing in sorted(standings, key=lambda s: (s.run.model_name, s.run.key)):
         found = evidence(standing.run.problems)
         metrics = {name: found.estimate(name) for name in _columns(board)}
         runs.append(MethodRun(standing, metrics, standing.unranked))
         if not standing.unranked:
-            members.append(found)
-    together = pooled(members) if members else None
+            members[_model(standing)].append(found)
+    trainings = [pooled(same) for same in members.values()]
+    trained = role(method) is not Role.BASE
+    together = pooled(trainings, trainings=trained) if trainings else None
     metrics = {name: together.estimate(name) for name in _columns(board)} if together else {}
     return MethodRow(method, role(method), tuple(runs), metrics), together
+
+
+def _model(standing: Standing) -> str:
+    """Return what tells models apart, whatever they are called."""
+    return json.dumps(standing.run.results.identity["model"], sort_keys=True)
 
 
 def _rank(method: str) -> tuple[int, int, str]:
@@ -366,4 +376,7 @@ def _change_json(item: Change) -> dict[str, Any]:
         "minimum_detectable_difference": item.detectable,
         "problems": item.problems,
         "verdict": item.verdict,
+        "about": str(item.scope),
+        "trainings": list(item.trainings),
+        "trainings_share": item.trainings_share,
     }

@@ -1,8 +1,9 @@
 """Compare evaluated arms: with the start, reinforcement learning with SFT, and by category.
 
-Seeds of an arm are pooled by the mean per problem, so that intervals count problems (in clusters);
-the value of every seed is kept too. Holm's correction covers all tests of a comparison in the
-primary metric, and apart from them all others; those by category only describe.
+Seeds of an arm are pooled by the mean per problem; the value of every seed is kept too. With two
+seeds or more, differences are about the method and count the variance between trainings; with one,
+they are about these trainings (`Change.scope`). Holm's correction covers all tests of a comparison
+in the primary metric, and apart from them all others; those by category only describe.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def differences(evaluations: Evaluations) -> Differences:
         seeds = {
             arm: [evidence(problems, TRAINED) for problems in runs] for arm, runs in arms.items()
         }
-        whole = {arm: pooled(members) for arm, members in seeds.items()}
+        whole = {arm: pooled(members, trainings=arm != BASE) for arm, members in seeds.items()}
         for metric in TRAINED:
             if all(one.estimate(metric) is None for one in whole.values()):
                 continue
@@ -152,4 +153,5 @@ def _by_category(
 
 def _part(found: Evidence, metric: str, problems: set[str]) -> Evidence:
     values = {key: value for key, value in found.values[metric].items() if key in problems}
-    return Evidence({metric: values}, found.bounds, found.clusters)
+    trainings = tuple(_part(one, metric, problems) for one in found.trainings)
+    return Evidence({metric: values}, found.bounds, found.clusters, trainings)

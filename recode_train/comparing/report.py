@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from recode_eval.schemas.results import ProblemResult
     from recode_train.comparing.settings import CompareConfig
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""2: differences are about methods or about these trainings (`scope`)."""
 _BUDGETS: Final = {
     "steps": "updates",
     "tokens_generated": "tokens generated",
@@ -35,7 +36,8 @@ _NOTE: Final = (
     "Means over problems with clustered 95 % intervals. Seeds of an arm are pooled by problem, "
     "their own values are in brackets; N: problems. Holm's procedure adjusts p for all differences "
     "in the primary metrics (pass@1, ES), and apart from them for those in all others, which are "
-    "exploratory. A few seeds tell little about another training."
+    "exploratory. With two seeds or more, a difference is one of methods: interval and p count the "
+    "variance between trainings. With one seed it is about these trainings only."
 )
 
 _Table = tuple[list[str], list[list[str]]]
@@ -152,7 +154,8 @@ def _change(metric: str, content: Mapping[str, Any] | None) -> str:
     shown = metric_of(metric)
     interval = shown.show_interval(change.low, change.high, sign=True)
     value = f"{shown.show(change.value, sign=True)} {interval}".rstrip()
-    return f"{value}, p {p_text(change.p_holm)}: {_VERDICTS[change.verdict]}"
+    about = f" ({change.scope})" if change.trainings else ""
+    return f"{value}, p {p_text(change.p_holm)}: {_VERDICTS[change.verdict]}{about}"
 
 
 def _categories(content: Mapping[str, Any], task: str, sampling: str, tag: str) -> _Table:
