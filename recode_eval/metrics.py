@@ -14,9 +14,8 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.scoring.pass_at_k import pass_at_k
+from recode_eval.scoring.pass_at_k import pass_at_k, pass_at_k_variance
 from recode_eval.stats.estimates import is_bound
-from recode_eval.stats.variance import sampling_variance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -112,7 +111,7 @@ class Metric:
         passed = None if self.passes is None else self.passes(problem)
         if passed is None or not problem.n:
             return None
-        return sampling_variance(problem.n, passed, self.k or 1)
+        return pass_at_k_variance(problem.n, passed, self.k or 1)
 
     def show(self, value: float, *, sign: bool = False) -> str:
         """Return a value (or, with `sign`, a difference) as people see it; nothing has no sign."""

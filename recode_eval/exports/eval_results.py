@@ -5,6 +5,7 @@ An entry has one number and a free note; the interval and the settings go into t
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -52,7 +53,7 @@ def _entry(item: RunFacts, about: About) -> dict[str, Any]:
 
 
 def _notes(item: RunFacts, metric: ExportedMetric) -> str:
-    estimate = {"value": metric.value, "low": metric.low, "high": metric.high}
+    estimate = asdict(metric)
     shown = f"{metric.name} {format_estimate(metric.name, estimate)}"
     if metric.low is not None:
         shown += f" ({100 * CONFIDENCE:g} % interval over {metric.clusters} clusters)"

@@ -6,6 +6,7 @@ properties of the suite.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -48,7 +49,7 @@ def _suite(run: ResultsFile, item: RunFacts) -> ET.Element:
     properties = ET.SubElement(suite, "properties")
     facts = {"run": item.run, "recode-eval": item.harness, **item.settings}
     for metric in item.metrics:
-        estimate = {"value": metric.value, "low": metric.low, "high": metric.high}
+        estimate = asdict(metric)
         facts[label(metric.name)] = format_estimate(metric.name, estimate)
     for name, value in facts.items():
         ET.SubElement(properties, "property", name=name, value=str(value))

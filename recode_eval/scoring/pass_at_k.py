@@ -1,4 +1,4 @@
-"""pass@k: the chance that at least one of k samples passes, estimated from n of them."""
+"""pass@k: the chance that at least one of k samples passes, estimated from n; its variance."""
 
 from __future__ import annotations
 
@@ -26,3 +26,22 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
     # C(n-c, k) / C(n, k) is the product of 1 - c/(n-i) over k terms, or of 1 - k/(n-i) over c.
     few, many = sorted((c, k))
     return -math.expm1(math.fsum(math.log1p(-many / (n - i)) for i in range(few)))
+
+
+def pass_at_k_variance(n: int, passed: int, k: int = 1) -> float | None:
+    """Return the variance of pass@k of one problem over its samples; None for n <= k.
+
+    It is the jackknife over samples (Efron and Stein 1981, section 2), never too small on average;
+    for k = 1 it is the unbiased p(1-p) / (n-1). Raises `ValueError` as `pass_at_k`.
+
+    >>> pass_at_k_variance(2, 1), pass_at_k_variance(10, 10), pass_at_k_variance(1, 1)
+    (0.25, 0.0, None)
+    """
+    if pass_at_k(n, passed, k) is None or n <= k:
+        return None
+    with_pass = pass_at_k(n - 1, max(passed - 1, 0), k)
+    with_failure = pass_at_k(n - 1, min(passed, n - 1), k)
+    assert with_pass is not None
+    assert with_failure is not None
+    # Leaving a pass out gives one value, leaving a failure out the other.
+    return (n - 1) / n * passed * (n - passed) / n * (with_failure - with_pass) ** 2

@@ -53,8 +53,8 @@ def planned_times(looks: Sequence[int]) -> tuple[float, ...]:
     The difference of a problem has the variance of its true change, of the baseline's samples (all
     of them at every look), and of the candidate's samples so far. Squared, because most of the
     information is there early: spending with it would leave the last look too little (simulated:
-    as many samples are saved, and an unchanged model passes half a point less often than by the
-    fixed rule, instead of two).
+    as many samples are saved, and an equally good model passes half a point less often than by
+    the fixed rule, instead of two).
     """
     last = looks[-1]
     final = 1 + 2 * SAMPLE_NOISE / last

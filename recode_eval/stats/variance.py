@@ -12,7 +12,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from recode_eval.scoring.pass_at_k import pass_at_k
 from recode_eval.stats.estimates import NO_SPREAD, normal_quantile, wilson
 
 if TYPE_CHECKING:
@@ -50,25 +49,6 @@ class Shares:
         return "variance: {:.0f} % sampling, {:.0f} % problems, {:.0f} % clusters".format(
             *(100 * part for part in parts)
         )
-
-
-def sampling_variance(n: int, passed: int, k: int = 1) -> float | None:
-    """Return the variance of pass@k of one problem over its samples; None for n <= k.
-
-    It is the jackknife over samples (Efron and Stein 1981, section 2), never too small on average;
-    for k = 1 it is the unbiased p(1-p) / (n-1). Raises `ValueError` as `pass_at_k`.
-
-    >>> sampling_variance(2, 1), sampling_variance(10, 10), sampling_variance(1, 1)
-    (0.25, 0.0, None)
-    """
-    if pass_at_k(n, passed, k) is None or n <= k:
-        return None
-    with_pass = pass_at_k(n - 1, max(passed - 1, 0), k)
-    with_failure = pass_at_k(n - 1, min(passed, n - 1), k)
-    assert with_pass is not None
-    assert with_failure is not None
-    # Leaving a pass out gives one value, leaving a failure out the other.
-    return (n - 1) / n * passed * (n - passed) / n * (with_failure - with_pass) ** 2
 
 
 def new_samples(

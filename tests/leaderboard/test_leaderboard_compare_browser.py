@@ -469,12 +469,12 @@ def test_two_ticked_rows_lead_to_their_comparison(
 def test_from_a_changed_problem_to_both_answers(
     browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
-    show(browser, site, runs["old"], runs["new"])
+    show(browser, site, runs["all"], runs["none"])
     browser.run("document.querySelectorAll('#comparison details').forEach((d) => d.open = true)")
     browser.click("#broken tbody a")
     browser.wait_for("details.run[open]")
     opened = browser.texts("details.run[open] > summary")
-    assert sorted(text.split()[0] for text in opened) == ["new", "old"]
+    assert sorted(text.split()[0] for text in opened) == ["all", "none"]
 
 
 def test_the_gate_is_on_the_first_page_and_leads_to_the_comparison(
