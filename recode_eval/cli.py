@@ -22,6 +22,8 @@ COMMANDS = {
     "sweep": "evaluate many models on many tasks as one job",
     "score": "grade the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
+    "retest": "show how far one model's figures move from run to run",
+    "items": "name the problems that are worth a look, over many models",
     "gate": "decide whether a new checkpoint may replace the old one (for CI)",
     "pack": "pack a run into one file, to send or submit it",
     "export": "write stored runs in another program's format",

@@ -61,6 +61,7 @@ def run_config(
         top_p=arguments.top_p,
         max_tokens=arguments.max_tokens,
         seed=arguments.seed,
+        repeats=getattr(arguments, "repeats", 1),
         stop=arguments.stop,
         k=arguments.k,
         isolation=arguments.isolation,

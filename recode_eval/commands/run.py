@@ -26,6 +26,15 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
     options.add_sandbox_options(parser)
     options.add_executor_options(parser)
     options.add_output_options(parser)
+    if one_model:
+        parser.add_argument(
+            "--repeats",
+            type=options.positive,
+            default=1,
+            metavar="R",
+            help="run every task R times, with the seeds --seed, --seed + 1, ..., and show how far "
+            "the figures move (see `recode-eval retest`)",
+        )
     parser.add_argument(
         "--out",
         type=options.path,
@@ -47,7 +56,18 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         evaluation = evaluate(config, progress=create_monitor(quiet=arguments.quiet))
     results = evaluation.contents()
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    if config.repeats > 1 and not arguments.json:
+        _show_spread([result["folder"] for result in results])
     return exit_code(results)
+
+
+def _show_spread(folders: Sequence[str]) -> None:
+    from recode_eval.commands import retest
+    from recode_eval.comparison.retest import retests
+    from recode_eval.run.results_file import load_every_run
+    from recode_eval.terminal import stdout_console
+
+    retest.show(stdout_console(), retests(load_every_run(map(Path, folders))))
 
 
 def exit_code(results: Sequence[Mapping[str, Any]]) -> ExitCode:

@@ -6,11 +6,14 @@ spelt out. Only markup made in `charts` and in the templates themselves is marku
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from recode_eval.comparison.items import counts_of, screened
 from recode_eval.leaderboard.charts import Dot, dot_plot
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.model_facts import ReportedRow
     from recode_eval.leaderboard.rows import Row
     from recode_eval.leaderboard.site_views import SiteData, SiteView
-    from recode_eval.schemas.results import StoredEstimate
+    from recode_eval.schemas.results import ProblemResult, StoredEstimate
 
     Shown = StoredEstimate | Mapping[str, Any] | None
 
@@ -301,6 +304,10 @@ def _problems(board: Board) -> list[dict[str, Any]]:
     """Return the board's problems with how the runs did on each."""
     runs = [standing.run for standing in board.standings]
     by_run = [dict(zip((p.id for p in run.problems), run.rates, strict=True)) for run in runs]
+    models: dict[str, list[Sequence[ProblemResult]]] = defaultdict(list)
+    for run in runs:
+        models[json.dumps(run.identity["model"], sort_keys=True)].append(run.problems)
+    flags = {item.id: item.flags for item in screened([counts_of(x) for x in models.values()])}
     found: list[dict[str, Any]] = []
     for problem in runs[0].problems:
         rates = [known[problem.id] for known in by_run]
@@ -314,6 +321,7 @@ def _problems(board: Board) -> list[dict[str, Any]]:
                 "solved": sum(value == 1 for value in values),
                 "never": sum(value == 0 for value in values),
                 "runs": len(values),
+                "flags": [str(flag) for flag in flags.get(problem.id, ())],
             }
         )
     return found

@@ -37,6 +37,7 @@ T = TypeVar("T")
 EXECUTORS: Final = ("local", "ray")
 MOST_SAMPLES: Final = 10_000
 """Per problem; a slip of the finger must not fill the memory."""
+MOST_REPEATS: Final = 100
 
 
 @named_fields_only
@@ -114,8 +115,8 @@ class RunConfig:
     ...
     recode_eval.errors.UsageError: Unknown option of RunConfig 'temprature'. Did you mean \
 temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
-limit, problems, prompt, update_note, n, temperature, top_p, max_tokens, seed, stop, k, \
-isolation, timeout_s, memory_mib, sandbox, executor, out.
+limit, problems, prompt, update_note, n, temperature, top_p, max_tokens, seed, repeats, stop, \
+k, isolation, timeout_s, memory_mib, sandbox, executor, out.
     """
 
     model: str | Path | Model
@@ -150,6 +151,8 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
     """New tokens per sample, at least 1."""
     seed: int = 0
     """Base of every sample's seed."""
+    repeats: int = 1
+    """Runs of each task, 1 to 100, with the seeds `seed`, `seed + 1`, ...: a retest."""
     stop: Sequence[str] | None = None
     """A sample ends at the first of these texts."""
     k: Sequence[int] = DEFAULT_KS
@@ -189,6 +192,9 @@ isolation, timeout_s, memory_mib, sandbox, executor, out.
         put("sandbox", options_of(SandboxOptions, "sandbox", self.sandbox, named="tier"))
         put("executor", options_of(ExecutorOptions, "executor", self.executor, named="name"))
         of_type("seed", self.seed, int, "a whole number")
+        at_least_one("repeats", self.repeats)
+        if self.repeats > MOST_REPEATS:
+            raise UsageError(f"repeats must be at most {MOST_REPEATS}, not {self.repeats}.")
         of_type("backend", self.backend, str, "a name")
         for name in ("update_note", "skip_bad_rows"):
             of_type(name, getattr(self, name), bool, "true or false")

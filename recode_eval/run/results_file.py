@@ -114,6 +114,11 @@ def load_runs(paths: Iterable[Path]) -> list[ResultsFile]:
     return list(runs.values())
 
 
+def load_every_run(paths: Iterable[Path]) -> list[ResultsFile]:
+    """Read the runs of some places as `load_runs` does, also several of one task."""
+    return [run for place in paths for run in _runs_at(place)]
+
+
 def _runs_at(place: Path) -> list[ResultsFile]:
     from recode_eval.run import hub
 

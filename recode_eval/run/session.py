@@ -42,11 +42,26 @@ class Session:
         self._closing = contextlib.ExitStack()
 
     def run(self) -> list[dict[str, Any]]:
-        """Evaluate the model on every task; returns the results (results.json and `folder`)."""
-        return [
-            evaluate_task(self.config, loaded, model, self.sandboxes, self.monitor)
-            for loaded, model in self.open_models()
-        ]
+        """Evaluate the model on every task; returns the results (results.json and `folder`).
+
+        With `repeats`, those of a task follow one another. Raises `UsageError` for repeats of a
+        model that gives the same answers whatever the seed.
+        """
+        seeds = range(self.config.seed, self.config.seed + self.config.repeats)
+        found = []
+        for loaded, model in self.open_models():
+            if len(seeds) > 1 and backend_facts(model.info.backend).deterministic:
+                raise UsageError(
+                    f"{model.info.name} gives the same answers whatever the seed: leave out "
+                    "--repeats."
+                )
+            found += [
+                evaluate_task(
+                    replace(self.config, seed=seed), loaded, model, self.sandboxes, self.monitor
+                )
+                for seed in seeds
+            ]
+        return found
 
     def open_models(self) -> list[tuple[LoadedTask, Model]]:
         """Return every task with the model that answers it; the session closes what it opens."""
