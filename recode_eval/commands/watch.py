@@ -14,7 +14,7 @@ from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from recode_eval.gating.decision import Verdict
+    from recode_eval.gating.rule import Verdict
     from recode_eval.gating.watcher import Reference, Watch
 
 _EPILOG = """The watch gates complete checkpoints only. --model names the base of adapters whose
@@ -122,7 +122,7 @@ def _add_grading(parser: argparse.ArgumentParser) -> None:
 
 
 def _verdicts(text: str) -> frozenset[Verdict]:
-    from recode_eval.gating.decision import Verdict
+    from recode_eval.gating.rule import Verdict
 
     for name in options.names(text):
         if name not in _STOPPING:

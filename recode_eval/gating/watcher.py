@@ -29,8 +29,8 @@ from recode_eval.gating.checkpoints import (
     marks_checkpoints,
     step_of,
 )
-from recode_eval.gating.decision import IMPROVED, Verdict
 from recode_eval.gating.job import Job, evaluation_job, gate_job, site_job
+from recode_eval.gating.rule import IMPROVED, Verdict
 from recode_eval.models.fingerprint import fingerprint
 from recode_eval.run import provenance
 from recode_eval.run.store import AppendOnlyFile, make_folder, read_json, write_json
