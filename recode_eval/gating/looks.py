@@ -1,4 +1,4 @@
-"""What a sequential gate has seen: each metric's information at each look, and the levels from it."""
+"""What a sequential gate has seen: the information at each look, and the levels from it."""
 
 from __future__ import annotations
 
