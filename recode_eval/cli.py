@@ -23,6 +23,7 @@ COMMANDS = {
     "score": "grade the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
     "gate": "decide whether a new checkpoint may replace the old one (for CI)",
+    "plan": "plan how many problems and samples a verdict needs",
     "pack": "pack a run into one file, to send or submit it",
     "export": "write stored runs in another program's format",
     "watch": "gate every checkpoint that a training run writes",

@@ -23,6 +23,7 @@ from recode_eval.comparison.differences import (
 )
 from recode_eval.comparison.pooling import pooled_runs
 from recode_eval.errors import UsageError
+from recode_eval.gating.plans import chance_notes
 from recode_eval.gating.rule import (
     IMPROVED,
     Evidence,
@@ -151,7 +152,7 @@ def decide(
         found, missing = _checks(a, b, policy, looks)
         reasons += missing
         invalid += [f"{task}: {reason}" for reason in reasons]
-        notes = remarks(a, b)
+        notes = [*remarks(a, b), *chance_notes(a, b, policy)]
         if looks and a.n != b.n:
             notes.append(
                 f"the candidate has {b.n} samples per problem and the baseline {a.n}, so chance "
@@ -173,9 +174,13 @@ def too_few_samples(n: int, policy: Policy) -> str | None:
     """Return why the samples per problem do not suffice for any verdict, or None."""
     if n >= policy.min_samples:
         return None
+    why = (
+        "; a single answer, greedy or not, does not show how often its problem is solved, and most "
+        "equally good models would not pass: sample with a temperature above 0"
+    )
     return (
         f"n = {n} is too few samples per problem for a gate (at least {policy.min_samples}; 10 are "
-        "recommended)"
+        f"recommended{why if n == 1 else ''})"
     )
 
 
