@@ -192,11 +192,11 @@ def chance_notes(a: ResultsFile, b: ResultsFile, policy: Policy) -> list[str]:
     if chance >= DECENT:
         return notes
     size = f"{a.n} samples of {design.problems} problems in {design.clusters} clusters"
-    return [
-        *notes,
+    text = (
         f"an equally good model passes this gate in only {100 * chance:.0f} % of cases ({size}, "
-        f"margin {metric(name).show(rule.margin)}); {what_helps(design, variation, rule, a.n)}",
-    ]
+        f"margin {metric(name).show(rule.margin)}); {what_helps(design, variation, rule, a.n)}"
+    )
+    return [*notes, text]
 
 
 def what_helps(design: Design, variation: Variation, rule: Rule, n: int) -> str:

@@ -318,7 +318,7 @@ def _by_count(design: Design, rule: Rule, error: float, drop: float) -> float:
     low, high = -rule.margin, rule.reach
     if missing(high) > 0:
         return 0.0
-    return float(ndtr((-drop - brentq(missing, low, high, xtol=1e-5)) / error))
+    return float(ndtr((-drop - brentq(missing, low, high, xtol=1e-4)) / error))
 
 
 @functools.lru_cache(maxsize=256)
