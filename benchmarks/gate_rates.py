@@ -223,6 +223,21 @@ def equal_models(runs: int) -> Iterator[str]:
         )
 
 
+def single(runs: int) -> Iterator[str]:
+    """Equally good models on arena: one sample per problem, and the rule `candidate < baseline`."""
+    layout, rng = LAYOUTS[0], np.random.default_rng(SEED)
+    passed = lower = 0
+    for _ in range(runs):
+        groups = layout.groups(rng)
+        before = start(rng, groups)
+        after = moved(rng, groups, before)
+        gains = rng.binomial(1, after) - rng.binomial(1, before)
+        passed += fixed(gains, groups, layout.margin) is Verdict.PASS
+        lower += gains.sum() < 0
+    shares = f"{100 * passed / runs:.0f} % pass, {100 * lower / runs:.0f} % are below the baseline"
+    yield f"with one sample {shares}"
+
+
 def smallest(_: int) -> Iterator[str]:
     """The smallest margin that each layout can decide."""
     yield "| task | clusters | smallest decidable margin |"
@@ -342,6 +357,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[str]], bool]] = {
     "gate": (one_gate, False),
     "looks": (looks, False),
     "equal": (equal_models, False),
+    "single": (single, False),
     "smallest": (smallest, False),
     "trainings": (trainings, True),
     "power": (power, True),

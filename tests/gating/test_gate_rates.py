@@ -65,7 +65,7 @@ def verdicts(task: str, kind: str, drop: float, runs: int) -> Counter[Verdict]:
 @pytest.mark.parametrize("task", LAYOUTS)
 def test_a_drop_of_the_margin_seldom_passes(task: str, kind: str) -> None:
     """A true -3 of whole updates passed 11 % of the time on arena, and 20 % on arena-mini."""
-    runs = 500
+    runs = 300
     found = verdicts(task, kind, LAYOUTS[task].margin, runs)
     print(task, kind, found)
     assert at_most(found[Verdict.PASS], runs)
@@ -76,7 +76,7 @@ def test_a_drop_of_the_margin_seldom_passes(task: str, kind: str) -> None:
 @pytest.mark.parametrize("task", LAYOUTS)
 def test_an_equally_good_model_passes_as_often_as_planned(task: str) -> None:
     """The plan agrees with the rule within two points, and false regressions are rare."""
-    runs = 1_200
+    runs = 600
     found = verdicts(task, "moved", 0.0, runs)
     layout = LAYOUTS[task]
     rng = np.random.default_rng(1)
@@ -108,7 +108,7 @@ def test_the_planned_power_is_that_of_the_rule() -> None:
 @pytest.mark.parametrize("task", LAYOUTS)
 def test_identical_models_with_unequal_samples_are_seldom_called_worse(task: str) -> None:
     """Every gate that stopped early compared 2 samples with 10."""
-    layout, runs = LAYOUTS[task], 500
+    layout, runs = LAYOUTS[task], 250
     rng = np.random.default_rng(RATES.SEED)
     wrong = 0
     for _ in range(runs):
@@ -168,7 +168,7 @@ def test_the_shares_of_a_training_add_up_to_one() -> None:
 @pytest.mark.parametrize("rule", ["stored or first", "previous", "best"])
 def test_few_trainings_of_equal_checkpoints_meet_a_regression(rule: str) -> None:
     """50 checkpoints at the full level each: 29-42 % of trainings, with `best` 43-83 %."""
-    runs, layout = 40, LAYOUTS["arena"]
+    runs, layout = 25, LAYOUTS["arena"]
     rng = np.random.default_rng(RATES.SEED)
     divisor = 2 if rule == "best" else 1
     shared = each = 0
@@ -189,7 +189,7 @@ def test_few_trainings_of_equal_checkpoints_meet_a_regression(rule: str) -> None
 
 def test_a_lasting_loss_of_five_points_is_found_soon() -> None:
     """The tenth checkpoint loses 5 points, and the loss stays."""
-    runs, layout = 60, LAYOUTS["arena"]
+    runs, layout = 50, LAYOUTS["arena"]
     rng = np.random.default_rng(RATES.SEED)
     found = np.zeros(3)
     for _ in range(runs):
