@@ -17,12 +17,11 @@ from recode_eval.gating.policy import Policy, load_policy
 from recode_eval.run.results_file import read_run
 from recode_eval.schemas.__main__ import schema_texts
 
-
 pytestmark = pytest.mark.slow
 
 
 def rates(problem: int, sample: int, name: str) -> bool:
-    """Tell of a sample whether it is right: three kinds of problems, a tenth moves with the name."""
+    """Tell whether a sample is right: three kinds of problems, a tenth moves with the name."""
     rate = (0.9, 0.5, 0.1)[problem % 3]
     if random.Random(f"{name} {problem}").random() < 0.1:
         rate = 1 - rate
@@ -124,5 +123,3 @@ def test_the_gate_warns_where_an_equal_model_seldom_passes(runs: tuple[Path, Pat
     assert "more samples do not" in note
     assert chance_notes(a, b, Policy({"default": {"pass@1": 30.0}})) == []
     assert variation_between(a, a).change == 0
-
-

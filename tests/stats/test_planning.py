@@ -96,7 +96,8 @@ def test_seeds() -> None:
     assert few is not None
     assert many is not None
     assert few < many
-    assert seed_power(0.01, 161, 0.03, many, 0.05) >= 0.8 > seed_power(0.01, 161, 0.03, many - 1, 0.05)
+    enough, fewer = (seed_power(0.01, 161, 0.03, seeds, 0.05) for seeds in (many, many - 1))
+    assert enough >= 0.8 > fewer
     assert seeds_for(0.03, 48, 0.01, 0.03) is None
 
 

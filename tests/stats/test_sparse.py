@@ -1,4 +1,4 @@
-"""The exact bound where few clusters changed: binomial where it must be, monotone, never below t."""
+"""The exact bound where few clusters changed: binomial where it must be, and monotone."""
 
 from __future__ import annotations
 
