@@ -21,7 +21,7 @@ import numpy as np
 
 from recode_eval.comparison.differences import change
 from recode_eval.gating.policy import load_policy
-from recode_eval.gating.rule import Verdict, evidence, grade_evidence
+from recode_eval.gating.rule import Verdict, evidence, grade, grade_evidence
 from recode_eval.gating.spending import Spending
 from recode_eval.stats.planning import Design, Rule, Variation, pass_chance
 from recode_eval.stats.sequential import adjusted_p, default_looks, nominal_levels, planned_times
@@ -224,7 +224,7 @@ def equal_models(runs: int) -> Iterator[str]:
 
 
 def single(runs: int) -> Iterator[str]:
-    """Equally good models on arena: one sample per problem, and the rule `candidate < baseline`."""
+    """What simpler rules do on arena: one sample, `candidate < baseline`, and t alone."""
     layout, rng = LAYOUTS[0], np.random.default_rng(SEED)
     passed = lower = 0
     for _ in range(runs):
@@ -236,6 +236,13 @@ def single(runs: int) -> Iterator[str]:
         lower += gains.sum() < 0
     shares = f"{100 * passed / runs:.0f} % pass, {100 * lower / runs:.0f} % are below the baseline"
     yield f"with one sample {shares}"
+    by_t = 0
+    for _ in range(runs):
+        groups = layout.groups(rng)
+        gains, names = solved_or_broken(rng, groups, layout.margin).tolist(), groups.tolist()
+        estimate = change(gains, names, bounds=(0, 1), confidence=1 - 2 * ALPHA)
+        by_t += grade(estimate, layout.margin, 1.0, ALPHA)[0] is Verdict.PASS
+    yield f"t alone passes {100 * by_t / runs:.0f} % of those that lose the margin in whole clusters"
 
 
 def smallest(_: int) -> Iterator[str]:
