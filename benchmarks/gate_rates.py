@@ -242,7 +242,7 @@ def single(runs: int) -> Iterator[str]:
         gains, names = solved_or_broken(rng, groups, layout.margin).tolist(), groups.tolist()
         estimate = change(gains, names, bounds=(0, 1), confidence=1 - 2 * ALPHA)
         by_t += grade(estimate, layout.margin, 1.0, ALPHA)[0] is Verdict.PASS
-    yield f"t alone passes {100 * by_t / runs:.0f} % of those that lose the margin in whole clusters"
+    yield f"t alone passes {100 * by_t / runs:.0f} % that lose the margin in whole clusters"
 
 
 def smallest(_: int) -> Iterator[str]:
