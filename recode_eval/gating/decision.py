@@ -152,12 +152,13 @@ def decide(
         found, missing = _checks(a, b, policy, looks)
         reasons += missing
         invalid += [f"{task}: {reason}" for reason in reasons]
-        notes = [*remarks(a, b), *chance_notes(a, b, policy)]
+        notes = remarks(a, b)
         if looks and a.n != b.n:
             notes.append(
                 f"the candidate has {b.n} samples per problem and the baseline {a.n}, so chance "
                 "fixes or breaks more problems than with equal numbers"
             )
+        notes += chance_notes(a, b, policy)
         compared.append(Compared(a, b, problem_changes(a, b), tuple(notes)))
         if not reasons:
             checks += found

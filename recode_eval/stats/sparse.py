@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _STEP: Final = 0.1
-_FARTHEST: Final = 9.0
+_FARTHEST: Final = 13.0
 """The path of integration: y = scale * sinh(u) at steps of u, so far that nothing is left."""
+_LEAST_WEIGHT: Final = 1e-9
 _MOST_CHANGED: Final = 25
 _SHARE_CHANGED: Final = 0.2
 
@@ -103,7 +104,7 @@ def drop_p(
 
 
 def chance_below_zero(weights: Sequence[float], counts: Sequence[float] | None = None) -> float:
-    """Return P(sum of w E <= 0) for independent standard exponential E; a weight is negative.
+    """Return P(sum of w E <= 0) for independent standard exponential E, to about 1e-5.
 
     `counts` says how often each weight occurs (once).
 
@@ -117,14 +118,19 @@ def chance_below_zero(weights: Sequence[float], counts: Sequence[float] | None =
     often = np.ones_like(w) if counts is None else np.array(counts, dtype=float)
     if not (w > 0).any():
         return 1.0
+    if not (w < 0).any():
+        return 0.0
     w = w / np.abs(w).max()
-    lowest = 1 / w.min()
+    # A weight that is almost 0 hardly counts, and its end of the range would be out of reach.
+    lowest = 1 / min(float(w.min()), -_LEAST_WEIGHT)
 
     def slope(s: float) -> float:
         return float((often * w / (1 - w * s)).sum() - 1 / s)
 
     # At the ends of (1 / lowest weight, 0) the slope is minus and plus infinity.
     near = 1e-12
+    if slope(lowest * (1 - near)) >= 0:
+        return 0.0
     at = brentq(slope, lowest * (1 - near), lowest * near, xtol=1e-14, rtol=1e-13)
     scale = 1 / math.sqrt(float((often * (w / (1 - w * at)) ** 2).sum()) + 1 / at**2)
     u = np.arange(0, _FARTHEST, _STEP)
