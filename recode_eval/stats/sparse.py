@@ -104,7 +104,7 @@ def drop_p(
 
 
 def chance_below_zero(weights: Sequence[float], counts: Sequence[float] | None = None) -> float:
-    """Return P(sum of w E <= 0) for independent standard exponential E, to about 1e-5.
+    """Return P(sum of w E <= 0) for independent standard exponential E.
 
     `counts` says how often each weight occurs (once).
 
@@ -120,6 +120,8 @@ def chance_below_zero(weights: Sequence[float], counts: Sequence[float] | None =
         return 1.0
     if not (w < 0).any():
         return 0.0
+    if float(often @ w) < 0:  # the path of integration is best for the smaller tail
+        return 1.0 - chance_below_zero((-w).tolist(), often.tolist())
     w = w / np.abs(w).max()
     # A weight that is almost 0 hardly counts, and its end of the range would be out of reach.
     lowest = 1 / min(float(w.min()), -_LEAST_WEIGHT)
