@@ -25,6 +25,7 @@ COMMANDS = {
     "retest": "show how far one model's figures move from run to run",
     "items": "name the problems that are worth a look, over many models",
     "gate": "decide whether a new checkpoint may replace the old one (for CI)",
+    "plan": "plan how many problems and samples a verdict needs",
     "pack": "pack a run into one file, to send or submit it",
     "export": "write stored runs in another program's format",
     "watch": "gate every checkpoint that a training run writes",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,15 +41,18 @@ def _evaluate(about: Mapping[str, Any]) -> int:
 def _gate(about: Mapping[str, Any]) -> int:
     from recode_eval.api import gate
     from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.policy import load_policy
     from recode_eval.gating.report_files import write_reports
+    from recode_eval.gating.spending import spending_from_json
     from recode_eval.run.progress import LogMonitor
     from recode_eval.terminal import stdout_for_results
 
+    policy = load_policy(None if about["policy"] is None else Path(about["policy"]))
     with stdout_for_results():
         decision = gate(
             about["baseline"],
             from_mapping(Candidate, about["candidate"]),
-            policy=about["policy"],
+            policy=replace(policy, spending=spending_from_json(about["spending"])),
             progress=LogMonitor(),
         )
     write_reports(decision, Path(about["reports"]))

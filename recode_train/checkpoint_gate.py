@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import ExitCode, StorageError
-from recode_eval.gating.watcher import HISTORY, read_history
+from recode_eval.gating.history import HISTORY, read_history
 from recode_eval.run.store import make_folder
 from recode_train.callbacks import as_callback
 
@@ -44,6 +44,8 @@ def gate_callback(
 
     `baseline` is a stored run, or `first`, `previous` or `best`. `arguments` are further options of
     `recode-eval watch`. Verdicts go to the folder `out`, by default `gate` in the training's own.
+    All verdicts of a training share the policy's alpha: at most 5 % of the trainings whose
+    checkpoints are all equally good meet a regression (`--per-checkpoint`: the full level each).
     With `stop`, a regression ends the training: at the next step, or in several processes at the
     next checkpoint. With `wait`, every save waits for its verdict: no step is trained in vain, and
     engine and training need not share a GPU's time (in several processes, mind their timeout).

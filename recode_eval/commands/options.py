@@ -68,7 +68,9 @@ def _samples(text: str) -> int:
     return value
 
 
-def _number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
+def number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
+    """Return a parser of numbers from `low` to `high`; `above`: without `low` itself."""
+
     def parse(text: str) -> float:
         value = float(text)
         if not (low < value if above else low <= value) or not value <= high:
@@ -181,7 +183,7 @@ def add_limit_options(
     )
     group.add_argument(
         "--timeout",
-        type=_number(0, 3600, above=True),
+        type=number(0, 3600, above=True),
         metavar="SECONDS",
         help="CPU time limit of one test (default: "
         + (default or "4 times what the reference takes, but at least 4 s; validate: 15 s")
@@ -189,7 +191,7 @@ def add_limit_options(
     )
     group.add_argument(
         "--memory",
-        type=_number(64, 1 << 20),
+        type=number(64, 1 << 20),
         metavar="MIB",
         help=f"memory limit of one program (default: {default or 4096})",
     )
@@ -285,7 +287,7 @@ def add_model_options(
     )
     group.add_argument(
         "--gpu-memory-utilization",
-        type=_number(0, 1, above=True),
+        type=number(0, 1, above=True),
         metavar="SHARE",
         help="vLLM: share of the GPU's memory",
     )
@@ -315,7 +317,7 @@ def add_model_options(
     )
     server.add_argument(
         "--request-timeout",
-        type=_number(0, 86400, above=True),
+        type=number(0, 86400, above=True),
         default=600.0,
         metavar="SECONDS",
         help="longest wait for one answer (default: 600)",
@@ -349,9 +351,9 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         help="do not tell the model about the update, to measure what it already knows",
     )
     group.add_argument("--n", type=_samples, metavar="N", help="samples per problem")
-    group.add_argument("--temperature", type=_number(0, 100), metavar="T", help="0: greedy")
+    group.add_argument("--temperature", type=number(0, 100), metavar="T", help="0: greedy")
     group.add_argument(
-        "--top-p", type=_number(0, 1, above=True), metavar="P", help="nucleus sampling"
+        "--top-p", type=number(0, 1, above=True), metavar="P", help="nucleus sampling"
     )
     group.add_argument("--max-tokens", type=positive, metavar="N", help="new tokens per sample")
     group.add_argument(

@@ -14,8 +14,9 @@ from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from recode_eval.gating.decision import Verdict
-    from recode_eval.gating.watcher import Reference, Watch
+    from recode_eval.gating.history import Reference
+    from recode_eval.gating.rule import Verdict
+    from recode_eval.gating.watcher import Watch
 
 _EPILOG = """The watch gates complete checkpoints only. --model names the base of adapters whose
 adapter_config.json does not. With --baseline RUN all settings are the run's; with first, best and
@@ -59,6 +60,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         default=frozenset(),
         metavar="VERDICT[,VERDICT]",
         help=f"end at the first such verdict: any of {', '.join(_STOPPING)}",
+    )
+    parser.add_argument(
+        "--per-checkpoint",
+        action="store_true",
+        help="judge each checkpoint at the policy's full level; the chance of a false regress then "
+        "grows with their number (default: alpha is that of the whole training)",
     )
     parser.add_argument(
         "--while-stdin",
@@ -122,7 +129,7 @@ def _add_grading(parser: argparse.ArgumentParser) -> None:
 
 
 def _verdicts(text: str) -> frozenset[Verdict]:
-    from recode_eval.gating.decision import Verdict
+    from recode_eval.gating.rule import Verdict
 
     for name in options.names(text):
         if name not in _STOPPING:
@@ -221,6 +228,7 @@ def _watch(arguments: argparse.Namespace) -> Watch:
         pattern=arguments.pattern,
         settle_s=arguments.settle,
         stop_on=arguments.stop_on,
+        per_checkpoint=arguments.per_checkpoint,
         site=site,
     )
 
@@ -238,7 +246,7 @@ def _given_sampling(arguments: argparse.Namespace) -> list[str]:
 
 
 def _reference(arguments: argparse.Namespace) -> Reference | tuple[Path, ...]:
-    from recode_eval.gating.watcher import Reference
+    from recode_eval.gating.history import Reference
     from recode_eval.run.results_file import load_runs
 
     named: list[str] = arguments.baseline

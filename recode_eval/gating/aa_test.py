@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recode_eval.comparison.differences import change, lower_tail_p
+from recode_eval.comparison.differences import change
 from recode_eval.errors import UsageError
-from recode_eval.gating.decision import Verdict, grade
+from recode_eval.gating.rule import Verdict, evidence, grade_evidence
 from recode_eval.metrics import TaskKind, primary
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def self_check(
     clusters = [score.cluster for score in scores]
     verdicts: Counter[Verdict] = Counter()
     for row in changes:
-        estimate = change(row.tolist(), clusters, bounds=(0, 1), confidence=policy.confidence)
-        verdicts[grade(estimate, points / 100, lower_tail_p(estimate), policy.level)[0]] += 1
+        gains, margin = row.tolist(), points / 100
+        estimate = change(gains, clusters, bounds=(0, 1), confidence=policy.confidence)
+        found = evidence(estimate, gains, clusters, margin, policy.level)
+        verdicts[grade_evidence(found, margin, found.p_drop, policy.level)[0]] += 1
     alarms = binomtest(verdicts[Verdict.REGRESS], splits, policy.level, alternative="greater")
     return SelfCheck(
         run,

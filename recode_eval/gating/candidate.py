@@ -98,7 +98,8 @@ def sample_and_decide(
             baseline was.
         DataError, InfrastructureError: those of a run.
     """
-    from recode_eval.gating.decision import Decision, Verdict
+    from recode_eval.gating.decision import Decision
+    from recode_eval.gating.rule import Verdict
 
     stored = {run.task: run for run in baselines}
     names = _task_names(candidate, policy, stored)

@@ -1,18 +1,15 @@
-"""May a new checkpoint replace the old one? The rule, its verdicts and `verdict.json` (docs/ci.md).
+"""May a new checkpoint replace the old one? The decision and its `verdict.json` (docs/ci.md).
 
-A metric passes if its drop is certainly smaller than the margin, and regresses if a drop is certain
-and may be as large as the margin; in between the samples cannot tell. "Certainly" is the clustered
-interval of the paired difference, and over several metrics Holm's correction. A gate that compares
-two numbers fires on half of all unchanged models; this one on at most `alpha` of them.
+`rule` decides one metric; here all metrics of all tasks come together, with Holm's correction of
+the drops. A gate that compares two numbers fires on half of all unchanged models; this one on at
+most `alpha` of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import __version__
@@ -20,52 +17,33 @@ from recode_eval.comparison.comparability import mismatches, remarks
 from recode_eval.comparison.differences import (
     difference_json,
     holm,
-    lower_tail_p,
     metric_difference,
-    standard_error,
 )
+from recode_eval.comparison.pairing import paired
 from recode_eval.comparison.pooling import pooled_runs
 from recode_eval.comparison.problems import changes_json, problem_changes
-from recode_eval.errors import ExitCode, UsageError
+from recode_eval.errors import UsageError
+from recode_eval.gating.plans import chance_notes
+from recode_eval.gating.rule import (
+    IMPROVED,
+    Evidence,
+    Verdict,
+    evidence,
+    grade_evidence,
+    improvement,
+)
 from recode_eval.run import provenance
 from recode_eval.schemas.verdict import SCHEMA_VERSION
-from recode_eval.stats.sequential import adjusted_p, nominal_levels, planned_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.comparison.differences import MetricDifference
     from recode_eval.comparison.problems import ProblemChanges
+    from recode_eval.gating.looks import Looks
     from recode_eval.gating.policy import Policy
     from recode_eval.run.results_file import ResultsFile
-    from recode_eval.stats.estimates import Estimate
 
-
-class Verdict(StrEnum):
-    """The gate's verdict on a metric, and on the whole comparison."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    REGRESS = "regress"
-    INCONCLUSIVE = "inconclusive"
-    INVALID = "invalid"
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the command."""
-        return _EXIT_CODES[self]
-
-
-_EXIT_CODES = {
-    Verdict.PASS: ExitCode.OK,
-    Verdict.REGRESS: ExitCode.CHECK_FAILED,
-    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    Verdict.INVALID: ExitCode.INVALID,
-}
-IMPROVED = "improved"
-SMALL_REAL_DROP = "small real drop"
-NO_INTERVAL = "no interval"
-TOO_FEW_CLUSTERS = "too few clusters"
-"""All clusters changed alike, but those that were not seen may differ by the margin."""
 NO_METRIC = "the policy has no metric for this task and no `default`"
 _WORST_FIRST = (Verdict.INVALID, Verdict.REGRESS, Verdict.INCONCLUSIVE, Verdict.PASS)
 
@@ -78,14 +56,18 @@ class GateCheck:
     difference: MetricDifference
     margin: float
     """Tolerated drop in the metric's unit."""
-    p_drop: float | None
-    """One-sided p-value of a drop, by clusters."""
+    evidence: Evidence
     p_drop_looks: float | None = None
     """The same, adjusted for the looks of a sequential gate; None where there was one look."""
     p_drop_holm: float | None = None
     """The same, adjusted for all checks."""
     verdict: Verdict = Verdict.INCONCLUSIVE
     note: str = ""
+
+    @property
+    def p_drop(self) -> float | None:
+        """One-sided p-value of 'there is no drop', by clusters."""
+        return self.evidence.p_drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +102,6 @@ class Drawn:
         return self.looks[-1] * self.problems
 
 
-class Looks:
-    """Observations of a sequential gate: every metric's information at each look, by task."""
-
-    def __init__(self) -> None:
-        self._at: dict[str, tuple[int, ...]] = {}
-        self._information: dict[tuple[str, str], list[float | None]] = {}
-
-    def observe(
-        self, baseline: ResultsFile, candidate: ResultsFile, policy: Policy, looks: tuple[int, ...]
-    ) -> None:
-        """Note the next look at a task; `looks` are all that are planned for it."""
-        task = baseline.task
-        self._at[task] = looks
-        for metric in policy.metrics(task):
-            found = standard_error(baseline, candidate, metric)
-            known = self._information.setdefault((task, metric), [])
-            known.append(1 / found**2 if found else None)
-
-    def level(self, task: str, metric: str, alpha: float) -> float:
-        """Return the one-sided level of the latest look at a metric."""
-        information = self._information[task, metric]
-        return nominal_levels(planned_times(self._at[task]), information, alpha)[-1]
-
-    def adjusted(self, task: str, metric: str, p_value: float) -> float:
-        """Return a p-value of the latest look that accounts for the earlier ones."""
-        return adjusted_p(p_value, planned_times(self._at[task]), self._information[task, metric])
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The gate's verdict with everything it follows from."""
@@ -167,46 +121,6 @@ class Decision:
     def rerun_left(self) -> bool:
         """Whether the policy allows a rerun that could still decide."""
         return self.policy.rerun and self.look == 1 and self.verdict is Verdict.INCONCLUSIVE
-
-
-def improvement(difference: MetricDifference) -> Estimate:
-    """Return the difference with the sign turned so that positive is better."""
-    found = difference.estimate
-    if difference.higher_is_better or found.mean is None:
-        return found
-    low = None if found.high is None else -found.high
-    high = None if found.low is None else -found.low
-    return replace(found, mean=-found.mean, low=low, high=high)
-
-
-def grade(
-    estimate: Estimate, margin: float, p_drop: float | None, alpha: float
-) -> tuple[Verdict, str]:
-    """Apply the rule to one metric's improvement; `p_drop` is adjusted for all metrics.
-
-    pass: the interval lies above -margin. regress: it lies below 0, the drop survives the
-    correction at level `alpha`, and the interval reaches -margin. Anything else is inconclusive.
-    """
-    low, high = estimate.low, estimate.high
-    if low is None or high is None or p_drop is None:
-        return Verdict.INCONCLUSIVE, NO_INTERVAL
-    if low > -margin:
-        return Verdict.PASS, IMPROVED if low > 0 else SMALL_REAL_DROP if high < 0 else ""
-    if high < 0 and p_drop <= alpha:
-        return Verdict.REGRESS, ""
-    return Verdict.INCONCLUSIVE, TOO_FEW_CLUSTERS if estimate.reach is not None else ""
-
-
-def clusters_needed(check: GateCheck) -> int | None:
-    """Return how many clusters without a change would pass; None where something changed."""
-    estimate = check.difference.estimate
-    if estimate.mean or estimate.reach is None or estimate.high is None:
-        return None
-    if check.margin >= estimate.reach:
-        return estimate.clusters
-    # The interval of G clusters without a change is reach * (1 - level**(1/G)).
-    log_level = estimate.clusters * math.log1p(-estimate.high / estimate.reach)
-    return math.floor(log_level / math.log1p(-check.margin / estimate.reach)) + 1
 
 
 def decide(
@@ -245,10 +159,11 @@ def decide(
                 f"the candidate has {b.n} samples per problem and the baseline {a.n}, so chance "
                 "fixes or breaks more problems than with equal numbers"
             )
+        notes += chance_notes(a, b, policy)
         compared.append(Compared(a, b, problem_changes(a, b), tuple(notes)))
         if not reasons:
             checks += found
-    checks = _graded(checks, policy.level)
+    checks = _graded(checks, policy)
     verdicts = {check.verdict for check in checks} | ({Verdict.INVALID} if invalid else set())
     if not verdicts:
         invalid.append("no metric to compare")
@@ -261,9 +176,13 @@ def too_few_samples(n: int, policy: Policy) -> str | None:
     """Return why the samples per problem do not suffice for any verdict, or None."""
     if n >= policy.min_samples:
         return None
+    why = (
+        "; a single answer, greedy or not, does not show how often its problem is solved, and most "
+        "equally good models would not pass: sample with a temperature above 0"
+    )
     return (
         f"n = {n} is too few samples per problem for a gate (at least {policy.min_samples}; 10 are "
-        "recommended)"
+        f"recommended{why if n == 1 else ''})"
     )
 
 
@@ -310,24 +229,43 @@ def _checks(
         if found is None:
             missing.append(f"the runs do not both have {metric}")
             continue
-        p_drop = lower_tail_p(improvement(found))
+        known = _evidence(a, b, found, points / 100, level)
+        p_drop = known.p_drop
         p_looks = looks.adjusted(a.task, metric, p_drop) if looks and p_drop is not None else None
-        checks.append(GateCheck(a.task, found, points / 100, p_drop, p_looks))
+        checks.append(GateCheck(a.task, found, points / 100, known, p_looks))
     return checks, missing
 
 
-def _graded(checks: Sequence[GateCheck], alpha: float) -> list[GateCheck]:
+def _evidence(
+    a: ResultsFile, b: ResultsFile, found: MetricDifference, margin: float, level: float
+) -> Evidence:
+    pairs, bounds = paired(a, b, found.metric), a.metrics[found.metric].bounds
+    sign = 1 if found.higher_is_better else -1
+    gains = [sign * (new - old) for old, new in zip(pairs.baseline, pairs.candidate, strict=True)]
+    return evidence(
+        improvement(found), gains, pairs.clusters, margin, level, reach=bounds[1] - bounds[0]
+    )
+
+
+def _graded(checks: Sequence[GateCheck], policy: Policy) -> list[GateCheck]:
     graded = []
     p_values = [c.p_drop if c.p_drop_looks is None else c.p_drop_looks for c in checks]
     for check, p_holm in zip(checks, holm(p_values), strict=True):
-        verdict, note = grade(improvement(check.difference), check.margin, p_holm, alpha)
+        verdict, note = grade_evidence(check.evidence, check.margin, p_holm, policy.regress_level)
+        if note == IMPROVED and policy.spending and policy.spending.promotes:
+            p_rise = check.evidence.p_rise
+            note = (
+                note
+                if p_rise is not None and p_rise * len(checks) <= policy.promotion_level
+                else ""
+            )
         graded.append(replace(check, p_drop_holm=p_holm, verdict=verdict, note=note))
     return graded
 
 
 def verdict_json(decision: Decision) -> dict[str, Any]:
     """Return the content of verdict.json (schemas/verdict.schema.json)."""
-    policy = decision.policy.to_json()
+    policy, spending = decision.policy.to_json(), decision.policy.spending
     digest = hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).hexdigest()
     return {
         "schema_version": SCHEMA_VERSION,
@@ -338,6 +276,7 @@ def verdict_json(decision: Decision) -> dict[str, Any]:
         "exit_code": int(decision.verdict.exit_code),
         "look": decision.look,
         "rerun_left": decision.rerun_left,
+        "spending": spending.to_json(decision.policy.alpha) if spending else None,
         "sampling": _sampling_json(decision.drawn),
         "invalid": list(decision.invalid),
         "policy": policy,
@@ -374,6 +313,8 @@ def _check_json(check: GateCheck) -> dict[str, Any]:
         "p_drop": check.p_drop,
         "p_drop_looks": check.p_drop_looks,
         "p_drop_holm": check.p_drop_holm,
+        "p_margin": check.evidence.p_margin,
+        "smallest_margin": check.evidence.smallest_margin,
     }
 
 

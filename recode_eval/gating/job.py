@@ -6,6 +6,7 @@ the `site`.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.run.config import to_mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.spending import Spending
     from recode_eval.run.config import RunConfig
 
 Job = dict[str, Any]
@@ -26,15 +28,23 @@ def evaluation_job(config: RunConfig) -> Job:
 
 
 def gate_job(
-    candidate: Candidate, baseline: Sequence[str], policy: Path | None, reports: Path
+    candidate: Candidate,
+    baseline: Sequence[str],
+    policy: Path | None,
+    reports: Path,
+    spending: Spending | None = None,
 ) -> Job:
-    """Return the job that gates a candidate; it writes verdict.json and more into `reports`."""
+    """Return the job that gates a candidate; it writes verdict.json and more into `reports`.
+
+    `spending` is the verdict's place among those of its training; None: the policy's full level.
+    """
     return {
         "gate": {
             "candidate": to_mapping(candidate),
             "baseline": list(baseline),
             "policy": None if policy is None else str(policy),
             "reports": str(reports),
+            "spending": None if spending is None else asdict(spending),
         }
     }
 

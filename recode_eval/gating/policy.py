@@ -18,6 +18,8 @@ from recode_eval.stats.sequential import default_looks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from recode_eval.gating.spending import Spending
+
 VERSION = 1
 DEFAULT_FILE = Path(__file__).with_name("default_policy.yaml")
 DEFAULT = "default"
@@ -54,11 +56,24 @@ class Policy:
     """Share, in [0, 1)."""
     min_samples: int = _FEWEST_SAMPLES
     tasks: tuple[str, ...] | None = None
+    spending: Spending | None = None
+    """The place of this verdict among those of its training; no key of a file: `watch` counts."""
 
     @property
     def level(self) -> float:
         """One-sided level of one look: a declared rerun splits `alpha` (Bonferroni)."""
         return self.alpha / 2 if self.rerun else self.alpha
+
+    @property
+    def regress_level(self) -> float:
+        """One-sided level of a `regress`: what a training's verdict may spend of `level`."""
+        return self.level * (1 if self.spending is None else self.spending.regress_share)
+
+    @property
+    def promotion_level(self) -> float:
+        """One-sided level of *improved*, which may make a checkpoint the reference."""
+        share = None if self.spending is None else self.spending.promotion_share
+        return self.level * (1 if share is None else share)
 
     @property
     def confidence(self) -> float:

@@ -17,8 +17,9 @@ from recode_eval.comparison.report import (
     p_text,
     value_text,
 )
-from recode_eval.gating.decision import TOO_FEW_CLUSTERS, Verdict, clusters_needed
+from recode_eval.gating.rule import SPARSE_CHANGES, TOO_FEW_CLUSTERS, Verdict
 from recode_eval.metrics import label, metric
+from recode_eval.stats.sparse import clusters_for, smallest_decidable
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _COLOURS = {
 _MEANING = {
     Verdict.PASS: "The candidate may replace the baseline.",
     Verdict.REGRESS: "The candidate is worse than the baseline.",
-    Verdict.INCONCLUSIVE: "The samples cannot tell. More samples per problem narrow the interval.",
+    Verdict.INCONCLUSIVE: "The samples cannot tell.",
     Verdict.INVALID: "These runs may not be compared.",
 }
 
@@ -87,26 +88,45 @@ def _row(check: GateCheck) -> list[str]:
 def meaning(decision: Decision) -> str:
     """Explain the verdict and what to do next."""
     text = _MEANING[decision.verdict]
-    if few := _too_few_clusters(decision):
-        text = few
+    if decision.verdict is Verdict.INCONCLUSIVE:
+        text = " ".join([text, *_reasons(decision)])
+    if spending := decision.policy.spending:
+        facts = spending.to_json(decision.policy.alpha)
+        text += (
+            f" Verdict {spending.number} of this training: a regression needs p <= "
+            f"{facts['level']:.2g}, so that at most {100 * facts['alpha']:g} % of the trainings "
+            "whose checkpoints are all equally good meet one."
+        )
     if decision.rerun_left:
         text += " The policy allows one rerun of both sides with new seeds."
     return f"{text} (Second look, with the rerun.)" if decision.look > 1 else text
 
 
-def _too_few_clusters(decision: Decision) -> str:
-    """Say what would decide where only a lack of clusters leaves the verdict open, else ''."""
-    open_ones = [check for check in decision.checks if check.verdict is Verdict.INCONCLUSIVE]
-    if decision.verdict is not Verdict.INCONCLUSIVE or any(
-        check.note != TOO_FEW_CLUSTERS for check in open_ones
-    ):
-        return ""
-    needed = [count for check in open_ones if (count := clusters_needed(check)) is not None]
-    more = f" {max(needed)} clusters without a change would pass." if needed else ""
-    return (
-        "All clusters changed alike, but they are too few to prove the margin; more samples per "
-        f"problem do not help, more problems do.{more}"
-    )
+def _reasons(decision: Decision) -> list[str]:
+    """Say why checks are open for another reason than the samples, and what would decide them."""
+    texts = []
+    for check in decision.checks:
+        if check.verdict is not Verdict.INCONCLUSIVE:
+            continue
+        about, found = metric(check.difference.metric), check.difference.estimate
+        place = f"{one_line(check.task, 60)}, {one_line(about.label, 60)}: "
+        if check.note == TOO_FEW_CLUSTERS:
+            level = decision.policy.level
+            smallest = about.show(smallest_decidable(found.clusters, level, about.width))
+            needed = clusters_for(check.margin, level, about.width)
+            texts.append(
+                f"{place}{found.clusters} clusters are too few to exclude a drop of "
+                f"{margin_text(check)}, even if nothing changes in them; the smallest margin that "
+                f"they can decide is {smallest}. More samples per problem do not help; more "
+                f"problems or a wider margin do. {needed} clusters without a change would pass."
+            )
+        elif check.note == SPARSE_CHANGES:
+            texts.append(
+                f"{place}few of the {found.clusters} clusters carry the change, and others that "
+                "were not seen may break as these did. More problems or a wider margin decide; "
+                "more samples hardly do."
+            )
+    return texts
 
 
 def drawn_text(drawn: Drawn) -> str:

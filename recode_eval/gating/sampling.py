@@ -19,15 +19,9 @@ import msgspec
 from recode_eval import __version__
 from recode_eval.comparison.comparability import mismatches
 from recode_eval.errors import DataError, UsageError
-from recode_eval.gating.decision import (
-    NO_METRIC,
-    Decision,
-    Drawn,
-    Looks,
-    Verdict,
-    decide,
-    too_few_samples,
-)
+from recode_eval.gating.decision import NO_METRIC, Decision, Drawn, decide, too_few_samples
+from recode_eval.gating.looks import Looks
+from recode_eval.gating.rule import Verdict
 from recode_eval.run.results_file import ResultsFile
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,8 +28,17 @@ from recode_eval.gating.checkpoints import (
     marks_checkpoints,
     step_of,
 )
-from recode_eval.gating.decision import IMPROVED, Verdict
+from recode_eval.gating.history import (
+    HISTORY,
+    CheckpointStatus,
+    Reference,
+    next_spending,
+    read_history,
+    reference_runs,
+    spent_text,
+)
 from recode_eval.gating.job import Job, evaluation_job, gate_job, site_job
+from recode_eval.gating.rule import IMPROVED, Verdict
 from recode_eval.models.fingerprint import fingerprint
 from recode_eval.run import provenance
 from recode_eval.run.store import AppendOnlyFile, make_folder, read_json, write_json
@@ -39,35 +47,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from recode_eval.gating.candidate import Candidate
+    from recode_eval.gating.spending import Spending
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import RunConfig
 
-HISTORY: Final = "history.jsonl"
 JOB: Final = "job.json"
 _ABOUT: Final = "checkpoint.json"
 _ATTEMPTS: Final = 3
 _TRANSIENT: Final = frozenset({
     ExitCode.UNAVAILABLE, ExitCode.INTERNAL, ExitCode.IO, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED,
 })  # fmt: skip
-
-
-class Reference(StrEnum):
-    """What a checkpoint is compared with, if not with a stored run."""
-
-    FIRST = "first"
-    BEST = "best"
-    """The last that was certainly better than the best before it; at first the first one."""
-    PREVIOUS = "previous"
-
-
-class CheckpointStatus(StrEnum):
-    """Outcome of a checkpoint; verdicts have their own names."""
-
-    REFERENCE = "reference"
-    """Evaluated, to compare others with."""
-    FAILED = "failed"
-    VANISHED = "vanished"
-    BROKEN = "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +77,8 @@ class Watch:
     pattern: str = "checkpoint-*"
     settle_s: float = 30.0
     stop_on: frozenset[Verdict] = frozenset()
+    per_checkpoint: bool = False
+    """Judge every checkpoint at the policy's full level, whatever that adds up to."""
     site: Mapping[str, Any] | None = None
     """Options of `gate.job.site_job`; None: no site."""
 
@@ -220,7 +211,13 @@ class Watcher:
         own: ModelOptions,
         reference: Sequence[str],
     ) -> dict[str, Any] | None:
-        about = {"checkpoint": folder.name, "fingerprint": content, "reference": list(reference)}
+        spending = self._spending()
+        about = {
+            "checkpoint": folder.name,
+            "fingerprint": content,
+            "reference": list(reference),
+            "spending": None if spending is None else asdict(spending),
+        }
         code = 0
         if not _has_verdict(report, about):
             self.note(f"{folder.name}: gated against {', '.join(reference)}.")
@@ -235,19 +232,60 @@ class Watcher:
                 full=not self._reference_is_fixed(),
                 out=self.watch.out / "runs",
             )
-            job = gate_job(candidate, reference, self.watch.policy, report)
+            job = gate_job(candidate, reference, self.watch.policy, report, spending)
             code = self._called(job, report, report / "gate.out")
         if not _has_verdict(report, about):
             return self._failed(folder, content, code, report)
         verdict = read_json(report / "verdict.json")
         runs = [str(Path(task["candidate"]["source"]).parent) for task in verdict["tasks"]]
+        improved = any(check["note"] == IMPROVED for check in verdict["checks"])
+        found: dict[str, Any] = {"runs": runs, "reference": reference, "improved": improved}
+        if verdict["verdict"] != Verdict.INVALID:
+            found["spending"] = verdict.get("spending")
+        if (
+            self.watch.reference is Reference.BEST
+            and improved
+            and verdict["verdict"] == Verdict.PASS
+        ):
+            found["promoted"] = self._sampled_again(folder, report, model, own, verdict)
+            if found["promoted"] is None:
+                return None
         line = self._record(
-            folder, content, Verdict(verdict["verdict"]), verdict["exit_code"],
-            runs=runs, reference=reference,
-            improved=any(check["note"] == IMPROVED for check in verdict["checks"]),
-        )  # fmt: skip
+            folder, content, Verdict(verdict["verdict"]), verdict["exit_code"], **found
+        )
         self._build_site()
         return line
+
+    def _sampled_again(
+        self,
+        folder: Path,
+        report: Path,
+        model: str,
+        own: ModelOptions,
+        verdict: Mapping[str, Any],
+    ) -> list[str] | None:
+        """Sample a new reference with a seed of its own; None: to be tried again.
+
+        Its samples were selected for being good. Compared with them, equally good checkpoints would
+        look worse. No runs: it cannot be sampled, and the old reference stays.
+        """
+        assert self.watch.run is not None
+        again = report / "again"
+        make_folder(again)
+        out = again / "results.out"
+        seed = 1 + max(task["baseline"]["seed"] for task in verdict["tasks"])
+        config = replace(
+            self.watch.run, model=model, model_options=own, seed=seed, out=self.watch.out / "runs"
+        )
+        self.note(f"{folder.name}: improved; sampled again as the new reference (seed {seed}).")
+        code = self._called(evaluation_job(config), again, out)
+        if code in {ExitCode.OK, ExitCode.INCOMPLETE}:
+            self._attempts.pop(folder.name, None)
+            return [str(Path(item["folder"])) for item in _printed_results(out)]
+        if folder.is_dir() and self._to_be_tried_again(folder, code, again):
+            return None
+        self.note(f"{folder.name}: cannot be sampled again; the old reference stays.")
+        return []
 
     def _called(self, job: Job, report: Path, out: Path) -> int:
         write_json(report / JOB, job)
@@ -257,19 +295,24 @@ class Watcher:
         if not folder.is_dir():
             self._gone(folder)
             return None
-        reason = _last_line(report / "log.txt") or f"exit code {code}"
-        # A signal, such as the kernel's when memory runs out, is the machine's trouble too.
-        transient = code < 0 or code in _TRANSIENT
-        if transient:
-            self._attempts[folder.name] = self._attempts.get(folder.name, 0) + 1
-            if self._attempts[folder.name] < _ATTEMPTS:
-                self.note(f"{folder.name}: not evaluated ({reason}); to be tried again.")
-                self._codes[folder.name] = code if code > 0 else ExitCode.UNAVAILABLE
-                return None
+        if self._to_be_tried_again(folder, code, report):
+            return None
+        reason, transient = _reason(report, code), _is_transient(code)
         code = code if code > 0 else ExitCode.UNAVAILABLE
         return self._record(
             folder, content, CheckpointStatus.FAILED, code, reason=reason, again=transient
         )
+
+    def _to_be_tried_again(self, folder: Path, code: int, report: Path) -> bool:
+        """Count an attempt that the machine failed; tells whether another one is left."""
+        if not _is_transient(code):
+            return False
+        self._attempts[folder.name] = self._attempts.get(folder.name, 0) + 1
+        if self._attempts[folder.name] >= _ATTEMPTS:
+            return False
+        self.note(f"{folder.name}: not evaluated ({_reason(report, code)}); to be tried again.")
+        self._codes[folder.name] = code if code > 0 else ExitCode.UNAVAILABLE
+        return True
 
     def _build_site(self) -> None:
         if self.watch.site is None:
@@ -293,14 +336,13 @@ class Watcher:
         rule = self.watch.reference
         if isinstance(rule, tuple):
             return [str(path) for path in rule]
-        runs = None
-        for line in self._lines:
-            evaluated = line["status"] in set(Verdict) and line["status"] != Verdict.INVALID
-            better = line["status"] == Verdict.PASS and line.get("improved")
-            replaces = {Reference.PREVIOUS: evaluated, Reference.BEST: better}.get(rule, False)
-            if line["status"] == CheckpointStatus.REFERENCE or replaces:
-                runs = line["runs"]
-        return runs
+        return reference_runs(self._lines, rule)
+
+    def _spending(self) -> Spending | None:
+        """Return the next verdict's place among those of the training, by the history."""
+        if self.watch.per_checkpoint:
+            return None
+        return next_spending(self._lines, promotes=self.watch.reference is Reference.BEST)
 
     # --- what is remembered
 
@@ -346,8 +388,8 @@ class Watcher:
             file.close()
         self._lines.append(line)
         self._codes.pop(folder.name, None)
-        reason = f" ({line['reason']})" if line.get("reason") else ""
-        self.note(f"{folder.name}: {status}{reason}.")
+        about = line.get("reason") or spent_text(line.get("spending"))
+        self.note(f"{folder.name}: {status}{f' ({about})' if about else ''}.")
         return line
 
     def _gone(self, folder: Path) -> None:
@@ -394,25 +436,6 @@ def call_process(job: Job, out: Path, lock: int) -> int:
         raise InfrastructureError(f"Cannot start an evaluation: {error.strerror}.") from error
 
 
-def read_history(file: Path) -> list[dict[str, Any]]:
-    """Return the lines; a torn last one is left out. Raises `DataError` for any other damage."""
-    if not file.exists():
-        return []
-    lines = []
-    for number, text in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
-        try:
-            line = json.loads(text)
-            if not isinstance(line["checkpoint"], str) or not isinstance(line["status"], str):
-                raise TypeError("checkpoint and status are names")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DataError(
-                f"{file}, line {number} is damaged ({error}). Delete that line; the next watch "
-                "evaluates its checkpoint again from the stored samples."
-            ) from error
-        lines.append(line)
-    return lines
-
-
 def _has_verdict(report: Path, about: Mapping[str, Any]) -> bool:
     with contextlib.suppress(DataError):
         return read_json(report / _ABOUT) == about and bool(read_json(report / "verdict.json"))
@@ -429,6 +452,15 @@ def _last_line(file: Path) -> str:
         lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1][:500] if lines else ""
     return ""
+
+
+def _reason(report: Path, code: int) -> str:
+    return _last_line(report / "log.txt") or f"exit code {code}"
+
+
+def _is_transient(code: int) -> bool:
+    # A signal, such as the kernel's when memory runs out, is the machine's trouble too.
+    return code < 0 or code in _TRANSIENT
 
 
 def _alive(process: int) -> bool:

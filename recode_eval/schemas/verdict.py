@@ -65,7 +65,9 @@ class CheckedMetric(DifferenceFields, frozen=True, kw_only=True):
     variance_shares: VarianceShares | None = None
     task: str
     verdict: Literal["pass", "regress", "inconclusive"]
-    note: Literal["", "improved", "small real drop", "no interval", "too few clusters"]
+    note: Literal[
+        "", "improved", "small real drop", "no interval", "too few clusters", "sparse changes"
+    ]
     margin: Annotated[AboveZero, Meta(description="Tolerated drop, in the metric's unit.")]
     p_drop: Annotated[Share | None, Meta(description="One-sided: there is no drop.")]
     p_drop_looks: Annotated[
@@ -78,6 +80,20 @@ class CheckedMetric(DifferenceFields, frozen=True, kw_only=True):
     p_drop_holm: Annotated[
         Share | None, Meta(description="The same, adjusted by Holm for all checks.")
     ]
+    p_margin: Annotated[
+        Share | None,
+        Meta(
+            description="One-sided, exact: it fell by the margin or more. Null where the interval "
+            "alone decides, because many clusters carry the change."
+        ),
+    ] = None
+    smallest_margin: Annotated[
+        AboveZero | None,
+        Meta(
+            description="The smallest margin, in the metric's unit, that so many clusters can "
+            "decide: 1 - level^(1/clusters) of its range."
+        ),
+    ] = None
 
 
 class GatedTask(ChangedProblems, frozen=True, kw_only=True):
@@ -115,6 +131,24 @@ class DrawnSamples(JsonStruct, frozen=True, kw_only=True):
     tasks: list[DrawnTask]
 
 
+class SpentLevel(JsonStruct, frozen=True, kw_only=True):
+    """The place of a verdict among those of its training (`watch`); null for a single gate."""
+
+    number: Annotated[Positive, Meta(description="1 for the training's first verdict.")]
+    alpha: Annotated[
+        float, Meta(gt=0, lt=0.5, description="Of the whole training: some false `regress`.")
+    ]
+    level: Annotated[float, Meta(gt=0, lt=0.5, description="One-sided, of this `regress`.")]
+    promotion_level: Annotated[
+        float | None,
+        Meta(
+            description="One-sided, of the note `improved`; null where it makes no checkpoint the "
+            "reference."
+        ),
+    ]
+    spent: Annotated[float, Meta(gt=0, lt=0.5, description="Of alpha, this verdict included.")]
+
+
 class VerdictFile(JsonStruct, frozen=True, kw_only=True):
     """Content of verdict.json: may a candidate replace the baseline?
 
@@ -140,6 +174,7 @@ class VerdictFile(JsonStruct, frozen=True, kw_only=True):
     rerun_left: Annotated[
         bool, Meta(description="The policy allows a rerun, and it would decide something.")
     ]
+    spending: SpentLevel | None = None
     sampling: DrawnSamples | None = None
     invalid: Annotated[list[str], Meta(description="Why the runs may not be compared.")]
     policy: PolicyContent

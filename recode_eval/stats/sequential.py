@@ -29,6 +29,8 @@ SAMPLE_NOISE: Final = 1.9
 """Planned variance of one sample's verdict over that of the problems' true changes: that of the
 simulated checkpoints of docs/ci.md. Other data make the looks less well timed, not less honest."""
 LOOKS: Final = 5
+HALF_SPENT: Final = 10
+"""Verdicts of one training after which half of its alpha is spent."""
 _NODES: Final = 96
 _FARTHEST: Final = 8.0
 """Standard deviations beyond which a normal variable is not followed."""
@@ -59,6 +61,23 @@ def planned_times(looks: Sequence[int]) -> tuple[float, ...]:
     last = looks[-1]
     final = 1 + 2 * SAMPLE_NOISE / last
     return tuple((final / (1 + SAMPLE_NOISE / last + SAMPLE_NOISE / n)) ** 2 for n in looks)
+
+
+def verdict_share(number: int) -> float:
+    """Return the share of alpha that the `number`-th verdict of a training (from 1) may spend.
+
+    h / ((k + h - 1) (k + h)) with h = 10: after k verdicts k / (k + h) is spent, all of it after
+    infinitely many. Nobody needs to know how many there will be, and the union bound holds however
+    the verdicts depend on each other (a shared baseline, checkpoints that resemble each other).
+
+    >>> [round(verdict_share(number), 4) for number in (1, 10, 50)]
+    [0.0909, 0.0263, 0.0028]
+    >>> round(sum(map(verdict_share, range(1, 51))), 4) == round(50 / 60, 4)
+    True
+    """
+    if number < 1:
+        raise ValueError("verdicts are counted from 1")
+    return HALF_SPENT / ((number + HALF_SPENT - 1) * (number + HALF_SPENT))
 
 
 def spent(time: float, alpha: float) -> float:

@@ -479,7 +479,9 @@ def test_the_default_policy_is_the_documented_rule(capsys: pytest.CaptureFixture
     policy = load_policy()
     assert policy.confidence == pytest.approx(0.9)
     assert policy.metrics("arena") == {"pass@1": 3}
-    assert policy.metrics("humaneval") == {"pass@1": 5}
+    assert policy.metrics("humaneval") == {"pass@1": 6}
+    assert policy.metrics("arena-mini") == {"pass@1": 9}
+    assert policy.metrics("unknown") == {"pass@1": 3}
     assert (policy.max_unscored, policy.min_samples, policy.tasks) == (0.01, 2, None)
     assert cli.run(["gate", "--print-policy"]) == 0
     assert "version: 1" in capsys.readouterr().out

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from recode_eval.comparison.differences import change, lower_tail_p, sign_flip_p
-from recode_eval.gating.decision import Verdict, grade
+from recode_eval.gating.rule import Verdict, grade
 
 pytestmark = pytest.mark.slow
 
