@@ -125,20 +125,20 @@ class Metric:
         return f"[{self.show(low, sign=sign)}, {self.show(high, sign=sign)}]"
 
     def show_uncertainty(self, estimate: StoredEstimate | Mapping[str, Any]) -> str:
-        """Return the interval of a stored estimate, or words and a bound where all were equal.
+        """Return the interval of a stored estimate, or words where all similarities were equal.
+
+        For a share the bound on clusters is an interval as any. Similarities have no such model:
+        what other texts would be like, nobody can tell from equal ones.
 
         >>> bound = "all equal: Clopper-Pearson bound on clusters"
         >>> metric("es_star").show_uncertainty(
         ...     {"value": 2.0, "low": 0.65, "high": 2.0, "method": bound, "problems": 9})
-        '(9 of 9 exact, at least 0.65)'
+        '(9 of 9 exact)'
         """
-        low, high = estimate["low"], estimate["high"]
-        if low is None or high is None or not is_bound(estimate.get("method", "")):
-            return self.show_interval(low, high)
-        best = estimate["value"] >= self.bounds[1]
-        words = "exact" if best and self.kind is Kind.SIMILARITY else "alike"
-        bound = f"at least {self.show(low)}" if best else f"at most {self.show(high)}"
-        return f"({estimate['problems']} of {estimate['problems']} {words}, {bound})"
+        if self.kind is not Kind.SIMILARITY or not is_bound(estimate.get("method", "")):
+            return self.show_interval(estimate["low"], estimate["high"])
+        words = "exact" if estimate["value"] >= self.bounds[1] else "alike"
+        return f"({estimate['problems']} of {estimate['problems']} {words})"
 
     def to_json(self) -> dict[str, Any]:
         """Return what a page's script needs to show the metric."""

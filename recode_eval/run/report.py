@@ -206,7 +206,7 @@ def _partly_covered(result: dict[str, Any]) -> str:
 def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     """Return `62.5 [55.1, 69.9]` in percent, or a dash without a value.
 
-    Values that are all equal have words and a bound: `100.0 (96 of 96 alike, at least 92.6)`.
+    Similarities that are all equal have words: `2.00 (96 of 96 exact)`.
     """
     if estimate is None:
         return "-"

@@ -156,14 +156,16 @@ def test_estimates_are_shown_in_percent_with_their_interval() -> None:
 
 
 @pytest.mark.parametrize("method", [IntervalMethod.ALL_EQUAL, "Clopper-Pearson on clusters"])
-def test_equal_values_have_words_and_a_bound(method: str) -> None:
+def test_equal_similarities_have_words(method: str) -> None:
     """ES* 2.00 [0.65, 2.00] from nine clusters looked like an interval around the value."""
     estimate = {"value": 2.0, "low": 0.65, "high": 2.0, "problems": 9, "method": method}
-    assert report.format_estimate("es_star", estimate) == "2.00 (9 of 9 exact, at least 0.65)"
+    assert report.format_estimate("es_star", estimate) == "2.00 (9 of 9 exact)"
+    estimate |= {"value": -2.0, "low": -2.0, "high": -0.65}
+    assert report.format_estimate("es_star", estimate) == "-2.00 (9 of 9 alike)"
     estimate |= {"value": 1.0, "low": 0.664, "high": 1.0}
-    assert report.format_estimate("pass@1", estimate) == "100.0 (9 of 9 alike, at least 66.4)"
+    assert report.format_estimate("pass@1", estimate) == "100.0 [66.4, 100.0]"
     estimate |= {"value": 0.0, "low": 0.0, "high": 0.336}
-    assert report.format_estimate("pass@1", estimate) == "0.0 (9 of 9 alike, at most 33.6)"
+    assert report.format_estimate("pass@1", estimate) == "0.0 [0.0, 33.6]"
 
 
 def test_both_questions_are_answered_in_results(results: dict[str, Any]) -> None:
