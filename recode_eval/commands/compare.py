@@ -70,13 +70,24 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
         json.dump(_json(comparisons, arguments.confidence), sys.stdout, indent=2)
         sys.stdout.write("\n")
     elif arguments.markdown:
-        parts = [report.comparison_markdown(item) for item in comparisons]
+        parts = [
+            report.comparison_markdown(item) + (f"{note}.\n\n" if (note := _power(item)) else "")
+            for item in comparisons
+        ]
         print(f"{title}.\n\n{''.join(parts)}", end="")
     else:
         console = stdout_console()
         console.print(title, soft_wrap=True)
         for item in comparisons:
             report.print_comparison(console, item)
+            if note := _power(item):
+                console.print(f"{note}.", soft_wrap=True)
+
+
+def _power(item: Comparison) -> str | None:
+    from recode_eval.gating.plans import power_note
+
+    return power_note(item.baseline, item.candidate)
 
 
 def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
@@ -94,6 +105,7 @@ def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any
                 "baseline": run_json(item.baseline),
                 "candidate": run_json(item.candidate),
                 "cautions": list(item.cautions),
+                "power": _power(item),
                 "metrics": [
                     compared_json(x, item.baseline.model, item.candidate.model)
                     for x in item.differences

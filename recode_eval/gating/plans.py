@@ -15,6 +15,7 @@ from recode_eval.comparison.pairing import paired
 from recode_eval.errors import UsageError
 from recode_eval.metrics import TaskKind, metric, primary
 from recode_eval.schemas.plan import SCHEMA_VERSION
+from recode_eval.stats.estimates import minimum_detectable_difference
 from recode_eval.stats.planning import (
     DECENT,
     TARGET,
@@ -197,6 +198,32 @@ def chance_notes(a: ResultsFile, b: ResultsFile, policy: Policy) -> list[str]:
         f"margin {metric(name).show(rule.margin)}); {what_helps(design, variation, rule, a.n)}"
     )
     return [*notes, text]
+
+
+def power_note(a: ResultsFile, b: ResultsFile) -> str | None:
+    """Say which true difference in pass@1 such a comparison finds, and what samples could add.
+
+    None where the runs do not show their variances: a task without tests, a single sample.
+    """
+    if not (a.tested and b.tested):
+        return None
+    try:
+        design, variation = design_of(a), variation_between(a, b)
+    except UsageError:
+        return None
+
+    def detectable(n: float, baseline_n: float | None = None) -> float:
+        error = standard_error(design, variation, n, baseline_n)
+        return minimum_detectable_difference(error, clusters=design.effective)
+
+    name = primary(TaskKind.TESTED)
+    shown = metric(name)
+    counts = f"{b.n}" if a.n == b.n else f"{a.n} and {b.n}"
+    return (
+        f"{counts} samples of {design.problems} problems in {design.clusters} clusters find a true "
+        f"difference of {shown.show(detectable(b.n, a.n))} points in {shown.label} with 80 % power "
+        f"(5 %, two-sided); no number of samples finds less than {shown.show(detectable(math.inf))}"
+    )
 
 
 def what_helps(design: Design, variation: Variation, rule: Rule, n: int) -> str:

@@ -124,6 +124,13 @@ class ComparedPair(ChangedProblems, frozen=True, kw_only=True):
             "libraries that differ, samples that were not graded."
         ),
     ]
+    power: Annotated[
+        str | None,
+        Meta(
+            description="Which true difference in pass@1 such a comparison finds, in words; null "
+            "where the runs do not show it."
+        ),
+    ]
     metrics: Annotated[list[ComparedMetric], Meta(min_length=1)]
 
 
