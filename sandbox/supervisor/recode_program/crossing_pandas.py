@@ -8,6 +8,7 @@ from typing import Any
 
 from recode_program.crossing import Decoder, Encoder, UncrossableError, register, register_base
 
+_EXTENSION = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|str")
 _INDICES = (
     "Index", "RangeIndex", "MultiIndex", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex",
     "IntervalIndex", "CategoricalIndex",
@@ -43,7 +44,7 @@ def bind(pd: Any) -> None:
         if name in {"NumpyEADtype", "PandasDtype"}:
             return ["np", encoder.encode(data.to_numpy())]
         if isinstance(data.dtype, pd.api.extensions.ExtensionDtype):
-            if not re.fullmatch(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|str", str(data.dtype)):
+            if not _EXTENSION.fullmatch(str(data.dtype)):
                 raise UncrossableError(f"a pandas array of {data.dtype}")
             listed = [None if one is pd.NA or one is None else one for one in data]
             return ["ext", str(data.dtype), encoder.all(listed)]
@@ -68,7 +69,7 @@ def bind(pd: Any) -> None:
         if tag == "iv":
             left, right = decoder.all(rest[:2])
             return pd.arrays.IntervalArray.from_arrays(left, right, closed=_word(rest[2]))
-        if tag == "ext":
+        if tag == "ext" and type(rest[0]) is str and _EXTENSION.fullmatch(rest[0]):
             return array(decoder.all(rest[1]), dtype=str(rest[0]))
         raise ValueError("no array of pandas")
 
