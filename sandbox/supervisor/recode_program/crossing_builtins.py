@@ -79,7 +79,7 @@ def _decode_zone(_: Decoder, key: Any) -> Any:
     _texts(key)
     try:
         return importlib.import_module("zoneinfo").ZoneInfo(key)
-    except LookupError:
+    except (LookupError, OSError):
         raise ValueError("no time zone") from None
 
 

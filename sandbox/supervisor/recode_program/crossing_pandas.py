@@ -25,7 +25,7 @@ def bind(pd: Any) -> None:
         return ["pd.ts", v.asm8.view("i8").item(), v.unit, zone, v.fold]
 
     def decode_timestamp(_: Decoder, number: Any, unit: Any, zone: Any, fold: Any) -> Any:
-        made = pd.Timestamp(int(number), unit=_word(unit), tz=None if zone is None else str(zone))
+        made = pd.Timestamp(int(number), unit=_word(unit), tz=None if zone is None else _zone(zone))
         return made.as_unit(_word(unit)).replace(fold=fold)
 
     def values(encoder: Encoder, data: Any) -> Any:
@@ -61,7 +61,7 @@ def bind(pd: Any) -> None:
             stamps = decoder.decode(rest[0])
             return (
                 pd.DatetimeIndex(stamps.view(f"M8[{_word(rest[1])}]"), tz="UTC")
-                .tz_convert(str(rest[2]))
+                .tz_convert(_zone(rest[2]))
                 .array
             )
         if tag == "per":
@@ -157,6 +157,13 @@ def bind(pd: Any) -> None:
         pd_iv=lambda d, left, right, closed: pd.Interval(*d.all([left, right]),
                                                          closed=_word(closed)),
     )  # fmt: skip
+
+
+def _zone(text: Any) -> str:
+    """The name of a time zone. `dateutil/` would be followed by the path of a file."""
+    if type(text) is not str or text.startswith("dateutil"):
+        raise ValueError("no time zone where one belongs")
+    return text
 
 
 def _word(text: Any) -> str:

@@ -13,6 +13,7 @@ import contextlib
 import copy
 import inspect
 import operator
+import string
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Callable
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What decoding a message raises that is none."""
+_FORMATTERS = (str, string.Formatter)
+_FORMATTING = ("format", "format_map", "vformat", "get_field", "get_value")
+"""What follows attributes that a text names, into what a test has not handed over."""
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "__len__": len, "__iter__": iter, "__reversed__": reversed, "__hash__": hash, "__bool__": bool,
     "__str__": str, "__repr__": repr, "__bytes__": bytes, "__int__": int, "__float__": float,
@@ -131,7 +135,7 @@ class Peer(Values):
         form, changes, printed, warned, state = parts
         value = self._decode_value(decoder, form, asked=asked)
         for number, content in changes:
-            overwrite(own[number], decoder.decode(content))
+            overwrite(own[crossing.natural(number)], decoder.decode(content))
         for text, stream in zip(printed, (sys.stdout, sys.stderr)):
             if text and type(text) is str:
                 stream.write(text)
@@ -221,6 +225,8 @@ class Peer(Values):
             if operation == "await":
                 raise self.obstacle("the answer awaits a coroutine of the tests")
             _refuse_private(operation, rest)
+            if operation == "get" and rest[0] in _FORMATTING and isinstance(target, _FORMATTERS):
+                raise self.obstacle("the answer formats with an object of the tests")
             if operation in {"set", "del"} and _is_behaviour(target, rest[0]):
                 raise self.obstacle(f"the answer changes what {rest[0]} of the tests' objects does")
         return getattr(self, f"_do_{operation}")(target, *rest)

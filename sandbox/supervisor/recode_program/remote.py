@@ -54,8 +54,8 @@ _TOLD = frozenset({"equals", "equal", "isclose", "allclose", "issubset", "issupe
 _CODE = frozenset({"__code__", "__closure__", "__globals__"})
 _FILLING = frozenset({"readinto", "readinto1"})
 UNASKED, DERIVED, MADE, NAMED = range(4)
-"""What an object of the answer may be told: nothing of the test's; nothing either, though a test may
-count on it, since it came from operators; the operands of operators. `NAMED`: a class by its name.
+"""What an object of the answer may be told: nothing of the test's; nothing either, though a test
+may count on it, since operators made it; the operands of operators. `NAMED`: a class by its name.
 """
 _BATCH_AFTER, _MOST_AT_ONCE = 32, 1024
 _SHOWING = ("__str__", "__repr__", "__format__")

@@ -36,7 +36,7 @@ _UNSAFE_MODULES = frozenset({
 """Where what calling a class does is no business of a test: proxies do not claim to be of one."""
 _GIVEN_MODULES = frozenset({"builtins", "collections", "collections.abc", "datetime", "enum", "abc",
                             "numbers", "decimal", "fractions"})  # fmt: skip
-"""Whose classes an answer may give to tests, which may call them (a `defaultdict` calls its own)."""
+"""Whose classes an answer may give to tests, which may call them (a `defaultdict` does)."""
 _HARMLESS = frozenset({"builtins", "io", "_io", "random", "_random", "itertools", "collections",
                        "functools", "contextlib", "string", "enum", "abc", "typing"})  # fmt: skip
 """The modules of the standard library whose objects tests may hand over to be used."""
@@ -139,6 +139,8 @@ class Values(ABC):
 
     def _encode_function(self, value: Any) -> Any:
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+        if isinstance(value, types.MethodDescriptorType):  # `str.format` looks into its operands
+            module = value.__objclass__.__module__
         known = self.guarded and isinstance(module, str) and module != NAME
         if known and found_in_module(str(module), name) is value:
             return ["fn", module, name]
