@@ -426,6 +426,17 @@ def test_what_only_an_answer_asks_for_is_blamed_on_it(sandbox: Sandbox, name: st
     assert result.unsplit_by_answer
 
 
+def test_a_generator_of_random_numbers_goes_on_for_the_test_too(sandbox: Sandbox) -> None:
+    """Each call drew the same numbers, from a copy of the same state."""
+    result = run(
+        sandbox,
+        "def draw(rng): return rng.integers(0, 1 << 40)",
+        "import numpy as np\nrng = np.random.default_rng(1)\nassert draw(rng) != draw(rng)",
+    )
+    assert statuses(result) == ["passed"]
+    assert "Generator" in result.unsplit
+
+
 def test_what_an_earlier_test_has_bound_stays(sandbox: Sandbox) -> None:
     """The answer could bind it anew before the next test, also where it was an import."""
     candidate = (

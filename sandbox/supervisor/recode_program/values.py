@@ -53,7 +53,7 @@ class Values(ABC):
         self._foreign: dict[tuple[int, int], Any] = {}
         self._classes: dict[int, Any] = {}
         self._copied: list[tuple[Any, bytes]] = []
-        """Copies of a library's objects that the operation now done was given, and their states."""
+        """Copies of generators that the operation now done was given, and their states."""
 
     @abstractmethod
     def request(self, operation: str, *operands: Any, asked: int = remote.UNASKED) -> Any:
@@ -219,7 +219,8 @@ class Values(ABC):
             if tag == "pickle":
                 content, forms = parts
                 made = _Unpickler(io.BytesIO(decoder.blob(content)), decoder.all(forms)).load()
-                self._copied.append((made, _state(made)))
+                if type(made).__module__.startswith(_DRAWN_FROM):
+                    self._copied.append((made, _state(made)))
                 return made
             if tag == "mod":
                 return importlib.import_module(parts[0])
@@ -343,6 +344,10 @@ def _third_party(kind: type) -> bool:
     top = str(getattr(kind, "__module__", "")).partition(".")[0]
     file = getattr(sys.modules.get(top), "__file__", None) or ""
     return "site-packages" in file or "dist-packages" in file
+
+
+_DRAWN_FROM = "numpy.random"
+"""Whose objects change when they are used. Those of other libraries mostly fill a cache then."""
 
 
 class _StatePickler(pickle.Pickler):
