@@ -265,7 +265,8 @@ class _Runner:
         passed = [v.name for v in execution.verdicts if v.status is Status.PASSED]
         if attack.expect is Expect.FLAGGED:
             split = self._sandbox.info.isolation == "split" and not execution.unsplit
-            if not self._suspicion(attack.code) and (passed or not split):
+            flagged = self._suspicion(attack.code) or execution.unsplit_by_answer
+            if not flagged and (passed or not split):
                 ending = f"passed {', '.join(passed)}" if passed else "passed no test"
                 raise _Failure(AttackOutcome.UNFLAGGED, f"the code raised no flag; it {ending}")
         elif attack.expect is Expect.NOT_PASSED and passed:

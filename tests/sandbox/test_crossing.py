@@ -115,7 +115,14 @@ def test_no_form_does_more_than_be_refused(form: Any) -> None:
         ["sy.e", "__class__", []],
         ["sy.s", "register"],
         ["sy.u", 5, []],
+        ["np.a", "<f8", [4], 1],
+        ["np.ma", ["np.a", "<f8", [1], 0], True, 0.0],
         ["pd.ts", "now", "ns", None, 0],
+        ["pd.ts", 0, "ns", "dateutil//etc/localtime", 0],
+        ["sy.x", "exit()", {}],
+        ["sy.u", "exit", []],
+        ["zone", "../../etc/localtime"],
+        ["ref", "asyncio.events", "Handle"],
         ["deque", "x", []],
         ["re", ["b", 9], 0],
         ["o", 10**9],
@@ -134,7 +141,7 @@ def test_hostile_forms_are_refused(form: Any) -> None:
     with ours, theirs:
         peer = Peer(ours, guarded=True)
         with pytest.raises(REFUSALS):
-            Decoder(peer._decode_other, [bytearray(8)], []).decode(form)
+            Decoder(peer._decode_other, [bytearray(8), bytearray()], []).decode(form)
 
 
 def test_a_class_is_named_only_if_it_is_loaded_and_harmless() -> None:

@@ -188,6 +188,28 @@ RIGHT = {
         "import inspect\np = inspect.signature(f).parameters\nassert list(p) == list('abcde')\n"
         "assert p['b'].default == 2 and f.__doc__ == 'Say.' and callable(f) and f.__name__ == 'f'",
     ),
+    "enums of texts and flags": (
+        "import enum\nclass F(enum.Flag):\n    R = enum.auto()\n    W = enum.auto()\n"
+        "class S(str, enum.Enum):\n    A = 'a'\ndef both(): return F.R | F.W",
+        "assert both() == F.R | F.W and F.R in both() and S.A == 'a' and S('a') is S.A",
+    ),
+    "causes": (
+        "def get():\n    try: return {}['k']\n    except KeyError as e: raise ValueError('v') from e",
+        "try: get()\nexcept ValueError as e: assert isinstance(e.__cause__, KeyError)\n"
+        "else: raise SystemError",
+    ),
+    "a warning of the answer's own": (
+        "import warnings\nclass Old(UserWarning): pass\ndef f(): warnings.warn('x', Old)",
+        "import warnings\nwith warnings.catch_warnings(record=True) as seen:\n"
+        "    warnings.simplefilter('always')\n    f()\nassert seen[0].category is Old",
+    ),
+    "a dictionary with a method of its own": (
+        "class Lower(dict):\n    def __getitem__(self, k): return dict.__getitem__(self, k.lower())",
+        "d = Lower(); d['a'] = 1; assert d['A'] == 1",
+    ),
+    "kinds of iterators": (
+        "def count():\n    yield 1", "import types\nassert isinstance(count(), types.GeneratorType)",
+    ),
     "imports of the answer": (
         "import math, numpy as np\nfrom math import isclose\nfrom collections import deque\n"
         "def one(): return 1.0",
@@ -300,6 +322,31 @@ CHEATS = {
         "    return 4",
         "expected = 5\nassert answer(lambda: expected) == expected",
     ),
+    "a name that the test binds too": (
+        "expected = 0\ndef answer(): return 0", "expected = 5\nassert answer() == expected",
+    ),
+    "a name that the test imports too": (
+        "isclose = 0\ndef answer():\n    global isclose\n    isclose = lambda *a: True\n    return 0",
+        "from math import isclose\ngot = answer()\nassert isclose(got, 5)",
+    ),
+    "a skipped test": (
+        "import unittest\ndef answer(): raise unittest.SkipTest('no')",
+        "import unittest\nclass T(unittest.TestCase):\n"
+        "    def test_a(self): self.assertEqual(answer(), 5)\n"
+        "suite = unittest.defaultTestLoader.loadTestsFromTestCase(T)\n"
+        "assert unittest.TextTestRunner().run(suite).wasSuccessful()",
+    ),
+    "a class without operators for a moment": (
+        "import sys\ndef yes(s, o): return True\nclass V:\n    def __init__(self, *a): pass\n"
+        "    __eq__ = yes\n    def norm(self):\n        del V.__eq__\n        return self\n"
+        "class Out:\n    def write(self, t): pass\n    def flush(self): V.__eq__ = yes\n"
+        "sys.stdout = Out()",
+        "assert V(3, 4).norm() == 5",
+    ),
+    "the class of a class": (
+        "from unittest import mock\nclass A(mock._ANY): pass\ndef answer(): return A()",
+        "import unittest.mock\nassert answer().__class__() == 5",
+    ),
     "a text that is evaluated": (
         "import builtins\ndef answer(): return builtins.exec",
         "answer()('raise SystemExit(0)'); assert 0",
@@ -315,6 +362,90 @@ def test_no_cheat_in_the_answers_process_reaches_the_tests(sandbox: Sandbox, nam
     assert Status.PASSED not in {verdict.status for verdict in result.verdicts}
     assert not result.unsplit
     assert "ESCAPED" not in result.output
+
+
+ONLY_IN_ONE_PROCESS = {
+    "a class that is equal to anything, called by a container": (
+        "import collections\nfrom unittest import mock\n"
+        "def answer(): return collections.defaultdict(mock._ANY)",
+        "assert answer()['a'] == 5",
+    ),
+    "a class that is equal to anything, as a method": (
+        "from unittest import mock\nclass S:\n    answer = mock._ANY", "assert S().answer() == 5",
+    ),
+    "a class instead of a function": (
+        "class answer:\n    def __init__(self, x): pass\n"
+        "    def __eq__(self, o):\n        self.seen = o\n        return self.seen == o",
+        "assert answer(1) == 5",
+    ),
+    "a class instead of a function, and a difference": (
+        "class answer:\n    def __init__(self, x): pass\n    def __sub__(self, o): return o - o",
+        "assert abs(answer(1) - 5) < 1e-6",
+    ),
+    "a class instead of a method": (
+        "class Solution:\n    class answer:\n        def __init__(self, x): pass\n"
+        "        def __eq__(self, o): return True",
+        "assert Solution().answer(1) == 5",
+    ),
+    "the result of an operator": (
+        "class V:\n    def __init__(self, *x): pass\n    def __mul__(self, o): return V()\n"
+        "    def __eq__(self, o): return True",
+        "assert V(1, 2) * V(3, 4) == 11",
+    ),
+    "operators of a class of the test": (
+        "def answer(p):\n    type(p).__eq__ = lambda *_: True\n    return p",
+        "class P:\n    def __init__(self, x): self.x = x\n"
+        "    def __eq__(self, o): return self.x == o.x\nassert answer(P(1)) == P(2)",
+    ),
+    "a method of an object of the test": (
+        "def answer(p):\n    p.check = lambda *_: True\n    return 0",
+        "class P:\n    def check(self, x): return x == 5\np = P()\nassert p.check(answer(p))",
+    ),
+    "a manager that swallows a failed assertion": (
+        "class S:\n    def __enter__(self): return self\n    def __exit__(self, *a): return True\n"
+        "    def value(self): return 0",
+        "with S() as s:\n    assert s.value() == 5",
+    ),
+    "a template that looks behind an object of the test": (
+        "def answer(f): return f.format('{0.__init__.__globals__[expected]}', f)",
+        "import string\nexpected = 5\nclass F(string.Formatter):\n    def __init__(self): pass\n"
+        "assert answer(F()) == '5'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONLY_IN_ONE_PROCESS)
+def test_what_only_an_answer_asks_for_is_blamed_on_it(sandbox: Sandbox, name: str) -> None:
+    """Each of these passed with the tests in their own process, without knowing the answer.
+
+    They may still pass in one process, and are flagged there, unless the reference does the same.
+    """
+    candidate, test = ONLY_IN_ONE_PROCESS[name]
+    result = run(sandbox, candidate, test)
+    assert result.unsplit
+    assert result.unsplit_by_answer
+
+
+def test_a_generator_of_random_numbers_goes_on_for_the_test_too(sandbox: Sandbox) -> None:
+    """Each call drew the same numbers, from a copy of the same state."""
+    result = run(
+        sandbox,
+        "def draw(rng): return rng.integers(0, 1 << 40)",
+        "import numpy as np\nrng = np.random.default_rng(1)\nassert draw(rng) != draw(rng)",
+    )
+    assert statuses(result) == ["passed"]
+    assert "Generator" in result.unsplit
+
+
+def test_what_an_earlier_test_has_bound_stays(sandbox: Sandbox) -> None:
+    """The answer could bind it anew before the next test, also where it was an import."""
+    candidate = (
+        "class M:\n    def isclose(self, *a): return True\nmath = M()\ndef answer(): return 0"
+    )
+    result = run(
+        sandbox, candidate, "import math", "assert not isinstance(math.isclose, type(answer))"
+    )
+    assert statuses(result) == ["passed", "passed"]
 
 
 def test_limits_and_ends_are_those_of_the_answer(sandbox: Sandbox) -> None:
@@ -348,7 +479,7 @@ def test_what_cannot_be_split_runs_in_one_process_and_says_so(sandbox: Sandbox) 
     )
     assert statuses(result) == ["passed", "passed"]
     assert result.unsplit == "the tests derive from a class of the answer"
-    assert not result.unsplit_by_answer
+    assert result.unsplit_by_answer, "unless the reference needs it too: see `calibration`"
 
 
 def test_a_test_may_execute_its_own_text_but_not_an_answers(sandbox: Sandbox) -> None:

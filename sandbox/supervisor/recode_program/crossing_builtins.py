@@ -7,13 +7,15 @@ import dataclasses
 import datetime as dt
 import decimal
 import fractions
+import importlib
 import pathlib
 import re
+import sys
 import types
 import uuid
 from typing import Any, Callable
 
-from recode_program.crossing import SIMPLE, Decoder, Encoder, register
+from recode_program.crossing import SIMPLE, Decoder, Encoder, UncrossableError, register
 
 
 def _plain_items(values: Any) -> bool:
@@ -61,12 +63,29 @@ def _text(tag: str, how: Callable[[Any], Any]) -> Callable[..., Any]:
 
 def _encode_datetime(encoder: Encoder, value: dt.datetime) -> Any:
     parts = [*value.timetuple()[:6], value.microsecond, value.fold]
-    return ["datetime", parts, encoder.encode(value.tzinfo)]
+    return ["datetime", parts, _encode_zone(encoder, value.tzinfo)]
+
+
+def _encode_zone(encoder: Encoder, value: dt.tzinfo | None) -> Any:
+    if value is None or type(value) is dt.timezone:
+        return encoder.encode(value)
+    zones = sys.modules.get("zoneinfo")
+    if zones is not None and type(value) is zones.ZoneInfo and value.key:  # type: ignore[attr-defined]
+        return ["zone", value.key]  # type: ignore[attr-defined]
+    raise UncrossableError(f"a {type(value).__module__}.{type(value).__name__}")
+
+
+def _decode_zone(_: Decoder, key: Any) -> Any:
+    _texts(key)
+    try:
+        return importlib.import_module("zoneinfo").ZoneInfo(key)
+    except (LookupError, OSError):
+        raise ValueError("no time zone") from None
 
 
 def _encode_time(encoder: Encoder, value: dt.time) -> Any:
     parts = [value.hour, value.minute, value.second, value.microsecond, value.fold]
-    return ["time", parts, encoder.encode(value.tzinfo)]
+    return ["time", parts, _encode_zone(encoder, value.tzinfo)]
 
 
 def _encode_timezone(encoder: Encoder, value: dt.timezone) -> Any:
@@ -267,6 +286,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "date": lambda _, parts: dt.date(*_scalars(parts)),
     "delta": lambda _, parts: dt.timedelta(*_scalars(parts)),
     "timezone": _decode_timezone,
+    "zone": _decode_zone,
     "uuid": _with_text(lambda text: uuid.UUID(hex=text)),
     "path": _with_text(pathlib.Path),
     "purepath": _with_text(pathlib.PurePosixPath),

@@ -7,6 +7,7 @@ Python objects or a structure can be made to hold addresses.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import importlib
 import re
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import types
 
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU]\d+|[mM]8(\[\w+\])?)")
+_NAME = re.compile(r"[\w\\{}^ ,*+-]*")
+"""Without brackets, dots and quotes nothing is called and no text is made."""
 _TORCH_DTYPES = (
     "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64",
     "complex64", "complex128", "uint16", "uint32", "uint64",
@@ -56,6 +59,7 @@ def _complete(module: types.ModuleType) -> bool:
 
 def _numpy(np: Any) -> None:
     dtype, frombuffer, empty, ndarray = np.dtype, np.frombuffer, np.empty, np.ndarray
+    zeros, np_any = np.zeros, np.any
     ascontiguousarray, matrix, masked = np.ascontiguousarray, np.matrix, np.ma.MaskedArray
     mask_of = np.ma.getmaskarray
 
@@ -84,7 +88,8 @@ def _numpy(np: Any) -> None:
         found = kind(text)
         data = decoder.blob(number)
         if found.itemsize == 0 or not data:
-            return empty(shape, found)
+            # Never `empty`: that is what this process held there before.
+            return zeros(0, found).reshape(shape) if found.itemsize else zeros(shape, found)
         return frombuffer(data, found).reshape(shape)
 
     def decode_objects(decoder: Decoder, shape: Any, forms: list[Any]) -> Any:
@@ -95,12 +100,18 @@ def _numpy(np: Any) -> None:
         return made
 
     def encode_masked(encoder: Encoder, value: Any) -> Any:
-        parts = (value.data, mask_of(value), value.fill_value)
+        mask = mask_of(value)
+        if mask.any() and not encoder.guarded:
+            # numpy.testing takes what is masked for equal to anything.
+            raise UncrossableError("a masked array")
+        parts = (value.data, mask, value.fill_value)
         return encoder.seen(value) or ["np.ma", *encoder.all(parts)]
 
     def decode_masked(decoder: Decoder, *forms: Any) -> Any:
         fill = decoder.reserve()
         data, mask, filling = decoder.all(list(forms))
+        if decoder.guarded and np_any(mask):
+            raise ValueError("a masked array")
         return fill(masked(data, mask, fill_value=filling))
 
     register([ndarray], encode, np_a=lambda d, *parts: d.add(plain(d, *parts)), np_o=decode_objects)
@@ -153,7 +164,7 @@ def _torch(torch: Any) -> None:
         made = (
             frombuffer(data, dtype=dtypes[name]).reshape(shape)
             if data
-            else empty(shape, dtype=dtypes[name])
+            else empty(0, dtype=dtypes[name]).reshape(shape)
         )
         if is_parameter:
             made = parameter(made, requires_grad=bool(grad))
@@ -198,6 +209,8 @@ def _sympy(sympy: Any) -> None:
         if isinstance(value, sympy.Dummy):
             raise UncrossableError("a Dummy of sympy")
         if isinstance(value, sympy.Symbol):
+            if not _harmless_name(value.name):
+                raise UncrossableError(f"a symbol of sympy named {value.name[:40]!r}")
             given = (
                 {key: flag for key, flag in value._assumptions_orig.items() if flag is not None}
                 if hasattr(value, "_assumptions_orig")
@@ -205,8 +218,13 @@ def _sympy(sympy: Any) -> None:
             )
             return ["sy.x", value.name, given]
         if isinstance(value, undefined):
+            if not _harmless_name(value.func.__name__, called=True):
+                raise UncrossableError(f"a function of sympy named {value.func.__name__[:40]!r}")
             return ["sy.u", value.func.__name__, encoder.all(value.args)]
         if isinstance(value, sympy.MatrixBase):
+            reference = encoder.seen(value) if kind is sympy.Matrix else None
+            if reference is not None:
+                return reference
             return ["sy.m", kind.__name__, list(value.shape), encoder.all(list(value))]
         if getattr(single, kind.__name__, None) is value:
             return ["sy.s", kind.__name__]
@@ -229,7 +247,7 @@ def _sympy(sympy: Any) -> None:
         return value
 
     def symbol(_: Decoder, name: Any, given: Any) -> Any:
-        if type(name) is not str or any(type(flag) is not bool for flag in given.values()):
+        if not _harmless_name(name) or any(type(flag) is not bool for flag in given.values()):
             raise ValueError("no symbol where one belongs")
         return sympy.Symbol(name, **given)
 
@@ -241,10 +259,12 @@ def _sympy(sympy: Any) -> None:
 
     def matrix(decoder: Decoder, name: str, shape: Any, forms: Any) -> Any:
         kinds = {"MutableDenseMatrix": sympy.Matrix, "ImmutableDenseMatrix": sympy.ImmutableMatrix}
-        return kinds[name](int(shape[0]), int(shape[1]), parts(decoder, forms))
+        kind = kinds[name]
+        fill = decoder.reserve() if kind is sympy.Matrix else lambda one: one
+        return fill(kind(int(shape[0]), int(shape[1]), parts(decoder, forms)))
 
     def function(decoder: Decoder, name: Any, forms: Any) -> Any:
-        if type(name) is not str:
+        if not _harmless_name(name, called=True):
             raise ValueError("no name where one belongs")
         return sympy.Function(name)(*parts(decoder, forms))
 
@@ -261,6 +281,13 @@ def _sympy(sympy: Any) -> None:
         sy_x=symbol, sy_u=function, sy_s=singleton,
     )  # fmt: skip
     register_base(undefined, encode)
+
+
+def _harmless_name(name: Any, *, called: bool = False) -> bool:
+    """Whether a name may occur in code: sympy's `lambdify` and printers write it there as it is."""
+    if type(name) is not str or not _NAME.fullmatch(name):
+        return False
+    return not called or (name.isidentifier() and not hasattr(builtins, name))
 
 
 def _networkx(nx: Any) -> None:

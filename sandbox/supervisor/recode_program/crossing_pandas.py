@@ -8,6 +8,7 @@ from typing import Any
 
 from recode_program.crossing import Decoder, Encoder, UncrossableError, register, register_base
 
+_EXTENSION = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|str")
 _INDICES = (
     "Index", "RangeIndex", "MultiIndex", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex",
     "IntervalIndex", "CategoricalIndex",
@@ -24,7 +25,7 @@ def bind(pd: Any) -> None:
         return ["pd.ts", v.asm8.view("i8").item(), v.unit, zone, v.fold]
 
     def decode_timestamp(_: Decoder, number: Any, unit: Any, zone: Any, fold: Any) -> Any:
-        made = pd.Timestamp(int(number), unit=_word(unit), tz=None if zone is None else str(zone))
+        made = pd.Timestamp(int(number), unit=_word(unit), tz=None if zone is None else _zone(zone))
         return made.as_unit(_word(unit)).replace(fold=fold)
 
     def values(encoder: Encoder, data: Any) -> Any:
@@ -43,7 +44,7 @@ def bind(pd: Any) -> None:
         if name in {"NumpyEADtype", "PandasDtype"}:
             return ["np", encoder.encode(data.to_numpy())]
         if isinstance(data.dtype, pd.api.extensions.ExtensionDtype):
-            if not re.fullmatch(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|str", str(data.dtype)):
+            if not _EXTENSION.fullmatch(str(data.dtype)):
                 raise UncrossableError(f"a pandas array of {data.dtype}")
             listed = [None if one is pd.NA or one is None else one for one in data]
             return ["ext", str(data.dtype), encoder.all(listed)]
@@ -60,7 +61,7 @@ def bind(pd: Any) -> None:
             stamps = decoder.decode(rest[0])
             return (
                 pd.DatetimeIndex(stamps.view(f"M8[{_word(rest[1])}]"), tz="UTC")
-                .tz_convert(str(rest[2]))
+                .tz_convert(_zone(rest[2]))
                 .array
             )
         if tag == "per":
@@ -68,7 +69,7 @@ def bind(pd: Any) -> None:
         if tag == "iv":
             left, right = decoder.all(rest[:2])
             return pd.arrays.IntervalArray.from_arrays(left, right, closed=_word(rest[2]))
-        if tag == "ext":
+        if tag == "ext" and type(rest[0]) is str and _EXTENSION.fullmatch(rest[0]):
             return array(decoder.all(rest[1]), dtype=str(rest[0]))
         raise ValueError("no array of pandas")
 
@@ -156,6 +157,13 @@ def bind(pd: Any) -> None:
         pd_iv=lambda d, left, right, closed: pd.Interval(*d.all([left, right]),
                                                          closed=_word(closed)),
     )  # fmt: skip
+
+
+def _zone(text: Any) -> str:
+    """The name of a time zone. `dateutil/` would be followed by the path of a file."""
+    if type(text) is not str or text.startswith("dateutil"):
+        raise ValueError("no time zone where one belongs")
+    return text
 
 
 def _word(text: Any) -> str:

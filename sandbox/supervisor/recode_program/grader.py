@@ -7,6 +7,7 @@ return is plain data that this process built itself, and it reaches neither the 
 from __future__ import annotations
 
 import ast
+import dis
 import importlib
 import marshal
 import os
@@ -25,6 +26,7 @@ from recode_program import (
     linux,
     namespace,
     protocol,
+    remote,
     tampering,
 )
 from recode_program.crossing import Decoder, HungUpError
@@ -57,6 +59,9 @@ _IN_ONE_PROCESS = {
                                       "dill", "cloudpickle", "run_path", "import_module"),
 }  # fmt: skip
 """Names in tests that need the answer in their own process, or would make it execute there."""
+_BINDS_UNSEEN = frozenset({"exec", "eval", "globals", "locals", "vars", "__dict__"})
+_STORE_NAME, _STORE_GLOBAL = dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]
+_ONE_BYTE = 256
 
 
 class Grader(Peer):
@@ -67,7 +72,9 @@ class Grader(Peer):
         self._space = space
         self._given = dict(space)
         """The names of the set-up, and what it bound them to."""
-        self._bound: set[str] = set()
+        self._bound: dict[str, Any] = {}
+        self._stored: frozenset[str] | None = frozenset()
+        """The names that the test itself binds; None: any."""
         self._values: list[str] = []
         """Bound names that hold plain data: a call may bind them anew."""
         self._depth = 0
@@ -86,17 +93,19 @@ class Grader(Peer):
         self.share_random = not used.isdisjoint(_SETS_SEEDS)
         self.share_warnings = not used.isdisjoint(_LOOKS_AT_WARNINGS)
         self._random = None
-        for name in self._bound:
-            self._space.pop(name, None)
-            if name in self._given:
-                self._space[name] = self._given[name]
-        self._bound, self._values = set(), []
+        for name, value in self._bound.items():
+            if self._space.get(name) is value:  # no test has bound it since
+                del self._space[name]
+                if name in self._given:
+                    self._space[name] = self._given[name]
+        self._bound, self._values = {}, []
+        self._stored = _stored(code, used)
         self._depth = 1
         # A builtin stays one, and so does what the set-up imported. Functions and classes that it
         # defined may be defined anew by an answer.
         names = [
             name for name in sorted(used - self._builtin)
-            if name not in self._given or _defined(self._space[name])
+            if name not in self._space or (name in self._given and _defined(self._space[name]))
         ]  # fmt: skip
         self._bind(names, "begin")
         self._depth = 0
@@ -109,11 +118,10 @@ class Grader(Peer):
             self.gone = True
             raise HungUpError("the answer's process binds no names")
         for name, value in bound.items():
-            self._bound.add(name)
             if name not in self._given or isinstance(value, (type, types.FunctionType)):
-                self._space[name] = value
+                self._bound[name] = self._space[name] = value
 
-    def request(self, operation: str, *operands: Any, asked: bool = False) -> Any:
+    def request(self, operation: str, *operands: Any, asked: int = remote.UNASKED) -> Any:
         """See `Peer`; after a call the names that hold plain data are bound anew."""
         self._depth += 1
         try:
@@ -143,9 +151,11 @@ class Grader(Peer):
             return
         if tag == "cannot":
             raise self.obstacle(f"the answer binds {name} to {form[1]}", by_tests=False)
-        if tag not in {"h", "C", "I"} and name not in self._values:
+        # What a test has bound itself, or imported, no call may bind anew.
+        new = tag not in {"h", "C", "I"} and name not in self._values
+        if new and self._stored is not None and name not in self._stored:
             self._values.append(name)
-        bound[name] = decoder.decode(form)
+        bound[name] = self._decode_value(decoder, form, asked=remote.asked_by_name(name))
 
 
 def _executes(source: str) -> bool:
@@ -159,6 +169,25 @@ def _executes(source: str) -> bool:
             if not isinstance(getattr(first, "value", getattr(first, "s", None)), str):
                 return True
     return False
+
+
+def _stored(code: types.CodeType, used: set[str]) -> frozenset[str] | None:
+    """The global names that a test binds; None if its code does not show them all."""
+    if not used.isdisjoint(_BINDS_UNSEEN):
+        return None
+    found: set[str] = set()
+    queue = [code]
+    while queue:
+        one = queue.pop()
+        kinds = (_STORE_GLOBAL,) if one is not code else (_STORE_GLOBAL, _STORE_NAME)
+        if len(one.co_names) > _ONE_BYTE:
+            found.update(one.co_names)  # some are longer than an instruction
+        operations = one.co_code
+        for kind, number in zip(operations[::2], operations[1::2]):
+            if kind in kinds:
+                found.add(one.co_names[number])
+        queue += [part for part in one.co_consts if type(part) is types.CodeType]
+    return frozenset(found)
 
 
 def _defined(value: Any) -> bool:

@@ -9,11 +9,11 @@ but what a test itself handed over, and lets only public names of that be used.
 from __future__ import annotations
 
 import asyncio
-import builtins
 import contextlib
 import copy
 import inspect
 import operator
+import string
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Callable
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What decoding a message raises that is none."""
+_FORMATTERS = (str, string.Formatter)
+_FORMATTING = ("format", "format_map", "vformat", "get_field", "get_value")
+"""What follows attributes that a text names, into what a test has not handed over."""
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "__len__": len, "__iter__": iter, "__reversed__": reversed, "__hash__": hash, "__bool__": bool,
     "__str__": str, "__repr__": repr, "__bytes__": bytes, "__int__": int, "__float__": float,
@@ -56,17 +59,21 @@ class Peer(Values):
         self._output = (sys.stdout, sys.stderr)
         self._random: Any = None
 
-    def obstacle(self, reason: str, *, by_tests: bool = True) -> UncrossableError:
-        """Note that the program cannot be split; return the exception that says so."""
+    def obstacle(self, reason: str, *, by_tests: bool = False) -> UncrossableError:
+        """Note that the program cannot be split; return the exception that says so.
+
+        `by_tests`: their source alone shows it. Whatever appears while they run may be the answer's
+        choice: that it is not, the reference shows.
+        """
         self.obstacles.append((reason, by_tests))
         return UncrossableError(reason)
 
     # --- asking
 
-    def request(self, operation: str, *operands: Any, asked: bool = False) -> Any:
+    def request(self, operation: str, *operands: Any, asked: int = remote.UNASKED) -> Any:
         """Ask the other side; return its value or raise its exception.
 
-        `asked`: the test made the object that comes back. Raises `HungUpError`.
+        `asked`: what the object that comes back may be told. Raises `HungUpError`.
         """
         encoder = Encoder(self._encode_other, {})
         try:
@@ -91,7 +98,7 @@ class Peer(Values):
             if kind == "raise" and isinstance(value, BaseException):
                 raise value
             if kind == "cannot":
-                raise self.obstacle(f"the answer gives {value}", by_tests=False)
+                raise self.obstacle(f"the answer gives {value}")
             if kind == "refused":
                 raise self.obstacle(f"the tests hand over what cannot be copied: {value}")
             return value
@@ -124,18 +131,18 @@ class Peer(Values):
             self.gone = True
             raise
 
-    def _reply(self, decoder: Decoder, parts: list[Any], own: list[Any], *, asked: bool) -> Any:
+    def _reply(self, decoder: Decoder, parts: list[Any], own: list[Any], *, asked: int) -> Any:
         form, changes, printed, warned, state = parts
         value = self._decode_value(decoder, form, asked=asked)
         for number, content in changes:
-            overwrite(own[number], decoder.decode(content))
+            overwrite(own[crossing.natural(number)], decoder.decode(content))
         for text, stream in zip(printed, (sys.stdout, sys.stderr)):
             if text and type(text) is str:
                 stream.write(text)
         for category, text in warned:
-            kind = getattr(builtins, str(category), UserWarning)
-            if isinstance(kind, type) and issubclass(kind, Warning):
-                warnings.warn(str(text), kind, stacklevel=4)
+            kind = self._decode_class(decoder, category)
+            known = isinstance(kind, type) and issubclass(kind, Warning)
+            warnings.warn(str(text), kind if known else UserWarning, stacklevel=4)
         if state is not None and self.share_random:
             set_random_state(state)
             self._random = random_state()
@@ -162,7 +169,7 @@ class Peer(Values):
         if not self.guarded:
             self._drop(freed)
         given = [] if self.guarded else [(one, Snapshot(one)) for one in decoder.objects]
-        if state is not None:
+        if state is not None and (self.share_random or not self.guarded):
             set_random_state(state)
         printed = ["", ""]
         warned: list[Any] = []
@@ -174,6 +181,7 @@ class Peer(Values):
         except BaseException as error:  # noqa: BLE001 - all of it is the other side's to see
             kind, value = "raise", error
         encoder, kind, form, changes = self._encode_result(kind, value, given)
+        warned = [[self._encode_class(encoder, category), text] for category, text in warned]
         now = random_state() if state is not None or self.share_random else None
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # this process is killed when the tests are over
@@ -190,6 +198,7 @@ class Peer(Values):
         """Encode what an operation gave, and what it has changed in the objects it was given."""
         encoder = Encoder(self._encode_other, {id(one): n for n, (one, _) in enumerate(given)})
         try:
+            self._refuse_changed_copies()
             form = encoder.encode(value)
             changes = [
                 [number, encoder.content(one)]
@@ -211,9 +220,16 @@ class Peer(Values):
 
     def _do(self, operation: str, operands: list[Any]) -> Any:
         number, *rest = operands
+        target = self._own[crossing.natural(number)]
         if self.guarded:
+            if operation == "await":
+                raise self.obstacle("the answer awaits a coroutine of the tests")
             _refuse_private(operation, rest)
-        return getattr(self, f"_do_{operation}")(self._own[crossing.natural(number)], *rest)
+            if operation == "get" and rest[0] in _FORMATTING and isinstance(target, _FORMATTERS):
+                raise self.obstacle("the answer formats with an object of the tests")
+            if operation in {"set", "del"} and _is_behaviour(target, rest[0]):
+                raise self.obstacle(f"the answer changes what {rest[0]} of the tests' objects does")
+        return getattr(self, f"_do_{operation}")(target, *rest)
 
     def _do_call(self, target: Any, args: Any, kwargs: Any) -> Any:
         return target(*args, **kwargs)
@@ -257,6 +273,20 @@ class Peer(Values):
              None if one.default is empty else one.default)
             for one in inspect.signature(target).parameters.values()
         ]  # fmt: skip
+
+
+def _is_behaviour(target: Any, name: str) -> bool:
+    """Whether setting it would change what the tests' own comparisons and helpers do."""
+    if name in remote.DUNDERS:
+        return True
+    spaces = [getattr(one, "__dict__", {}) for one in type(target).__mro__[:-1]]
+    if isinstance(target, type):
+        spaces += [one.__dict__ for one in target.__mro__[:-1]]
+        if any(isinstance(space.get(name), property) for space in spaces):
+            return True
+    spaces.append(getattr(target, "__dict__", {}))
+    found = (space.get(name) for space in spaces)
+    return any(callable(one) or isinstance(one, (staticmethod, classmethod)) for one in found)
 
 
 def _refuse_private(operation: str, rest: list[Any]) -> None:

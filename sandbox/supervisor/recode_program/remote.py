@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 from recode_program.namespace import NAME
 
 if TYPE_CHECKING:
-    from recode_program.crossing import UncrossableError
     from recode_program.values import Values as Peer
 
 UNARY = (
@@ -35,10 +34,15 @@ _BINARY = (
     *(f"__{side}{name}__" for name in _OPERATORS for side in ("", "r", "i") if name != "divmod"
       or side != "i"),
 )  # fmt: skip
+_ASYNCHRONOUS = ("__aenter__", "__aexit__", "__aiter__", "__anext__")
+_TELLING = frozenset({*_BINARY, "__contains__"})
 DUNDERS = frozenset(
-    {*UNARY, *_KEYED, *_BINARY, "__contains__", "__next__", "__call__", "__await__"}
+    {*UNARY, *_KEYED, *_BINARY, *_ASYNCHRONOUS, "__contains__", "__next__", "__call__", "__await__"}
 )
 """The special methods that proxies may have."""
+USED = DUNDERS - {"__repr__", "__str__", "__format__", "__eq__", "__ne__", "__hash__", "__copy__",
+                  "__deepcopy__", "__dir__"}  # fmt: skip
+"""Those that make a class of containers more than the builtin one."""
 VISIBLE = frozenset({"__name__", "__qualname__", "__doc__", "__annotations__", "__defaults__",
                      "__kwdefaults__", "__dict__", "__module__", "__members__", "__slots__",
                      "__match_args__", "__abstractmethods__", "__dataclass_fields__",
@@ -47,16 +51,26 @@ VISIBLE = frozenset({"__name__", "__qualname__", "__doc__", "__annotations__", "
 _TOLD = frozenset({"equals", "equal", "isclose", "allclose", "issubset", "issuperset", "isdisjoint",
                    "array_equal"})  # fmt: skip
 """Methods of the builtin types and libraries that are told an expected value: as `__eq__` is."""
+_CODE = frozenset({"__code__", "__closure__", "__globals__"})
 _FILLING = frozenset({"readinto", "readinto1"})
+UNASKED, DERIVED, MADE, NAMED = range(4)
+"""What an object of the answer may be told: nothing of the test's; nothing either, though a test
+may count on it, since operators made it; the operands of operators. `NAMED`: a class by its name.
+"""
 _BATCH_AFTER, _MOST_AT_ONCE = 32, 1024
 _SHOWING = ("__str__", "__repr__", "__format__")
-IMMUTABLE = (int, float, complex, str, bytes, tuple, frozenset)
+IMMUTABLE: dict[type, Callable[[Any], Any]] = {
+    int: int.__int__, float: float.__float__, complex: complex.__pos__, str: str.__str__,
+    bytes: lambda value: bytes.__getitem__(value, slice(None)),
+    tuple: lambda value: tuple.__getitem__(value, slice(None)), frozenset: frozenset.copy,
+}  # fmt: skip
+"""How to get the plain value of a subclass's instance, whatever methods that has."""
 
 
 class Remote:
     """What all proxies of instances have."""
 
-    def __init__(self, peer: Peer, number: int, *, asked: bool, library: bool) -> None:
+    def __init__(self, peer: Peer, number: int, *, asked: int, library: bool) -> None:
         set_ = object.__setattr__
         set_(self, "_recode_library", library)
         set_(self, "_recode_peer", peer)
@@ -84,12 +98,13 @@ class Remote:
 def _attribute(proxy: Any, name: str) -> Any:
     peer = proxy._recode_peer
     if name.startswith("__") and name not in VISIBLE:
+        if name in _CODE and peer.guarded and type(proxy) is RemoteFunction:
+            raise peer.obstacle("the tests look at the code of the answer")
         raise AttributeError(name)
-    if name in _TOLD and peer.guarded and not getattr(proxy, "_recode_asked", True):
-        if proxy._recode_library:
-            raise _told(proxy)
+    telling = name in _TOLD and peer.guarded and isinstance(type(proxy), RemoteType)
+    if telling and not _may_be_told(proxy):
         raise AttributeError(f"{name} of an object of the answer would be told what is expected")
-    found = peer.request("get", proxy._recode_number, name)
+    found = peer.request("get", proxy._recode_number, name, asked=asked_by_name(name))
     return (lambda buffer: _read_into(proxy, buffer)) if name in _FILLING else found
 
 
@@ -103,12 +118,40 @@ def _read_into(file: Any, buffer: Any) -> int | None:
     return len(data)
 
 
-def _told(proxy: Any) -> UncrossableError:
-    """A library's object would be told what is expected. Whether it is one, nobody can tell."""
+def _may_be_told(proxy: Any) -> bool:
+    """Whether an object may be told a value of the test.
+
+    An object that a test has made, by calling a class that it names as a class, may. Any other may
+    not; if the test seems to be about its operators, the program must run in one process.
+    """
+    asked: int = proxy._recode_asked
+    if asked == UNASKED and not proxy._recode_library:
+        return False
+    if asked == MADE and is_named(type(proxy)):
+        return True
+    # Of a library's object: whether it is one, nobody can tell.
     kind = proxy.__class__
-    name = f"{kind.__module__}.{kind.__name__}"
     peer: Peer = proxy._recode_peer
-    return peer.obstacle(f"the tests compare a {name}", by_tests=False)
+    raise peer.obstacle(f"the tests compare a {kind.__module__}.{kind.__name__}")
+
+
+def asked_by_name(name: str) -> int:
+    """A class counts as one that tests are about under the name of a class: `Stack`, `_Stack`.
+
+    Under a function's name, what tests call is a function: its result is told nothing.
+    """
+    return NAMED if name.lstrip("_")[:1].isupper() else UNASKED
+
+
+def note_class(kind: Any, *, named: bool) -> None:
+    """Note how tests came by a class of the answer: by its name, or as a value."""
+    if type(kind) is RemoteType:
+        type.__setattr__(kind, "_recode_named" if named else "_recode_given", True)
+
+
+def is_named(kind: Any) -> bool:
+    """Whether tests have named a class of the answer, and no function or attribute gave it."""
+    return bool(vars(kind).get("_recode_named")) and not vars(kind).get("_recode_given")
 
 
 class RemoteFunction:
@@ -180,12 +223,12 @@ class RemoteType(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make an instance there."""
-        return cls._recode_peer.request("call", cls._recode_class, args, kwargs, asked=True)
+        return cls._recode_peer.request("call", cls._recode_class, args, kwargs, asked=MADE)
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("_recode_") or (name.startswith("__") and name not in VISIBLE):
             raise AttributeError(name)
-        return cls._recode_peer.request("get", cls._recode_class, name)
+        return cls._recode_peer.request("get", cls._recode_class, name, asked=asked_by_name(name))
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls._recode_peer.request("set", cls._recode_class, name, value)
@@ -206,9 +249,11 @@ class RemoteType(type):
         return cls._recode_peer.request("do", cls._recode_class, "__contains__", key)
 
 
-def compares(dunders: list[str]) -> bool:
-    """Whether a class has operators of its own that are told another value."""
-    return any(name in _BINARY or name == "__contains__" for name in dunders)
+def compares(proxy: Any) -> bool:
+    """Whether a proxy has operators that are told another value, whatever its owner says now."""
+    own = type(proxy).__mro__
+    spaces = [vars(one) for one in own if isinstance(one, RemoteType)]
+    return any(space.get(name, _same) is not _same for space in spaces for name in _TELLING)
 
 
 def is_remote(value: Any) -> bool:
@@ -227,11 +272,9 @@ def _unary(name: str) -> Any:
 def _binary(name: str) -> Any:
     def method(self: Any, other: Any, *more: Any) -> Any:
         peer = self._recode_peer
-        if peer.guarded and not self._recode_asked and not is_remote(other):
-            if self._recode_library:
-                raise _told(self)
+        if peer.guarded and not is_remote(other) and not _may_be_told(self):
             return NotImplemented
-        asked = self._recode_asked and name not in _ORDER
+        asked = DERIVED if self._recode_asked and name not in _ORDER else UNASKED
         return peer.request("do", self._recode_number, name, other, *more, asked=asked)
 
     return method
@@ -239,11 +282,30 @@ def _binary(name: str) -> Any:
 
 def _contains(self: Any, value: Any) -> Any:
     peer = self._recode_peer
-    if peer.guarded and not self._recode_asked and not is_remote(value):
-        if self._recode_library:
-            raise _told(self)
+    if peer.guarded and not is_remote(value) and not _may_be_told(self):
         return any(one is value or one == value for one in self)
     return peer.request("do", self._recode_number, "__contains__", value)
+
+
+def _asynchronous(self: Any, *_: Any) -> Any:
+    """Both loops would have to go on at once."""
+    raise self._recode_peer.obstacle("the tests use something asynchronous of the answer")
+
+
+def _same(self: Any, other: Any) -> Any:
+    """Two views of one object are equal, where its class has no other opinion."""
+    if isinstance(type(other), RemoteType):
+        return self._recode_number == other._recode_number
+    return NotImplemented
+
+
+def _exit(self: Any, *details: Any) -> bool:
+    """A manager that swallows an exception of the test would swallow a failed assertion too."""
+    peer = self._recode_peer
+    suppressed = bool(peer.request("do", self._recode_number, "__exit__", *details))
+    if suppressed and peer.guarded and details[0] is not None:
+        raise peer.obstacle("the answer suppresses an exception of the tests")
+    return suppressed
 
 
 def _next(self: Any) -> Any:
@@ -288,6 +350,10 @@ def _methods(dunders: list[str], plain: type | None = None) -> dict[str, Any]:
             continue
         if name in _BINARY:
             space[name] = _binary(name)
+        elif name in _ASYNCHRONOUS:
+            space[name] = _asynchronous
+        elif name == "__exit__":
+            space[name] = _exit
         elif name == "__contains__":
             space[name] = _contains
         elif name == "__next__":
@@ -302,6 +368,9 @@ def _methods(dunders: list[str], plain: type | None = None) -> dict[str, Any]:
             )
         elif name in DUNDERS:
             space[name] = _unary(name)
+    if plain is None and "__eq__" not in space:
+        space["__eq__"] = _same
+        space.setdefault("__hash__", lambda self: hash(self._recode_number))
     return space
 
 
@@ -395,7 +464,7 @@ def _exception_of_a_library(kind: Any, args: Any, text: str) -> Any:
 
 
 def make_instance(
-    peer: Peer, number: int, kind: type, dunders: list[str], base: Any, *, asked: bool, library: Any
+    peer: Peer, number: int, kind: type, dunders: list[str], base: Any, *, asked: int, library: Any
 ) -> Any:
     """Make a proxy. `kind` is its class: a proxy itself, or one that both processes have."""
     plain = None if base is None else type(base)

@@ -37,7 +37,7 @@ def listening(
         finally:
             if streams is not None:
                 printed[:] = [stream.getvalue() for stream in streams]
-            warned[:] = [[one.category.__name__, str(one.message)] for one in caught]
+            warned[:] = [[one.category, str(one.message)] for one in caught]
 
 
 def random_state() -> Any:
