@@ -113,4 +113,4 @@ def test_adapter_names_its_base_and_has_an_effect(
     assert not set(texts[0]) & set("yes")
     assert set(texts[1]) & set("yes")
     losses = [line["loss"] for line in read_log(tmp_path / "run" / "train.jsonl")]
-    assert losses[-1] < 0.92 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
