@@ -150,6 +150,11 @@ def decide(
         ]
         if few := too_few_samples(min(a.n, b.n), policy):
             reasons.append(few)
+        if a.results.identity == b.results.identity and a.scores == b.scores:
+            reasons.append(
+                f"{b.source} is the baseline's own run, which proves nothing; gate a run of another "
+                "model, or with another --seed"
+            )
         found, missing = _checks(a, b, policy, looks)
         reasons += missing
         invalid += [f"{task}: {reason}" for reason in reasons]

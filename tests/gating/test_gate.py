@@ -131,7 +131,8 @@ def test_the_same_run_of_few_problems_proves_little(
     runs: dict[str, Path], gate: Gate, tmp_path: Path
 ) -> None:
     """20 unchanged clusters do not exclude a drop of 3 points, but one of 20."""
-    both = "--baseline", runs["base"], "--candidate", runs["base"]
+    again = store_run(tmp_path, "base", base_model, seed=1)
+    both = "--baseline", runs["base"], "--candidate", again
     code, verdict = gate(*both)
     assert code == 3
     assert verdict["checks"][0]["method"] == "no difference: Clopper-Pearson on clusters"
@@ -680,3 +681,16 @@ def test_any_damage_is_refused_or_harmless(
     summary_markdown(decision).encode()
     ET.fromstring(junit_xml(decision))
     compare([(run, run)])
+
+
+def test_a_run_cannot_pass_against_itself(tmp_path: Path) -> None:
+    """`gate --baseline RUN --candidate RUN` passed with exit code 0 and no word."""
+    run = store_run(tmp_path, "m", lambda p, s: s < p % 10)
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    for other in (run, copy):
+        code = cli.run(["gate", "--baseline", str(run), "--candidate", str(other),
+                        "--out", str(tmp_path / "gate"), "--quiet"])  # fmt: skip
+        assert code == ExitCode.INVALID
+        verdict = json.loads((tmp_path / "gate" / "verdict.json").read_text())
+        assert "is the baseline's own run" in verdict["invalid"][0]
