@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from recode_eval.attacks.tiers import TierOutcome
 
 
-def print_outcomes(console: Console, outcomes: Sequence[TierOutcome]) -> None:
+def print_outcomes(console: Console, outcomes: Sequence[TierOutcome], isolation: str) -> None:
     """Print contained/total per class and tier, then every fault."""
     from rich.table import Table
 
     tested = [outcome for outcome in outcomes if not outcome.unavailable]
     if tested:
-        table = Table()
+        table = Table(title=f"attacks that were contained, isolation {isolation}")
         table.add_column("class of attacks")
         for outcome in tested:
             table.add_column(outcome.tier, justify="right")

@@ -217,7 +217,7 @@ def _test(arguments: argparse.Namespace) -> ExitCode:
         json.dump(as_json(outcomes), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        print_outcomes(stdout_console(), outcomes)
+        print_outcomes(stdout_console(), outcomes, arguments.isolation)
     if all(outcome.unavailable for outcome in outcomes):
         raise InfrastructureError(
             "no tier could be attacked; recode-eval doctor says what to install"

@@ -152,8 +152,8 @@ def decide(
             reasons.append(few)
         if a.results.identity == b.results.identity and a.scores == b.scores:
             reasons.append(
-                f"{b.source} is the baseline's own run, which proves nothing; gate a run of another "
-                "model, or with another --seed"
+                f"{b.source} is the baseline's own run, which proves nothing; gate a run of "
+                "another model, or with another --seed"
             )
         found, missing = _checks(a, b, policy, looks)
         reasons += missing

@@ -124,6 +124,7 @@ class Run:
             del digests
             missing = [key for key in self.keys if key not in completions] if model else []
             ungraded = [key for key in self.keys if key in completions and key not in scores]
+            self._tell_of_other_grading(store)
             if model is not None and len(completions):
                 self._tell_of_reuse(store, len(completions))
             if scores and not store.manifest().get("sandbox"):
@@ -363,6 +364,15 @@ class Run:
                 and record.prompt_hash == self.hashes[record.problem_id]
             )
         )
+
+    def _tell_of_other_grading(self, store: RunStore) -> None:
+        """Say that the stored verdicts are replaced, where they follow other rules or limits."""
+        stored = store.manifest().get("scoring")
+        if not isinstance(stored, dict) or stored.get("hash") in {None, self.scoring_hash}:
+            return
+        was, now = stored.get("isolation"), self.scoring.isolation
+        what = f"isolation was {was}, now {now}" if was != now else "limits or rules differ"
+        self.monitor.log(f"Grading differs from the stored run's ({what}): all is graded again.")
 
     def _drop_other_tiers(self, scores: Samples[ScoreRecord], tier: str) -> list[Key]:
         """Drop scores that another sandbox gave: one run, one tier."""

@@ -50,7 +50,8 @@ class Session:
         seeds = range(self.config.seed, self.config.seed + self.config.repeats)
         found = []
         for loaded, model in self.open_models():
-            if len(seeds) > 1 and backend_facts(model.info.backend).deterministic:
+            facts = backend_facts(model.info.backend)
+            if len(seeds) > 1 and (facts.deterministic or not facts.generates):
                 raise UsageError(
                     f"{model.info.name} gives the same answers whatever the seed: leave out "
                     "--repeats."

@@ -47,7 +47,7 @@ def test_several_runs_against_the_first(
     # 2 against 4 of 4 samples is no proof: Fisher's p is 0.43.
     assert (first["fixed"], first["better"], first["worse"]) == ([], 8, 0)
     assert first["cautions"] == []
-    assert first["power"].startswith("4 samples of 12 problems in 6 clusters find a true difference")
+    assert first["power"].startswith("4 samples of 12 problems in 6 clusters find a true ")
     assert "temperature differs: 0.8 and 0.1" in second["cautions"]
 
 

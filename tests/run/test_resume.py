@@ -166,6 +166,22 @@ def test_another_timeout_grades_again_without_the_model(folder: Path) -> None:
     assert len(lines(folder / "log")) == SAMPLES * PROBLEMS
 
 
+def test_verdicts_are_not_replaced_without_a_word(folder: Path) -> None:
+    """Run again with `--isolation program`, a run kept its folder and had weaker verdicts."""
+    said: list[str] = []
+
+    class Listening(SilentMonitor):
+        def log(self, text: str) -> None:
+            said.append(text)
+
+    for isolation in ("split", "split", "program"):
+        run = create_run(folder, scoring=ScoringSettings(isolation=isolation))
+        run.monitor = Listening()
+        run.execute(SlowModel(folder / "log"), FakeSandbox)
+    [told] = [text for text in said if "Grading differs" in text]
+    assert "isolation was split, now program" in told
+
+
 def test_the_same_code_is_executed_once(folder: Path) -> None:
     sandbox = FakeSandbox()
     create_run(folder).execute(SlowModel(folder / "log"), lambda: sandbox)
