@@ -12,6 +12,9 @@ import pytest
 from command_line import failed, recode_eval
 
 from recode_eval.errors import DataError, ExitCode, UsageError
+from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.comparing import board_index
+from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
 
 from hostile import CORPUS, MARK  # isort: skip
@@ -473,6 +476,10 @@ def test_two_gradings_of_the_same_answers_are_on_two_boards(order: int, tmp_path
         named = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
         assert len(named) == len(set(named)), name
     text = "".join(found[str(next(n for n in found if n.startswith("tasks/")))].text)
+    one, two = [b["conditions"] for b in board_index(boards(load_runs([tmp_path])[0]))]
+    assert {name for name in one | two if one.get(name) != two.get(name)} == {
+        "isolation", "rules of grading",
+    }  # fmt: skip
     assert "program: tests share one process with the answer" in text
     assert "split: tests run in another process than the answer" in text
 
