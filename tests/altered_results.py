@@ -49,6 +49,8 @@ def altered(run: ResultsFile, field: str) -> ResultsFile:
             other["sampling"] = change(r.sampling, n=r.sampling.n + 1)
         case "harness":
             other["invocations"] = [{**r.invocations[-1], "recode_eval": "7.1"}]
+        case "isolation":
+            other["scoring"] = {**r.scoring, "isolation": "split"}
         case "scoring":
             other["scoring"] = {**r.scoring, "hash": "other"}
         case "unscored":

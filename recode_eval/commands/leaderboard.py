@@ -26,8 +26,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "build",
         help="write the site",
         description="Write a site with every run below the given folders. It needs no server: open "
-        "its index.html. The command names and leaves out each run whose files disagree (exit code "
-        "65).",
+        "its index.html. The command names and leaves out each run whose files disagree, and "
+        "each copy of another one (exit code 65).",
     )
     _add_site_options(build)
     serve = actions.add_parser(
@@ -305,8 +305,9 @@ def name_left_out(built: Built) -> None:
     from recode_eval.terminal import one_line, stderr_console
 
     for broken in built.broken:
+        text = one_line(broken.told or f"{broken.where}: {broken.reason}")
         stderr_console().print(
-            f"left out: {one_line(broken.where)}: {one_line(broken.reason)}",
+            f"left out: {text}",
             style="yellow",
             soft_wrap=True,
         )

@@ -32,6 +32,7 @@ NOT_COMPARED: Final = frozenset({"model"})
 """Parts of a run's identity that may differ; of its sampling, the seed may too."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SANDBOX = ("tier", "python", "libraries")
+_FIRST_ISOLATION, _SAFEST_ISOLATION = "program", "split"
 _LONGEST = 200
 """Characters of a version in a message; a file may hold anything."""
 
@@ -64,7 +65,8 @@ class Rule:
     """What the field is, in two or three words."""
     text: str
     """The message if it differs; {a} and {b} are the values, {role} is the run, {count} a
-    number of problems, {value} and {limit} shares."""
+    number of problems, {value} and {limit} shares, {again} the
+    value to grade one run again with."""
     level: Strictness
     test: Comparator = Comparator.EQUAL
     board: bool = False
@@ -112,9 +114,12 @@ RULES: Final = (
     Rule("n", "samples per problem", "n (samples per problem) differs: {a} and {b}", _STRICT),
     Rule("harness", "version", "the harness differs in its major version: {a} and {b}", _STRICT,
          Comparator.MAJOR),
+    Rule("isolation", "isolation",
+         "the isolation differs: {a} and {b}; grade one run again: recode-eval score RUN "
+         "--isolation {again}", **_CONDITION),
     Rule("scoring", "rules of grading",
          "the limits or the rules of grading differ; grade one run again: recode-eval score",
-         after=("data", "harness"), **_CONDITION),
+         after=("data", "harness", "isolation"), **_CONDITION),
     Rule("unscored", "unscored samples", _SHARE_TEXT, _STRICT, Comparator.SHARE, tolerance=True),
     Rule("faulty", "faulty problems",
          "{count} problems could be set up in one run only: their sandboxes differ", _STRICT,
@@ -173,8 +178,17 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
         "update_note": prompt.update_note,
         "sampling": drawn,
         "identity": {k: v for k, v in results.identity.items() if k not in covered},
+        "isolation": isolation(results),
         "scoring": results.scoring["hash"],
     }
+
+
+def isolation(results: Results) -> str:
+    """Return how answers and their tests were kept apart: one of `sandbox.base.ISOLATIONS`.
+
+    A file from somebody else may hold any other text.
+    """
+    return one_line(str(results.scoring["isolation"]), _LONGEST)
 
 
 def comparability_key(results: Results, digest: Callable[[object], str]) -> dict[str, Any]:
@@ -188,6 +202,9 @@ def comparability_key(results: Results, digest: Callable[[object], str]) -> dict
         "problems": digest(sorted(found["problems"])),
         "clusters": digest(sorted([key, value] for key, value in clusters.items())),
     }
+    if found["isolation"] == _FIRST_ISOLATION:
+        # Boards that are older than this condition keep their keys, and so their links.
+        del found["isolation"]
     others = found.pop("identity")
     return {**others, **{r.field: found[r.field] for r in RULES if r.field in found}, **long}
 
@@ -227,7 +244,8 @@ def _equal(rule: Rule, a: Facts, b: Facts, roles: tuple[str, str], limit: float)
     if one == two:
         return []
     if "{key}" not in rule.text:
-        return [rule.text.format(a=shown(one), b=shown(two))]
+        again = _SAFEST_ISOLATION if _SAFEST_ISOLATION in (one, two) else two
+        return [rule.text.format(a=shown(one), b=shown(two), again=again)]
     return [
         rule.text.format(key=key, a=shown(one.get(key)), b=shown(two.get(key)))
         for key in dict.fromkeys([*one, *two])

@@ -1,6 +1,6 @@
 """Boards: comparable runs, which share everything except the model.
 
-What must agree is ruled in `compare.comparability`. A run with more than 1 % unscored samples is
+What must agree is ruled in `comparison.comparability`. A run with more than 1 % unscored samples is
 shown and not ranked.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.comparison.comparability import MOST_UNSCORED, comparability_key
+from recode_eval.comparison.comparability import MOST_UNSCORED, comparability_key, isolation
 from recode_eval.leaderboard.ranking import Rank, ranks
 from recode_eval.leaderboard.text import digest
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.leaderboard.loading import RunEntry
+
+_ISOLATIONS: Final[Mapping[str, str]] = {
+    "split": "tests run in another process than the answer, out of its reach, except unsplit ones",
+    "program": "tests share one process with the answer, which can reach them",
+    "test": "each test shares a process with the answer, which can reach it",
+}
+"""What a reader must know of an isolation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,17 @@ class Board:
             f"recode-eval {', '.join(sorted(versions)) or 'unknown'}; "
             f"sandbox {', '.join(sorted(tiers))}"
         )
+
+    @property
+    def isolation(self) -> str:
+        """How answers and their tests were kept apart; hostile text."""
+        return isolation(self.first.results)
+
+    @property
+    def isolation_words(self) -> str:
+        """The isolation for people, with what it means."""
+        meaning = _ISOLATIONS.get(self.isolation)
+        return f"{self.isolation}: {meaning}" if meaning else self.isolation
 
     @property
     def primary(self) -> str:

@@ -48,7 +48,8 @@ def board_index(boards: Iterable[Board]) -> list[dict[str, Any]]:
             "label": cut(board.label, _LONGEST),
             "file": data_path(board),
             "conditions": {
-                labels.get(name, name): digest(value) for name, value in board.conditions.items()
+                labels.get(name, name): digest(value)
+                for name, value in {**board.conditions, "isolation": board.isolation}.items()
             },
             "runs": [[standing.run.key, _title(standing)] for standing in board.standings],
         }

@@ -8,6 +8,7 @@ memory: an index says where their lines are.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ class BrokenRun:
 
     where: str
     reason: str
+    told: str = ""
+    """The same line for whoever builds the site, with full paths; a page shows none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,10 @@ class RunEntry:
     stored: ResultsFile
     completion_lines: LineIndex = field(repr=False)
     score_lines: LineIndex = field(repr=False)
+    suspicious_passed: int | None = None
+    """Scored samples that pass and whose code was flagged; None without tests."""
+    grading: str = ""
+    """Tells this grading from others of the same completions; empty where there is one only."""
 
     @property
     def results(self) -> Results:
@@ -77,8 +84,14 @@ class RunEntry:
 
     @property
     def key(self) -> str:
-        """The run's hash; names it in links."""
-        return self.results.run
+        """The run's hash, and its grading where a site has several of it; names it in links."""
+        return f"{self.results.run}-{self.grading}" if self.grading else self.results.run
+
+    @property
+    def unsplit(self) -> int | None:
+        """Scored samples that ran in one process with their tests; None if nothing was split."""
+        split = self.results.split
+        return None if split is None else split.unsplit
 
     @property
     def model_name(self) -> str:
@@ -181,26 +194,33 @@ def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
 
 
 def load_runs(roots: Sequence[Path], jobs: int = 1) -> tuple[list[RunEntry], list[BrokenRun]]:
-    """Read every run below `roots`; return untrustworthy ones as broken.
+    """Read every run below `roots`; return untrustworthy ones and copies as broken.
 
-    Runs come in an order that does not depend on where their folders lie. `jobs` processes share
-    the work where there is much of it.
+    A copy has the same identity and the same grading: the same answers under other rules are
+    another result, on another board. Runs come in an order that does not depend on where their
+    folders lie. `jobs` processes share the work where there is much of it.
 
     Raises:
         UsageError: see `find_runs`.
     """
-    entries: dict[str, RunEntry] = {}
+    entries: dict[tuple[str, str], RunEntry] = {}
     broken: list[BrokenRun] = []
     for entry in _loaded(find_runs(roots), jobs):
         if isinstance(entry, BrokenRun):
             broken.append(entry)
-        elif entry.key in entries:
-            other = entries[entry.key].where
-            broken.append(BrokenRun(entry.where, f"a copy of the run {other}"))
-        else:
-            entries[entry.key] = entry
-    order = sorted(entries.values(), key=lambda e: (e.task, e.model_name, e.key))
-    return order, broken
+            continue
+        key = entry.results.run, str(entry.results.scoring["hash"])
+        other = entries.setdefault(key, entry)
+        if other is not entry:
+            reason = "a copy of the run {}, graded by the same rules"
+            told = f"{entry.folder}: {reason.format(other.folder)}"
+            broken.append(BrokenRun(entry.where, reason.format(other.where), told))
+    gradings = Counter(run for run, _ in entries)
+    named = [
+        replace(entry, grading=digest(scoring)) if gradings[run] > 1 else entry
+        for (run, scoring), entry in entries.items()
+    ]
+    return sorted(named, key=lambda e: (e.task, e.model_name, e.key)), broken
 
 
 def _loaded(found: Sequence[tuple[Path, str]], jobs: int) -> Iterator[RunEntry | BrokenRun]:
@@ -244,8 +264,11 @@ def load_run(folder: Path, where: str) -> RunEntry:
     completions, digests = _index_completions(folder, positions, stored.n)
     scores, counted = _index_scores(folder, results, positions, digests)
     _check_counts(results, counted)
+    flagged = [c[2] for p, c in zip(results.problems, counted, strict=True) if p.faulty is None]
     stored = replace(stored, results=with_current_intervals(results))
-    return RunEntry(folder, where, stored, completions, scores)
+    return RunEntry(
+        folder, where, stored, completions, scores, sum(flagged) if stored.tested else None
+    )
 
 
 def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:
@@ -288,13 +311,14 @@ def _index_scores(
     positions: Mapping[str, int],
     digests: Mapping[tuple[int, int], str],
 ) -> tuple[LineIndex, list[list[int]]]:
-    """Return where the valid scores' lines are, and per problem how many count and pass.
+    """Return where the valid scores' lines are, and three counts per problem.
 
-    The last record of a sample counts.
+    These are the scores that count, those of them that pass, and those that pass with flags. The
+    last record of a sample counts.
     """
     scoring, tier = results.scoring["hash"], (results.sandbox or {}).get("tier")
     spans: dict[tuple[int, int], tuple[int, int]] = {}
-    verdicts: dict[tuple[int, int], tuple[bool, bool]] = {}
+    verdicts: dict[tuple[int, int], tuple[bool, bool, bool]] = {}
     for start, end, record in _records(folder / SCORES, ScoreRecord):
         key = positions.get(record.problem_id, -1), record.sample
         if (
@@ -304,17 +328,18 @@ def _index_scores(
         ):
             first = next(iter(record.conditions), "")
             spans[key] = start, end
-            verdicts[key] = record.setup_error is None, record.passed(first)
-    counted = [[0, 0] for _ in positions]
-    for (position, _), (counts, passed) in verdicts.items():
+            verdicts[key] = record.setup_error is None, record.passed(first), bool(record.flags)
+    counted = [[0, 0, 0] for _ in positions]
+    for (position, _), (counts, passed, flagged) in verdicts.items():
         counted[position][0] += counts
         counted[position][1] += counts and passed
+        counted[position][2] += counts and passed and flagged
     return LineIndex.of(spans, len(positions)), counted
 
 
 def _check_counts(results: Results, counted: Sequence[Sequence[int]]) -> None:
     problems = results.problems
-    for problem, (n, passed) in zip(problems, counted, strict=True):
+    for problem, (n, passed, _) in zip(problems, counted, strict=True):
         if problem.faulty is not None:
             continue
         if n != problem.n or (problem.passed is not None and passed != problem.passed):

@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 _RUNS, _ARMS, _MODELS = "runs", "arms", "models.yaml"
 
 
-def open_packs(roots: Sequence[Path], folder: Path) -> tuple[list[Path], list[BrokenRun]]:
-    """Unpack the packs among `roots`, and in them, into `folder`; returns folders with runs.
+def open_packs(roots: Sequence[Path], folder: Path) -> tuple[dict[Path, Path], list[BrokenRun]]:
+    """Unpack the packs among `roots`, and in them, into `folder`.
 
-    A pack that is not sound is named in the second list.
+    Returns the folders with runs, each with the folder or pack that it comes from. A pack that is
+    not sound is named in the list.
     """
-    opened: list[Path] = []
+    opened: dict[Path, Path] = {}
     broken: list[BrokenRun] = []
     for root in roots:
         packs = [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
         if root.is_file() and not root.name.endswith(SUFFIX):
             raise UsageError(f"{root} is neither a folder nor a pack (*{SUFFIX}).")
         if not root.is_file():
-            opened.append(root)
+            opened[root] = root
         for pack in packs:
             place = folder / str(len(opened) + len(broken)) / pack.name.removesuffix(SUFFIX)
             place.parent.mkdir()
@@ -42,7 +43,7 @@ def open_packs(roots: Sequence[Path], folder: Path) -> tuple[list[Path], list[Br
             except DataError as error:
                 broken.append(BrokenRun(pack.name, str(error)))
             else:
-                opened.append(place)
+                opened[place] = pack
     return opened, broken
 
 

@@ -50,6 +50,9 @@ class Row:
     problems: int | None
     unscored: int | None
     suspicious: int | None
+    suspicious_passed: int | None
+    unsplit: int | None
+    isolation: str | None
     faulty: int | None
     source: str
     """`measured`, or `reported`."""
@@ -108,6 +111,9 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         problems=counts.problems,
         unscored=counts.unscored,
         suspicious=counts.suspicious,
+        suspicious_passed=run.suspicious_passed,
+        unsplit=run.unsplit,
+        isolation=board.isolation,
         faulty=counts.faulty_problems,
         source="measured",
     )
@@ -122,8 +128,8 @@ def _reported(row: ReportedRow, page: str | None) -> Row:
         rank_best=None, unranked="reported by others", base=row.base, method=row.method,
         size_b=row.size_b, released=None, exposure=None,
         backend=None, date=None, run=None, metrics=metrics,
-        n=None, problems=None, unscored=None, suspicious=None, faulty=None, source="reported",
-        citation=row.source,
+        n=None, problems=None, unscored=None, suspicious=None, suspicious_passed=None,
+        unsplit=None, isolation=None, faulty=None, source="reported", citation=row.source,
     )  # fmt: skip
 
 
@@ -145,7 +151,9 @@ def _plain(row: Row) -> dict[str, Any]:
         "problems_possibly_seen": row.exposure.seen if row.exposure else None,
         "backend": row.backend, "date": row.date, "run": row.run, "n": row.n,
         "problems": row.problems, "unscored": row.unscored, "suspicious": row.suspicious,
-        "faulty_problems": row.faulty, "source": row.source, "citation": row.citation,
+        "suspicious_passed": row.suspicious_passed, "unsplit": row.unsplit,
+        "isolation": row.isolation, "faulty_problems": row.faulty, "source": row.source,
+        "citation": row.citation,
         "metrics": {
             key: msgspec.to_builtins(value) for key, value in row.metrics.items() if value
         },

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,13 +82,14 @@ def build(
     """
     _check_place(roots, out)
     with tempfile.TemporaryDirectory(prefix="recode-eval-packs-") as folder:
-        opened, refused = open_packs(roots, Path(folder))
+        opened, refused = open_packs(roots, Path(folder).resolve())
         if refused and not opened:
             raise DataError(f"No pack is sound. {refused[0].where}: {refused[0].reason}")
-        return _build(
-            opened, refused, out, data or {}, include_paths, models, gates, trainings,
+        built = _build(
+            tuple(opened), refused, out, data or {}, include_paths, models, gates, trainings,
             reported=reported, jobs=jobs or usable_cpus(), exchange=exchange, note=note,
         )  # fmt: skip
+        return replace(built, broken=tuple(_with_packs(item, opened) for item in built.broken))
 
 
 def _build(
@@ -145,6 +146,15 @@ def _build(
 
     count = _write(out, write, resources / "static", exchange or nullcontext())
     return Built(out / "index.html", len(runs), count, tuple(broken))
+
+
+def _with_packs(broken: BrokenRun, opened: Mapping[Path, Path]) -> BrokenRun:
+    """Return it with the packs' own paths instead of those that they were unpacked to."""
+    told = broken.told
+    for place, source in opened.items():
+        if told and place != source:
+            told = told.replace(str(place), str(source.absolute()))
+    return replace(broken, told=told)
 
 
 def _check_place(roots: Sequence[Path], out: Path) -> None:

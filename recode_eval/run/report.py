@@ -23,6 +23,10 @@ _LABEL_WIDTH, _VALUE_WIDTH, _COUNT_WIDTH = 25, 17, 6
 """Columns that the metrics' names need, the narrowest column of values (`[-2.00, -1.70]`), and that
 of numbers of problems."""
 
+_MOST_REASONS = 5
+_ONE_PROCESS = frozenset({"program", "test"})
+"""Isolations (`sandbox.base.ISOLATIONS`) under which tests and answer share a process."""
+
 
 def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> None:
     """Print the results of one or several runs on standard output."""
@@ -151,8 +155,9 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     if skipped := len(result["task"].get("skipped", ())):
         warn(f"{skipped} rows cannot run on this machine and are left out.")
     if (split := result.get("split")) and split["unsplit"]:
-        reason = one_line(split["reasons"][0]["reason"])
-        warn(f"{split['unsplit']} answers ran in one process with their tests ({reason}).")
+        warn(f"{split['unsplit']} answers ran in one process with their tests ({_unsplit(split)}).")
+    if text := _within_reach(result):
+        warn(text)
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),
@@ -164,6 +169,27 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     if sandbox and sandbox["tier"] == NO_EXECUTION:
         where = " by similarity only, without execution"
     console.print(f"{name}: graded{where}; {printable(result['folder'])}", soft_wrap=True)
+
+
+def _unsplit(split: dict[str, Any]) -> str:
+    """Return how many answers shared a process with their tests for each reason, and the rest."""
+    shown = split["reasons"][:_MOST_REASONS]
+    texts = [f"{item['samples']}: {one_line(item['reason'])}" for item in shown]
+    if rest := split["unsplit"] - sum(item["samples"] for item in shown):
+        texts.append(f"{rest}: other reasons")
+    return "; ".join(texts)
+
+
+def _within_reach(result: dict[str, Any]) -> str:
+    """Return what to know of an isolation that leaves tests and answer in one process."""
+    isolation = result["scoring"].get("isolation")
+    tested = any(problem["passed"] is not None for problem in result["problems"])
+    if not tested or isolation not in _ONE_PROCESS:
+        return ""
+    return (
+        f"the isolation is {isolation}, so answers could reach their tests; "
+        "`recode-eval score RUN --isolation split` grades them out of reach."
+    )
 
 
 def two_questions(metrics: dict[str, Any]) -> str:

@@ -58,6 +58,33 @@ def test_a_difference_that_follows_from_another_is_not_said_twice(run: ResultsFi
     assert [item.what for item in mismatches(run, both)] == ["data"]
 
 
+def graded(run: ResultsFile, isolation: str) -> ResultsFile:
+    """Return the run as if graded with this isolation, which its hash of grading covers."""
+    scoring = {**run.results.scoring, "hash": f"hash of {isolation}", "isolation": isolation}
+    return ResultsFile("graded", change(run.results, scoring=scoring), run.scores)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "again"),
+    [("split", "program", "split"), ("test", "split", "split"), ("program", "test", "test")],
+)
+def test_another_isolation_is_said_once_with_the_command_that_mends_it(
+    run: ResultsFile, a: str, b: str, again: str
+) -> None:
+    """Only `the rules of grading differ` was said, and the command given graded as before."""
+    [found] = mismatches(graded(run, a), graded(run, b))
+    assert found.text == (
+        f"the isolation differs: {a} and {b}; grade one run again: recode-eval score RUN "
+        f"--isolation {again}"
+    )
+
+
+def test_boards_of_the_first_isolation_keep_their_keys(run: ResultsFile) -> None:
+    """Older than this condition: a key that named it would break every link to such a board."""
+    assert "isolation" not in comparability_key(graded(run, "program").results, digest)
+    assert comparability_key(graded(run, "split").results, digest)["isolation"] == "split"
+
+
 def test_a_wider_limit_tolerates_more(run: ResultsFile) -> None:
     for field in ("unscored", "faulty"):
         assert mismatches(run, altered(run, field))

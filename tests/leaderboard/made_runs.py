@@ -42,8 +42,13 @@ def make_run(
     rows: Path | None = None,
     identity: dict[str, Any] | None = None,
     seed: int = 0,
+    isolation: str = "program",
+    unsplit: int = 0,
 ) -> Path:
-    """Write a run whose samples pass with `chance`; `texts` are worked into its answers."""
+    """Write a run whose samples pass with `chance`; `texts` are worked into its answers.
+
+    The first `unsplit` samples of the first problem share a process with their tests.
+    """
     task = create_task(task_name)
     data = task.load(str(rows) if rows else None, skip_bad_rows=False)
     spec = task.spec.prompts[task.spec.default_prompt]
@@ -53,7 +58,8 @@ def make_run(
         task, data, ModelInfo(name, backend, identity),
         PromptSettings(spec.name, PromptTemplate.from_file(spec.path), "own"),
         SamplingParameters(temperature=temperature, top_p=0.95, max_tokens=1024, seed=seed),
-        Selection(n), ScoringSettings(), out=out, monitor=create_monitor(quiet=True),
+        Selection(n), ScoringSettings(isolation=isolation), out=out,
+        monitor=create_monitor(quiet=True),
     )  # fmt: skip
     luck = random.Random(digest)
     texts = texts or [""]
@@ -61,7 +67,7 @@ def make_run(
     completions, scores = {}, {}
     with RunStore(run.folder) as store:
         manifest = run._manifest(store, working=True)
-        manifest["sandbox"] = _sandbox_json(SandboxInfo("made", ("none",), "program", 1, "3"), None)
+        manifest["sandbox"] = _sandbox_json(SandboxInfo("made", ("none",), isolation, 1, "3"), None)
         manifest["created"] = created
         manifest["invocations"] = [{"started": created, "command": ["recode-eval", *texts],
                                     "recode_eval": "0.1.0", "git_commit": None, "python": "3",
@@ -84,7 +90,7 @@ def make_run(
                 problem_id, sample, record.prompt_hash, record.digest, scoring, "made", "answer",
                 "", code, asdict_similarity(code, problem.solutions["reference"]),
                 conditions={
-                    condition: _condition(good and number == 0, extra)
+                    condition: _condition(good and number == 0, extra, split=index >= unsplit)
                     for number, condition in enumerate(task.conditions)
                 },
                 flags=[extra] if extra and sample == 0 else [],
@@ -105,9 +111,10 @@ def asdict_similarity(code: str, reference: str) -> dict[str, float]:
     return {key: float(value) for key, value in asdict(found).items()}
 
 
-def _condition(passed: bool, extra: str) -> dict[str, Any]:
+def _condition(passed: bool, extra: str, *, split: bool) -> dict[str, Any]:
     tests = [
         ["test_one", "passed", ""],
         ["test_two", "passed" if passed else "failed", "" if passed else f"Error: {extra}"],
     ]
-    return {"passed": passed, "tests": tests, "output": extra, "cpu_s": 0.01}  # fmt: skip
+    found: dict[str, Any] = {"passed": passed, "tests": tests, "output": extra, "cpu_s": 0.01}
+    return found if split else {**found, "unsplit": "gave a generator to its tests"}

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from command_line import failed, recode_eval
 
 from recode_eval.errors import DataError, ExitCode, UsageError
+from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.comparing import board_index
+from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
 
 from hostile import CORPUS, MARK  # isort: skip
@@ -421,13 +425,79 @@ def test_links_and_pipes_of_a_stranger_are_not_followed(name: str, tmp_path: Pat
 
 def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     """A copied folder would compare a model with itself and change everyone's ranks."""
-    import shutil
-
     folder = make_run(tmp_path / "runs", "twin", 0.5, n=1)
     shutil.copytree(folder, tmp_path / "runs" / "z-copy")
     built = build([tmp_path / "runs"], tmp_path / "site")
     assert built.runs == 1
     assert "a copy of the run twin" in built.broken[0].reason
+    page = "".join(Page((tmp_path / "site" / "index.html").read_text()).text)
+    assert "a copy of the run twin" in page
+    assert str(tmp_path) not in page
+
+
+def test_copies_are_named_by_full_paths(tmp_path: Path) -> None:
+    """Two folders of runs gave `m/RUN: a copy of the run m/RUN`, which named neither of them."""
+    folder = make_run(tmp_path / "one", "twin", 0.5, n=1)
+    copy = tmp_path / "two" / folder.relative_to(tmp_path / "one")
+    shutil.copytree(folder, copy)
+    pack = tmp_path / "packs" / "twin.tar.zst"
+    pack.parent.mkdir()
+    assert recode_eval("pack", str(folder), "--out", str(pack)).returncode == ExitCode.OK
+    roots = [str(tmp_path / "one"), str(tmp_path / "two"), str(pack.parent)]
+    done = recode_eval("leaderboard", "build", *roots, "--out", str(tmp_path / "site"))
+    assert done.returncode == ExitCode.DATA
+    left_out = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
+    assert sorted(left_out) == sorted(
+        f"left out: {place}: a copy of the run {pack}, graded by the same rules"
+        for place in (folder, copy)
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_gradings_of_the_same_answers_are_on_two_boards(order: int, tmp_path: Path) -> None:
+    """One was left out as a copy, and the one that stayed was that in which a cheat passes."""
+    cheat = {"n": 1, "texts": ["ctypes"]}
+    folders = [
+        make_run(tmp_path / isolation, "cheat", chance, isolation=isolation, **cheat)
+        for isolation, chance in (("split", 0.0), ("program", 1.0))
+    ]
+    assert folders[0].name == folders[1].name
+    problems = len(json.loads((folders[0] / "results.json").read_text())["problems"])
+    built = build([tmp_path / "program", tmp_path / "split"][::order], tmp_path / "site")
+    assert (built.runs, built.broken) == (2, ())
+    rows = [row for row in rows_of(tmp_path / "site") if row["model"] == "cheat"]
+    assert len({row["run"] for row in rows}) == len({row["board"] for row in rows}) == 2
+    assert {str(row["isolation"]): row["suspicious_passed"] for row in rows} == {
+        "program": problems,
+        "split": 0,
+    }
+    found = pages(tmp_path / "site")
+    for name, page in found.items():
+        named = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+        assert len(named) == len(set(named)), name
+    text = "".join(found[str(next(n for n in found if n.startswith("tasks/")))].text)
+    one, two = [b["conditions"] for b in board_index(boards(load_runs([tmp_path])[0]))]
+    assert {name for name in one | two if one.get(name) != two.get(name)} == {
+        "isolation", "rules of grading",
+    }  # fmt: skip
+    assert "program: tests share one process with the answer" in text
+    assert "split: tests run in another process than the answer" in text
+
+
+def test_a_row_counts_unsplit_samples_and_suspicious_ones_that_pass(tmp_path: Path) -> None:
+    """Both could have reached their tests, so that a reader must see how many there are."""
+    make_run(
+        tmp_path / "runs", "some", 1.0, n=2, isolation="split", unsplit=1, texts=["", "ctypes"]
+    )
+    build([tmp_path / "runs"], tmp_path / "site")
+    [row] = [row for row in rows_of(tmp_path / "site") if row["source"] == "measured"]
+    assert (row["unsplit"], row["isolation"]) == (1, "split")
+    html = next((tmp_path / "site" / "tasks").glob("arena-mini*.html")).read_text()
+    [table] = re.findall('<table id="r-.*?</table>', html, re.DOTALL)
+    heads = [re.sub("<.*?>", "", cell) for cell in re.findall("<th scope=.col.*?</th>", table)]
+    cells = [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", table, re.DOTALL)]
+    shown = dict(zip(heads[1:], cells, strict=True))
+    assert (shown["Unsplit"], shown["Suspicious passed"]) == ("1", str(row["suspicious_passed"]))
 
 
 def test_no_sound_run_is_an_error_and_leaves_the_old_site(tmp_path: Path) -> None:

@@ -236,7 +236,11 @@ def test_samples_that_shared_a_process_with_their_tests_are_counted_with_reasons
     assert len(split["reasons"]) == 20
     jsonschema.validate(json.loads(json.dumps(results)), json.loads(SCHEMA.read_text()))
     report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
-    assert "24 answers ran in one process with their tests (often)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    listed = "; ".join(f"1: reason {i}" for i in range(4))
+    text = f"24 answers ran in one process with their tests (2: often; {listed}; 18: other reasons)"
+    assert text in said
+    assert "could reach their tests" not in said
 
 
 def test_nothing_is_said_of_splitting_where_nothing_is_split(
@@ -247,3 +251,18 @@ def test_nothing_is_said_of_splitting_where_nothing_is_split(
     assert results["split"] == {"split": 29, "unsplit": 0, "reasons": []}
     report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
     assert "ran in one process" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("isolation", ["program", "test"])
+def test_an_isolation_within_the_reach_of_answers_is_noted_once(
+    isolation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing told that answers shared a process with their tests: a cheat passed unremarked."""
+    results = with_split(tmp_path, ["why"], isolation)
+    report.show([{**results, "folder": "here"}], as_json=False, quiet=False)
+    said = capsys.readouterr().out
+    assert said.count("could reach their tests") == 1
+    assert f"the isolation is {isolation}, so answers could reach their tests" in said
+    problems = [{**problem, "passed": None} for problem in results["problems"]]
+    report.show([{**results, "problems": problems, "folder": "x"}], as_json=False, quiet=False)
+    assert "could reach their tests" not in capsys.readouterr().out
