@@ -18,6 +18,7 @@ from recode_eval.schemas.plan import SCHEMA_VERSION
 from recode_eval.stats.estimates import minimum_detectable_difference
 from recode_eval.stats.planning import (
     DECENT,
+    MOST_SAMPLES,
     TARGET,
     Design,
     Rule,
@@ -31,7 +32,7 @@ from recode_eval.stats.planning import (
     seeds_for,
     standard_error,
 )
-from recode_eval.stats.sparse import smallest_decidable
+from recode_eval.stats.sparse import clusters_for, smallest_decidable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ class Planned:
     def _advice(self, samples: Sequence[int]) -> str:
         n = 10 if 10 in samples else max(samples)
         chance = pass_chance(self.design, self.variation, self.rule, n)
-        text = f"With {n} samples an equally good model passes in {100 * chance:.0f} % of cases"
+        text = f"With {n} samples an equally good model passes in {chance_text(chance)} of cases"
         if chance >= TARGET:
             return f"{text}."
         return f"{text}; {what_helps(self.design, self.variation, self.rule, n)}."
@@ -194,7 +195,7 @@ def chance_notes(a: ResultsFile, b: ResultsFile, policy: Policy) -> list[str]:
         return notes
     size = f"{a.n} samples of {design.problems} problems in {design.clusters} clusters"
     text = (
-        f"an equally good model passes this gate in only {100 * chance:.0f} % of cases ({size}, "
+        f"an equally good model passes this gate in only {chance_text(chance)} of cases ({size}, "
         f"margin {metric(name).show(rule.margin)}); {what_helps(design, variation, rule, a.n)}"
     )
     return [*notes, text]
@@ -226,18 +227,59 @@ def power_note(a: ResultsFile, b: ResultsFile) -> str | None:
     )
 
 
+def chance_text(chance: float) -> str:
+    """Return a chance in whole percent, or in tenths where whole ones would claim a limit.
+
+    The limits are those that decide, `DECENT` and `TARGET`.
+
+    >>> chance_text(0.823), chance_text(0.7996), chance_text(0.8)
+    ('82 %', '79.9 %', '80 %')
+    """
+    whole = round(100 * chance)
+    if any(chance < limit <= whole / 100 for limit in (DECENT, TARGET)):
+        return f"{math.floor(1000 * chance) / 10:.1f} %"
+    return f"{whole} %"
+
+
 def what_helps(design: Design, variation: Variation, rule: Rule, n: int) -> str:
     """Say which margin, problems or samples let an equally good model pass 8 times of 10."""
     goal = f"{100 * TARGET:.0f} %"
-    texts = [f"a margin of {100 * margin_for(design, variation, rule, n):.1f} points"]
+    texts = []
+    margin = margin_for(design, variation, rule, n)
+    if margin < rule.reach:  # upwards: the margin that is shown must do
+        texts.append(f"a margin of {math.ceil(1000 * margin) / 10:.1f} points")
     problems = problems_for(design, variation, rule, n)
     if problems is not None:
         texts.append(f"{problems} such problems")
-    samples = samples_for(design, variation, rule)
+    too_small = _too_small(design, rule)
+    samples = None if too_small else samples_for(design, variation, rule, least=n + 1)
     if samples is not None:
-        return f"{', '.join(texts)}, or {samples} samples per problem make it {goal}"
-    most = pass_chance(design, variation, rule, math.inf)
+        texts.append(f"{samples} samples per problem")
+    *most, last = texts or ["no margin and no number of problems"]
+    listed = f"{', '.join(most)}{',' if len(most) > 1 else ''} or {last}" if most else last
+    text = f"{listed} make{'s' if len(texts) == 1 and margin < rule.reach else ''} it {goal}"
+    if too_small:
+        return f"{too_small}; {text}, more samples do not"
+    return text if samples is not None else f"{text}, {_no_samples(design, variation, rule)}"
+
+
+def _too_small(design: Design, rule: Rule) -> str:
+    """Say that the clusters cannot decide the margin, whatever the samples; '' where they can."""
+    least = smallest_decidable(design.clusters, rule.alpha, rule.reach)
+    if rule.margin > least:
+        return ""
     return (
-        f"{' or '.join(texts)} make it {goal}, more samples do not ({100 * most:.0f} % with any "
-        "number: the problems' own changes dominate)"
+        f"the margin of {100 * rule.margin:.1f} points is below the smallest that "
+        f"{design.clusters} clusters can decide ({100 * least:.1f} points; "
+        f"{clusters_for(rule.margin, rule.alpha, rule.reach)} clusters could)"
+    )
+
+
+def _no_samples(design: Design, variation: Variation, rule: Rule) -> str:
+    chance = pass_chance(design, variation, rule, math.inf)
+    if chance >= TARGET:
+        return f"up to {MOST_SAMPLES} samples per problem do not"
+    return (
+        f"more samples do not ({chance_text(chance)} with any number: the problems' own changes "
+        "dominate)"
     )
