@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.pairing import paired
 from recode_eval.errors import UsageError
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from recode_eval.gating.policy import Policy
     from recode_eval.run.results_file import ResultsFile
+
+_TWO_SIDED: Final = 0.05
+"""The level of the power that a comparison states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +204,20 @@ def chance_notes(a: ResultsFile, b: ResultsFile, policy: Policy) -> list[str]:
     return [*notes, text]
 
 
-def power_note(a: ResultsFile, b: ResultsFile) -> str | None:
+def power_note(a: ResultsFile, b: ResultsFile, task: str | None = None) -> str | None:
     """Say which true difference in pass@1 such a comparison finds, and what samples could add.
 
-    None where the runs do not show their variances: a task without tests, a single sample.
+    `task` is its name in the form to show (the run's own). None where the runs cannot tell: a task
+    without tests, problems of one cluster, or one sample of most problems.
     """
     if not (a.tested and b.tested):
         return None
+    name = a.task if task is None else task
+    counts = " and ".join(dict.fromkeys((str(a.n), str(b.n))))
+    if min(a.n, b.n) == 1:
+        more = not any(run.n == 1 and _deterministic(run) for run in (a, b))
+        advice = "; use --n 10" if more else ""
+        return f"n = {counts} on {name}: no estimate of sampling noise and no power{advice}"
     try:
         design, variation = design_of(a), variation_between(a, b)
     except UsageError:
@@ -215,16 +225,31 @@ def power_note(a: ResultsFile, b: ResultsFile) -> str | None:
 
     def detectable(n: float, baseline_n: float | None = None) -> float:
         error = standard_error(design, variation, n, baseline_n)
-        return minimum_detectable_difference(error, clusters=design.effective)
+        return minimum_detectable_difference(error, clusters=design.effective) if error else 0.0
 
-    name = primary(TaskKind.TESTED)
-    shown = metric(name)
-    counts = f"{b.n}" if a.n == b.n else f"{a.n} and {b.n}"
-    return (
-        f"{counts} samples of {design.problems} problems in {design.clusters} clusters find a true "
-        f"difference of {shown.show(detectable(b.n, a.n))} points in {shown.label} with 80 % power "
-        f"(5 %, two-sided); no number of samples finds less than {shown.show(detectable(math.inf))}"
+    shown = metric(primary(TaskKind.TESTED))
+    where = f"{design.problems} problems in {design.clusters} clusters"
+    found, limit = shown.show(detectable(b.n, a.n)), shown.show(detectable(math.inf))
+    nothing = shown.show(0.0)
+    if found == nothing:
+        bound = shown.show(smallest_decidable(design.clusters, _TWO_SIDED / 2))
+        return (
+            f"no power in {shown.label} on {name}: the samples of each problem agree and all "
+            f"problems changed alike; {where} without a change exclude a true difference of "
+            f"{bound} points or more ({100 * _TWO_SIDED:g} %, two-sided)"
+        )
+    text = (
+        f"{counts} samples of {where} find a true difference of {found} points in {shown.label} on "
+        f"{name} with 80 % power ({100 * _TWO_SIDED:g} %, two-sided)"
     )
+    return text if limit == nothing else f"{text}; no number of samples finds less than {limit}"
+
+
+def _deterministic(run: ResultsFile) -> bool:
+    """Tell whether more samples of this run would be copies."""
+    from recode_eval.models.backends import backend_facts
+
+    return backend_facts(run.results.model.backend).deterministic
 
 
 def chance_text(chance: float) -> str:
