@@ -86,11 +86,15 @@ def _interval(item: MetricDifference, low: float, high: float, *, sign: bool = F
     return f"{100 * item.confidence:g} % CI {ends}"
 
 
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
+
+
 def _basis(item: MetricDifference) -> str:
     found = item.estimate
     samples = " and ".join(dict.fromkeys(map(str, item.samples)))
     parts = [
-        f"{found.n} problems in {found.clusters} clusters",
+        f"{found.n} problem{_s(found.n)} in {found.clusters} cluster{_s(found.clusters)}",
         *([f"n = {samples}"] if samples else []),
         "paired",
         *([str(item.family)] if item.family else []),

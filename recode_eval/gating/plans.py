@@ -266,13 +266,22 @@ def chance_text(chance: float) -> str:
     return f"{whole} %"
 
 
+def margin_text(margin: float) -> str:
+    """Return a margin that would do in points, rounded up: the one that is shown must do too.
+
+    >>> margin_text(0.0904), margin_text(0.07)
+    ('9.1', '7.0')
+    """
+    return f"{math.ceil(round(1000 * margin, 6)) / 10:.1f}"
+
+
 def what_helps(design: Design, variation: Variation, rule: Rule, n: int) -> str:
     """Say which margin, problems or samples let an equally good model pass 8 times of 10."""
     goal = f"{100 * TARGET:.0f} %"
     texts = []
     margin = margin_for(design, variation, rule, n)
-    if margin < rule.reach:  # upwards: the margin that is shown must do
-        texts.append(f"a margin of {math.ceil(1000 * margin) / 10:.1f} points")
+    if margin < rule.reach:
+        texts.append(f"a margin of {margin_text(margin)} points")
     problems = problems_for(design, variation, rule, n)
     if problems is not None:
         texts.append(f"{problems} such problems")

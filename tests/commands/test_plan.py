@@ -109,6 +109,9 @@ def test_a_text_never_rounds_a_chance_up_to_the_target(
     )
     assert "more samples do not" in content["advice"]
     assert "80 % with any number" not in content["advice"]
+    # 9.04 points are more than the 9 that do not do.
+    assert content["margin"] < content["samples"][0]["margin_for_target"] < 0.0925
+    assert "a margin of 9.0 points" not in content["advice"]
     content = planned(
         capsys, "--problems", 96, "--clusters", 48, "--rate", 0.005, "--margin", 9, "--n", "2,50"
     )
