@@ -201,13 +201,13 @@ def compare(
     within("confidence", confidence, 0, 1, above=True)
     if confidence == 1:
         raise UsageError("confidence must be below 1.")
-    pairs = pair_runs(_paths("runs", runs))
+    pairs, cautions = pair_runs(_paths("runs", runs))
     if metrics:
         known = dict.fromkeys(name for pair in pairs for run in pair for name in run.metrics)
         for name in metrics:
             if name not in known:
                 raise UsageError(unknown("metric of these runs", name, known))
-    comparisons = compare_pairs(pairs, metrics, confidence)
+    comparisons = compare_pairs(pairs, metrics, confidence, cautions)
     for item in comparisons:
         if not item.differences:
             raise UsageError(

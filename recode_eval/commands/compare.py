@@ -11,7 +11,7 @@ from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from recode_eval.comparison.differences import Comparison
 
@@ -58,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> None:
     from recode_eval.comparison import report
     from recode_eval.metrics import plain_labels, similarity_names
-    from recode_eval.terminal import stdout_console
+    from recode_eval.terminal import one_line, stdout_console
 
     title = (
         "Differences, candidate minus baseline, in points of 100 "
@@ -71,7 +71,8 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
         sys.stdout.write("\n")
     elif arguments.markdown:
         parts = [
-            report.comparison_markdown(item) + (f"{note}.\n\n" if (note := _power(item)) else "")
+            report.comparison_markdown(item)
+            + (f"{note}.\n\n" if (note := _power(item, report.code)) else "")
             for item in comparisons
         ]
         print(f"{title}.\n\n{''.join(parts)}", end="")
@@ -80,14 +81,14 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
         console.print(title, soft_wrap=True)
         for item in comparisons:
             report.print_comparison(console, item)
-            if note := _power(item):
+            if note := _power(item, lambda name: one_line(name, 60)):
                 console.print(f"{note}.", soft_wrap=True)
 
 
-def _power(item: Comparison) -> str | None:
+def _power(item: Comparison, safe: Callable[[str], str] = str) -> str | None:
     from recode_eval.gating.plans import power_note
 
-    return power_note(item.baseline, item.candidate)
+    return power_note(item.baseline, item.candidate, safe(item.baseline.task))
 
 
 def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any
                 "cautions": list(item.cautions),
                 "power": _power(item),
                 "metrics": [
-                    compared_json(x, item.baseline.model, item.candidate.model)
+                    compared_json(x, item.baseline.model, item.candidate.model, item.baseline.task)
                     for x in item.differences
                 ],
                 **changes_json(item.changes),

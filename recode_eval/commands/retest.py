@@ -59,8 +59,8 @@ def show(console: Console, found: Sequence[Retest]) -> None:
     for item in found:
         first = item.runs[0]
         console.print(
-            f"{one_line(first.model, 60)} on {one_line(first.task, 60)}, in percent "
-            f"({unit_note()}): {item.sentence}",
+            f"In percent ({unit_note()}): "
+            f"{item.sentence(one_line(first.model, 60), one_line(first.task, 60))}",
             soft_wrap=True,
         )
         table = Table()

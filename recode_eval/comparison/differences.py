@@ -313,10 +313,12 @@ def compare(
     pairs: Sequence[tuple[ResultsFile, ResultsFile]],
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
+    cautions: Sequence[Sequence[str]] | None = None,
 ) -> list[Comparison]:
     """Compare pairs of runs (baseline first); Holm's correction goes over each family of metrics.
 
     The primary metric of each pair comes first. A metric that is named twice is one test.
+    `cautions` are what `pair_runs` says of each pair.
     """
     if metrics is not None:
         metrics = tuple(dict.fromkeys(metrics))
@@ -328,12 +330,13 @@ def compare(
             tuple(group),
             problem_changes(a, b),
             (
+                *said,
                 *(item.text for item in mismatches(a, b)),
                 *remarks(a, b),
                 *coverage_notes(a, b, metrics),
             ),
         )
-        for (a, b), group in zip(pairs, groups, strict=True)
+        for (a, b), group, said in zip(pairs, groups, cautions or [()] * len(pairs), strict=True)
     ]
 
 
@@ -380,17 +383,17 @@ def difference_json(item: MetricDifference) -> dict[str, Any]:
         "problems": estimate.n,
         "clusters": estimate.clusters,
         "estimand": PROBLEMS_LIKE_THESE,
-        "new_samples": None
-        if item.new_samples is None
-        else {"estimand": NEW_SAMPLES, **asdict(item.new_samples)},
+        "new_samples": item.new_samples and {"estimand": NEW_SAMPLES, **asdict(item.new_samples)},
         "variance_shares": None if item.shares is None else asdict(item.shares),
     }
 
 
-def compared_json(item: MetricDifference, baseline: str, candidate: str) -> dict[str, Any]:
+def compared_json(
+    item: MetricDifference, baseline: str, candidate: str, task: str
+) -> dict[str, Any]:
     """Return the JSON form of a difference among all that were compared; models by name."""
     return {
         **difference_json(item),
         "family": item.family,
-        "sentence": sentence(item, baseline, candidate),
+        "sentence": sentence(item, baseline, candidate, task),
     }

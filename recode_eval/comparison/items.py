@@ -87,9 +87,13 @@ class Screening:
             else f" Correlations need {FEWEST_MODELS} models or more."
         )
         return (
-            f"{len(self.items)} problems, {len(self.models)} models, {self.runs} runs: {parts}."
-            f"{note}"
+            f"{_count(len(self.items), 'problem')}, {_count(len(self.models), 'model')}, "
+            f"{_count(self.runs, 'run')}: {parts}.{note}"
         )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def screen(runs: Sequence[ResultsFile]) -> list[Screening]:

@@ -37,8 +37,13 @@ def paired(a: ResultsFile, b: ResultsFile, metric: str) -> Pairs:
     return pairs
 
 
-def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:
+def pair_runs(
+    places: Sequence[Path],
+) -> tuple[list[tuple[ResultsFile, ResultsFile]], list[tuple[str, ...]]]:
     """Pair the tasks of the first place, the baseline, with those of every other one.
+
+    Returns the pairs, and for each the cautions about tasks that only one of its two places has:
+    they stand with the first pair of these places.
 
     Raises:
         UsageError: fewer than two places are named, or two have no task in common.
@@ -47,7 +52,8 @@ def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:
     if len(places) < 2:
         raise UsageError("Two runs are needed: recode-eval compare BASELINE CANDIDATE")
     first, *others = [load_runs([place]) for place in places]
-    pairs = []
+    pairs: list[tuple[ResultsFile, ResultsFile]] = []
+    cautions: list[tuple[str, ...]] = []
     for place, runs in zip(places[1:], others, strict=True):
         by_task = {run.task: run for run in runs}
         found = [(a, by_task[a.task]) for a in first if a.task in by_task]
@@ -64,4 +70,17 @@ def pair_runs(places: Sequence[Path]) -> list[tuple[ResultsFile, ResultsFile]]:
                     "their problems cannot be paired. Run one of them again on the other's rows."
                 )
         pairs += found
-    return pairs
+        cautions += [_alone(first, runs), *[()] * (len(found) - 1)]
+    return pairs, cautions
+
+
+def _alone(baseline: Sequence[ResultsFile], candidate: Sequence[ResultsFile]) -> tuple[str, ...]:
+    """Say which tasks only one side has."""
+    tasks = [[run.task for run in side] for side in (baseline, candidate)]
+    sides = ("baseline", tasks[0], tasks[1]), ("candidate", tasks[1], tasks[0])
+    return tuple(
+        f"only the {name} has the task{'s' if len(alone) > 1 else ''} {', '.join(alone)}: not "
+        "compared"
+        for name, own, other in sides
+        if (alone := [task for task in own if task not in other])
+    )

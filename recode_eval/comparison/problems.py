@@ -34,6 +34,8 @@ class ProblemChanges:
     better: int = 0
     """Problems with a higher pass rate, by chance or not; the fixed ones are among them."""
     worse: int = 0
+    too_few: tuple[int, ...] = ()
+    """Samples per problem of both runs, where so few could not name any problem; else empty."""
 
 
 def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
@@ -56,6 +58,7 @@ def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
         tuple(key for key, sign in zip(ids, signs, strict=True) if sign < 0),
         sum(x > 0 for x in moved),
         sum(x < 0 for x in moved),
+        () if nameable(counts) else (a.n, b.n),
     )
 
 
@@ -95,6 +98,30 @@ def changed_problems(counts: Sequence[Counts]) -> list[int]:
             if p_value <= FALSE_DISCOVERIES:
                 found[index] = (moved > 0) - (moved < 0)
     return found
+
+
+def nameable(counts: Sequence[Counts]) -> bool:
+    """Tell whether some problem could be named, had the samples that pass fallen otherwise.
+
+    Each problem's test takes its passes in both runs together as given. The least p-value is then
+    that of all of them in one run, as far as its samples go (Tarone 1990). Where the procedure of
+    Benjamini and Hochberg names no problem by the least p-values, it names none by larger ones.
+    True as well where no problem takes part, because there nothing changed.
+
+    >>> nameable([(0, 4, 1, 4)]), nameable([(1, 4, 3, 4)]), nameable([(2, 4, 2, 4), (0, 4, 1, 4)])
+    (False, True, False)
+    """
+    from scipy.stats import false_discovery_control
+
+    least = [
+        min(
+            fisher_p(max(0, passes - m), n, min(m, passes), m),
+            fisher_p(min(n, passes), n, max(0, passes - n), m),
+        )
+        for old, n, new, m in counts
+        if 0 < (passes := old + new) < n + m
+    ]
+    return not least or float(false_discovery_control(least).min()) <= FALSE_DISCOVERIES
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recode_eval.comparison.problems import FALSE_DISCOVERIES
-from recode_eval.comparison.sentences import sentence, two_questions
+from recode_eval.comparison.sentences import p_text, sentence, two_questions
 from recode_eval.metrics import label, metric
 from recode_eval.terminal import one_line
 
@@ -48,11 +48,6 @@ def change_text(difference: MetricDifference) -> str:
     if found.reach is not None:
         interval = f"({found.clusters} of {found.clusters} clusters alike, bound {interval})"
     return f"{shown.show(found.mean, sign=True)} {interval}".rstrip()
-
-
-def p_text(p_value: float | None) -> str:
-    """Return a p-value with three digits, or a dash."""
-    return "-" if p_value is None else f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
 def code(text: object) -> str:
@@ -112,21 +107,31 @@ def comparison_markdown(item: Comparison) -> str:
             f"{cautions}\n" if cautions else "",
             markdown_table(_HEADINGS, rows),
             "\n",
-            *(f"- {sentence(x, names[1], names[0])}\n" for x in item.differences),
-            *(f"- {text}\n" for text in map(two_questions, item.differences[:1]) if text),
-            f"\n{changes_text(item.changes)}\n\n",
+            *(f"- {sentence(x, names[1], names[0], names[2])}\n" for x in item.differences),
+            *(f"- {text}\n" for x in item.differences[:1] if (text := two_questions(x, names[2]))),
+            f"\n{changes_text(item.changes, names[2])}\n\n",
             markdown_problems("Fixed", item.changes.fixed),
             markdown_problems("Broken", item.changes.broken),
         ]
     )
 
 
-def changes_text(changes: ProblemChanges) -> str:
-    """Say how many problems changed for certain, and in these samples."""
+def changes_text(changes: ProblemChanges, task: str = "") -> str:
+    """Say how many problems changed for certain, and in these samples.
+
+    `task` is its name, safe to show, if the text is to name it.
+    """
+    where = f" on {task}" if task else ""
+    if changes.too_few:
+        counts = " and ".join(map(str, dict.fromkeys(changes.too_few)))
+        found = f"n = {counts} is too few to name single problems{where}"
+        test = "with these passes none could be significant: Fisher's exact test"
+    else:
+        found = f"{len(changes.fixed)} problems fixed, {len(changes.broken)} broken{where}"
+        test = "Fisher's exact test"
     return (
-        f"{len(changes.fixed)} problems fixed, {len(changes.broken)} broken (Fisher's exact test "
-        f"per problem, false discovery rate {100 * FALSE_DISCOVERIES:g} %); in these samples "
-        f"{changes.better} did better and {changes.worse} worse."
+        f"{found} ({test} per problem, false discovery rate {100 * FALSE_DISCOVERIES:g} %); in "
+        f"these samples {changes.better} did better and {changes.worse} worse."
     )
 
 
@@ -146,12 +151,16 @@ def print_comparison(console: Console, item: Comparison) -> None:
     for found, (first, *rest) in zip(item.differences, table_rows(item.differences), strict=True):
         table.add_row(f"{first}{_family(found)}", *rest)
     console.print(table)
-    shown = [one_line(text, 60) for text in (item.baseline.model, item.candidate.model)]
+    shown = [
+        one_line(text, 60)
+        for text in (item.baseline.model, item.candidate.model, item.baseline.task)
+    ]
     for found in item.differences:
         console.print(sentence(found, *shown), soft_wrap=True)
-    for text in filter(None, map(two_questions, item.differences[:1])):
-        console.print(text, soft_wrap=True)
-    console.print(changes_text(item.changes), soft_wrap=True)
+    for found in item.differences[:1]:
+        if text := two_questions(found, shown[2]):
+            console.print(text, soft_wrap=True)
+    console.print(changes_text(item.changes, shown[2]), soft_wrap=True)
     for title, ids in (("fixed", item.changes.fixed), ("broken", item.changes.broken)):
         for key in ids[:SHOWN_PROBLEMS]:
             console.print(f"  {title}: {one_line(key)}", soft_wrap=True)

@@ -18,6 +18,7 @@ from recode_eval.comparison.pooling import evidence, pooled
 from recode_eval.errors import UsageError
 from recode_eval.metrics import metric as metric_of
 from recode_eval.metrics import primary_of
+from recode_eval.models.backends import backend_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +74,8 @@ class Retest:
         ]
         return " and ".join(parts)
 
-    @property
-    def sentence(self) -> str:
-        """The primary metric as one plain sentence."""
+    def sentence(self, model: str, task: str) -> str:
+        """Return the primary metric as one plain sentence; with names that are safe to show."""
         first = self.spreads[0]
         shown = metric_of(first.metric)
         interval = shown.show_interval(first.low, first.high)
@@ -85,18 +85,26 @@ class Retest:
             else f"; the samples alone explain {shown.show(first.sampling)}"
         )
         return (
-            f"{shown.label} is {shown.show(first.mean)} {interval} on average, with a standard "
-            f"deviation of {shown.show(first.deviation)} between {len(self.runs)} runs "
-            f"({self.varied}){explained}."
+            f"{shown.label} of {model} on {task} is {shown.show(first.mean)} {interval} on "
+            f"average, with a standard deviation of {shown.show(first.deviation)} between "
+            f"{len(self.runs)} runs ({self.varied}){explained}."
         )
 
 
 def retests(runs: Sequence[ResultsFile]) -> list[Retest]:
     """Group runs of one model and task that differ in the seed or the prompt only.
 
-    Raises `UsageError` for a run that no other repeats, naming what differs from the nearest, and
-    for two runs with the same seed and prompt, which are no repeats.
+    Raises `UsageError` for a run that no other repeats, naming what differs from the nearest, for
+    two runs with the same seed and prompt, which are no repeats, and for answers that no model
+    wrote: saved or known ones do not depend on the seed.
     """
+    for run in runs:
+        backend = run.results.model.backend
+        if not backend_facts(backend).generates:
+            raise UsageError(
+                f"{run.source}: the back-end {backend} does not generate, so its answers do not "
+                "depend on the seed; a retest needs runs of a model."
+            )
     groups: list[list[ResultsFile]] = []
     for run in runs:
         for group in groups:
@@ -197,7 +205,7 @@ def to_json(item: Retest) -> dict[str, Any]:
             }
             for run in item.runs
         ],
-        "sentence": item.sentence,
+        "sentence": item.sentence(item.runs[0].model, item.runs[0].task),
         "metrics": [
             {
                 "metric": spread.metric,

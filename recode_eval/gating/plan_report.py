@@ -7,6 +7,7 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.gating.plans import chance_text, margin_text
 from recode_eval.stats.planning import TARGET, pass_chance
 from recode_eval.terminal import one_line
 
@@ -47,9 +48,9 @@ def print_plan(console: Console, content: Mapping[str, Any]) -> None:
         table.add_row(
             "any number" if row["n"] is None else str(row["n"]),
             f"{100 * row['standard_error']:.2f}",
-            f"{100 * row['pass_if_equal']:.0f} %",
+            chance_text(row["pass_if_equal"]),
             f"{100 * row['regress_if_worse']:.0f} %",
-            _points(row["margin_for_target"]),
+            margin_text(row["margin_for_target"]),
             "-" if row["problems_for_target"] is None else str(row["problems_for_target"]),
         )
     console.print(table)

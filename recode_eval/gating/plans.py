@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.pairing import paired
 from recode_eval.errors import UsageError
@@ -18,6 +18,7 @@ from recode_eval.schemas.plan import SCHEMA_VERSION
 from recode_eval.stats.estimates import minimum_detectable_difference
 from recode_eval.stats.planning import (
     DECENT,
+    MOST_SAMPLES,
     TARGET,
     Design,
     Rule,
@@ -31,13 +32,16 @@ from recode_eval.stats.planning import (
     seeds_for,
     standard_error,
 )
-from recode_eval.stats.sparse import smallest_decidable
+from recode_eval.stats.sparse import clusters_for, smallest_decidable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.gating.policy import Policy
     from recode_eval.run.results_file import ResultsFile
+
+_TWO_SIDED: Final = 0.05
+"""The level of the power that a comparison states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Planned:
     def _advice(self, samples: Sequence[int]) -> str:
         n = 10 if 10 in samples else max(samples)
         chance = pass_chance(self.design, self.variation, self.rule, n)
-        text = f"With {n} samples an equally good model passes in {100 * chance:.0f} % of cases"
+        text = f"With {n} samples an equally good model passes in {chance_text(chance)} of cases"
         if chance >= TARGET:
             return f"{text}."
         return f"{text}; {what_helps(self.design, self.variation, self.rule, n)}."
@@ -194,19 +198,26 @@ def chance_notes(a: ResultsFile, b: ResultsFile, policy: Policy) -> list[str]:
         return notes
     size = f"{a.n} samples of {design.problems} problems in {design.clusters} clusters"
     text = (
-        f"an equally good model passes this gate in only {100 * chance:.0f} % of cases ({size}, "
+        f"an equally good model passes this gate in only {chance_text(chance)} of cases ({size}, "
         f"margin {metric(name).show(rule.margin)}); {what_helps(design, variation, rule, a.n)}"
     )
     return [*notes, text]
 
 
-def power_note(a: ResultsFile, b: ResultsFile) -> str | None:
+def power_note(a: ResultsFile, b: ResultsFile, task: str | None = None) -> str | None:
     """Say which true difference in pass@1 such a comparison finds, and what samples could add.
 
-    None where the runs do not show their variances: a task without tests, a single sample.
+    `task` is its name in the form to show (the run's own). None where the runs cannot tell: a task
+    without tests, problems of one cluster, or one sample of most problems.
     """
     if not (a.tested and b.tested):
         return None
+    name = a.task if task is None else task
+    counts = " and ".join(dict.fromkeys((str(a.n), str(b.n))))
+    if min(a.n, b.n) == 1:
+        more = not any(run.n == 1 and _deterministic(run) for run in (a, b))
+        advice = "; use --n 10" if more else ""
+        return f"n = {counts} on {name}: no estimate of sampling noise and no power{advice}"
     try:
         design, variation = design_of(a), variation_between(a, b)
     except UsageError:
@@ -214,30 +225,95 @@ def power_note(a: ResultsFile, b: ResultsFile) -> str | None:
 
     def detectable(n: float, baseline_n: float | None = None) -> float:
         error = standard_error(design, variation, n, baseline_n)
-        return minimum_detectable_difference(error, clusters=design.effective)
+        return minimum_detectable_difference(error, clusters=design.effective) if error else 0.0
 
-    name = primary(TaskKind.TESTED)
-    shown = metric(name)
-    counts = f"{b.n}" if a.n == b.n else f"{a.n} and {b.n}"
-    return (
-        f"{counts} samples of {design.problems} problems in {design.clusters} clusters find a true "
-        f"difference of {shown.show(detectable(b.n, a.n))} points in {shown.label} with 80 % power "
-        f"(5 %, two-sided); no number of samples finds less than {shown.show(detectable(math.inf))}"
+    shown = metric(primary(TaskKind.TESTED))
+    where = f"{design.problems} problems in {design.clusters} clusters"
+    found, limit = shown.show(detectable(b.n, a.n)), shown.show(detectable(math.inf))
+    nothing = shown.show(0.0)
+    if found == nothing:
+        bound = shown.show(smallest_decidable(design.clusters, _TWO_SIDED / 2))
+        return (
+            f"no power in {shown.label} on {name}: the samples of each problem agree and all "
+            f"problems changed alike; {where} without a change exclude a true difference of "
+            f"{bound} points or more ({100 * _TWO_SIDED:g} %, two-sided)"
+        )
+    text = (
+        f"{counts} samples of {where} find a true difference of {found} points in {shown.label} on "
+        f"{name} with 80 % power ({100 * _TWO_SIDED:g} %, two-sided)"
     )
+    return text if limit == nothing else f"{text}; no number of samples finds less than {limit}"
+
+
+def _deterministic(run: ResultsFile) -> bool:
+    """Tell whether more samples of this run would be copies."""
+    from recode_eval.models.backends import backend_facts
+
+    return backend_facts(run.results.model.backend).deterministic
+
+
+def chance_text(chance: float) -> str:
+    """Return a chance in whole percent, or in tenths where whole ones would claim a limit.
+
+    The limits are those that decide, `DECENT` and `TARGET`.
+
+    >>> chance_text(0.823), chance_text(0.7996), chance_text(0.8)
+    ('82 %', '79.9 %', '80 %')
+    """
+    whole = round(100 * chance)
+    if any(chance < limit <= whole / 100 for limit in (DECENT, TARGET)):
+        return f"{math.floor(1000 * chance) / 10:.1f} %"
+    return f"{whole} %"
+
+
+def margin_text(margin: float) -> str:
+    """Return a margin that would do in points, rounded up: the one that is shown must do too.
+
+    >>> margin_text(0.0904), margin_text(0.07)
+    ('9.1', '7.0')
+    """
+    return f"{math.ceil(round(1000 * margin, 6)) / 10:.1f}"
 
 
 def what_helps(design: Design, variation: Variation, rule: Rule, n: int) -> str:
     """Say which margin, problems or samples let an equally good model pass 8 times of 10."""
     goal = f"{100 * TARGET:.0f} %"
-    texts = [f"a margin of {100 * margin_for(design, variation, rule, n):.1f} points"]
+    texts = []
+    margin = margin_for(design, variation, rule, n)
+    if margin < rule.reach:
+        texts.append(f"a margin of {margin_text(margin)} points")
     problems = problems_for(design, variation, rule, n)
     if problems is not None:
         texts.append(f"{problems} such problems")
-    samples = samples_for(design, variation, rule)
+    too_small = _too_small(design, rule)
+    samples = None if too_small else samples_for(design, variation, rule, least=n + 1)
     if samples is not None:
-        return f"{', '.join(texts)}, or {samples} samples per problem make it {goal}"
-    most = pass_chance(design, variation, rule, math.inf)
+        texts.append(f"{samples} samples per problem")
+    *most, last = texts or ["no margin and no number of problems"]
+    listed = f"{', '.join(most)}{',' if len(most) > 1 else ''} or {last}" if most else last
+    text = f"{listed} make{'s' if len(texts) == 1 and margin < rule.reach else ''} it {goal}"
+    if too_small:
+        return f"{too_small}; {text}, more samples do not"
+    return text if samples is not None else f"{text}, {_no_samples(design, variation, rule)}"
+
+
+def _too_small(design: Design, rule: Rule) -> str:
+    """Say that the clusters cannot decide the margin, whatever the samples; '' where they can."""
+    least = smallest_decidable(design.clusters, rule.alpha, rule.reach)
+    if rule.margin > least:
+        return ""
     return (
-        f"{' or '.join(texts)} make it {goal}, more samples do not ({100 * most:.0f} % with any "
-        "number: the problems' own changes dominate)"
+        f"the margin of {100 * rule.margin:.1f} points is below the smallest that "
+        f"{design.clusters} clusters can decide ({100 * least:.1f} points; "
+        f"{clusters_for(rule.margin, rule.alpha, rule.reach)} clusters could)"
+    )
+
+
+def _no_samples(design: Design, variation: Variation, rule: Rule) -> str:
+    chance = pass_chance(design, variation, rule, math.inf)
+    if chance >= TARGET:
+        return f"up to {MOST_SAMPLES} samples per problem do not"
+    return (
+        f"more samples do not ({chance_text(chance)} with any number: the problems' own changes "
+        "dominate)"
     )

@@ -14,9 +14,9 @@ from recode_eval.comparison.report import (
     code,
     markdown_problems,
     markdown_table,
-    p_text,
     value_text,
 )
+from recode_eval.comparison.sentences import p_text
 from recode_eval.gating.rule import SPARSE_CHANGES, TOO_FEW_CLUSTERS, Verdict
 from recode_eval.metrics import label, metric
 from recode_eval.stats.sparse import clusters_for, smallest_decidable

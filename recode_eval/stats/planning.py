@@ -29,12 +29,13 @@ rate * (1 - rate)."""
 DECENT: Final = 0.7
 """An equally good model should pass at least so often."""
 TARGET: Final = 0.8
-_MOST: Final = 20_000
+MOST_SAMPLES: Final = 20_000
+"""Where a search for samples, problems or seeds ends."""
 _GRID: Final = 64
 _CELLS: Final = 150_000
 _TINY: Final = 1e-300
-_HALVINGS: Final = 10
-_LEAST: Final = 1e-3
+_EXACT: Final = 1e-4
+"""How exact a margin is: a hundredth of a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,27 +189,38 @@ def regress_chance(
 def margin_for(
     design: Design, variation: Variation, rule: Rule, n: float, chance: float = TARGET
 ) -> float:
-    """Return the smallest margin with which an equally good model passes with `chance`."""
+    """Return the smallest margin with which an equally good model passes with `chance`.
+
+    It is in the unit of `rule.reach`, exact to 1e-4, and at most the rule's own margin where that
+    is enough. The whole reach, where no margin is.
+
+    >>> round(margin_for(Design.even(96, 48), Variation.assumed(0.005), Rule(0.09), 10), 3)
+    0.061
+    """
 
     def enough(margin: float) -> bool:
         return pass_chance(design, variation, replace(rule, margin=margin), n) >= chance
 
-    low, high = 0.0, min(rule.reach, 12 * standard_error(design, variation, n) + _LEAST)
-    if not enough(high):
-        return rule.reach
-    for _ in range(_HALVINGS):
+    low, high = 0.0, rule.margin
+    while not enough(high):
+        if high >= rule.reach:
+            return rule.reach
+        low, high = high, min(rule.reach, 2 * high)
+    while high - low > _EXACT:
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
 def samples_for(
-    design: Design, variation: Variation, rule: Rule, chance: float = TARGET
+    design: Design, variation: Variation, rule: Rule, chance: float = TARGET, least: int = 2
 ) -> int | None:
-    """Return the fewest samples per problem (from 2) that reach `chance`; None: no number does."""
-    if pass_chance(design, variation, rule, math.inf) < chance:
-        return None
-    return _smallest(lambda n: pass_chance(design, variation, rule, n) >= chance, 2)
+    """Return the fewest samples per problem (from `least`) that reach `chance`.
+
+    None where no number up to `MOST_SAMPLES` does. What any number reaches is no bound: without all
+    noise fewer clusters carry the change, and the exact bound is harder to meet.
+    """
+    return _smallest(lambda n: pass_chance(design, variation, rule, n) >= chance, least)
 
 
 def problems_for(
@@ -279,8 +291,8 @@ def seeds_for(
 def _smallest(enough: Callable[[int], bool], least: int) -> int | None:
     """Return the smallest number from `least` that is enough, if more is never worse."""
     low = high = least
-    while high > _MOST or not enough(high):
-        if high > _MOST:
+    while high > MOST_SAMPLES or not enough(high):
+        if high > MOST_SAMPLES:
             return None
         low, high = high + 1, high + max(1, high // 4)
     while low < high:

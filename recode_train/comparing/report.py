@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.pooling import Change
-from recode_eval.comparison.report import code, markdown_table, p_text, value_text
+from recode_eval.comparison.report import code, markdown_table, value_text
+from recode_eval.comparison.sentences import p_text
 from recode_eval.metrics import label
 from recode_eval.metrics import metric as metric_of
 from recode_eval.run.report import format_estimate

@@ -76,6 +76,8 @@ def test_few_models_have_no_correlation(runs: list[Path]) -> None:
     [found] = screen(load_every_run(few))
     assert all(item.correlation is None for item in found.items)
     assert "need 5 models" in found.sentence
+    [alone] = screen(load_every_run(runs[:1]))
+    assert alone.sentence.startswith("20 problems, 1 model, 1 run: ")
 
 
 def test_repeats_that_disagree_are_unstable(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from statistics import stdev
 
 import numpy as np
 import pytest
-from stored_runs import ToldModel, store_run
+from stored_runs import ToldModel, edit_results, store_run
 
 from recode_eval import RunConfig, UsageError, cli, evaluate
 from recode_eval.comparison.retest import retests
@@ -43,6 +43,7 @@ def test_the_spread_between_runs_is_what_samples_explain(
     assert 0.005 < first["sd_between_runs"] < 0.06
     assert first["low"] < first["mean"] < first["high"]
     assert [run["seed"] for run in found["runs"]] == [0, 1, 2, 3]
+    assert found["sentence"].startswith("pass@1 of m on arena is ")
     assert "between 4 runs (4 seeds); the samples alone explain 2.5." in found["sentence"]
 
 
@@ -50,7 +51,7 @@ def test_the_table(repeats: list[Path], capsys: pytest.CaptureFixture[str]) -> N
     assert cli.run(["retest", *map(str, repeats)]) == 0
     shown = capsys.readouterr().out
     assert "SD between runs" in shown
-    assert "m on arena" in shown
+    assert "pass@1 of m on arena is " in shown
 
 
 def test_prompts_are_repeats_too(tmp_path: Path) -> None:
@@ -72,6 +73,19 @@ def test_what_is_no_repeat_is_refused(repeats: list[Path], tmp_path: Path) -> No
         retests(load_every_run([other]))
     with pytest.raises(UsageError, match="same seed and prompt"):
         retests(load_every_run([repeats[0], repeats[0]]))
+
+
+@pytest.mark.parametrize("backend", ["replay", "baseline"])
+def test_answers_that_no_model_wrote_have_no_spread(tmp_path: Path, backend: str) -> None:
+    """Replayed answers with two seeds had a standard deviation of 0, said of the model."""
+    runs = [
+        edit_results(
+            sampled(tmp_path, seed), lambda results: results["model"].update(backend=backend)
+        )
+        for seed in (0, 1)
+    ]
+    with pytest.raises(UsageError, match=f"back-end {backend} does not generate.*the seed"):
+        retests(load_every_run(runs))
 
 
 def test_repeats_make_runs_with_other_seeds(rows: Path, tmp_path: Path) -> None:

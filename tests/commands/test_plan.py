@@ -12,7 +12,7 @@ import pytest
 from stored_runs import store_run
 
 from recode_eval import cli
-from recode_eval.gating.plans import chance_notes, noise_of, variation_between
+from recode_eval.gating.plans import chance_notes, chance_text, noise_of, variation_between
 from recode_eval.gating.policy import Policy, load_policy
 from recode_eval.run.results_file import read_run
 from recode_eval.schemas.__main__ import schema_texts
@@ -97,6 +97,28 @@ def test_the_table_and_the_chart(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert len(root.findall("{*}polyline")) == 2
 
 
+def test_a_text_never_rounds_a_chance_up_to_the_target(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It said "more samples do not (80 % with any number)" where 80 % was wanted."""
+    assert [chance_text(x) for x in (0.8, 0.79999, 0.795, 0.794, 0.6999, 0.7)] == [
+        "80 %", "79.9 %", "79.5 %", "79 %", "69.9 %", "70 %",
+    ]  # fmt: skip
+    content = planned(
+        capsys, "--problems", 96, "--clusters", 48, "--rate", 0.5, "--margin", 9, "--n", 60
+    )
+    assert "more samples do not" in content["advice"]
+    assert "80 % with any number" not in content["advice"]
+    # 9.04 points are more than the 9 that do not do.
+    assert content["margin"] < content["samples"][0]["margin_for_target"] < 0.0925
+    assert "a margin of 9.0 points" not in content["advice"]
+    content = planned(
+        capsys, "--problems", 96, "--clusters", 48, "--rate", 0.005, "--margin", 9, "--n", "2,50"
+    )
+    assert [row["pass_if_equal"] for row in content["samples"]] == pytest.approx([1] * 3, abs=0.01)
+    assert all(row["margin_for_target"] <= 0.09 for row in content["samples"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -121,5 +143,7 @@ def test_the_gate_warns_where_an_equal_model_seldom_passes(runs: tuple[Path, Pat
     (note,) = chance_notes(a, b, load_policy())
     assert "passes this gate in only" in note
     assert "more samples do not" in note
+    # Below what 40 clusters can decide, which is why.
+    assert "below the smallest that 40 clusters can decide (7.2 points; 99 clusters could)" in note
     assert chance_notes(a, b, Policy({"default": {"pass@1": 30.0}})) == []
     assert variation_between(a, a).change == 0

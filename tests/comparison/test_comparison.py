@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,14 +25,17 @@ from recode_eval.comparison.problems import (
     FALSE_DISCOVERIES,
     changed_problems,
     fisher_p,
+    nameable,
     problem_changes,
 )
+from recode_eval.comparison.sentences import sentence
 from recode_eval.run.results_file import read_run
 from recode_eval.scoring.pass_at_k import pass_at_k
 from recode_eval.stats.estimates import IntervalMethod, minimum_detectable_difference
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from random import Random
 
 
 def models(seed: int, groups: int) -> tuple[list[float], list[float], list[int]]:
@@ -284,6 +288,60 @@ def test_changed_problems_are_benjamini_and_hochberg_on_fishers_test(
         swapped = changed_problems([(new, m, old, n) for old, n, new, m in counts])
     if counts:
         assert swapped == [-x for x in changed_problems(counts)]
+
+
+@settings(deadline=None)
+@given(problem_counts, st.randoms(use_true_random=False))
+def test_too_few_samples_are_called_so_only_where_no_count_could_be_named(
+    counts: list[tuple[int, int, int, int]], random: Random
+) -> None:
+    """Two or four samples gave "0 problems fixed, 0 broken", as if something could have been."""
+    if nameable(counts):
+        return
+    for _ in range(5):
+        others = []
+        for old, n, new, m in counts:
+            first = random.randint(max(0, old + new - m), min(n, old + new))
+            others.append((first, n, old + new - first, m))
+        assert not any(changed_problems(others))
+    extreme = []
+    for old, n, new, m in counts:
+        first = max(0, old + new - m)
+        extreme.append((first, n, old + new - first, m))
+    assert not any(changed_problems(extreme))
+
+
+def test_what_could_be_named_depends_on_samples_and_passes() -> None:
+    assert not nameable([(0, 1, 1, 1)] * 30)
+    assert nameable([(2, 4, 2, 4)] * 30)
+    assert not nameable([(2, 4, 2, 4)] * 2 + [(0, 4, 1, 4)] * 20)
+    assert nameable([(5, 10, 5, 10)] + [(0, 10, 1, 10)] * 95)
+    assert nameable([(4, 4, 4, 4), (0, 1, 0, 1)])  # nothing changed, which is certain
+    assert nameable([])
+
+
+# --- sentences
+
+
+def test_a_sentence_says_where_holm_takes_back_what_the_interval_shows() -> None:
+    old, new, clusters = models(4, 40)
+    found = difference("pass@1", old, new, clusters)
+    assert found is not None
+    wide = replace(found.estimate, mean=0.05, low=0.004, high=0.096)
+    item = replace(found, estimate=wide, p_value=0.033, p_holm=0.27, samples=(10, 10))
+    said = sentence(item, "a", "b", "arena-mini")
+    assert said.startswith(
+        "b is not shown to differ from a in pass@1 on arena-mini: difference +5.0 points, not "
+        "significant after Holm's correction (p = 0.270; 95 % CI +0.4 to +9.6; "
+    )
+    assert "not significant" not in sentence(replace(item, p_holm=0.04), "a", "b", "t")
+    assert "p = 0.040, Holm" in sentence(replace(item, p_holm=0.04), "a", "b", "t")
+    assert "p = 0.04996, Holm" in sentence(replace(item, p_holm=0.04996), "a", "b", "t")
+    assert "p < 0.001, Holm" in sentence(replace(item, p_holm=1e-9), "a", "b", "t")
+    assert "p = 0.033; " in sentence(replace(item, p_holm=None), "a", "b", "t")
+    unsure = replace(item, estimate=replace(wide, low=-0.01), p_value=0.1)
+    assert "Holm's correction" not in sentence(unsure, "a", "b", "t")
+    assert "p = 0.270, Holm" in sentence(unsure, "a", "b", "t")
 
 
 @pytest.mark.parametrize("wrong", [(3, 2, 0, 1), (0, 0, 1, 1), (-1, 2, 0, 1)])
