@@ -23,28 +23,28 @@ def sentence(item: MetricDifference, baseline: str, candidate: str, task: str) -
     if found.mean is None or found.low is None or found.high is None:
         return (
             f"{candidate} and {baseline} cannot be told apart in {where}: {found.method} "
-            f"({_basis(item)})."
+            f"({basis(item)})."
         )
     unit = " points" if shown.scale == 100 else ""
     level = _level(item)
     p_value = item.p_value if item.p_holm is None else item.p_holm
     apart = found.low * found.high > 0
     if not (apart and p_value is not None and p_value < level):
-        rest = f"{_interval(item, found.low, found.high, sign=True)}; "
+        rest = f"{interval_words(item, found.low, found.high, sign=True)}; "
         reason, cited = " (", f"{rest}{_cited_p(item)}"
         if apart and item.p_value is not None and item.p_value < level:
             reason = ", not significant after Holm's correction ("
-            cited = f"p {_p_near(item.p_holm, level)}; {rest}"
+            cited = f"p {p_near(item.p_holm, level)}; {rest}"
         return (
             f"{candidate} is not shown to differ from {baseline} in {where}: difference "
-            f"{shown.show(found.mean, sign=True)}{unit}{reason}{cited}{_basis(item)})."
+            f"{shown.show(found.mean, sign=True)}{unit}{reason}{cited}{basis(item)})."
         )
     better = (found.mean > 0) == shown.higher_is_better
     low, high = sorted((abs(found.low), abs(found.high)))
     return (
         f"{candidate} is {shown.show(abs(found.mean))}{unit} {'better' if better else 'worse'} "
-        f"than {baseline} in {where} ({_interval(item, low, high)}; {_cited_p(item)}"
-        f"{_basis(item)})."
+        f"than {baseline} in {where} ({interval_words(item, low, high)}; {_cited_p(item)}"
+        f"{basis(item)})."
     )
 
 
@@ -66,11 +66,11 @@ def _cited_p(item: MetricDifference) -> str:
     p_value = item.p_value if item.p_holm is None else item.p_holm
     if p_value is None:
         return ""
-    text = _p_near(p_value, _level(item))
+    text = p_near(p_value, _level(item))
     return f"p {text}{'' if item.p_holm is None else ', Holm'}; "
 
 
-def _p_near(p_value: float | None, level: float) -> str:
+def p_near(p_value: float | None, level: float) -> str:
     """Return `= 0.032` with as many digits as keep it on its side of the level."""
     text = p_text(p_value)
     if p_value is None or text.startswith("<"):
@@ -80,7 +80,8 @@ def _p_near(p_value: float | None, level: float) -> str:
     return f"= {p_value:.{next(near, 9)}f}"
 
 
-def _interval(item: MetricDifference, low: float, high: float, *, sign: bool = False) -> str:
+def interval_words(item: MetricDifference, low: float, high: float, *, sign: bool = False) -> str:
+    """Return `95 % CI 1.0 to 3.0`."""
     shown = metric(item.metric)
     ends = f"{shown.show(low, sign=sign)} to {shown.show(high, sign=sign)}"
     return f"{100 * item.confidence:g} % CI {ends}"
@@ -90,7 +91,8 @@ def _s(number: int) -> str:
     return "" if number == 1 else "s"
 
 
-def _basis(item: MetricDifference) -> str:
+def basis(item: MetricDifference) -> str:
+    """Return the problems, clusters and samples that a difference rests on."""
     found = item.estimate
     samples = " and ".join(dict.fromkeys(map(str, item.samples)))
     parts = [

@@ -32,6 +32,7 @@ from recode_eval.gating.rule import (
     grade_evidence,
     improvement,
 )
+from recode_eval.gating.sentences import check_sentence
 from recode_eval.run import provenance
 from recode_eval.schemas.verdict import SCHEMA_VERSION
 
@@ -116,6 +117,11 @@ class Decision:
     """2: the samples of the rerun are part of it."""
     drawn: tuple[Drawn, ...] = ()
     """What a gate that sampled the candidate itself drew of each task."""
+
+    def names(self, task: str) -> tuple[str, str]:
+        """Return the models of a task that was compared, the baseline first; hostile text."""
+        item = next(item for item in self.compared if item.baseline.task == task)
+        return item.baseline.model, item.candidate.model
 
     @property
     def rerun_left(self) -> bool:
@@ -286,7 +292,7 @@ def verdict_json(decision: Decision) -> dict[str, Any]:
         "invalid": list(decision.invalid),
         "policy": policy,
         "policy_hash": digest,
-        "checks": [_check_json(check) for check in decision.checks],
+        "checks": [_check_json(check, decision) for check in decision.checks],
         "tasks": [_compared_json(item) for item in decision.compared],
     }
 
@@ -308,7 +314,8 @@ def _sampling_json(drawn: Sequence[Drawn]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _check_json(check: GateCheck) -> dict[str, Any]:
+def _check_json(check: GateCheck, decision: Decision) -> dict[str, Any]:
+    names = decision.names(check.task)
     return {
         "task": check.task,
         "verdict": str(check.verdict),
@@ -320,6 +327,7 @@ def _check_json(check: GateCheck) -> dict[str, Any]:
         "p_drop_holm": check.p_drop_holm,
         "p_margin": check.evidence.p_margin,
         "smallest_margin": check.evidence.smallest_margin,
+        "sentence": check_sentence(check, *names, check.task, decision.policy.regress_level),
     }
 
 

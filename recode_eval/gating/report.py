@@ -18,11 +18,14 @@ from recode_eval.comparison.report import (
 )
 from recode_eval.comparison.sentences import p_text
 from recode_eval.gating.rule import SPARSE_CHANGES, TOO_FEW_CLUSTERS, Verdict
+from recode_eval.gating.sentences import check_sentence
 from recode_eval.metrics import label, metric
 from recode_eval.stats.sparse import clusters_for, smallest_decidable
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from recode_eval.gating.decision import Decision, Drawn, GateCheck
@@ -129,6 +132,19 @@ def _reasons(decision: Decision) -> list[str]:
     return texts
 
 
+def _sentences(decision: Decision, safe: Callable[[str], str]) -> list[str]:
+    """Return a sentence per check; `safe` makes names fit to be shown."""
+    found = []
+    for check in decision.checks:
+        baseline, candidate = (safe(name) for name in decision.names(check.task))
+        found.append(
+            check_sentence(
+                check, baseline, candidate, safe(check.task), decision.policy.regress_level
+            )
+        )
+    return found
+
+
 def drawn_text(drawn: Drawn) -> str:
     """Report how many samples of a task were needed, as in `2 of 10 samples per problem`."""
     saved = 1 - drawn.samples / drawn.planned
@@ -149,6 +165,8 @@ def summary_markdown(decision: Decision, limit: int = SUMMARY_LIMIT) -> str:
             for task, metric, *rest in (_row(check) for check in decision.checks)
         ]
         parts.append(markdown_table(_headings(decision), rows) + "\n")
+        parts += [f"- {text}\n" for text in _sentences(decision, code)]
+        parts.append("\n")
     parts += [f"- {code(item.task)}: {drawn_text(item)}\n" for item in decision.drawn]
     parts.append("\n" if decision.drawn else "")
     for item in decision.compared:
@@ -234,6 +252,8 @@ def print_decision(console: Console, decision: Decision) -> None:
         for check in decision.checks:
             table.add_row(*_row(check))
         console.print(table)
+        for text in _sentences(decision, lambda name: one_line(name, 60)):
+            console.print(text, soft_wrap=True)
     for reason in decision.invalid:
         console.print(f"invalid: {one_line(reason)}", style="yellow", soft_wrap=True)
     for item in decision.compared:

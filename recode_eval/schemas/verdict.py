@@ -69,6 +69,9 @@ class CheckedMetric(DifferenceFields, frozen=True, kw_only=True):
         "", "improved", "small real drop", "no interval", "too few clusters", "sparse changes"
     ]
     margin: Annotated[AboveZero, Meta(description="Tolerated drop, in the metric's unit.")]
+    sentence: Annotated[
+        str, Meta(description="The finding in words; it has the models' names.")
+    ] = ""
     p_drop: Annotated[Share | None, Meta(description="One-sided: there is no drop.")]
     p_drop_looks: Annotated[
         Share | None,

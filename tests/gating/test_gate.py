@@ -694,3 +694,21 @@ def test_a_run_cannot_pass_against_itself(tmp_path: Path) -> None:
         assert code == ExitCode.INVALID
         verdict = json.loads((tmp_path / "gate" / "verdict.json").read_text())
         assert "is the baseline's own run" in verdict["invalid"][0]
+
+
+def test_every_check_has_a_sentence(runs: dict[str, Path], gate: Gate) -> None:
+    """A verdict that a paper could cite: names, difference, interval, margin, basis."""
+    sentences = {
+        name: gate("--baseline", runs["base"], "--candidate", runs[name])[1]["checks"][0]
+        for name in ("better", "worse", "noisy")
+    }
+    better, worse, noisy = (sentences[name]["sentence"] for name in ("better", "worse", "noisy"))
+    assert better.startswith("better is better than base in pass@1 on arena: difference +")
+    assert worse.startswith("worse is worse than base in pass@1 on arena (p ")
+    assert noisy.startswith("Whether noisy is 3.0 points worse than base in pass@1 on arena stays")
+    for text in (better, worse, noisy):
+        assert "90 % CI" in text
+        assert "margin 3.0 points)." in text
+        assert "40 problems in 20 clusters, n = 10, paired" in text
+    summary = (gate.out / "summary.md").read_text()
+    assert "Whether `noisy` is 3.0 points worse than `base` in pass@1 on `arena`" in summary
