@@ -156,7 +156,8 @@ def decide(
         ]
         if few := too_few_samples(min(a.n, b.n), policy):
             reasons.append(few)
-        if a.results.identity == b.results.identity and a.scores == b.scores:
+        # One that the gate has sampled itself may well be the same; it was asked anew.
+        if looks is None and a.results.identity == b.results.identity and a.scores == b.scores:
             reasons.append(
                 f"{b.source} is the baseline's own run, which proves nothing; gate a run of "
                 "another model, or with another --seed"

@@ -294,7 +294,7 @@ def test_container_out_of_memory_as_a_whole(
         create = docker.ContainerLink._create
 
         def small(self: docker.ContainerLink, *arguments: object) -> str:
-            self._memory = (24 << 20) - docker._OWN_MEMORY  # too little for numpy
+            self._memory = (32 << 20) - docker._OWN_MEMORY  # too little for numpy
             return create(self, *arguments)
 
         monkeypatch.setattr(docker.ContainerLink, "_create", small)

@@ -330,7 +330,8 @@ def _family(pid: int) -> set[int]:
 
 
 def _left(tier: str, pid: int, family: set[int], temporary: Path) -> list[str]:
-    left = [str(one) for one in family if Path(f"/proc/{one}/task").exists()]
+    # A process may end while it is looked at, which `Path.exists` does not expect.
+    left = [str(one) for one in family if os.path.exists(f"/proc/{one}/task")]  # noqa: PTH110
     left += [str(path) for path in temporary.iterdir()]
     if tier == "docker":
         client = docker._client()
