@@ -93,7 +93,8 @@ def test_old_packs_compare_and_gate_as_they_did() -> None:
     assert found.differences[0].baseline == pytest.approx(0.5)
     [old] = load_runs(packs[:1])
     # The same figures from another seed: a run is no candidate against itself.
-    identity = {**old.results.identity, "sampling": "with another seed"}
+    sampling = {**old.results.identity["sampling"], "seed": 1}
+    identity = {**old.results.identity, "sampling": sampling}
     again = msgspec.structs.replace(old.results, identity=identity)
     decision = decide([old], [replace(old, results=again)], load_policy())
     stored = json.loads((OLD / "verdict.json").read_text())
