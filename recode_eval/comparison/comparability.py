@@ -11,6 +11,7 @@ answers the same for every pair.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -181,6 +182,11 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
         "isolation": isolation(results),
         "scoring": results.scoring["hash"],
     }
+
+
+def model_key(results: Results) -> str:
+    """Return what tells models apart, whatever they are called: weights and loading."""
+    return json.dumps(results.identity["model"], sort_keys=True)
 
 
 def isolation(results: Results) -> str:

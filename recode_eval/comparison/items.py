@@ -8,14 +8,13 @@ whose repeats disagree more than samples do may depend on something that is not 
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.comparison.comparability import Strictness, differences, facts
-from recode_eval.comparison.problems import changed_problems
+from recode_eval.comparison.comparability import Strictness, differences, facts, model_key
+from recode_eval.comparison.problems import changed_problems, common_counts
 from recode_eval.errors import UsageError
 from recode_eval.stats.items import item_rest, negative_p
 
@@ -121,7 +120,7 @@ def _screen(task: str, runs: Sequence[ResultsFile]) -> Screening:
             )
     models: dict[str, list[ResultsFile]] = defaultdict(list)
     for run in runs:
-        models[json.dumps(run.results.identity["model"], sort_keys=True)].append(run)
+        models[model_key(run.results)].append(run)
     counts = [counts_of([run.scores.values() for run in members]) for members in models.values()]
     unstable = {key for members in models.values() for key in _unstable(members)}
     items = [
@@ -190,23 +189,16 @@ def _unstable(runs: Sequence[ResultsFile]) -> set[str]:
     Greedy answers have no chance: there, any difference counts.
     """
     found: set[str] = set()
-    for a, b in itertools.combinations(runs, 2):
-        if any(x.level is Strictness.STRICT for x in differences(facts(a), facts(b), ("", ""))):
+    known = [(run, facts(run)) for run in runs]
+    for (a, here), (b, there) in itertools.combinations(known, 2):
+        if any(x.level is Strictness.STRICT for x in differences(here, there, ("", ""))):
             continue
-        keys = [
-            key for key, x in a.scores.items()
-            if x.n and x.passed is not None and (y := b.scores.get(key)) is not None
-            and y.n and y.passed is not None
-        ]  # fmt: skip
-        counts = [
-            (a.scores[k].passed or 0, a.scores[k].n, b.scores[k].passed or 0, b.scores[k].n)
-            for k in keys
-        ]
+        ids, counts = common_counts(a, b)
         if a.results.sampling.temperature == 0:
-            found |= {k for k, (x, n, y, m) in zip(keys, counts, strict=True) if x * m != y * n}
+            moved = [new * n - old * m for old, n, new, m in counts]
         else:
             moved = changed_problems(counts)
-            found |= {key for key, sign in zip(keys, moved, strict=True) if sign}
+        found |= {key for key, sign in zip(ids, moved, strict=True) if sign}
     return found
 
 

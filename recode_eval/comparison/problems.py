@@ -43,14 +43,7 @@ def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
 
     Tasks without tests have none.
     """
-    ids: list[str] = []
-    counts: list[Counts] = []
-    for key, old in a.scores.items():
-        new = b.scores.get(key)
-        if new is None or old.passed is None or new.passed is None or not (old.n and new.n):
-            continue
-        ids.append(key)
-        counts.append((old.passed, old.n, new.passed, new.n))
+    ids, counts = common_counts(a, b)
     signs = changed_problems(counts)
     moved = [new * n - old * m for old, n, new, m in counts]
     return ProblemChanges(
@@ -60,6 +53,19 @@ def problem_changes(a: ResultsFile, b: ResultsFile) -> ProblemChanges:
         sum(x < 0 for x in moved),
         () if nameable(counts) else (a.n, b.n),
     )
+
+
+def common_counts(a: ResultsFile, b: ResultsFile) -> tuple[list[str], list[Counts]]:
+    """Return the problems that were graded by tests in both runs, and their counts."""
+    ids: list[str] = []
+    counts: list[Counts] = []
+    for key, old in a.scores.items():
+        new = b.scores.get(key)
+        if new is None or old.passed is None or new.passed is None or not (old.n and new.n):
+            continue
+        ids.append(key)
+        counts.append((old.passed, old.n, new.passed, new.n))
+    return ids, counts
 
 
 def changes_json(changes: ProblemChanges) -> dict[str, Any]:

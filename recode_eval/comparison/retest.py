@@ -7,13 +7,12 @@ which no interval covers. Beside it stands what the samples alone explain (`stat
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.comparison.comparability import Strictness, differences, facts
+from recode_eval.comparison.comparability import Strictness, differences, facts, model_key
 from recode_eval.comparison.pooling import evidence, pooled
 from recode_eval.errors import UsageError
 from recode_eval.metrics import metric as metric_of
@@ -122,17 +121,13 @@ def retests(runs: Sequence[ResultsFile]) -> list[Retest]:
 
 def _unlike(a: ResultsFile, b: ResultsFile) -> list[str]:
     """Return what keeps `b` from being a repeat of `a`."""
-    if _model(a) != _model(b):
+    if model_key(a.results) != model_key(b.results):
         return ["the model or its loading differs"]
     return [
         item.text
         for item in differences(facts(a), facts(b), _ROLES)
         if item.level is Strictness.STRICT and item.what not in _MAY_DIFFER
     ]
-
-
-def _model(run: ResultsFile) -> str:
-    return json.dumps(run.results.identity["model"], sort_keys=True)
 
 
 def _why_alone(run: ResultsFile, runs: Sequence[ResultsFile]) -> str:

@@ -7,12 +7,12 @@ Only runs of one board are paired.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.pooling import adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import slug
 from recode_eval.metrics import METHODS
@@ -221,17 +221,12 @@ def _row(
         metrics = {name: found.estimate(name) for name in _columns(board)}
         runs.append(MethodRun(standing, metrics, standing.unranked))
         if not standing.unranked:
-            members[_model(standing)].append(found)
+            members[model_key(standing.run.results)].append(found)
     trainings = [pooled(same) for same in members.values()]
     trained = role(method) is not Role.BASE
     together = pooled(trainings, trainings=trained) if trainings else None
     metrics = {name: together.estimate(name) for name in _columns(board)} if together else {}
     return MethodRow(method, role(method), tuple(runs), metrics), together
-
-
-def _model(standing: Standing) -> str:
-    """Return what tells models apart, whatever they are called."""
-    return json.dumps(standing.run.results.identity["model"], sort_keys=True)
 
 
 def _rank(method: str) -> tuple[int, int, str]:

@@ -6,13 +6,13 @@ spelt out. Only markup made in `charts` and in the templates themselves is marku
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.items import counts_of, screened
 from recode_eval.leaderboard.charts import Dot, dot_plot
 from recode_eval.leaderboard.drilldown import anchor, problem_path
@@ -306,7 +306,7 @@ def _problems(board: Board) -> list[dict[str, Any]]:
     by_run = [dict(zip((p.id for p in run.problems), run.rates, strict=True)) for run in runs]
     models: dict[str, list[Sequence[ProblemResult]]] = defaultdict(list)
     for run in runs:
-        models[json.dumps(run.identity["model"], sort_keys=True)].append(run.problems)
+        models[model_key(run.results)].append(run.problems)
     flags = {item.id: item.flags for item in screened([counts_of(x) for x in models.values()])}
     found: list[dict[str, Any]] = []
     for problem in runs[0].problems:
