@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.stats.sparse import chance_below_zero, most_changed, smallest_decidable
+from recode_eval.stats.trainings import sum_degrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,11 +270,12 @@ def seed_power(
     """
     if seeds < 2:
         return 0.0
-    by_seed = 2 * seed_sd**2 / seeds
-    variance = error**2 + by_seed
+    by_seed = seed_sd**2 / seeds
+    parts = [(error**2, clusters - 1), *[(by_seed, seeds - 1)] * 2]
+    variance = math.fsum(part for part, _ in parts)
     if not variance:
         return float(difference > 0)
-    degrees = variance**2 / (error**4 / (clusters - 1) + by_seed**2 / (2 * (seeds - 1)))
+    degrees = sum_degrees(parts, variance)
     return _by_t(difference / math.sqrt(variance), degrees, alpha / 2)
 
 

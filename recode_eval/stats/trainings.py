@@ -71,5 +71,15 @@ def method_error(
     total = math.fsum(part for part, _ in parts)
     if total == 0:
         return MethodError(0.0, degrees, 0.0)
-    weights = math.fsum((part / total) ** 2 / freedom for part, freedom in parts)
-    return MethodError(math.sqrt(total), 1 / weights, 1 - standard_error**2 / total)
+    return MethodError(math.sqrt(total), sum_degrees(parts, total), 1 - standard_error**2 / total)
+
+
+def sum_degrees(parts: Sequence[tuple[float, float]], total: float) -> float:
+    """Return Satterthwaite's (1946) degrees of freedom of a sum of variances.
+
+    `parts` are the variances with their own degrees of freedom, `total` (above 0) is their sum.
+
+    >>> sum_degrees([(1.0, 4), (1.0, 4)], 2.0)
+    8.0
+    """
+    return 1 / math.fsum((part / total) ** 2 / freedom for part, freedom in parts)
