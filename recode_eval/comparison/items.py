@@ -31,7 +31,7 @@ FEWEST_MODELS: Final = 5
 """Fewer models make every correlation a matter of luck."""
 FALSE_DISCOVERIES: Final = 0.1
 """Expected share of the problems named as negative that are not, at most (Benjamini, Hochberg)."""
-_SAME = frozenset({"task", "task_version", "data", "tested", "scoring"})
+_SAME = frozenset({"task", "task_version", "data", "tested", "isolation", "scoring"})
 """What runs must share for their problems to be the same items."""
 
 

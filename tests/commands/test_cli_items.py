@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,15 @@ def test_repeats_that_disagree_are_unstable(tmp_path: Path) -> None:
 def test_other_data_are_other_items(runs: list[Path], tmp_path: Path) -> None:
     other = store_run(tmp_path, "m", lambda *_: True, problems=12)
     with pytest.raises(UsageError, match="have other items: the data"):
+        screen(load_every_run([runs[0], other]))
+
+
+def test_another_isolation_is_another_grading(runs: list[Path], tmp_path: Path) -> None:
+    """With a rule of its own, the isolation no longer counted as rules of grading here."""
+    other = tmp_path / "copy"
+    shutil.copytree(runs[1], other)
+    edit_results(other, lambda r: r["scoring"].update(isolation="split", hash="0" * 64))
+    with pytest.raises(UsageError, match="have other items: the isolation differs"):
         screen(load_every_run([runs[0], other]))
 
 
