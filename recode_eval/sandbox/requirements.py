@@ -133,11 +133,14 @@ def is_release(name: str) -> bool:
     return name not in _IMPORTS and _release_file(name) is not None
 
 
-def release_name(library: str, version: str) -> str:
+def release_name(library: str, version: str, ecosystem: str = "pypi") -> str:
     """The name of the environment with one release of a library: `pandas-2.2.3`.
 
     It becomes the name of files and images, so `1.0RC1` is `1.0rc1`, and `2.1.0+cpu` `2.1.0-cpu`.
+    One of npm has that before it, and its package no scope: `npm-hapi-joi-17.1.1`.
     """
+    if ecosystem == "npm":
+        library = f"npm-{library.removeprefix('@').replace('/', '-')}"
     return f"{library.lower().replace('_', '-')}-{re.sub(r'[^a-z0-9.]+', '-', version.lower())}"
 
 
