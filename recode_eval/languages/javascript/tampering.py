@@ -22,7 +22,8 @@ _BUILT_IN: Final = frozenset(
     """Object Function Array String Number Boolean Symbol BigInt Math JSON Reflect Proxy Promise Map
     Set WeakMap WeakSet WeakRef Date RegExp Error TypeError RangeError SyntaxError
     AggregateError ArrayBuffer SharedArrayBuffer DataView Uint8Array Int8Array Uint16Array
-    Float64Array Atomics Intl Iterator Buffer URL URLSearchParams TextEncoder TextDecoder AbortController Event
+    Float64Array Atomics Intl Iterator Buffer URL URLSearchParams TextEncoder TextDecoder
+    AbortController Event
     EventTarget console process queueMicrotask setTimeout setInterval setImmediate clearTimeout
     structuredClone
     eval isNaN isFinite parseInt parseFloat globalThis global require module exports assert
