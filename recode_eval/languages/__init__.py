@@ -17,6 +17,7 @@ LANGUAGES: Final = Registry[Any](
     {
         PYTHON: "recode_eval.languages.python.language:Python",
         "javascript": "recode_eval.languages.javascript.language:JavaScript",
+        "rust": "recode_eval.languages.rust.language:Rust",
         "typescript": "recode_eval.languages.javascript.language:TypeScript",
     },
     needs=("title", "ecosystem", "runtime", "parses", "defined_names", "entry_point", "mentions",

@@ -87,6 +87,13 @@ class CommandRuntime:
     """What programs must be able to read beside the system's folders."""
     version_argv: tuple[str, ...] = ()
     """Prints the version of the language, for the record."""
+    compile: tuple[str, ...] = ()
+    """For compiled languages, the command line that makes an executable, `{output}`, of the file.
+    `argv` then usually is `{output}` alone."""
+    compile_cpu_s: float = 60.0
+    compile_wall_s: float = 180.0
+    compile_memory_bytes: int = 2 << 30
+    """Limits of compiling; those of the program count from when it is compiled."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, here rather than in a sandbox.
@@ -94,7 +101,8 @@ class CommandRuntime:
         Raises:
             UsageError: names the field and the reason.
         """
-        if not self.argv or not PurePosixPath(self.argv[0]).is_absolute():
+        first = (self.compile or self.argv)[:1]
+        if not self.argv or not first or not PurePosixPath(first[0]).is_absolute():
             raise UsageError(f"runtime {self.language!r}: argv must start with an absolute path")
         if PurePosixPath(self.file).name != self.file or self.file in {"", ".", ".."}:
             raise UsageError(f"runtime {self.language!r}: {self.file!r} is not a file name")
@@ -118,6 +126,12 @@ class CommandRuntime:
             "environment": dict(self.environment),
             "folders": list(self.folders),
             "version_argv": list(self.version_argv),
+            "compile": list(self.compile),
+            "compile_limits": [
+                self.compile_cpu_s,
+                self.compile_wall_s,
+                self.compile_memory_bytes,
+            ],
         }
 
 
