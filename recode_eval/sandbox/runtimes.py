@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PYTHON = "python"
 """The language of programs that name none."""
+NODE_LANGUAGES = ("javascript", "typescript")
+"""The languages that Node runs."""
 MemoryLimit = Literal["address_space", "resident"]
 """`address_space`: the kernel refuses more than the limit, at once. `resident`: the sandbox looks
 20 times a second at what is in use, for runtimes that reserve far more than they use (V8, the JVM);
@@ -133,6 +135,39 @@ class CommandRuntime:
                 self.compile_memory_bytes,
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRuntime:
+    """JavaScript or TypeScript: a process of Node for each program, with a trusted runner in it."""
+
+    language: str
+    node: str
+    """Path of the executable, as the sandbox sees it."""
+    modules: str
+    """The environment's `node_modules`, as the sandbox sees it; empty if it has none."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """What is in it, for the record."""
+    folders: tuple[str, ...] = ()
+    """What programs must be able to read beside the system's folders."""
+
+    def config(self) -> dict[str, Any]:
+        """What the supervisor is told; equal for both languages, which share a runtime there."""
+        return {
+            "kind": "node",
+            "argv": [self.node],
+            "modules": self.modules,
+            "libraries": dict(self.libraries),
+            "memory": "resident",
+            "folders": list(self.folders),
+        }
+
+
+def node_runtimes(
+    node: str, modules: str, libraries: Mapping[str, str], folders: tuple[str, ...] = ()
+) -> tuple[NodeRuntime, ...]:
+    """The runtimes of an environment of JavaScript, one per language."""
+    return tuple(NodeRuntime(name, node, modules, libraries, folders) for name in NODE_LANGUAGES)
 
 
 def configs(*runtimes: ProgramRuntime) -> dict[str, dict[str, Any]]:

@@ -32,6 +32,10 @@ def run(channel: socket.socket) -> NoReturn:
         if not payload:
             os._exit(1)
         files, arguments, environment, nonces = marshal.loads(payload)  # noqa: S302 - the supervisor's
+        if nonces is None:
+            for name, target in files:
+                os.symlink(target, name)  # noqa: PTH211 - no pathlib here
+            _hand_over(channel, arguments, environment)
         for name, content in files:
             _write(name, content)
         kept = fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD_CLOEXEC, NONCES + 1)
@@ -44,12 +48,26 @@ def run(channel: socket.socket) -> NoReturn:
         os.close(writer)
         os.dup2(reader, NONCES)
         os.close(reader)
-        for number in _DEFAULT_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        os.execve(arguments[0], arguments, environment)  # noqa: S606 - no shell wanted
+        _become(arguments, environment)
     except BaseException as problem:  # noqa: BLE001 - any failure here must stop the program
         channel.send(protocol.BROKEN + repr(problem).encode("ascii", "backslashreplace")[:900])
     os._exit(1)
+
+
+def _hand_over(
+    channel: socket.socket, arguments: list[str], environment: dict[str, str]
+) -> NoReturn:
+    """Become a runner that talks with the supervisor itself, over the descriptor of the nonces."""
+    if channel.fileno() != NONCES:
+        raise OSError("the channel is on another descriptor")
+    os.set_inheritable(NONCES, True)
+    _become(arguments, environment)
+
+
+def _become(arguments: list[str], environment: dict[str, str]) -> NoReturn:
+    for number in _DEFAULT_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(arguments[0], arguments, environment)  # noqa: S606 - no shell wanted
 
 
 def _write(name: str, content: bytes) -> None:

@@ -220,12 +220,5 @@ class CommandExecution(ProgramExecution):
         else:
             self._stop("failed", self._last_words() or f"the process ended with status {status}")
 
-    def _last_words(self) -> str:
-        """The last line that the program wrote to standard error."""
-        size = os.fstat(self._output).st_size
-        text = os.pread(self._output, 4096, max(0, size - 4096))
-        lines = [line for line in text.splitlines() if line.strip()]
-        return printable(lines[-1].strip())[:300] if lines else ""
-
     def _stop_early(self, status: str, detail: str) -> None:
         self._outcome.unproven = (status, detail)
