@@ -52,7 +52,7 @@ class Language(Protocol):
     """Where its libraries come from: `pypi` or `npm`; empty: programs have no libraries."""
 
     def runtime(self) -> CommandRuntime | None:
-        """Return how the sandbox runs a program; None: as the environment's Python does."""
+        """Return how the sandbox runs a program; None: as the environment's own runtime does."""
         ...
 
     def parses(self, code: str) -> bool:

@@ -249,7 +249,8 @@ def _code(text: str, language: str) -> Markup:
 def _facets(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
     """Return the filters of the overview: parameter, label, values; without those of no use."""
     kinds = (("task", "Task"), ("language", "Language"), ("base", "Base model"),
-             ("method", "Method"), ("size", "Size"), ("backend", "Backend"), ("contamination", "Contamination"),
+             ("method", "Method"), ("size", "Size"), ("backend", "Backend"),
+             ("contamination", "Contamination"),
              ("source", "Source"))  # fmt: skip
     facets = []
     for name, label in kinds:

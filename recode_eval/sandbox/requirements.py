@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import DataError, UsageError
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox.buildlog import cache_dir
-from recode_eval.sandbox.npm_lock import EMPTY, PREFIX, NpmLock, read_lock
+from recode_eval.sandbox.npm_lock import EMPTY, PREFIX, NpmLock, environment_name, read_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ _INCLUDE = re.compile(r"-r\s+(?P<file>[\w.-]+)")
 
 _IMPORTS = {
     "mini": ("numpy", "pandas", "sympy"),
+    "rust": (),
     "arena": ("numpy", "pandas", "sympy", "scipy", "torch", "pytest"),
 }
 """What must be importable for the environment to count as built."""
@@ -145,10 +146,10 @@ def release_name(library: str, version: str, ecosystem: str = "pypi") -> str:
     """The name of the environment with one release of a library: `pandas-2.2.3`.
 
     It becomes the name of files and images, so `1.0RC1` is `1.0rc1`, and `2.1.0+cpu` `2.1.0-cpu`.
-    One of npm has that before it, and its package no scope: `npm-hapi-joi-17.1.1`.
+    One of npm has that before it (`npm_lock.environment_name`).
     """
     if ecosystem == "npm":
-        library = f"npm-{library.removeprefix('@').replace('/', '-')}"
+        return environment_name(library, version)
     return f"{library.lower().replace('_', '-')}-{re.sub(r'[^a-z0-9.]+', '-', version.lower())}"
 
 

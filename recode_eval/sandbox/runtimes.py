@@ -78,7 +78,8 @@ class CommandRuntime:
 
     language: str
     argv: tuple[str, ...]
-    """`{program}` stands for the file; the first is an absolute path in the sandbox."""
+    """`{program}` stands for the file, `{output}` for what `compile` has made; the first is an
+    absolute path in the sandbox, or `{output}`."""
     program: str
     test: str
     file: str = "program"
@@ -92,8 +93,8 @@ class CommandRuntime:
     compile: tuple[str, ...] = ()
     """For compiled languages, the command line that makes an executable, `{output}`, of the file.
     `argv` then usually is `{output}` alone."""
-    compile_cpu_s: float = 60.0
-    compile_wall_s: float = 180.0
+    compile_cpu_s: float = 30.0
+    compile_wall_s: float = 120.0
     compile_memory_bytes: int = 2 << 30
     """Limits of compiling; those of the program count from when it is compiled."""
 

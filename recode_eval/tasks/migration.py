@@ -57,7 +57,7 @@ _LIBRARIES = {
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.]*(-[0-9A-Za-z.]+)?")
 _APIS = {
     "pypi": re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"),
-    "npm": re.compile(r"[@A-Za-z_$][\w$@/-]*(\.#?[\w$-]+)*"),
+    "npm": re.compile(r"[@A-Za-z_$][\w$@/.# -]*"),
 }
 _FIELDS = frozenset(
     {"id", "dependency", "old_version", "new_version", "split", "update_type", "apis", "old_use",
@@ -220,7 +220,7 @@ def parse_row(raw: Mapping[str, Any], language: str = PYTHON) -> MigrationRow:
     if not row.tests:
         raise RowError("tests holds no function named test...")
     if not row.apis or not all(map(_APIS[ecosystem].fullmatch, row.apis)):
-        raise RowError("apis must name the changed APIs by their dotted names")
+        raise RowError("apis must name the changed APIs, such as package.member")
     if row.old_version == row.new_version:
         raise RowError("old_version and new_version are the same")
     for version in (row.old_version, row.new_version):

@@ -42,6 +42,9 @@ class JavaScript:
         """
         treesitter.require(*(one.module for one in self._grammars), language=self.title)
 
+    def runtime(self) -> None:
+        """Return None: an environment of npm packages brings its own Node."""
+
     def parses(self, code: str) -> bool:
         """Whether the parser finds no error in it."""
         return syntax.parses(code, *self._grammars)

@@ -1,5 +1,4 @@
-#![no_main]
-{candidate}
+#![no_main] {candidate}
 {setup}
 #[doc(hidden)]
 mod __recode {

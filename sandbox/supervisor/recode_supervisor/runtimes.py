@@ -148,8 +148,9 @@ class Command(Runtime):
     def __init__(self, config: dict[str, Any], settings: Settings, tier: dict[str, Any]) -> None:
         """See `Runtime`; also asks the language's own executable for its version."""
         self._spec = CommandSpec.parse(config)
-        if not os.access(self._spec.argv[0], os.X_OK):
-            raise OSError(errno.ENOENT, f"no executable {self._spec.argv[0]} in the sandbox")
+        first = (self._spec.compile or self._spec.argv)[0]
+        if not os.access(first, os.X_OK):
+            raise OSError(errno.ENOENT, f"no executable {first} in the sandbox")
         super().__init__(config, settings, tier)
         self._version = _first_line(config.get("version_argv", []))
 
