@@ -74,7 +74,7 @@ def _compile(
         os._exit(1)
     # What a compiler makes executable after it has made it does not become so where programs have
     # no user id of their own: Landlock lets nobody change modes.
-    os.rename(output, output + ".made")
+    os.rename(output, output + ".made")  # noqa: PTH104
     with open(output + ".made", "rb") as made:  # noqa: PTH123
         whole = made.read()
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
