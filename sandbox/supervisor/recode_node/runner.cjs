@@ -358,7 +358,27 @@ function reject(thrown) {
   leave(process, 0);
 }
 
+/** Let programs ask for their memory where Landlock hides `/proc/self`, which Node reads for it. */
+function tellMemory() {
+  try {
+    process.memoryUsage.rss();
+    return;
+  } catch {
+    // the peak is what is known then
+  }
+  const v8 = require("node:v8");
+  const rss = () => process.resourceUsage().maxRSS * 1024;
+  process.memoryUsage = () => {
+    const heap = v8.getHeapStatistics();
+    const external = heap.external_memory;
+    const used = { heapTotal: heap.total_heap_size, heapUsed: heap.used_heap_size };
+    return { rss: rss(), ...used, external, arrayBuffers: 0 };
+  };
+  process.memoryUsage.rss = rss;
+}
+
 function begin() {
+  tellMemory();
   report("R");
   const { language, setup, candidate } = receive();
   process.mainModule = undefined;
