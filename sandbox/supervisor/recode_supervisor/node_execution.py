@@ -106,6 +106,7 @@ class NodeExecution(PythonExecution):
             request = self._request
             setup = request.setup if request.setup.strip() else ""
             program = {"language": request.language, "setup": setup}
+            program["name"] = secrets.token_hex(8)
             self._send(channel, {**program, "candidate": request.candidate})
             return False
         if self._starting and packet == READY:
