@@ -25,7 +25,6 @@ const fs = require("node:fs");
 const vm = require("node:vm");
 const path = require("node:path");
 const timers = require("node:timers");
-const { randomBytes } = require("node:crypto");
 const nodeModule = require("node:module");
 const { pathToFileURL } = require("node:url");
 const assert = require("node:assert/strict");
@@ -145,7 +144,8 @@ function letterOf(thrown) {
 
 const STRICT = /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[^]*?\*\/)*(?:"use strict"|'use strict')/;
 const HASHBANG = /^#!/;
-const secret = `_${randomBytes(8).toString("hex")}`;
+/** A name that no program has, told by the supervisor. */
+let secret = "";
 const PARAMETERS = ["exports", "require", "module", "__filename", "__dirname"];
 const loading = { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER };
 
@@ -155,7 +155,7 @@ let inside = null;
 let evalInside = null;
 
 /** A statement, put before the candidate's first, that hands over a direct `eval` of its scope. */
-const HOOK = `globalThis.${secret}?.((${secret})=>eval(${secret}),()=>eval);`;
+const hook = () => `globalThis.${secret}?.((${secret})=>eval(${secret}),()=>eval);`;
 
 function takeHook(evaluate, current) {
   deleteProperty(globalThis, secret);
@@ -175,10 +175,10 @@ function load(name, language, source, hooked, done) {
     let main;
     try {
       const options = { ...loading, filename };
-      main = compileFunction(hooked ? strict + HOOK + body : body, PARAMETERS, options);
+      main = compileFunction(hooked ? strict + hook() + body : body, PARAMETERS, options);
     } catch {
       const file = path.resolve(`${name}.mjs`);
-      writeFileSync(file, hooked ? HOOK + body : body);
+      writeFileSync(file, hooked ? hook() + body : body);
       process.argv[1] = file;
       then(import(pathToFileURL(file).href + query), () => done(false), failed);
       return;
@@ -236,22 +236,38 @@ function runCommonJs(main, filename) {
 
 // ---- tests ----
 
-const CODE_BEFORE = `(async (assert, ${secret}) => { let ${secret}f = false, ${secret}e; try { `;
-const CODE_AFTER =
-  `\n} catch (${secret}t) { ${secret}f = true; ${secret}e = ${secret}t; } ` +
-  `finally { ${secret}(${secret}f, ${secret}e); } })\n//# sourceURL=test`;
-const CANARY =
-  "for (const fail of [() => assert.strictEqual(1, 2), () => assert.equal('a', 'b'), " +
-  "() => assert.deepStrictEqual({ a: [1] }, { a: [2] }), () => assert.deepEqual([1], [2]), " +
-  "() => assert.ok(false), () => assert(0), () => assert.notStrictEqual(1, 1), " +
-  "() => assert.throws(() => {}), () => assert.match('a', /b/)]) {" +
-  "let passed = false; try { fail(); passed = true; } catch {} if (passed) return; } throw 'sound';";
+/** The text of the function around a test; it tells how the test ended, whatever promises do. */
+function wrapped(code) {
+  return (
+    `(async (assert, ${secret}, ${secret}x) => { let ${secret}f = false, ${secret}e; try { ${code}\n} ` +
+    `catch (${secret}t) { ${secret}f = true; ${secret}e = ${secret}t; } ` +
+    `finally { ${secret}(${secret}f, ${secret}e); } })\n//# sourceURL=test`
+  );
+}
+
+const FAIL = new Error("an assertion that must fail");
+const SOUND = [
+  "assert.strictEqual(1, 2, FAIL)", "assert.equal('a', 'b', FAIL)", "assert.ok(false, FAIL)",
+  "assert.deepStrictEqual({ a: [1] }, { a: [2] }, FAIL)", "assert.deepEqual([1], [2], FAIL)",
+  "assert(0, FAIL)", "assert.notStrictEqual(1, 1, FAIL)", "assert.match('a', /b/, FAIL)",
+];
+
+/** Assertions of every kind; each must throw the error that it is given, which is the cheap way. */
+function canary() {
+  let code = "";
+  for (let i = 0; i < SOUND.length; i += 1) {
+    code += `try { ${SOUND[i]}; return } catch (thrown) { if (thrown !== FAIL) return } `;
+  }
+  return `const FAIL = ${secret}x; ${code} throw FAIL;`;
+}
 
 /** `setup`, `candidate`, `test`, or empty while none of the candidate's code may count. */
 let phase = "";
 /** Fails the test in hand with what nobody caught. */
 let failTest = () => {};
-let restore = () => {};
+/** Puts back what was replaced, and names what could not be. */
+let restore = () => "";
+let canaryText = "";
 let changed = () => "";
 
 /** Run the text of a test where the candidate's names are; `done` is called once at most. */
@@ -261,7 +277,7 @@ function evaluate(code, done) {
     return;
   }
   try {
-    apply(inside(CODE_BEFORE + code + CODE_AFTER), undefined, [assert, done]);
+    apply(inside(wrapped(code)), undefined, [assert, done, FAIL]);
   } catch (thrown) {
     done(true, thrown);
   }
@@ -270,8 +286,8 @@ function evaluate(code, done) {
 /** Whether an assertion that must fail does so, by the same way as the test. */
 function assertionsWork() {
   let sound = false;
-  evaluate(CANARY, (failed, thrown) => {
-    sound = failed && thrown === "sound";
+  evaluate(canaryText, (failed, thrown) => {
+    sound = failed && thrown === FAIL;
   });
   return sound;
 }
@@ -297,11 +313,11 @@ function nextTest() {
   };
   const settle = () => {
     phase = "";
-    const what = letter === PASSED ? changed() : "";
-    restore();
-    if (what !== "") {
+    const replaced = changed();
+    const what = restore() || replaced;
+    if (letter === PASSED && what !== "") {
       letter = FAILED;
-      detail = `${what} was replaced during the test`;
+      detail = `${what} was replaced, and with it what the test proves`;
     } else if (letter === PASSED && !assertionsWork()) {
       letter = FAILED;
       detail = "assertions have no effect here: the candidate disabled them";
@@ -358,9 +374,31 @@ function reject(thrown) {
   leave(process, 0);
 }
 
+/** Let programs ask for their memory where Landlock hides `/proc/self`, which Node reads for it. */
+function tellMemory() {
+  try {
+    process.memoryUsage.rss();
+    return;
+  } catch {
+    // the peak is what is known then
+  }
+  const v8 = require("node:v8");
+  const rss = () => process.resourceUsage().maxRSS * 1024;
+  process.memoryUsage = () => {
+    const heap = v8.getHeapStatistics();
+    const external = heap.external_memory;
+    const used = { heapTotal: heap.total_heap_size, heapUsed: heap.used_heap_size };
+    return { rss: rss(), ...used, external, arrayBuffers: 0 };
+  };
+  process.memoryUsage.rss = rss;
+}
+
 function begin() {
+  tellMemory();
   report("R");
-  const { language, setup, candidate } = receive();
+  const { language, setup, candidate, name } = receive();
+  secret = `_${name}`;
+  canaryText = canary();
   process.mainModule = undefined;
   deleteProperty(Module._cache, __filename);
   listen();

@@ -104,10 +104,9 @@ class NodeExecution(PythonExecution):
         if not self._starting and packet == protocol.CONFINED:
             self._starting = True
             request = self._request
-            program = {
-                "language": request.language,
-                "setup": request.setup.strip() and request.setup,
-            }
+            setup = request.setup if request.setup.strip() else ""
+            program = {"language": request.language, "setup": setup}
+            program["name"] = secrets.token_hex(8)
             self._send(channel, {**program, "candidate": request.candidate})
             return False
         if self._starting and packet == READY:
