@@ -49,7 +49,7 @@ KINDS = (
 )
 SPLITS = ("train", "test")
 
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ID = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _LIBRARIES = {
     "pypi": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), "the library's name on PyPI"),
     "npm": (re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*"), "its name on npm"),
@@ -57,7 +57,7 @@ _LIBRARIES = {
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.]*(-[0-9A-Za-z.]+)?")
 _APIS = {
     "pypi": re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"),
-    "npm": re.compile(r"[@A-Za-z_$][\w$@/.# -]*"),
+    "npm": re.compile(r"[@A-Za-z_$][\w$@/.#!: -]*"),
 }
 _FIELDS = frozenset(
     {"id", "dependency", "old_version", "new_version", "split", "update_type", "apis", "old_use",
