@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
+from recode_eval.languages import PYTHON
 from recode_eval.tasks.base import BadRow, content_hash
 
 if TYPE_CHECKING:
@@ -21,9 +22,17 @@ if TYPE_CHECKING:
     from recode_eval.tasks.base import Problem, Task, TaskData
 
 MIGRATION: Final = "migration-train"
+MIGRATION_JS: Final = "migration-js-train"
 TEXT_PAIRS: Final = "recode-train-data"
-_TEST_TASK: Final = "migration"
-_NAMES: Final = {"migration": MIGRATION, MIGRATION: MIGRATION, TEXT_PAIRS: TEXT_PAIRS}
+_TEST_TASKS: Final = {MIGRATION: "migration", MIGRATION_JS: "migration-js", TEXT_PAIRS: "migration"}
+"""For each source, the task with which it must share no program."""
+_NAMES: Final = {
+    "migration": MIGRATION,
+    MIGRATION: MIGRATION,
+    "migration-js": MIGRATION_JS,
+    MIGRATION_JS: MIGRATION_JS,
+    TEXT_PAIRS: TEXT_PAIRS,
+}
 _SUFFIXES: Final = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 _MIGRATION_FIELDS: Final = frozenset({"tests", "old_version", "apis", "split"})
 _SHOWN: Final = 5
@@ -39,6 +48,8 @@ class Pair:
     task: str
     """`migration-train`, `recode-train-data`, or the name of a file."""
     problem: Problem
+    language: str = PYTHON
+    """The language of its programs; see `recode_eval.languages`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +70,9 @@ class PairSet:
 def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = False) -> PairSet:
     """Return the training pairs of `source`, the first `limit` of them.
 
-    `source` is `migration` (the bundled pairs of the split for training), `recode-train-data` (from
-    the hub), `NAME=FILE`, or a FILE in the schema of either.
+    `source` is `migration` or `migration-js` (the bundled pairs of the split for training, in
+    Python and in JavaScript), `recode-train-data` (from the hub), `NAME=FILE`, or a FILE in the
+    schema of `migration` or `recode-train-data`.
 
     Raises:
         UsageError: there is no such source, or it is one that models are evaluated on.
@@ -79,8 +91,9 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
     data = task.load(None if file is None else str(file), skip_bad_rows=skip_bad_rows)
     bad = list(data.bad_rows)
     problems = data.problems
-    if file is not None or task_name != MIGRATION:
-        tested = _tested(problems)
+    language = task.spec.language
+    if file is not None or task_name == TEXT_PAIRS:
+        tested = _tested(problems, _TEST_TASKS[task_name], language)
         if tested and not skip_bad_rows:
             shown = "; ".join(str(row) for row in tested[:_SHOWN])
             more = f"; and {len(tested) - _SHOWN} more" if len(tested) > _SHOWN else ""
@@ -97,7 +110,7 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
     chosen = problems[:limit]
     label = task_name if file is None else file.name
     return PairSet(
-        pairs=tuple(Pair(p.id, p.cluster, label, p) for p in chosen),
+        pairs=tuple(Pair(p.id, p.cluster, label, p, language) for p in chosen),
         source=data.source if file is None else str(file),
         content_hash=_hash(chosen, data),
         task_object=task,
@@ -135,12 +148,12 @@ def _no_source(source: str) -> UsageError:
     if source.partition("=")[0] in find_tasks():
         return UsageError(
             f"--data {source}: this task is for testing, not for training. Train on migration, "
-            "recode-train-data or a file."
+            "migration-js, recode-train-data or a file."
         )
     return UsageError(
         f"--data {source}: no training data has this name, and no such file "
-        f"exists.{did_you_mean(source, _NAMES)} Use migration, recode-train-data, "
-        "recode-train-data=FILE, or a .jsonl, .jsonl.gz or .parquet file."
+        f"exists.{did_you_mean(source, _NAMES)} Use migration, migration-js, "
+        "recode-train-data, recode-train-data=FILE, or a .jsonl, .jsonl.gz or .parquet file."
     )
 
 
@@ -155,18 +168,22 @@ def _task_of_file(path: Path) -> str:
     return TEXT_PAIRS
 
 
-def _tested(problems: Iterable[Problem]) -> list[BadRow]:
+def _tested(problems: Iterable[Problem], task: str, language: str) -> list[BadRow]:
     """Return the problems of the test split: those that say so, and those with its code."""
     from recode_eval.scoring import normalize
 
-    known = _tested_codes()
+    known = _tested_codes(task)
     found = []
     for problem in problems:
         if _split(problem.payload) == "test":
             found.append(BadRow(problem.id, "its split is test"))
             continue
         same = next(
-            (known[n] for c in problem.solutions.values() if (n := normalize(c).strip()) in known),
+            (
+                known[n]
+                for c in problem.solutions.values()
+                if (n := normalize(c, language).strip()) in known
+            ),
             None,
         )
         if same is not None:
@@ -175,13 +192,18 @@ def _tested(problems: Iterable[Problem]) -> list[BadRow]:
 
 
 @cache
-def _tested_codes() -> Mapping[str, str]:
-    """Return the normalized programs of the bundled test split, and whose they are."""
+def _tested_codes(name: str) -> Mapping[str, str]:
+    """Return the normalized programs of a bundled test task, and whose they are."""
     from recode_eval.scoring import normalize
     from recode_eval.tasks.registry import create_task
 
-    problems = create_task(_TEST_TASK).load(None, skip_bad_rows=True).problems
-    return {normalize(code).strip(): p.id for p in problems for code in p.solutions.values()}
+    task = create_task(name)
+    language = task.spec.language
+    return {
+        normalize(code, language).strip(): problem.id
+        for problem in task.load(None, skip_bad_rows=True).problems
+        for code in problem.solutions.values()
+    }
 
 
 def _split(payload: Any) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
+from recode_eval.languages import get_language
 from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
@@ -174,13 +175,20 @@ def sft_completion(pair: Pair, prefill: str) -> str:
     opening = "" if THINK in prefill else THINK
     completion = (
         f"{opening}\n{_thoughts(pair)}\n{END_THINK}\n{ANSWER}\n"
-        f"{fence}python\n{code}\n{fence}\n{END_ANSWER}"
+        f"{fence}{pair.language}\n{code}\n{fence}\n{END_ANSWER}"
     )
-    found = extract(completion, prefill=prefill, entry_point=pair.problem.entry_point).code
-    if not is_well_formed(completion, prefill) or normalize(found or "") != normalize(code):
+    found = extract(
+        completion,
+        prefill=prefill,
+        entry_point=pair.problem.entry_point,
+        language=pair.language,
+    ).code
+    if not is_well_formed(completion, prefill, pair.language) or normalize(
+        found or "", pair.language
+    ) != normalize(code, pair.language):
         raise DataError(
             f"The new code of {pair.id} cannot be an answer: it holds one of the tags that mark "
-            "the answer, or is not Python. Remove the row."
+            f"the answer, or is not {get_language(pair.language).title}. Remove the row."
         )
     return completion
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from recode_eval.errors import UsageError
-from recode_eval.languages.python.syntax import defined_names, parse
+from recode_eval.languages import PYTHON, get_language
 from recode_eval.plugins import unknown
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
 from recode_eval.scoring.extraction import extract
@@ -43,8 +43,8 @@ _REMEMBERED: Final = 4096
 """Completions whose code and similarity are kept for the next reward function of the same step."""
 
 
-def format_reward(completion: str, prefill: str) -> float:
-    r"""Return 1.0 for one think block and one answer block with one Python block, else -1.0.
+def format_reward(completion: str, prefill: str, language: str = PYTHON) -> float:
+    r"""Return 1.0 for one think block and one answer block with one block of code, else -1.0.
 
     The turn is the prefill's `<think>` and what follows. Neither block may be empty; the paper's
     public code allows that. Source: arXiv 2506.20495.
@@ -54,7 +54,7 @@ def format_reward(completion: str, prefill: str) -> float:
     >>> format_reward("x = 1", "<think>")
     -1.0
     """
-    return 1.0 if is_well_formed(completion, prefill) else -1.0
+    return 1.0 if is_well_formed(completion, prefill, language) else -1.0
 
 
 def overlong_penalty(tokens: int, limit: int, cache: int) -> float:
@@ -71,7 +71,9 @@ def overlong_penalty(tokens: int, limit: int, cache: int) -> float:
     return -1.0 if tokens >= limit else (limit - cache - tokens) / cache
 
 
-def api_reward(task: Measuring, problem: Problem, code: str | None) -> float | None:
+def api_reward(
+    task: Measuring, problem: Problem, code: str | None, language: str = PYTHON
+) -> float | None:
     """Return 1.0 if `code` uses the new API and nothing of the old one, else 0.0.
 
     Code that does not parse, or does not define what the reference defines last, gets 0.0: an
@@ -81,8 +83,10 @@ def api_reward(task: Measuring, problem: Problem, code: str | None) -> float | N
     measures = task.measures(problem, code)
     if not measures:
         return None
-    tree = parse(code) if code is not None else None
-    if tree is None or (problem.entry_point and problem.entry_point not in defined_names(tree)):
+    known = get_language(language)
+    if code is None or not known.parses(code):
+        return 0.0
+    if problem.entry_point and problem.entry_point not in known.defined_names(code):
         return 0.0
     return float(measures.get("new_api", 1.0) == 1.0 and measures.get("stale_api", 0.0) == 0.0)
 
@@ -188,7 +192,7 @@ def _api(reader: _Reader, task: Task, pairs: PairSet) -> RewardFunction:
             "The reward api needs pairs that name the old and the new use, but those of "
             f"{pairs.source} do not; use --data migration, or the rewards es_star, em_star."
         )
-    return _PerSample("api", reader, lambda r: api_reward(task, r.problem, r.code))
+    return _PerSample("api", reader, lambda r: api_reward(task, r.problem, r.code, r.language))
 
 
 @dataclass(slots=True)
@@ -196,6 +200,7 @@ class _Reading:
     """One completion, read; the scores are computed when first asked for."""
 
     problem: Problem
+    language: str
     completion: str
     prefill: str
     code: str | None
@@ -203,12 +208,13 @@ class _Reading:
 
     @property
     def form(self) -> float:
-        return format_reward(self.completion, self.prefill)
+        return format_reward(self.completion, self.prefill, self.language)
 
     @property
     def similarity(self) -> Similarity:
         if self._similarity is None:
-            self._similarity = similarity_scores(self.code, self.problem.solutions["reference"])
+            reference = self.problem.solutions["reference"]
+            self._similarity = similarity_scores(self.code, reference, self.language)
         return self._similarity
 
 
@@ -216,7 +222,7 @@ class _Reader:
     """Reads completions once for all reward functions of a step."""
 
     def __init__(self, pairs: PairSet, prefills: Mapping[str, str]) -> None:
-        self._problems = {pair.id: pair.problem for pair in pairs.pairs}
+        self._pairs = {pair.id: pair for pair in pairs.pairs}
         self._prefills = prefills
         self._known: dict[tuple[str, str], _Reading] = {}
 
@@ -228,9 +234,12 @@ class _Reader:
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
                 del self._known[next(iter(self._known))]
-            problem, prefill = self._problems[pair_id], self._prefills[pair_id]
-            code = extract(completion, prefill=prefill, entry_point=problem.entry_point).code
-            self._known[key] = _Reading(problem, completion, prefill, code)
+            pair, prefill = self._pairs[pair_id], self._prefills[pair_id]
+            problem, language = pair.problem, pair.language
+            found = extract(
+                completion, prefill=prefill, entry_point=problem.entry_point, language=language
+            )
+            self._known[key] = _Reading(problem, language, completion, prefill, found.code)
         return self._known[key]
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError
+from recode_eval.languages import get_language
 from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.sandbox.base import Limits, SandboxCrashError
 
@@ -41,7 +42,14 @@ class TestRunner:
     def _strongest(self) -> Sandbox:
         from recode_eval.sandbox import open_router
 
-        return open_router("auto", environment=self._task.spec.environment, isolation="split")
+        spec = self._task.spec
+        runtime = get_language(spec.language).runtime()
+        return open_router(
+            "auto",
+            environment=spec.environment,
+            isolation="split",
+            runtimes=() if runtime is None else (runtime,),
+        )
 
     def passed(self, answers: Sequence[tuple[Problem, str | None]]) -> list[bool | None]:
         """Return for each answer whether all tests pass; None where it killed two workers.

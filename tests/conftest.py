@@ -4,14 +4,15 @@ Several workers (`tests/run_phases.py`) share the tests by the file, so that wha
 is set up once.
 
 A test that cannot run is skipped with the reason, unless the variable RECODE_EVAL_REQUIRE_DOCKER,
-RECODE_EVAL_REQUIRE_VLLM or RECODE_EVAL_REQUIRE_BROWSER is 1: then it fails, so that nobody mistakes
-silence for success.
+RECODE_EVAL_REQUIRE_RUST, RECODE_EVAL_REQUIRE_VLLM or RECODE_EVAL_REQUIRE_BROWSER is 1: then it
+fails, so that nobody mistakes silence for success.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -100,6 +101,8 @@ def _weight(group: str) -> int:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker"):
         _need("DOCKER", _why_no_docker())
+    if item.get_closest_marker("rust"):
+        _need("RUST", _why_no_rust())
     if item.get_closest_marker("vllm"):
         _need("VLLM", _why_no_vllm())
     if item.get_closest_marker("browser"):
@@ -172,4 +175,18 @@ def _why_no_vllm() -> str | None:
     if found.returncode != 0:
         last = found.stderr.decode(errors="replace").strip().splitlines()[-1:]
         return f"{python} cannot import vllm ({' '.join(last)})"
+    return None
+
+
+@functools.cache
+def _why_no_rust() -> str | None:
+    from recode_eval.errors import RecodeError
+    from recode_eval.languages.rust.runtime import find_rustc
+
+    if not shutil.which("cc"):
+        return "there is no linker (cc)"
+    try:
+        find_rustc()
+    except RecodeError as error:
+        return str(error)
     return None

@@ -15,9 +15,11 @@ class Shell:
     """POSIX shell; see `recode_eval.languages.base.Language`."""
 
     name = "toy-shell"
+    title = "Shell"
     fence_tags = frozenset({"sh", "shell"})
     answer_tag = "SHELL"
     lexer = "bash"
+    ecosystem = ""
 
     def runtime(self) -> CommandRuntime:
         return CommandRuntime(
@@ -36,6 +38,13 @@ class Shell:
 
     def defined_names(self, code: str) -> frozenset[str]:
         return frozenset(_FUNCTION.findall(code))
+
+    def entry_point(self, code: str) -> str | None:
+        names = _FUNCTION.findall(code)
+        return names[-1] if names else None
+
+    def mentions(self, code: str, program: str) -> bool:
+        return any(name in code for name in _FUNCTION.findall(program))
 
     def normalize(self, code: str) -> str:
         lines = (line.partition("#")[0].rstrip() for line in code.splitlines())

@@ -79,14 +79,21 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "lock",
         help="pin a library's release and its dependencies, for programs to run with",
         description="Write the lock file of the environment LIBRARY-VERSION, resolved from wheels "
-        "for CPython 3.11. The sandbox builds the environment when a program first needs it.",
+        "for CPython 3.11, or of npm-NAME-VERSION, resolved by npm. The sandbox builds the "
+        "environment when a program first needs it.",
     )
-    lock.add_argument("release", metavar="LIBRARY==VERSION", help="for example pandas==2.2.3")
+    lock.add_argument(
+        "release",
+        metavar="RELEASE",
+        help="LIBRARY==VERSION, for example pandas==2.2.3, or npm:NAME@VERSION, for example "
+        "npm:zod@4.1.0",
+    )
     lock.add_argument(
         "requirements",
         nargs="*",
         metavar="REQUIREMENT",
-        help="further requirements or bounds on dependencies, such as 'numpy<2'",
+        help="further requirements or bounds on dependencies, such as 'numpy<2'; with npm, further "
+        "releases",
     )
     lock.add_argument(
         "--out",
@@ -170,14 +177,17 @@ def _build(arguments: argparse.Namespace) -> None:
 
 def _lock(arguments: argparse.Namespace) -> None:
     from recode_eval.sandbox.locks import lock_release
+    from recode_eval.sandbox.npm_locks import is_npm, lock_npm
     from recode_eval.terminal import stdout_console
 
-    file = lock_release(
-        arguments.release,
-        arguments.requirements,
-        folder=arguments.out,
-        exclude_newer=arguments.exclude_newer,
-    )
+    folder, day = arguments.out, arguments.exclude_newer
+    if is_npm(arguments.release):
+        releases = [arguments.release, *arguments.requirements]
+        file = lock_npm(releases, folder=folder, before=day)
+    else:
+        file = lock_release(
+            arguments.release, arguments.requirements, folder=folder, exclude_newer=day
+        )
     pins = file.read_text(encoding="utf-8")
     if arguments.json:
         json.dump({"name": file.stem, "path": str(file), "lock": pins}, sys.stdout, indent=2)

@@ -14,9 +14,14 @@ PYTHON: Final = "python"
 LANGUAGES: Final = Registry[Any](
     "language",
     "recode_eval.languages",
-    {PYTHON: "recode_eval.languages.python.language:Python"},
-    needs=("runtime", "parses", "defined_names", "normalize", "split_tests", "check_pattern",
-           "api_uses", "tamper_flags"),
+    {
+        PYTHON: "recode_eval.languages.python.language:Python",
+        "javascript": "recode_eval.languages.javascript.language:JavaScript",
+        "rust": "recode_eval.languages.rust.language:Rust",
+        "typescript": "recode_eval.languages.javascript.language:TypeScript",
+    },
+    needs=("title", "ecosystem", "runtime", "parses", "defined_names", "entry_point", "mentions",
+           "normalize", "split_tests", "check_pattern", "api_uses", "tamper_flags"),
 )  # fmt: skip
 
 

@@ -40,15 +40,19 @@ class Language(Protocol):
 
     name: str
     """As in `language:` of a task.yaml and `Program.language`."""
+    title: str
+    """Its name for people, such as `JavaScript`."""
     fence_tags: frozenset[str]
     """The lower-case tag after the three backticks of a block in this language."""
     answer_tag: str
     """The tag of `[TAG]...[/TAG]` blocks that hold an answer, such as `PYTHON`."""
     lexer: str
     """Name of the Pygments lexer that colours its code; empty: none."""
+    ecosystem: str
+    """Where its libraries come from: `pypi` or `npm`; empty: programs have no libraries."""
 
     def runtime(self) -> CommandRuntime | None:
-        """Return how the sandbox runs a program; None: as the environment's Python does."""
+        """Return how the sandbox runs a program; None: as the environment's own runtime does."""
         ...
 
     def parses(self, code: str) -> bool:
@@ -57,6 +61,14 @@ class Language(Protocol):
 
     def defined_names(self, code: str) -> frozenset[str]:
         """Return the names that a program defines at its top level; empty if it does not parse."""
+        ...
+
+    def entry_point(self, code: str) -> str | None:
+        """Return the function or class that a program defines last at its top level."""
+        ...
+
+    def mentions(self, code: str, program: str) -> bool:
+        """Whether `code` has a name that `program` binds: a test that does not tests nothing."""
         ...
 
     def normalize(self, code: str) -> str:

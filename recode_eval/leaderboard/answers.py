@@ -30,6 +30,8 @@ _FILE_SIZE = 500_000
 class AnswerFile:
     """Some runs' samples; every list is referred to by index."""
 
+    language: str
+    """Of the code."""
     texts: list[str] = field(default_factory=list)
     """What models wrote."""
     codes: list[Any] = field(default_factory=list)
@@ -108,7 +110,7 @@ class AnswerFile:
         if known is not None:
             return known
         if colour:
-            return self._new("code", code, self.codes, tokens(code))
+            return self._new("code", code, self.codes, tokens(code, self.language))
         short = cut(code)
         # A browser counts in UTF-16, which is the same in ASCII only.
         start = self.texts[text].find(short) if short and self.texts[text].isascii() else -1
@@ -152,7 +154,7 @@ def _is_number(value: object) -> bool:
 
 
 def answer_files(
-    runs: Iterable[tuple[str, Sequence[Graded]]], coloured: int
+    runs: Iterable[tuple[str, Sequence[Graded]]], coloured: int, language: str
 ) -> Iterator[AnswerFile]:
     """Yield the files of a problem, made of its runs (key and samples) in this order.
 
@@ -160,11 +162,11 @@ def answer_files(
     """
     found = list(runs)
     rounds, rest = divmod(coloured, max(1, len(found)))
-    file = AnswerFile()
+    file = AnswerFile(language)
     for number, (key, samples) in enumerate(found):
         if file.runs and file.size >= _FILE_SIZE:
             yield file
-            file = AnswerFile()
+            file = AnswerFile(language)
         file.add(key, samples, rounds + (number < rest))
     if file.runs:
         yield file

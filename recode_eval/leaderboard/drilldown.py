@@ -37,6 +37,7 @@ class ProblemPage:
 
     id: str
     task: str
+    language: str
     data_hash: str
     path: str
     rows: tuple[tuple[RunEntry, ProblemResult], ...]
@@ -68,9 +69,10 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
     samples = {run.key: run.raw_samples(position) for run, position in members}
     answers = dict(problem.solutions) if problem else {}
     path = problem_path(first.task, first.identity["data"], problem_id)
+    language = first.results.task.language
     files: dict[str, bytes] = {}
     places: dict[str, str] = {}
-    for number, file in enumerate(answer_files(samples.items(), coloured)):
+    for number, file in enumerate(answer_files(samples.items(), coloured, language)):
         name = f"{path.rpartition('/')[2].removesuffix('.html')}.{number}.js"
         files[name] = file.script(name)
         places.update(dict.fromkeys(file.runs, name))
@@ -78,6 +80,7 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
     return ProblemPage(
         id=problem_id,
         task=first.task,
+        language=language,
         data_hash=first.identity["data"],
         path=path,
         rows=tuple((run, run.problems[position]) for run, position in members),

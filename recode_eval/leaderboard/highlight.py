@@ -1,4 +1,4 @@
-"""Python code as tokens for the page: a flat list of class, text, class, text, ...
+"""Code as tokens for the page: a flat list of class, text, class, text, ...
 
 The page makes a text node of every text, so that nothing in the code can become markup. Code that
 is too long to be worth it, or that the lexer cannot take, is one token without a class.
@@ -6,7 +6,8 @@ is too long to be worth it, or that the lexer cannot take, is one token without 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 from recode_eval.leaderboard.text import cut
 
@@ -21,14 +22,15 @@ _CLASSES = (
 
 
 @lru_cache(maxsize=4096)
-def tokens(code: str) -> tuple[str, ...]:
-    """Return the `shown` code in pieces: class (or an empty text) and text by turns."""
-    text = cut(code)
-    if len(code) > LONGEST:
-        return "", text
-    from pygments.lexers.python import PythonLexer
+def tokens(code: str, language: str = "python") -> tuple[str, ...]:
+    """Return the `shown` code in pieces: class (or an empty text) and text by turns.
 
-    lexer = PythonLexer(stripnl=False, ensurenl=False)
+    `language` is a name that Pygments knows; code in any other is one piece.
+    """
+    text = cut(code)
+    lexer = None if len(code) > LONGEST else _lexer(language)
+    if lexer is None:
+        return "", text
     pieces: list[str] = []
     for token, piece in lexer.get_tokens(text):
         name = _class(str(token))
@@ -37,6 +39,17 @@ def tokens(code: str) -> tuple[str, ...]:
         else:
             pieces += [name, piece]
     return tuple(pieces)
+
+
+@cache
+def _lexer(language: str) -> Any:
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
 
 
 @lru_cache(maxsize=256)

@@ -237,9 +237,9 @@ def _interval(estimate: Shown, name: str) -> str:
     return metric(name).show_uncertainty(estimate)
 
 
-def _code(text: str) -> Markup:
+def _code(text: str, language: str) -> Markup:
     """Return highlighted code as markup, every piece of it escaped."""
-    pieces = iter(tokens(text))
+    pieces = iter(tokens(text, language))
     return Markup("").join(
         Markup('<span class="t{}">{}</span>').format(name, piece) if name else piece
         for name, piece in zip(pieces, pieces, strict=True)
@@ -248,8 +248,9 @@ def _code(text: str) -> Markup:
 
 def _facets(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
     """Return the filters of the overview: parameter, label, values; without those of no use."""
-    kinds = (("task", "Task"), ("base", "Base model"), ("method", "Method"), ("size", "Size"),
-             ("backend", "Backend"), ("contamination", "Contamination"),
+    kinds = (("task", "Task"), ("language", "Language"), ("base", "Base model"),
+             ("method", "Method"), ("size", "Size"), ("backend", "Backend"),
+             ("contamination", "Contamination"),
              ("source", "Source"))  # fmt: skip
     facets = []
     for name, label in kinds:

@@ -31,6 +31,8 @@ class Row:
     model: str
     model_page: str | None
     task: str
+    language: str | None
+    """The programming language of the answers; None: a reported row on a task without runs."""
     task_page: str | None
     board: str
     rank: str
@@ -81,8 +83,8 @@ def rows(
         for board in boards
         for standing in board.standings
     ]
-    pages = {row.task: row.task_page for row in measured}
-    return (*measured, *(_reported(row, pages.get(row.task)) for row in reported))
+    known = {row.task: row for row in measured}
+    return (*measured, *(_reported(row, known.get(row.task)) for row in reported))
 
 
 def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Exposure) -> Row:
@@ -93,6 +95,7 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         model=run.model_name,
         model_page=f"models/{run.model_slug}.html",
         task=run.task,
+        language=run.results.task.language,
         task_page=f"tasks/{slug(run.task)}.html",
         board=board.label,
         rank=str(rank) if rank else "-",
@@ -119,12 +122,15 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
     )
 
 
-def _reported(row: ReportedRow, page: str | None) -> Row:
+def _reported(row: ReportedRow, same: Row | None) -> Row:
+    """Return a reported row; `same` is a measured one of the same task, if there is one."""
     metrics = {
         name: {"value": value, "low": None, "high": None} for name, value in row.metrics.items()
     }
     return Row(
-        model=row.model, model_page=None, task=row.task, task_page=page, board="", rank="-",
+        model=row.model, model_page=None, task=row.task,
+        language=None if same is None else same.language,
+        task_page=None if same is None else same.task_page, board="", rank="-",
         rank_best=None, unranked="reported by others", base=row.base, method=row.method,
         size_b=row.size_b, released=None, exposure=None,
         backend=None, date=None, run=None, metrics=metrics,
@@ -144,8 +150,8 @@ def to_json(found: Sequence[Row], broken: Sequence[Any]) -> str:
 
 def _plain(row: Row) -> dict[str, Any]:
     return {
-        "model": row.model, "task": row.task, "board": row.board, "rank": row.rank,
-        "rank_best": row.rank_best, "unranked": row.unranked, "base": row.base,
+        "model": row.model, "task": row.task, "language": row.language, "board": row.board,
+        "rank": row.rank, "rank_best": row.rank_best, "unranked": row.unranked, "base": row.base,
         "method": row.method, "size_b": row.size_b, "released": row.released,
         "contamination": row.exposure.state if row.exposure else None,
         "problems_possibly_seen": row.exposure.seen if row.exposure else None,

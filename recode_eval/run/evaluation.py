@@ -408,6 +408,7 @@ class Run:
                 "version": self.task.spec.version,
                 "source": self.data.source,
                 "data_hash": self.data.content_hash,
+                "language": self.task.spec.language,
                 "bad_rows": [str(row) for row in self.data.bad_rows],
                 "skipped": [str(row) for row in self.data.skipped],
             },

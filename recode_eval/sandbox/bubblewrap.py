@@ -22,7 +22,8 @@ from recode_eval.sandbox.local import (
     supervisor_command,
     supervisor_folder,
 )
-from recode_eval.sandbox.runtimes import PythonRuntime, configs
+from recode_eval.sandbox.npm_environments import NpmInfo
+from recode_eval.sandbox.runtimes import PythonRuntime, configs, node_runtimes
 from recode_eval.sandbox.users import UserIds
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from recode_eval.sandbox.base import Limits
     from recode_eval.sandbox.environments import VenvInfo
-    from recode_eval.sandbox.runtimes import CommandRuntime
+    from recode_eval.sandbox.runtimes import CommandRuntime, ProgramRuntime
     from recode_eval.sandbox.tier import TierRequest
     from recode_eval.sandbox.worker import Launcher, Link
 
@@ -72,13 +73,13 @@ def reason_against() -> str | None:
 
 def create(request: TierRequest) -> Launcher:
     """Make the environment and return what starts supervisors in it; see `SandboxTier.create`."""
-    from recode_eval.sandbox.environments import ensure_venv
+    from recode_eval.sandbox.environments import ensure_npm, ensure_venv
 
     reason = reason_against()
     if reason:
         raise SandboxUnavailableError(f"{reason}; {FIX}")
-    venv = ensure_venv(request.environment, log=request.log)
-    return BubblewrapLauncher(venv, request.runtimes)
+    ensure = ensure_venv if request.environment.npm is None else ensure_npm
+    return BubblewrapLauncher(ensure(request.environment, log=request.log), request.runtimes)
 
 
 def _namespaces(program: str) -> list[str]:
@@ -140,14 +141,26 @@ def _inside(path: Path) -> Path:
     return _ELSEWHERE / "-".join(path.parts[1:])
 
 
+def _of_environment(environment: VenvInfo | NpmInfo) -> tuple[ProgramRuntime, ...]:
+    """The runtimes of an environment, with paths as the sandbox has them."""
+    if isinstance(environment, NpmInfo):
+        node = environment.node.node
+        modules = str(_inside(environment.root) / "node_modules")
+        return node_runtimes(str(_inside(node.parent) / node.name), modules, environment.libraries)
+    python = _inside(environment.root) / environment.python.relative_to(environment.root)
+    return (PythonRuntime(str(python), environment.version),)
+
+
 class BubblewrapLauncher:
     """Starts supervisors inside bubblewrap."""
 
     tier = "bubblewrap"
     guarantees: tuple[str, ...] = GUARANTEES
 
-    def __init__(self, venv: VenvInfo, runtimes: Sequence[CommandRuntime] = ()) -> None:
-        """`venv` is the environment of Python programs, `runtimes` are other languages.
+    def __init__(
+        self, environment: VenvInfo | NpmInfo, runtimes: Sequence[CommandRuntime] = ()
+    ) -> None:
+        """`environment` is that of the programs, `runtimes` are other languages.
 
         Raises:
             SandboxUnavailableError: bubblewrap does not work here, or cannot show a Python.
@@ -156,20 +169,23 @@ class BubblewrapLauncher:
         if reason:
             raise SandboxUnavailableError(reason)
         own = find_interpreter()
+        python = [] if isinstance(environment, NpmInfo) else [environment.base_prefix]
         elsewhere = [Path(folder) for runtime in runtimes for folder in runtime.folders]
-        for prefix in (venv.base_prefix, Path(own.prefix), *elsewhere):
+        for prefix in (*python, Path(own.prefix), *elsewhere):
             if prefix.resolve().is_relative_to(_WORK):
                 # An interpreter must find its files at their own path.
                 raise SandboxUnavailableError(
                     f"the Python in {prefix} lies under {_WORK}, which bubblewrap hides; "
                     "use a Python installed elsewhere"
                 )
-        python = str(_inside(venv.root) / venv.python.relative_to(venv.root))
-        self._runtimes = configs(PythonRuntime(python, venv.version), *runtimes)
+        self._runtimes = configs(*_of_environment(environment), *runtimes)
         self._interpreter = [str(own.path)]
-        prefixes = dict.fromkeys((venv.base_prefix, Path(own.prefix)))
+        prefixes = dict.fromkeys((*python, Path(own.prefix)))
         self._prefixes = [one for one in prefixes if not one.resolve().is_relative_to("/usr")]
-        self._folders = list(dict.fromkeys((venv.root, *elsewhere)))
+        folders = [environment.root, *elsewhere]
+        if isinstance(environment, NpmInfo):
+            folders.append(environment.node.node.parent)
+        self._folders = list(dict.fromkeys(folders))
         self._users = UserIds()
 
     def launch(self, slot: int) -> tuple[Link, dict[str, Any]]:

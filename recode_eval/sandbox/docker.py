@@ -25,7 +25,7 @@ from recode_eval.sandbox.local import (
     supervisor_command,
     sweep_work_folders,
 )
-from recode_eval.sandbox.runtimes import PythonRuntime, configs
+from recode_eval.sandbox.runtimes import PythonRuntime, configs, node_runtimes
 from recode_eval.sandbox.users import UserIds
 from recode_eval.sandbox.worker import HopelessError, LinkLostError
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from recode_eval.sandbox.environments import ImageInfo
-    from recode_eval.sandbox.runtimes import CommandRuntime
+    from recode_eval.sandbox.runtimes import CommandRuntime, ProgramRuntime
     from recode_eval.sandbox.tier import TierRequest
     from recode_eval.sandbox.worker import Launcher, Link
 
@@ -92,7 +92,12 @@ class DockerLauncher:
     def __init__(self, image: ImageInfo, runtimes: Sequence[CommandRuntime] = ()) -> None:
         """`image` is ready to run. Containers that killed evaluators left are removed here."""
         self._image = image
-        self._runtimes = configs(PythonRuntime(image.python, image.version), *runtimes)
+        from recode_eval.sandbox.images import IMAGE_MODULES, IMAGE_NODE
+
+        own: tuple[ProgramRuntime, ...] = (PythonRuntime(image.python, image.version),)
+        if image.node:
+            own = node_runtimes(IMAGE_NODE, IMAGE_MODULES, image.libraries)
+        self._runtimes = configs(*own, *runtimes)
         self._run = secrets.token_hex(8)
         self._users = UserIds()
         sweep_work_folders()

@@ -25,6 +25,7 @@ from recode_eval.sandbox.images import (
     prune_stages,
 )
 from recode_eval.sandbox.interpreters import find_interpreter
+from recode_eval.sandbox.npm_environments import NpmInfo, ensure_npm
 from recode_eval.sandbox.requirements import (
     Environment,
     environment_names,
@@ -42,9 +43,11 @@ __all__ = [
     "DiskUse",
     "Environment",
     "ImageInfo",
+    "NpmInfo",
     "SandboxBuildError",
     "VenvInfo",
     "ensure_image",
+    "ensure_npm",
     "ensure_venv",
     "environment_disk_use",
     "environment_names",

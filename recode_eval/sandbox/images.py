@@ -28,6 +28,8 @@ from recode_eval.sandbox.buildlog import (
 )
 from recode_eval.sandbox.daemon import cause_of
 from recode_eval.sandbox.daemon import docker_client as docker_client
+from recode_eval.sandbox.node import node_identity
+from recode_eval.sandbox.npm_environments import copy_node
 from recode_eval.sandbox.requirements import (
     RELEASE_PYTHON,
     get_environment,
@@ -67,6 +69,8 @@ _LOST = re.compile(
 )
 _ON_OWN_PYTHON = "Dockerfile.supervisor"
 _WITH_PYTHON = "Dockerfile.supervisor-python"
+_LIBRARIES_FILE = "Dockerfile"
+_NODE_FILE = "Dockerfile.node"
 _BUNDLER = "bundle_python.py"
 _RECIPE = "recode-eval.recipe"
 _BASE = "recode-eval.base"
@@ -74,8 +78,11 @@ _BASE_ID = "recode-eval.base-id"
 _SUPERVISOR = "recode-eval.supervisor"
 _PYTHON = "recode-eval.python"
 _LIBRARIES = "recode-eval.libraries"
+_NODE = "recode-eval.node"
 
 IMAGE_PYTHON = "/opt/recode-eval/python/bin/python"
+IMAGE_NODE = "/opt/recode-eval/node/bin/node"
+IMAGE_MODULES = "/opt/recode-eval/environment/node_modules"
 IMAGE_SUPERVISOR = "/opt/recode-eval/supervisor"
 _BUNDLE = "/opt/recode-eval/supervisor-python"
 
@@ -112,6 +119,8 @@ class ImageInfo:
     """Folder in the image with the content of `sandbox/supervisor`."""
     supervisor_python: tuple[str, ...] = (IMAGE_PYTHON,)
     """The command line of the interpreter in the image that the supervisor runs on."""
+    node: str = ""
+    """The version of the Node at `IMAGE_NODE`, for programs of JavaScript; empty: it has none."""
 
 
 def base_image_name(
@@ -166,8 +175,9 @@ def supervisor_files() -> dict[str, bytes]:
 
 def recipe_digest(environment: Environment) -> str:
     """SHA-256 (hex) of what decides the libraries in an image, apart from the base image."""
-    dockerfile = resource_dir("sandbox") / "Dockerfile"
-    return _digest(environment.key, dockerfile.read_text(encoding="utf-8"))
+    if environment.npm is None:
+        return _digest(environment.key, _recipe(_LIBRARIES_FILE))
+    return _digest(environment.key, _recipe(_NODE_FILE), str(node_identity()))
 
 
 def supervisor_digest(files: Mapping[str, bytes] | None = None) -> str:
@@ -309,13 +319,18 @@ class _Builder:
         self._require_python(target.python, log)
         pins = self._environment.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
-            self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
-            download(pins, target, context / "wheels", log)
-            lines = [pin.requirement + "\n" for pin in pins]
-            (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
-            (context / "check.py").write_text(self._environment.check, encoding="utf-8")
+            if self._environment.npm is None:
+                self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
+                download(pins, target, context / "wheels", log)
+                lines = [pin.requirement + "\n" for pin in pins]
+                (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
+                (context / "check.py").write_text(self._environment.check, encoding="utf-8")
+                dockerfile, node = _LIBRARIES_FILE, ""
+            else:
+                dockerfile, node = _NODE_FILE, copy_node(self._environment, context, self._log)
             self._log(f"building the image {tag} on {self._base}")
             labels = {
+                _NODE: node,
                 LABEL: self._environment.name,
                 _RECIPE: self._recipe,
                 _BASE: self._base,
@@ -323,7 +338,7 @@ class _Builder:
                 _PYTHON: version,
                 _LIBRARIES: json.dumps({pin.name: pin.version for pin in pins}),
             }
-            self._docker_build(context, "Dockerfile", tag, {"BASE_IMAGE": self._base}, labels, log)
+            self._docker_build(context, dockerfile, tag, {"BASE_IMAGE": self._base}, labels, log)
         # The first stage holds every wheel; no image refers to it any more.
         prune_stages(self._client)
 
@@ -456,6 +471,7 @@ class _Builder:
             version=labels[_PYTHON],
             libraries=json.loads(labels[_LIBRARIES]),
             supervisor_python=_BUNDLED if _too_old(labels[_PYTHON]) else (IMAGE_PYTHON,),
+            node=labels.get(_NODE, ""),
         )
 
 

@@ -21,7 +21,7 @@ from recode_eval.sandbox.local import (
     WorkFolders,
     clean_environment,
     isolated,
-    python_runtimes,
+    program_runtimes,
     supervisor_command,
     supervisor_folder,
 )
@@ -67,7 +67,7 @@ def create(request: TierRequest) -> Launcher:
     reason = reason_against()
     if reason:
         raise SandboxUnavailableError(f"{reason}; {FIX}")
-    return LandlockLauncher(python_runtimes(request))
+    return LandlockLauncher(program_runtimes(request))
 
 
 class LandlockLauncher:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox.base import SandboxUnavailableError
-from recode_eval.sandbox.runtimes import PythonRuntime
+from recode_eval.sandbox.runtimes import PythonRuntime, node_runtimes
 from recode_eval.sandbox.worker import LinkLostError
 
 if TYPE_CHECKING:
@@ -50,16 +50,21 @@ def supervisor_command(interpreter: Sequence[str], folder: str) -> list[str]:
     return [*isolated(interpreter), folder]
 
 
-def python_runtimes(request: TierRequest) -> tuple[ProgramRuntime, ...]:
-    """The runtimes of an environment on this machine, whose venv is made first if need be.
+def program_runtimes(request: TierRequest) -> tuple[ProgramRuntime, ...]:
+    """The runtimes of an environment on this machine, which is made first if need be.
 
     Raises:
         SandboxBuildError: it cannot be made.
     """
-    from recode_eval.sandbox.environments import ensure_venv
+    from recode_eval.sandbox.environments import ensure_npm, ensure_venv
 
-    venv = ensure_venv(request.environment, log=request.log)
-    return (PythonRuntime(str(venv.python), venv.version), *request.runtimes)
+    if request.environment.npm is None:
+        venv = ensure_venv(request.environment, log=request.log)
+        return (PythonRuntime(str(venv.python), venv.version), *request.runtimes)
+    npm = ensure_npm(request.environment, log=request.log)
+    modules, folder = str(npm.root / "node_modules"), str(npm.node.node.parent)
+    own = node_runtimes(str(npm.node.node), modules, npm.libraries, (folder, modules))
+    return (*own, *request.runtimes)
 
 
 def clean_environment(home: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import DataError, UsageError
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox.buildlog import cache_dir
+from recode_eval.sandbox.npm_lock import EMPTY, PREFIX, NpmLock, environment_name, read_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +30,12 @@ _INCLUDE = re.compile(r"-r\s+(?P<file>[\w.-]+)")
 
 _IMPORTS = {
     "mini": ("numpy", "pandas", "sympy"),
+    "rust": (),
     "arena": ("numpy", "pandas", "sympy", "scipy", "torch", "pytest"),
 }
 """What must be importable for the environment to count as built."""
+NODE_ALONE = "node"
+"""The environment of JavaScript programs that need no package."""
 
 RELEASE_PYTHON = (3, 11)
 """The Python that the locks of single releases were resolved for: old releases have no wheels for
@@ -92,6 +96,8 @@ class Environment:
     """Program that imports what must work; the environment counts as built when it succeeds."""
     python: tuple[int, int] | None = None
     """The only Python (major, minor) that the pins are for; None: any that the project runs on."""
+    npm: NpmLock | None = None
+    """The packages of an environment of JavaScript; it has no Python for programs."""
 
     def pins_for(self, python: tuple[int, int]) -> tuple[Pin, ...]:
         """The pins that hold for a version of Python, one per package.
@@ -115,12 +121,15 @@ class Environment:
 def environment_names() -> tuple[str, ...]:
     """The names that `get_environment` knows: library sets first, then single releases."""
     releases = {path.stem for folder in _release_folders() for path in folder.glob("*.txt")}
-    return (*_IMPORTS, *sorted(filter(_RELEASE.fullmatch, releases - set(_IMPORTS))))
+    releases |= {path.stem for folder in _release_folders() for path in folder.glob("npm-*.json")}
+    sets = (*_IMPORTS, NODE_ALONE)
+    return (*sets, *sorted(filter(_RELEASE.fullmatch, releases - set(sets))))
 
 
 def has_environment(name: str) -> bool:
     """True if `get_environment` knows the name."""
-    return name in _IMPORTS or _release_file(name) is not None or _of_another_python(name)
+    known = name in _IMPORTS or name == NODE_ALONE
+    return known or _release_file(name) is not None or _of_another_python(name)
 
 
 def _of_another_python(name: str) -> bool:
@@ -133,11 +142,14 @@ def is_release(name: str) -> bool:
     return name not in _IMPORTS and _release_file(name) is not None
 
 
-def release_name(library: str, version: str) -> str:
+def release_name(library: str, version: str, ecosystem: str = "pypi") -> str:
     """The name of the environment with one release of a library: `pandas-2.2.3`.
 
     It becomes the name of files and images, so `1.0RC1` is `1.0rc1`, and `2.1.0+cpu` `2.1.0-cpu`.
+    One of npm has that before it (`npm_lock.environment_name`).
     """
+    if ecosystem == "npm":
+        return environment_name(library, version)
     return f"{library.lower().replace('_', '-')}-{re.sub(r'[^a-z0-9.]+', '-', version.lower())}"
 
 
@@ -154,7 +166,11 @@ def get_environment(name: str) -> Environment:
     if (match := _FOR_PYTHON.fullmatch(name)) and match["name"] in _IMPORTS:
         python = int(match["major"]), int(match["minor"])
         return _for_python(get_environment(match["name"]), name, python)
+    if name == NODE_ALONE:
+        return _of_npm(name, resource_dir("sandbox"), EMPTY)
     release = None if name in _IMPORTS else _release_file(name)
+    if release is not None and release.suffix == ".json":
+        return _of_npm(name, release, read_lock(release))
     if name not in _IMPORTS and release is None:
         raise UsageError(f"unknown sandbox environment {name!r}; there are: {_some_names()}")
     path = release or resource_dir("sandbox") / "requirements" / f"{name}.txt"
@@ -166,6 +182,11 @@ def get_environment(name: str) -> Environment:
     main = next((pin for pin in pins if _is_main(pin, name)), None)
     check = _CHECK_RELEASE.format(name=main.name) if main else ""
     return Environment(name, path, key, pins, check, RELEASE_PYTHON)
+
+
+def _of_npm(name: str, path: Path, lock: NpmLock) -> Environment:
+    pins = tuple(Pin(package, version) for package, version in lock.packages.items())
+    return Environment(name, path, lock.key, pins, check="", npm=lock)
 
 
 def _for_python(environment: Environment, name: str, python: tuple[int, int]) -> Environment:
@@ -187,7 +208,8 @@ def _release_folders() -> Iterator[Path]:
 def _release_file(name: str) -> Path | None:
     if not _RELEASE.fullmatch(name):  # becomes a file name, which has a longest length
         return None
-    paths = (folder / f"{name}.txt" for folder in _release_folders())
+    suffix = "json" if name.startswith(PREFIX) else "txt"
+    paths = (folder / f"{name}.{suffix}" for folder in _release_folders())
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PYTHON = "python"
 """The language of programs that name none."""
+NODE_LANGUAGES = ("javascript", "typescript")
+"""The languages that Node runs."""
 MemoryLimit = Literal["address_space", "resident"]
 """`address_space`: the kernel refuses more than the limit, at once. `resident`: the sandbox looks
 20 times a second at what is in use, for runtimes that reserve far more than they use (V8, the JVM);
@@ -76,7 +78,8 @@ class CommandRuntime:
 
     language: str
     argv: tuple[str, ...]
-    """`{program}` stands for the file; the first is an absolute path in the sandbox."""
+    """`{program}` stands for the file, `{output}` for what `compile` has made; the first is an
+    absolute path in the sandbox, or `{output}`."""
     program: str
     test: str
     file: str = "program"
@@ -87,6 +90,13 @@ class CommandRuntime:
     """What programs must be able to read beside the system's folders."""
     version_argv: tuple[str, ...] = ()
     """Prints the version of the language, for the record."""
+    compile: tuple[str, ...] = ()
+    """For compiled languages, the command line that makes an executable, `{output}`, of the file.
+    `argv` then usually is `{output}` alone."""
+    compile_cpu_s: float = 30.0
+    compile_wall_s: float = 120.0
+    compile_memory_bytes: int = 2 << 30
+    """Limits of compiling; those of the program count from when it is compiled."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, here rather than in a sandbox.
@@ -94,7 +104,8 @@ class CommandRuntime:
         Raises:
             UsageError: names the field and the reason.
         """
-        if not self.argv or not PurePosixPath(self.argv[0]).is_absolute():
+        first = (self.compile or self.argv)[:1]
+        if not self.argv or not first or not PurePosixPath(first[0]).is_absolute():
             raise UsageError(f"runtime {self.language!r}: argv must start with an absolute path")
         if PurePosixPath(self.file).name != self.file or self.file in {"", ".", ".."}:
             raise UsageError(f"runtime {self.language!r}: {self.file!r} is not a file name")
@@ -118,7 +129,46 @@ class CommandRuntime:
             "environment": dict(self.environment),
             "folders": list(self.folders),
             "version_argv": list(self.version_argv),
+            "compile": list(self.compile),
+            "compile_limits": [
+                self.compile_cpu_s,
+                self.compile_wall_s,
+                self.compile_memory_bytes,
+            ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRuntime:
+    """JavaScript or TypeScript: a process of Node for each program, with a trusted runner in it."""
+
+    language: str
+    node: str
+    """Path of the executable, as the sandbox sees it."""
+    modules: str
+    """The environment's `node_modules`, as the sandbox sees it; empty if it has none."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """What is in it, for the record."""
+    folders: tuple[str, ...] = ()
+    """What programs must be able to read beside the system's folders."""
+
+    def config(self) -> dict[str, Any]:
+        """What the supervisor is told; equal for both languages, which share a runtime there."""
+        return {
+            "kind": "node",
+            "argv": [self.node],
+            "modules": self.modules,
+            "libraries": dict(self.libraries),
+            "memory": "resident",
+            "folders": list(self.folders),
+        }
+
+
+def node_runtimes(
+    node: str, modules: str, libraries: Mapping[str, str], folders: tuple[str, ...] = ()
+) -> tuple[NodeRuntime, ...]:
+    """The runtimes of an environment of JavaScript, one per language."""
+    return tuple(NodeRuntime(name, node, modules, libraries, folders) for name in NODE_LANGUAGES)
 
 
 def configs(*runtimes: ProgramRuntime) -> dict[str, dict[str, Any]]:

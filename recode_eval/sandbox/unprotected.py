@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.landlock import NO_GUARANTEES, LandlockLauncher
-from recode_eval.sandbox.local import python_runtimes
+from recode_eval.sandbox.local import program_runtimes
 
 if TYPE_CHECKING:
     from recode_eval.sandbox.tier import TierRequest
@@ -22,4 +22,4 @@ def reason_against() -> str | None:
 
 def create(request: TierRequest) -> Launcher:
     """Make the environment and return what starts supervisors in it."""
-    return LandlockLauncher(python_runtimes(request), unsafe=True)
+    return LandlockLauncher(program_runtimes(request), unsafe=True)

@@ -125,6 +125,8 @@ def _build(
 
 def _install(pins: Sequence[Pin], python: str, scratch: Path, build_log: BuildLog) -> None:
     """With uv where there is one; it does not read pip's configuration, so pip has a turn too."""
+    if not pins:
+        return
     uv = find_uv()
     if uv:
         command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]

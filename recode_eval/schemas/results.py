@@ -101,6 +101,9 @@ class TaskSection(JsonStruct, frozen=True, kw_only=True):
     version: Integer
     source: str
     data_hash: Hash
+    language: Annotated[str, Meta(description="The programming language of the answers.")] = (
+        "python"
+    )
     bad_rows: Annotated[list[str], Meta(description="Rows left out with --skip-bad-rows.")]
     skipped: Annotated[
         list[str],

@@ -56,14 +56,14 @@ def edit_similarity(candidate: str, reference: str, language: str = PYTHON) -> f
     return _edit_similarity(normalize(candidate, language), normalize(reference, language))
 
 
-def es_star(candidate: str | None, reference: str) -> float:
+def es_star(candidate: str | None, reference: str, language: str = PYTHON) -> float:
     """Return ES*: 3.5 ES - 1.5, in [-1.5, 2], if `candidate` parses, else -2."""
-    return similarity_scores(candidate, reference).es_star
+    return similarity_scores(candidate, reference, language).es_star
 
 
-def em_star(candidate: str | None, reference: str) -> float:
+def em_star(candidate: str | None, reference: str, language: str = PYTHON) -> float:
     """Return EM*: 2 if the normalized programs are equal, -1.5 if the candidate parses, else -2."""
-    return similarity_scores(candidate, reference).em_star
+    return similarity_scores(candidate, reference, language).em_star
 
 
 def similarity_scores(candidate: str | None, reference: str, language: str = PYTHON) -> Similarity:

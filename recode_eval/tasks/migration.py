@@ -7,10 +7,10 @@ environment of the new release.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
@@ -25,13 +25,14 @@ from recode_eval.tasks.rows import (
     open_rows,
     parse_rows,
     split_tests,
-    statements,
     text,
     text_list,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from recode_eval.languages.base import Language
 
 NEW_RELEASE = "new_release"
 
@@ -48,10 +49,16 @@ KINDS = (
 )
 SPLITS = ("train", "test")
 
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_LIBRARY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.]*")
-_API = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_ID = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_LIBRARIES = {
+    "pypi": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), "the library's name on PyPI"),
+    "npm": (re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*"), "its name on npm"),
+}
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.]*(-[0-9A-Za-z.]+)?")
+_APIS = {
+    "pypi": re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"),
+    "npm": re.compile(r"[@A-Za-z_$][\w$@/.#!: -]*"),
+}
 _FIELDS = frozenset(
     {"id", "dependency", "old_version", "new_version", "split", "update_type", "apis", "old_use",
      "new_use", "provenance", "update_info", "description", "old_code", "new_code", "tests",
@@ -98,13 +105,15 @@ class MigrationTask:
     def load(self, source: str | None, *, skip_bad_rows: bool = False) -> TaskData:
         """Read and check the rows; see `Task.load`."""
         name, rows = open_rows(self.spec, source, data.read_yaml_lists)
-        good, bad = parse_rows(rows, parse_row, lambda row: row.id)
+        parse = partial(parse_row, language=self.spec.language)
+        good, bad = parse_rows(rows, parse, lambda row: row.id)
         bad += _shared_apis(good.values())
         for row in bad:
             good.pop(row.where, None)
         chosen = {row.id: row for row in good.values() if source is not None or self._wants(row)}
         clusters = _clusters(chosen.values())
-        problems = tuple(_problem(row, clusters[row.id]) for row in chosen.values())
+        language = get_language(self.spec.language)
+        problems = tuple(_problem(row, clusters[row.id], language) for row in chosen.values())
         contents = ((key, asdict(row)) for key, row in chosen.items())
         return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
@@ -123,7 +132,7 @@ class MigrationTask:
 
     def environments(self, problem: Problem) -> tuple[str, ...]:
         """Return the environment of the new release."""
-        return (release_name(problem.payload.dependency, problem.payload.new_version),)
+        return (self._environment(problem.payload, problem.payload.new_version),)
 
     def own_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
         """Yield the old code with the old release, which must pass."""
@@ -132,9 +141,13 @@ class MigrationTask:
         yield name, self._program(row, row.old_code, row.old_version)
 
     def _program(self, row: MigrationRow, code: str, version: str) -> Program:
-        environment = release_name(row.dependency, version)
         preload = self.spec.preload | set(row.preload)
-        return Program("", code, row.tests, preload, environment)
+        environment = self._environment(row, version)
+        return Program("", code, row.tests, preload, environment, self.spec.language)
+
+    def _environment(self, row: MigrationRow, version: str) -> str:
+        ecosystem = get_language(self.spec.language).ecosystem
+        return release_name(row.dependency, version, ecosystem)
 
     def faults(self, problem: Problem) -> list[str]:
         """Return where patterns of use do not describe the row's code, and tests do not use it."""
@@ -145,11 +158,11 @@ class MigrationTask:
         faults = [f"old_use {text}: not in the old code" for text in old if text not in stale]
         faults += [f"old_use {text}: still in the new code" for text in left]
         faults += [f"new_use {text}: not in the new code" for text in new if text not in fresh]
-        names = _bound(row.new_code)
+        mentions = get_language(self.spec.language).mentions
         return faults + [
             f"{test.name}: uses no name that the program defines, so it tests nothing"
             for test in row.tests
-            if not names & _mentioned(test.code)
+            if not mentions(test.code, row.new_code)
         ]
 
     def _uses(self, patterns: tuple[str, ...], code: str) -> tuple[str, ...]:
@@ -172,49 +185,61 @@ class MigrationTask:
         return measures
 
 
-def parse_row(raw: Mapping[str, Any]) -> MigrationRow:
-    """Check a raw row.
+def parse_row(raw: Mapping[str, Any], language: str = PYTHON) -> MigrationRow:
+    """Check a raw row of programs in a language.
 
     Raises:
-        RowError: a field is missing, unknown or wrong, the code in one is no Python, or there is
+        RowError: a field is missing, unknown or wrong, the code in one does not parse, or there is
             no environment for one of the releases.
     """
+    ecosystem = get_language(language).ecosystem
+    if ecosystem not in _LIBRARIES:
+        raise RowError(f"programs in {get_language(language).title} have no libraries to migrate")
+    library, what = _LIBRARIES[ecosystem]
     unknown = sorted(str(key) for key in raw.keys() - _FIELDS)
     if unknown:
         raise RowError(f"unknown field {unknown[0]!r}; known: {', '.join(sorted(_FIELDS))}")
     row = MigrationRow(
         id=_matching(raw, "id", _ID, "words of a-z and 0-9, with - between them"),
-        dependency=_matching(raw, "dependency", _LIBRARY, "the library's name on PyPI"),
+        dependency=_matching(raw, "dependency", library, what),
         old_version=_matching(raw, "old_version", _VERSION, "a version, in quotes"),
         new_version=_matching(raw, "new_version", _VERSION, "a version, in quotes"),
         split=_one_of(raw, "split", SPLITS),
         update_type=_one_of(raw, "update_type", KINDS),
         apis=text_list(raw, "apis"),
-        old_use=_checked_patterns(raw, "old_use"),
-        new_use=_checked_patterns(raw, "new_use"),
+        old_use=_checked_patterns(raw, "old_use", language),
+        new_use=_checked_patterns(raw, "new_use", language),
         provenance=text(raw, "provenance"),
         update_info=text(raw, "update_info"),
         description=text(raw, "description"),
-        old_code=text(raw, "old_code"),
-        new_code=text(raw, "new_code"),
-        tests=split_tests(text(raw, "tests"), "tests"),
+        old_code=_program(raw, "old_code", language),
+        new_code=_program(raw, "new_code", language),
+        tests=split_tests(text(raw, "tests"), "tests", language),
         preload=text_list(raw, "preload"),
     )
-    statements(row.old_code, "old_code")
-    statements(row.new_code, "new_code")
     if not row.tests:
         raise RowError("tests holds no function named test...")
-    if not row.apis or not all(_API.fullmatch(api) for api in row.apis):
-        raise RowError("apis must name the changed APIs by their dotted names")
+    if not row.apis or not all(map(_APIS[ecosystem].fullmatch, row.apis)):
+        raise RowError("apis must name the changed APIs, such as package.member")
     if row.old_version == row.new_version:
         raise RowError("old_version and new_version are the same")
     for version in (row.old_version, row.new_version):
-        if not has_environment(release_name(row.dependency, version)):
+        if not has_environment(release_name(row.dependency, version, ecosystem)):
+            release = f"{row.dependency}=={version}"
+            if ecosystem == "npm":
+                release = f"npm:{row.dependency}@{version}"
             raise RowError(
                 f"there is no environment for {row.dependency} {version}; make one with "
-                f"`recode-eval sandbox lock {row.dependency}=={version}`"
+                f"`recode-eval sandbox lock {release}`"
             )
     return row
+
+
+def _program(raw: Mapping[str, Any], key: str, language: str) -> str:
+    code = text(raw, key)
+    if not get_language(language).parses(code):
+        raise RowError(f"{key} is not {get_language(language).title}")
+    return code
 
 
 def _matching(raw: Mapping[str, Any], key: str, pattern: re.Pattern[str], what: str) -> str:
@@ -231,11 +256,11 @@ def _one_of(raw: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _checked_patterns(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
+def _checked_patterns(raw: Mapping[str, Any], key: str, language: str) -> tuple[str, ...]:
     texts = text_list(raw, key)
     for pattern in texts:
         try:
-            get_language(PYTHON).check_pattern(pattern)
+            get_language(language).check_pattern(pattern)
         except ValueError as error:
             raise RowError(f"{key}: {error}") from None
     return texts
@@ -263,7 +288,7 @@ def _clusters(rows: Iterable[MigrationRow]) -> dict[str, str]:
     return {row.id: f"{row.dependency}:{clusters[row.id]}" for row in rows}
 
 
-def _problem(row: MigrationRow, cluster: str) -> Problem:
+def _problem(row: MigrationRow, cluster: str, language: Language) -> Problem:
     return Problem(
         id=row.id,
         cluster=cluster,
@@ -282,30 +307,8 @@ def _problem(row: MigrationRow, cluster: str) -> Problem:
         },
         solutions={"reference": row.new_code, "stale": row.old_code},
         payload=row,
-        entry_point=_entry_point(row.new_code),
+        entry_point=language.entry_point(row.new_code),
     )
-
-
-def _bound(code: str) -> set[str]:
-    """Return the names that a program may define, at any depth."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    nodes = list(ast.walk(ast.parse(code)))
-    names = {node.name for node in nodes if isinstance(node, kinds)}
-    names |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    aliases = (node for node in nodes if isinstance(node, ast.alias))
-    return names | {alias.asname or alias.name.partition(".")[0] for alias in aliases}
-
-
-def _mentioned(code: str) -> set[str]:
-    nodes = ast.walk(ast.parse(code))
-    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-
-
-def _entry_point(code: str) -> str | None:
-    """Return the name that the reference defines last at its top level; helps extraction."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    names = [node.name for node in ast.parse(code).body if isinstance(node, kinds)]
-    return names[-1] if names else None
 
 
 def composition(rows: Iterable[MigrationRow]) -> dict[str, Counter[str]]:

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.languages.python.syntax import parses
+from recode_eval.languages import get_language
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, text
 
@@ -62,10 +62,11 @@ class PairsTask:
     def faults(self, problem: Problem) -> list[str]:
         """Return what is wrong with a row although it follows the schema."""
         row: PairRow = problem.payload
+        language = get_language(self.spec.language)
         faults = [
-            f"{key} is not Python"
+            f"{key} is not {language.title}"
             for key, code in (("old_code", row.old_code), ("new_code", row.new_code))
-            if not parses(code)
+            if not language.parses(code)
         ]
         if row.old_code.strip() == row.new_code.strip():
             faults.append("old_code and new_code are the same")

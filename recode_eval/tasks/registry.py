@@ -35,6 +35,7 @@ KINDS: Final = Registry[Any](
         "humaneval": "recode_eval.tasks.humaneval:HumanEvalTask",
         "humaneval-plus": "recode_eval.tasks.humaneval_plus:HumanEvalPlusTask",
         "pairs": "recode_eval.tasks.pairs:PairsTask",
+        "rustevo": "recode_eval.tasks.rustevo:RustEvoTask",
     },
 )
 

@@ -95,7 +95,7 @@ def _graded(sample: int, text: str, **other: object) -> tuple[dict, dict]:  # ty
 
 def test_what_samples_share_is_stored_once() -> None:
     runs = [(key, [_graded(i, "same") for i in range(5)]) for key in "ab"]
-    [file] = answer_files(runs, 0)
+    [file] = answer_files(runs, 0, "python")
     assert (file.texts, file.codes, len(file.conditions)) == (["same"], [[0, 0, 4]], 1)
     assert len(file.runs["b"]) == 5
 
@@ -103,14 +103,14 @@ def test_what_samples_share_is_stored_once() -> None:
 def test_many_long_answers_are_spread_over_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_FILE_SIZE", 1000)
     runs = [(f"r{i}", [_graded(0, f"{i}" * 600)]) for i in range(5)]
-    found = list(answer_files(runs, 0))
+    found = list(answer_files(runs, 0, "python"))
     assert [list(file.runs) for file in found] == [["r0", "r1"], ["r2", "r3"], ["r4"]]
 
 
 @pytest.mark.parametrize("number", ["x", None, float("nan"), float("inf"), 10**400, True, []])
 def test_a_number_that_is_none_is_not_shown(number: object) -> None:
     """A stranger's record may hold any value there; one used to stop the whole build."""
-    [file] = answer_files([("r", [_graded(0, "x", similarity={"es": number})])], 0)
+    [file] = answer_files([("r", [_graded(0, "x", similarity={"es": number})])], 0, "python")
     [sample] = file.runs["r"]
     assert "similarity" not in sample or number is True
     assert b"NaN" not in file.script("x")

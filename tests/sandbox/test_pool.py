@@ -421,7 +421,7 @@ def test_auto_names_the_weaker_tier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 PADDED_CELL = """
 from recode_eval.sandbox.landlock import LandlockLauncher
-from recode_eval.sandbox.local import python_runtimes
+from recode_eval.sandbox.local import program_runtimes
 
 GUARANTEES = ("soft walls",)
 FIX = "knock harder"
@@ -436,7 +436,7 @@ class Launcher(LandlockLauncher):
 
 def create(request):
     request.log("padding the cell")
-    return Launcher(python_runtimes(request))
+    return Launcher(program_runtimes(request))
 """
 
 

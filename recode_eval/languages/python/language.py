@@ -18,11 +18,13 @@ class Python:
     """The Python of the interpreter that runs the evaluation; see `languages.base.Language`."""
 
     name: ClassVar[str] = "python"
+    title: ClassVar[str] = "Python"
     fence_tags: ClassVar[frozenset[str]] = frozenset(
         {"python", "python2", "python3", "py", "py3", "ipython", "ipython3"}
     )
     answer_tag: ClassVar[str] = "PYTHON"
     lexer: ClassVar[str] = "python"
+    ecosystem: ClassVar[str] = "pypi"
 
     def runtime(self) -> None:
         """Return None: an environment brings its own Python."""
@@ -34,6 +36,14 @@ class Python:
     def defined_names(self, code: str) -> frozenset[str]:
         """Return what defs, classes and assignments bind at the module's level."""
         return syntax.names_defined_by(code)
+
+    def entry_point(self, code: str) -> str | None:
+        """Return the last function or class of the module's level."""
+        return syntax.entry_point(code)
+
+    def mentions(self, code: str, program: str) -> bool:
+        """Whether `code` reads a name that `program` binds at any depth, imports included."""
+        return not syntax.read_names(code).isdisjoint(syntax.bound_names(program))
 
     def normalize(self, code: str) -> str:
         """Return `code` without `#` comments and blank lines; docstrings stay."""

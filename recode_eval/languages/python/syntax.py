@@ -92,3 +92,29 @@ def _target_names(target: ast.expr) -> set[str]:
         elif isinstance(node, ast.Starred):
             pending.append(node.value)
     return names
+
+
+def entry_point(code: str) -> str | None:
+    """Return the name of the function or class that a program defines last at its top level."""
+    tree = parse(code)
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = [node.name for node in tree.body if isinstance(node, kinds)] if tree else []
+    return names[-1] if names else None
+
+
+def bound_names(code: str) -> frozenset[str]:
+    """Return the names that a program may define, at any depth, and those that it imports."""
+    tree = parse(code)
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = list(ast.walk(tree)) if tree else []
+    names = {node.name for node in nodes if isinstance(node, kinds)}
+    names |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    aliases = (node for node in nodes if isinstance(node, ast.alias))
+    return frozenset(names | {alias.asname or alias.name.partition(".")[0] for alias in aliases})
+
+
+def read_names(code: str) -> frozenset[str]:
+    """Return the names that a program reads, at any depth."""
+    tree = parse(code)
+    nodes = ast.walk(tree) if tree else ()
+    return frozenset(n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))

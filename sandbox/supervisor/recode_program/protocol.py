@@ -32,6 +32,8 @@ SETUP_FAILED, CANDIDATE_FAILED, BROKEN = b"s", b"c", b"!"
 PASSED, FAILED, OUT_OF_MEMORY = b"P", b"F", b"M"
 TIMED_OUT, CRASHED, UNSPLIT = b"T", b"X", b"U"
 """Said by a trusted process of tests only; `UNSPLIT`: the detail is who is to blame, and why."""
+COMPILED = b"O"
+"""The program is compiled; with a detail: it does not compile."""
 VERDICT = struct.Struct(f"={NONCE_BYTES}scd")
 
 

@@ -96,7 +96,7 @@ def _become_program(
     try:
         order, cpu_s, memory, file_bytes, processes = protocol.FORK.unpack(request)
         control.detach()
-        os.dup2(handles[2] if order == protocol.EXECUTE else output, 1)
+        os.dup2(handles[-1], 1)  # the same, or a pipe where verdicts are read from it
         os.dup2(output, 2)
         os.dup2(channel_handle, 3, inheritable=False)
         os.closerange(4, RULESET)

@@ -10,12 +10,16 @@ Lines come in the order of the tests. A test without its line has not passed, wh
 printed and whatever its exit status is. All other output is output. The line `DEFINED` is no
 secret: to print it too early only moves the blame from the candidate to its first test.
 
+A compiled language compiles the file first, in the same process and within limits of its own; the
+compiler's word on a program that does not compile is the detail of all its tests.
+
 What this does not prevent: candidate and tests are one process and one file. Code that knows this
 protocol can read the tests in its own file and the nonces from the descriptor.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import marshal
 import os
 import secrets
@@ -57,6 +61,10 @@ class CommandSpec:
     test: str
     """The text of one test, with `{test}`; it must print the test's verdict line."""
     environment: dict[str, str]
+    compile: tuple[str, ...]
+    """The command line that makes an executable, `{output}`, of the file; empty: nothing does."""
+    compile_limits: tuple[float, float, int]
+    """CPU seconds, wall seconds and bytes of memory of compiling."""
 
     @classmethod
     def parse(cls, config: dict[str, Any]) -> CommandSpec:
@@ -67,6 +75,8 @@ class CommandSpec:
             config["program"],
             config["test"],
             dict(config.get("environment", {})),
+            tuple(config.get("compile", ())),
+            tuple(config.get("compile_limits", (0.0, 0.0, 0))),
         )
 
     def text(self, request: ProgramRequest, indices: list[int]) -> str:
@@ -76,6 +86,8 @@ class CommandSpec:
         return fill(self.program, {**parts, "tests": "\n".join(tests)})
 
 
+OUTPUT = "recode-program"
+"""What a compiler makes in the work folder."""
 DEFINED = "recode-eval: defined"
 """The line on standard output that says that set-up and candidate have run."""
 
@@ -109,6 +121,10 @@ class CommandExecution(ProgramExecution):
     ) -> None:
         super().__init__(home, request, indices[:_MOST_TESTS], output)
         self._spec = spec
+        self._of_program = request
+        if spec.compile:
+            cpu_s, wall_s, memory = spec.compile_limits
+            self._request = dataclasses.replace(request, cpu_s=cpu_s, wall_s=wall_s, memory=memory)
         self._base_memory = 0
         self._nonces = [secrets.token_hex(16) for _ in self._pending]
         self._line = b""
@@ -120,10 +136,15 @@ class CommandExecution(ProgramExecution):
         spec = self._spec
         text = spec.text(self._request, list(self._pending))
         files = [(spec.file, text.encode("utf-8", "surrogatepass"))]
-        arguments = [fill(part, {"program": spec.file}) for part in spec.argv]
+        names = {"program": spec.file, "output": f"./{OUTPUT}"}
+        arguments = [fill(part, names) for part in spec.argv]
+        compiling = [fill(part, names) for part in spec.compile]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         nonces = "".join(f"{nonce}\n" for nonce in self._nonces).encode()
-        return marshal.dumps((files, arguments, inherited | spec.environment, nonces), _MARSHAL)
+        variables = inherited | spec.environment
+        if compiling:
+            return marshal.dumps((files, arguments, variables, nonces, compiling, OUTPUT), _MARSHAL)
+        return marshal.dumps((files, arguments, variables, nonces), _MARSHAL)
 
     def _fork(self, handles: list[int]) -> None:
         self._reader, writer = os.pipe()
@@ -149,10 +170,17 @@ class CommandExecution(ProgramExecution):
         del channel
         if packet[:1] == protocol.BROKEN:
             raise SandboxBrokenError(printable(packet[1:]))
-        if self._stage or packet != protocol.CONFINED:
-            raise SandboxBrokenError("the program's process said something unexpected")
-        self._stage = protocol.CONFINED if self._request.setup.strip() else protocol.SET_UP
-        return False
+        if not self._stage and packet == protocol.CONFINED:
+            self._stage = protocol.CONFINED if self._request.setup.strip() else protocol.SET_UP
+            return False
+        if self._request is not self._of_program and packet[:1] == protocol.COMPILED:
+            self._request = self._of_program
+            if packet[1:]:
+                self._stop("failed", f"does not compile: {printable(packet[1:])}")
+                return True
+            self._new_budget()
+            return False
+        raise SandboxBrokenError("the program's process said something unexpected")
 
     def _on_output(self, poll: select.poll) -> bool | None:
         if not self._stage:  # its first packet is there as well, and comes first
@@ -219,13 +247,6 @@ class CommandExecution(ProgramExecution):
             self._stop("crashed", "the process ended without a verdict")
         else:
             self._stop("failed", self._last_words() or f"the process ended with status {status}")
-
-    def _last_words(self) -> str:
-        """The last line that the program wrote to standard error."""
-        size = os.fstat(self._output).st_size
-        text = os.pread(self._output, 4096, max(0, size - 4096))
-        lines = [line for line in text.splitlines() if line.strip()]
-        return printable(lines[-1].strip())[:300] if lines else ""
 
     def _stop_early(self, status: str, detail: str) -> None:
         self._outcome.unproven = (status, detail)

@@ -12,7 +12,7 @@ from typing import Any
 
 from recode_program import confine, linux, seccomp
 
-from recode_supervisor import disk, visible
+from recode_supervisor import disk, node_execution, visible
 
 _SYSTEM = (
     "/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
@@ -134,6 +134,7 @@ def _below_tmp(config: dict[str, Any]) -> bool:
     for runtime in config["runtimes"].values():
         needed += [runtime[key][0] for key in ("command", "argv") if key in runtime]
         needed += runtime.get("folders", [])
+        needed += [node_execution.RUNNER] if runtime["kind"] == "node" else []
     paths = (one for path in needed for one in (path, os.path.realpath(path)))
     return any(path.startswith(f"{disk.TMP}/") for path in paths)
 

@@ -55,6 +55,7 @@ class ProgramRequest:
     output: int
     file_bytes: int
     processes: int
+    language: str = "python"
 
 
 @dataclass
@@ -346,6 +347,13 @@ class ProgramExecution(ABC):
             self._stop("crashed", f"the process was killed by {name}")
         else:
             self._exited(report.status)
+
+    def _last_words(self) -> str:
+        """The last line that the program wrote to standard error."""
+        size = os.fstat(self._output).st_size
+        text = os.pread(self._output, 4096, max(0, size - 4096))
+        lines = [line for line in text.splitlines() if line.strip()]
+        return printable(lines[-1].strip())[:300] if lines else ""
 
     def _exited(self, status: int) -> None:
         """The process ended by itself, with an exit status, before all was decided."""

@@ -120,10 +120,11 @@ class Supervisor:
     def hello(self) -> dict[str, Any]:
         """What the evaluator wants to know before it sends anything."""
         python = self._runtimes.get("python")
+        runtimes = [one for one in (python, *self._runtimes.values()) if one is not None]
         return {
             "hello": 1,
             "python": "" if python is None else str(python.facts()["version"]),
-            "libraries": {} if python is None else python.libraries,
+            "libraries": next((one.libraries for one in runtimes if one.libraries), {}),
             "supervisor": platform.python_version(),
             "runtimes": {name: one.facts() for name, one in self._runtimes.items()},
             **self._facts,
@@ -147,9 +148,10 @@ class Supervisor:
         self._disk.new_program()
         started = time.monotonic()
         self._last_beat = started
-        request = ProgramRequest(**message["program"])
+        language = message.get("language", "python")
+        request = ProgramRequest(**message["program"], language=language)
         one_each = message["isolation"] == "test"
-        runtime = self._runtimes[message.get("language", "python")]
+        runtime = self._runtimes[language]
         home = self._home(runtime, tuple(message["libraries"]))
         split = message["isolation"] == "split" and runtime.splits
         unsplit: tuple[str, bool] | None = None

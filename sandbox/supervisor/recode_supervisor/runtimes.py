@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recode_supervisor import confinement
 from recode_supervisor.command_execution import CommandExecution, CommandSpec
 from recode_supervisor.execution import Home, ProgramExecution, ProgramRequest
+from recode_supervisor.node_execution import RUNNER, NodeExecution, NodeSpec
 from recode_supervisor.python_execution import PythonExecution, SplitExecution
 from recode_supervisor.zygote_pool import ZygotePool
 
@@ -147,8 +148,9 @@ class Command(Runtime):
     def __init__(self, config: dict[str, Any], settings: Settings, tier: dict[str, Any]) -> None:
         """See `Runtime`; also asks the language's own executable for its version."""
         self._spec = CommandSpec.parse(config)
-        if not os.access(self._spec.argv[0], os.X_OK):
-            raise OSError(errno.ENOENT, f"no executable {self._spec.argv[0]} in the sandbox")
+        first = (self._spec.compile or self._spec.argv)[0]
+        if not os.access(first, os.X_OK):
+            raise OSError(errno.ENOENT, f"no executable {first} in the sandbox")
         super().__init__(config, settings, tier)
         self._version = _first_line(config.get("version_argv", []))
 
@@ -172,7 +174,48 @@ class Command(Runtime):
         return list(config.get("folders", []))
 
 
-_KINDS: dict[str, type[Runtime]] = {one.kind: one for one in (PythonZygote, Command)}
+class Node(Runtime):
+    """JavaScript and TypeScript: one process of Node per program, with a runner of ours in it."""
+
+    kind = "node"
+    _warm = False
+    _child_signals = True
+
+    def __init__(self, config: dict[str, Any], settings: Settings, tier: dict[str, Any]) -> None:
+        """See `Runtime`; also asks Node for its version."""
+        self._spec = NodeSpec.parse(config)
+        self._version = _first_line([self._spec.node, "--version"]).removeprefix("v")
+        if not self._version:
+            raise OSError(errno.ENOENT, f"{self._spec.node} does not start in the sandbox")
+        self._libraries: dict[str, str] = dict(config.get("libraries", {}))
+        super().__init__(config, settings, tier)
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """As the environment's lock has them."""
+        return self._libraries
+
+    def facts(self) -> dict[str, Any]:
+        """Kind and version of what runs the programs."""
+        return {"kind": self.kind, "version": self._version}
+
+    def execution(
+        self, home: Home, request: ProgramRequest, indices: list[int], output: int, *, split: bool
+    ) -> ProgramExecution:
+        """See `Runtime.execution`."""
+        del split
+        return NodeExecution(home, request, indices, output, self._spec)
+
+    def _interpreter(self, config: dict[str, Any], tier: dict[str, Any]) -> list[str]:
+        del config
+        return list(tier["interpreter"])
+
+    def _folders(self, config: dict[str, Any], found: dict[str, Any]) -> list[str]:
+        del found
+        return [RUNNER, *config.get("folders", [])]
+
+
+_KINDS: dict[str, type[Runtime]] = {one.kind: one for one in (PythonZygote, Command, Node)}
 
 
 def start(config: dict[str, Any], settings: Settings) -> dict[str, Runtime]:
@@ -185,7 +228,8 @@ def start(config: dict[str, Any], settings: Settings) -> dict[str, Runtime]:
     for language, own in config["runtimes"].items():
         if own["kind"] not in _KINDS:
             raise OSError(f"this supervisor knows no runtime of the kind {own['kind']!r}")
-        found[language] = _KINDS[own["kind"]](own, settings, config)
+        same = next((name for name in found if config["runtimes"][name] == own), None)
+        found[language] = found[same] if same else _KINDS[own["kind"]](own, settings, config)
     return found
 
 

@@ -1,0 +1,1 @@
+"""JavaScript and TypeScript as languages of answers: everything about their text."""

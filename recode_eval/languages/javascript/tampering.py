@@ -1,0 +1,293 @@
+"""What in a JavaScript answer would reach its own grader: reasons to distrust it, by syntax tree.
+
+A scan of the text, as for Python: it names what has no place in an answer, whether it would work or
+not. It finds no name that is made at run time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from recode_eval.languages.javascript.scopes import Names, Path, member, text_of
+from recode_eval.languages.javascript.syntax import bound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recode_eval.languages.treesitter import Node, Tree
+
+_GLOBALS: Final = frozenset({"globalThis", "global", "self", "window"})
+_BUILT_IN: Final = frozenset(
+    """Object Function Array String Number Boolean Symbol BigInt Math JSON Reflect Proxy Promise Map
+    Set WeakMap WeakSet WeakRef Date RegExp Error TypeError RangeError SyntaxError
+    AggregateError ArrayBuffer SharedArrayBuffer DataView Uint8Array Int8Array Uint16Array
+    Float64Array Atomics Intl Iterator Buffer URL URLSearchParams TextEncoder TextDecoder
+    AbortController Event
+    EventTarget console process queueMicrotask setTimeout setInterval setImmediate clearTimeout
+    structuredClone
+    eval isNaN isFinite parseInt parseFloat globalThis global require module exports assert
+    undefined NaN Infinity WebAssembly performance crypto fetch
+    """.split()  # noqa: SIM905 - a list of sixty words would fill the screen
+)
+_MODULES: Final = {
+    "vm": "executed text",
+    "repl": "executed text",
+    "inspector": "the interpreter's memory",
+    "inspector/promises": "the interpreter's memory",
+    "v8": "the interpreter's memory",
+    "module": "modules",
+    "child_process": "processes",
+    "cluster": "processes",
+    "worker_threads": "threads",
+    "async_hooks": "hooks",
+    "diagnostics_channel": "hooks",
+    "trace_events": "hooks",
+    "wasi": "native code",
+    "sqlite": "native code",
+    "assert": "assertions",
+    "assert/strict": "assertions",
+    "test": "assertions",
+    "net": "network", "http": "network", "https": "network", "http2": "network",
+    "dgram": "network", "dns": "network", "tls": "network",
+}  # fmt: skip
+_SAFE_MEMBERS: Final = {
+    "async_hooks": {"AsyncLocalStorage", "AsyncResource"},
+    "module": {"createRequire"},
+    "v8": {"serialize", "deserialize"},
+}
+"""What answers use of a module that is suspicious else."""
+_PROCESS: Final = {
+    "binding": "internals", "_linkedBinding": "internals", "dlopen": "native code",
+    "reallyExit": "exit", "_rawDebug": "internals", "exit": "exit", "abort": "exit",
+    "kill": "processes", "execve": "processes", "on": "process events", "once": "process events",
+    "addListener": "process events", "prependListener": "process events",
+    "emit": "process events", "_events": "process events",
+    "listeners": "process events", "removeAllListeners": "process events",
+    "setUncaughtExceptionCaptureCallback": "process events", "exitCode": "exit",
+    "mainModule": "modules", "getBuiltinModule": "modules", "_getActiveHandles": "internals",
+    "_getActiveRequests": "internals", "finalization": "process events",
+    "setuid": "processes", "seteuid": "processes", "chdir": "files", "umask": "files",
+    "report": "internals", "permission": "internals", "stdin": "file descriptors",
+}  # fmt: skip
+_STACK: Final = frozenset({"prepareStackTrace", "captureStackTrace", "getFunction", "getThis"})
+_DEFINERS: Final = frozenset(
+    {"defineProperty", "defineProperties", "setPrototypeOf", "assign", "deleteProperty", "set",
+     "freeze", "seal", "preventExtensions"}
+)  # fmt: skip
+_OLD_DEFINERS: Final = frozenset(
+    {"__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"}
+)
+_EQUALITY: Final = frozenset({"Symbol.toPrimitive", "Symbol.hasInstance", "Symbol.species"})
+_PLACES: Final = re.compile(r"(^|[^\w.])/(proc|dev|sys)/|^data:text/javascript|^file:///proc")
+_BY_NUMBER: Final = frozenset(
+    {"readSync", "read", "writeSync", "write", "writevSync", "readvSync", "closeSync", "close",
+     "fstatSync", "fstat", "ftruncateSync", "fsyncSync", "readFileSync", "writeFileSync",
+     "appendFileSync"}
+)  # fmt: skip
+
+
+def suspicions(tree: Tree) -> tuple[str, ...]:
+    """Return reasons, each once, in alphabetical order; empty for code that does not parse."""
+    if not tree.sound:
+        return ()
+    return tuple(sorted(set(_found(tree))))
+
+
+def _found(tree: Tree) -> Iterator[str]:
+    names = Names(tree)
+    for module in names.modules:
+        yield from _of_module(module, names)
+    for node in tree.root.walk():
+        yield from _of_node(node, names)
+
+
+def _of_module(module: str, names: Names) -> Iterator[str]:
+    name = module.removeprefix("node:")
+    reason = _MODULES.get(name)
+    if module.endswith(".node"):
+        yield "native code"
+    if module.startswith("data:"):
+        yield "executed text"
+    if reason is None:
+        return
+    safe = _SAFE_MEMBERS.get(name, set())
+    taken = {path[1] for path in names.imported if path[0] == module and len(path) > 1}
+    if not (taken and taken <= safe):
+        yield reason
+
+
+def _of_node(node: Node, names: Names) -> Iterator[str]:
+    match node.kind:
+        case "call_expression" | "new_expression":
+            yield from _of_call(node, names)
+        case "assignment_expression" | "augmented_assignment_expression":
+            yield from _of_target(node.child("left"), names)
+        case "update_expression" | "unary_expression":
+            if node.kind == "update_expression" or node.text.startswith("delete"):
+                yield from _of_target(node.child("argument"), names)
+        case "for_in_statement":
+            if node.child("kind") is None:
+                yield from _of_target(node.child("left"), names)
+        case "member_expression" | "subscript_expression":
+            yield from _of_member(node, names)
+        case "identifier":
+            yield from _of_name(node, names)
+        case "string" | "template_string":
+            if _PLACES.search(node.text[1:-1]):
+                yield "places of the system"
+        case "computed_property_name":
+            if node.parts and ".".join(names.resolve(node.parts[0]) or ()) in _EQUALITY:
+                yield "equality"
+        case "pair" | "property_identifier" if node.text == "__proto__":
+            yield "prototypes"
+        case "with_statement":
+            yield "executed text"
+
+
+def _of_name(node: Node, names: Names) -> Iterator[str]:
+    path = names.resolve(node)
+    if path is None or _is_key(node) or (path == ("Function",) and _is_instance_test(node)):
+        return
+    if path[0].startswith("__recode"):
+        yield "the sandbox's own names"
+    yield from _of_path(path)
+
+
+def _of_path(path: Path) -> Iterator[str]:
+    if path[0] in _GLOBALS and len(path) > 1:
+        path = path[1:]
+    if path[0].removeprefix("node:") == "process" and len(path) > 1 and _PROCESS.get(path[1]):
+        yield _PROCESS[path[1]]
+    if path[0] in {"eval", "Function"} and path[1:2] != ("prototype",):
+        yield "executed text"
+    if path[0] == "WebAssembly":
+        yield "native code"
+    if path[:2] in {("require", "cache"), ("module", "constructor")}:
+        yield "modules"
+
+
+def _is_key(node: Node) -> bool:
+    return node.role == "name"
+
+
+def _is_instance_test(node: Node) -> bool:
+    parent = node.parent
+    return parent is not None and parent.kind == "binary_expression" and node.role == "right"
+
+
+def _of_member(node: Node, names: Names) -> Iterator[str]:
+    name = member(node)
+    if name is None:
+        yield from _of_computed(node, names)
+        return
+    if name in _STACK:
+        yield "frames"
+    if name in {"caller", "callee"}:
+        yield "frames"
+    if name in _OLD_DEFINERS or name == "__proto__":
+        yield "prototypes"
+    if name == "constructor" and _leads_on(node):
+        yield "executed text"
+    yield from _of_path(names.resolve(node) or ("",))
+
+
+def _leads_on(node: Node) -> bool:
+    """Whether something is asked of the constructor, or it is called: `f.constructor("...")`."""
+    parent = node.parent
+    if parent is None:
+        return False
+    if member(parent) == "constructor":
+        return True
+    return parent.kind in {"call_expression", "new_expression"} and node.role in {
+        "function", "constructor",
+    }  # fmt: skip
+
+
+def _of_computed(node: Node, names: Names) -> Iterator[str]:
+    path = names.resolve(node.child("object"))
+    if path is not None and path[0].removeprefix("node:") in {*_GLOBALS, "process"}:
+        yield "names made at run time"
+
+
+def _of_call(node: Node, names: Names) -> Iterator[str]:
+    target = node.child("function") or node.child("constructor")
+    given = node.child("arguments")
+    arguments = given.parts if given is not None and given.kind == "arguments" else []
+    path = names.resolve(target) or ()
+    if target is not None and target.kind == "import":
+        if not arguments or text_of(arguments[0]) is None:
+            yield "names made at run time"
+        return
+    if path == ("require",) and (not arguments or text_of(arguments[0]) is None):
+        yield "names made at run time"
+    if path[:1] in {("setTimeout",), ("setInterval",)} and arguments and text_of(arguments[0]):
+        yield "executed text"
+    if path[:1] in {("Object",), ("Reflect",)} and path[-1] in _DEFINERS and arguments:
+        yield from _of_owner(names.resolve(arguments[0]), arguments[0])
+        if ".".join(names.resolve(arguments[1]) or () if len(arguments) > 1 else ()) in _EQUALITY:
+            yield "equality"
+    if path[:1] in {("fs",), ("node:fs",)} and _is_by_number(path[-1], arguments):
+        yield "file descriptors"
+
+
+def _is_by_number(name: str, arguments: list[Node]) -> bool:
+    """Whether a call of the module fs names a descriptor, other than its own output."""
+    first = arguments[0] if arguments else None
+    if name in _BY_NUMBER and first is not None and first.kind == "number":
+        return first.text not in {"1", "2"}
+    parts = (part for argument in arguments for part in argument.parts if part.kind == "pair")
+    return any((key := part.child("key")) is not None and key.text == "fd" for part in parts)
+
+
+def _of_target(node: Node | None, names: Names) -> Iterator[str]:
+    """Say what assigning to this would change, or deleting it."""
+    if node is None:
+        return
+    if node.kind == "identifier":
+        path = names.resolve(node)
+        if path is not None and len(path) == 1 and path[0] in _BUILT_IN - {"module", "exports"}:
+            yield "built-in names"
+    elif node.kind in {"member_expression", "subscript_expression"}:
+        owner = node.child("object")
+        path = names.resolve(owner)
+        if member(node) is not None and path in {("module",), ("exports",)}:
+            return
+        if path == ("process",) and member(node) == "exitCode":
+            return
+        if path == ("process", "env"):
+            return
+        yield from _of_owner(path, owner)
+    elif node.kind in {"object_pattern", "array_pattern"}:
+        for name in bound(node):
+            if name in _BUILT_IN:
+                yield "built-in names"
+        for inner in node.walk():
+            if inner.kind in {"member_expression", "subscript_expression"}:
+                yield from _of_target(inner, names)
+
+
+def _of_owner(path: Path | None, node: Node | None) -> Iterator[str]:
+    """Say what changing a member of this object would change."""
+    if path is None:
+        if node is not None and member(node) in {"prototype", "__proto__"}:
+            inner = node.child("object")
+            if inner is not None and inner.kind != "identifier":
+                yield "prototypes"
+        elif node is not None and _asks_for_prototype(node):
+            yield "prototypes"
+        return
+    if path[0] in _GLOBALS and len(path) > 1:
+        path = path[1:]
+    name = path[0].removeprefix("node:")
+    if name in _GLOBALS or (name in _MODULES and path[0] != name) or name in {"assert"}:
+        yield "assertions" if name.startswith("assert") else "built-in names"
+    elif name in _BUILT_IN and name not in {"module", "exports"}:
+        yield "prototypes" if "prototype" in path else "built-in names"
+    elif path[0].startswith("node:"):
+        yield "modules"
+
+
+def _asks_for_prototype(node: Node) -> bool:
+    target = node.child("function") if node.kind == "call_expression" else None
+    return target is not None and member(target) == "getPrototypeOf"

@@ -1,0 +1,1 @@
+"""Rust as a language of answers: everything about its text, and how its programs are compiled."""
