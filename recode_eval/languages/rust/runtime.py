@@ -61,6 +61,14 @@ def find_rustc() -> tuple[str, str]:
     return str(inner if inner.is_file() else Path(path).resolve()), str(sysroot)
 
 
+def rustc_version(rustc: str) -> str:
+    """Return what a compiler says of itself: `rustc 1.96.0 (...)`."""
+    done = subprocess.run(
+        [rustc, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+    )
+    return done.stdout.strip()
+
+
 def rust_runtime() -> CommandRuntime:
     """Return the runtime of the compiler on this machine; see `find_rustc` for errors."""
     rustc, sysroot = find_rustc()
