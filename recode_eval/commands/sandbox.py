@@ -28,13 +28,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "access to a registry, make a base image first: sandbox/base-image.",
     )
     build.add_argument(
-        "--environment", default="mini", help="mini (default), arena, or a release: pandas-2.2.3"
+        "--environment",
+        default="mini",
+        help="mini (default), arena, node, or a release: pandas-2.2.3, npm-zod-4.1.0",
     )
     build.add_argument(
         "--kind",
         choices=("image", "venv"),
         default="image",
-        help="image for the tier docker (default), venv for the others",
+        help="image for the tier docker (default), venv (or npm's folder) for the others",
     )
     build.add_argument("--base-image", metavar="IMAGE", help="image to build on")
     test = actions.add_parser(
@@ -158,9 +160,11 @@ def _build(arguments: argparse.Namespace) -> None:
 
     environment = environments.get_environment(arguments.environment)
     log = create_monitor(quiet=arguments.json).log
-    built: environments.ImageInfo | environments.VenvInfo
+    built: environments.ImageInfo | environments.VenvInfo | environments.NpmInfo
     if arguments.kind == "image":
         built = environments.ensure_image(environment, base_image=arguments.base_image, log=log)
+    elif environment.npm is not None:
+        built = environments.ensure_npm(environment, log=log)
     else:
         built = environments.ensure_venv(environment, log=log)
     plain = (str, int, dict, type(None))

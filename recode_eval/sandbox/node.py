@@ -110,6 +110,12 @@ def node_identity() -> str:
     return os.environ.get(NODE_VARIABLE) or _WHEELS.get(platform.machine(), "")
 
 
+def node_version() -> str | None:
+    """The version of the Node in use, without fetching it; None if it does not start."""
+    named = os.environ.get(NODE_VARIABLE)
+    return _version(Path(named)) if named else PINNED.version
+
+
 def _users_own(path: Path) -> NodeInfo:
     version = _version(path)
     if version is None:

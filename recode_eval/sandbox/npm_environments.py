@@ -82,6 +82,12 @@ def _check(lock: NpmLock) -> str:
     return f"await import({json.dumps(lock.main)});\n" if lock.main else ""
 
 
+def npm_folders() -> dict[Path, str]:
+    """The environments that were built on this machine, complete: folder -> name."""
+    manifests = sorted(cache_dir(FOLDER).glob(f"*/{MANIFEST}"))
+    return {path.parent: path.parent.name.rpartition("-")[0] for path in manifests}
+
+
 def npm_folder(environment: Environment, node: str) -> str:
     """Name of the folder: the environment and a hash of its packages, Node and the platform."""
     parts = (environment.key, node, platform.machine(), *platform.libc_ver())
