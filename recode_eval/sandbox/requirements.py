@@ -30,8 +30,8 @@ _INCLUDE = re.compile(r"-r\s+(?P<file>[\w.-]+)")
 
 _IMPORTS = {
     "mini": ("numpy", "pandas", "sympy"),
-    "rust": (),
     "arena": ("numpy", "pandas", "sympy", "scipy", "torch", "pytest"),
+    "rust": (),
 }
 """What must be importable for the environment to count as built."""
 NODE_ALONE = "node"
