@@ -29,6 +29,7 @@ from recode_eval.sandbox.buildlog import (
 from recode_eval.sandbox.daemon import cause_of
 from recode_eval.sandbox.daemon import docker_client as docker_client
 from recode_eval.sandbox.requirements import (
+    PYTHONS,
     RELEASE_PYTHON,
     get_environment,
     has_environment,
@@ -50,8 +51,6 @@ BASE_IMAGE_VARIABLE = "RECODE_EVAL_BASE_IMAGE"
 """Names the base image; with `_PYTHON3_9` at its end, that of environments for Python 3.9."""
 SUPERVISOR_NEEDS = (3, 11)
 """The oldest Python that the supervisor runs on; images with an older one get a copy of another."""
-OLDEST_PYTHON = (3, 7)
-"""The oldest Python that programs can run on."""
 _SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie"}
 """The release of Debian that has a Python."""
 REPOSITORY = "recode-eval-sandbox"
@@ -392,11 +391,11 @@ class _Builder:
             ) from error
         python = tuple(int(part) for part in str(facts["python"]).split(".")[:2])
         libc = str(facts["libc"] or "").removeprefix("glibc ").split(".")
-        if facts["implementation"] != "cpython" or python < OLDEST_PYTHON or len(libc) < 2:
+        if facts["implementation"] != "cpython" or python < PYTHONS[0] or len(libc) < 2:
             raise log.error(
                 f"the base image {self._base} has {facts['implementation']} {facts['python']} on "
                 f"{facts['libc'] or 'no glibc'}",
-                fix=f"choose one with CPython {'.'.join(map(str, OLDEST_PYTHON))} or newer on "
+                fix=f"choose one with CPython {'.'.join(map(str, PYTHONS[0]))} or newer on "
                 "glibc (Debian, Ubuntu; not Alpine)",
             )
         if not facts["pip"]:

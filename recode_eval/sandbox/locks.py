@@ -1,7 +1,7 @@
 """Making the lock of one release: the library, and everything it needs, at exact versions.
 
-Resolved by uv for `RELEASE_PYTHON`, from wheels alone: nothing of a package is ever executed on the
-host. The result is a file that `requirements` finds by its name.
+Resolved by uv for one Python, which the lock names, from wheels alone: nothing of a package is ever
+executed on the host. The result is a file that `requirements` finds by its name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from recode_eval.errors import StorageError, UsageError
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.buildlog import cache_dir, last_line, temporary_dir
 from recode_eval.sandbox.interpreters import find_uv
-from recode_eval.sandbox.requirements import RELEASE_PYTHON, has_environment, release_name
+from recode_eval.sandbox.requirements import (
+    RELEASE_PYTHON,
+    has_environment,
+    python_header,
+    release_name,
+)
 from recode_eval.sandbox.wheelhouse import uv_environment
 
 if TYPE_CHECKING:
@@ -48,12 +53,14 @@ def lock_release(
     folder: Path | None = None,
     name: str | None = None,
     exclude_newer: str | None = None,
+    python: tuple[int, int] = RELEASE_PYTHON,
 ) -> Path:
-    """Write the lock of `LIBRARY==VERSION` and return its path.
+    """Write the lock of `LIBRARY==VERSION` for a Python and return its path.
 
     `requirements` narrow or add what it comes with (`numpy<2`, `pandas`). `exclude_newer` (a date,
     `2023-05-31`) resolves as on that day. The file is named after the release, or `name`, and lies
-    in `folder` (default: this machine's cache).
+    in `folder` (default: this machine's cache). The name of a release for another Python than
+    `RELEASE_PYTHON` ends with it: `pandas-1.3.5-py3.7`.
 
     Raises:
         UsageError: something is no requirement, or no date.
@@ -70,15 +77,17 @@ def lock_release(
     if exclude_newer is not None and not _is_day(exclude_newer):
         raise UsageError(f"--exclude-newer {exclude_newer!r}: write a day, for example 2023-05-31")
     library, version = match["library"], match["version"]
-    pins = _compile([release, *requirements], exclude_newer)
-    python = ".".join(map(str, RELEASE_PYTHON))
-    heading = f"# {library} {version} and what it needs, for CPython {python}: complete, installed"
-    path = (folder or cache_dir("envs")) / f"{name or release_name(library, version)}.txt"
+    pins = _compile([release, *requirements], exclude_newer, python)
+    heading = f"# {library} {version} and what it needs: complete, installed with --no-deps."
+    if name is None:
+        suffix = "" if python == RELEASE_PYTHON else f"-py{_dotted(python)}"
+        name = release_name(library, version) + suffix
+    path = (folder or cache_dir("envs")) / f"{name}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_dir(path.parent) as scratch:  # never half a lock under the final name
             draft = scratch / path.name
-            draft.write_text(f"{heading} with\n# --no-deps.\n{pins}", encoding="utf-8")
+            draft.write_text(f"{heading}\n{python_header(python)}\n{pins}", encoding="utf-8")
             draft.replace(path)
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error.strerror or error}") from error
@@ -98,8 +107,17 @@ def _is_day(word: str) -> bool:
     return len(word) == len("2023-05-31")  # not 20230531, which uv does not know
 
 
+def _dotted(python: tuple[int, int]) -> str:
+    return ".".join(map(str, python))
+
+
 def ensure_release(
-    release: str, requirements: Sequence[str], *, name: str, days: Sequence[str] = ()
+    release: str,
+    requirements: Sequence[str],
+    *,
+    name: str,
+    days: Sequence[str] = (),
+    python: tuple[int, int] = RELEASE_PYTHON,
 ) -> None:
     """Resolve an environment into the cache unless it is known; see `lock_release` for errors.
 
@@ -114,14 +132,14 @@ def ensure_release(
     if verdict.is_file() and time.time() - verdict.stat().st_mtime < _REMEMBERED_S:
         raise NoSuchReleaseError(verdict.read_text(encoding="utf-8"))
     try:
-        day = _first_day([release, *requirements], days) if days else None
-        lock_release(release, requirements, name=name, exclude_newer=day)
+        day = _first_day([release, *requirements], days, python) if days else None
+        lock_release(release, requirements, name=name, exclude_newer=day, python=python)
     except NoSuchReleaseError as error:
         verdict.write_text(str(error), encoding="utf-8")
         raise
 
 
-def _first_day(requirements: Sequence[str], days: Sequence[str]) -> str:
+def _first_day(requirements: Sequence[str], days: Sequence[str], python: tuple[int, int]) -> str:
     """Return the first day on which the requirements can be met, or the last one.
 
     What can be met stays so, as wheels are added and hardly ever taken away: few days are tried.
@@ -130,7 +148,7 @@ def _first_day(requirements: Sequence[str], days: Sequence[str]) -> str:
     while low < high:
         middle = (low + high) // 2
         try:
-            _compile(requirements, days[middle])
+            _compile(requirements, days[middle], python)
         except NoSuchReleaseError:
             low = middle + 1
         else:
@@ -138,13 +156,15 @@ def _first_day(requirements: Sequence[str], days: Sequence[str]) -> str:
     return days[low]
 
 
-def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
+def _compile(
+    requirements: Sequence[str], exclude_newer: str | None, python: tuple[int, int]
+) -> str:
     uv = find_uv()
     if uv is None:
         raise SandboxBuildError("resolving a release needs uv: pip install uv")
     command = [uv, "pip", "compile", "--quiet", "--only-binary=:all:", "--no-header"]
     command += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--no-config"]
-    command += [f"--python-version={'.'.join(map(str, RELEASE_PYTHON))}"]
+    command += [f"--python-version={_dotted(python)}"]
     if exclude_newer is not None:
         command.append(f"--exclude-newer={exclude_newer}")
     try:
@@ -167,7 +187,7 @@ def _compile(requirements: Sequence[str], exclude_newer: str | None) -> str:
     if _UNSATISFIABLE.search(done.stderr) and not _NOT_ASKED.search(done.stderr):
         raise NoSuchReleaseError(
             f"{' '.join(requirements)}: no wheels fit together for Python "
-            f"{'.'.join(map(str, RELEASE_PYTHON))} ({words[:400]})"
+            f"{_dotted(python)} ({words[:400]})"
         )
     raise SandboxBuildError(
         f"uv could not resolve {requirements[0]}: {last_line(done.stderr) or words[:300]}; check "
