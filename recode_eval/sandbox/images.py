@@ -34,6 +34,7 @@ from recode_eval.sandbox.requirements import (
     get_environment,
     has_environment,
 )
+from recode_eval.sandbox.sdists import find_links
 from recode_eval.sandbox.wheelhouse import Target, download
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ BASE_IMAGE_VARIABLE = "RECODE_EVAL_BASE_IMAGE"
 """Names the base image; with `_PYTHON3_9` at its end, that of environments for Python 3.9."""
 SUPERVISOR_NEEDS = (3, 11)
 """The oldest Python that the supervisor runs on; images with an older one get a copy of another."""
-_SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie"}
+_SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie", (3, 14): "forky"}
 """The release of Debian that has a Python."""
 REPOSITORY = "recode-eval-sandbox"
 LIBRARIES_REPOSITORY = "recode-eval-libraries"
@@ -309,7 +310,7 @@ class _Builder:
         pins = self._environment.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
             self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
-            download(pins, target, context / "wheels", log)
+            download(pins, target, context / "wheels", log, find_links(pins))
             lines = [pin.requirement + "\n" for pin in pins]
             (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
             (context / "check.py").write_text(self._environment.check, encoding="utf-8")

@@ -70,34 +70,38 @@ def find_interpreter(python: tuple[int, int] | None = None) -> Interpreter:
     """
     if python is None:
         return _running()
-    variable = interpreter_variable(python)
-    name = ".".join(map(str, python))
-    if named := os.environ.get(variable):
-        return _named(named, variable, python)
-    if python == sys.version_info[:2]:
-        return _running()
-    found = _known(python) or _of_version(_with_uv(name), python)
+    name = _dotted(python)
+    found = _here(python) or _of_version(_from_uv(name, fetch=True), python)
     if found is not None:
         return found
     raise SandboxBuildError(
         f"the libraries need Python {name}, which is not on this machine and could not be fetched; "
         f"install it (`uv python install {name}`, your distribution's python{name}, or one of "
-        f"Debian's: sandbox/debian-python), name it in {variable}, or use the sandbox tier docker, "
-        "whose image has it"
+        f"Debian's: sandbox/debian-python), name it in {interpreter_variable(python)}, or use the "
+        "sandbox tier docker, whose image has it"
     )
 
 
-@lru_cache(maxsize=32)
-def can_be_had(python: tuple[int, int]) -> bool:
-    """Whether `find_interpreter` finds this version, which may have it fetched by uv.
+@lru_cache(maxsize=64)
+def can_be_had(python: tuple[int, int], *, fetch: bool = True) -> bool:
+    """Whether `find_interpreter` finds this version, without having it fetched unless `fetch`.
 
     The answer holds for the life of the process: a download that fails is not tried again.
     """
     try:
-        find_interpreter(python)
+        return bool(find_interpreter(python)) if fetch else _here(python) is not None
     except SandboxBuildError:
         return False
-    return True
+
+
+def _here(python: tuple[int, int]) -> Interpreter | None:
+    """Return the interpreter of this version that needs no fetching."""
+    variable = interpreter_variable(python)
+    if named := os.environ.get(variable):
+        return _named(named, variable, python)
+    if python == sys.version_info[:2]:
+        return _running()
+    return _known(python) or _of_version(_from_uv(_dotted(python)), python)
 
 
 def _named(path: str, variable: str, python: tuple[int, int]) -> Interpreter:
@@ -112,7 +116,7 @@ def _named(path: str, variable: str, python: tuple[int, int]) -> Interpreter:
 
 def _known(python: tuple[int, int]) -> Interpreter | None:
     """Return the interpreter of this version among those that lie where they are looked for."""
-    candidates = (_of_version(path, python) for path in _places(".".join(map(str, python))))
+    candidates = (_of_version(path, python) for path in _places(_dotted(python)))
     return next((found for found in candidates if found is not None), None)
 
 
@@ -158,15 +162,17 @@ def _running() -> Interpreter:
     )
 
 
-def _with_uv(name: str) -> str | None:
+def _from_uv(name: str, *, fetch: bool = False) -> str | None:
     uv = find_uv()
     if uv is None:
         return None
-    for command in (["find"], ["install", "--quiet"], ["find"]):
-        output = _output([uv, "python", *command, name])
-        if output and command == ["find"]:
-            return output
-    return None
+    if fetch:
+        _output([uv, "python", "install", "--quiet", name])
+    return _output([uv, "python", "find", "--no-python-downloads", name]) or None
+
+
+def _dotted(python: tuple[int, int]) -> str:
+    return ".".join(map(str, python))
 
 
 def _facts(candidate: str) -> Interpreter | None:

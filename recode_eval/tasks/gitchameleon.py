@@ -19,9 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Program, SandboxBuildError, Test
 from recode_eval.sandbox.interpreters import can_be_had, interpreter_variable
-from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release, is_requirement
+from recode_eval.sandbox.locks import (
+    NoSuchReleaseError,
+    ensure_release,
+    is_requirement,
+    is_settled,
+)
 from recode_eval.sandbox.requirements import (
     PYTHONS,
+    RELEASE_PYTHON,
     has_environment,
     parse_python,
     release_name,
@@ -31,7 +37,7 @@ from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_dat
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 TESTS = "tests"
@@ -180,19 +186,21 @@ def resolved_as_on(python: tuple[int, int]) -> tuple[str, ...]:
     return (*quarters, f"{max(first, MADE)}-01-01")
 
 
-def pythons_at_hand() -> tuple[tuple[int, int], ...]:
+def pythons_at_hand(named: Collection[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Return the Pythons that rows may run on here, oldest first.
 
-    Those of the environment variable `PYTHONS_VARIABLE`, else all of `PYTHONS` that the machine has
-    or uv can fetch. The sandbox tier docker runs rows on the same ones, each in its own image.
+    Those of the environment variable `PYTHONS_VARIABLE`; else of `PYTHONS` what the machine has,
+    and what rows have `named` and uv can fetch. The sandbox tier docker runs rows on the same
+    ones, each in an image of its own.
 
     Raises:
         UsageError: the variable names something else than Pythons.
     """
-    named = os.environ.get(PYTHONS_VARIABLE)
-    if named:
-        return tuple(sorted({parse_python(word) for word in named.split(",")}))
-    return tuple(filter(can_be_had, PYTHONS))
+    chosen = os.environ.get(PYTHONS_VARIABLE)
+    if chosen:
+        return tuple(sorted({parse_python(word) for word in chosen.split(",")}))
+    wanted = {RELEASE_PYTHON, *named}
+    return tuple(python for python in PYTHONS if can_be_had(python, fetch=python in wanted))
 
 
 def by_nearness(
@@ -242,7 +250,8 @@ class GitChameleonTask:
 
         The tag `python` of a problem says on which Python it runs.
         """
-        at_hand = pythons_at_hand()
+        named = {problem.payload.row.named_python for problem in task_data.problems}
+        at_hand = pythons_at_hand(named)
         if not at_hand:
             raise SandboxBuildError(
                 f"no Python of {_dotted(PYTHONS[0])} to {_dotted(PYTHONS[-1])} was found to run "
@@ -293,8 +302,12 @@ def _hidden_call(row: ChameleonRow) -> str:
 
 
 def _is_resolved(row: ChameleonRow, at_hand: Sequence[tuple[int, int]]) -> bool:
-    """Whether the row needs no resolving for the first Python that it may run on."""
-    return has_environment(row.environment(by_nearness(row.named_python, at_hand)[0]))
+    """Whether it is known which of the Pythons the row runs on."""
+    for python in by_nearness(row.named_python, at_hand):
+        name = row.environment(python)
+        if has_environment(name) or not is_settled(name):
+            return has_environment(name)
+    return True
 
 
 def _place(at_hand: Sequence[tuple[int, int]], row: ChameleonRow) -> tuple[int, int] | str:
