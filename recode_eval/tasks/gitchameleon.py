@@ -48,6 +48,9 @@ PYTHONS_VARIABLE = "RECODE_EVAL_PYTHONS"
 COMPANIONS = ("pytest<8", "setuptools<70")
 """What every environment of that time had: the runner of the hidden tests (from pytest 8.2 on,
 tornado's own test cases cannot be collected), and `pkg_resources`."""
+_USED_BY_TESTS = ("numpy", "pandas", "scipy")
+"""What tests import although nothing requires it: torch, for one, works without numpy."""
+_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.]{0,29}")
 _LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
@@ -132,13 +135,13 @@ class ChameleonRow:
 
     @property
     def companions(self) -> tuple[str, ...]:
-        """Return the packages besides the library: the row's pins and the common companions."""
-        pinned = {re.split(r"[=<>!~\[]", item)[0].lower() for item in self.requirements}
-        common = (item for item in COMPANIONS if item.partition("<")[0] not in pinned)
-        return (
-            *self.requirements,
-            *(item for item in common if item.partition("<")[0] != self.library),
-        )
+        """Return the packages besides the library: its pins, common ones, and what tests import."""
+        there = {re.split(r"[=<>!~\[]", item)[0].lower() for item in self.requirements}
+        there.add(self.library)
+        imported = set(_IMPORT.findall(f"{self.hidden_test or self.test}\n{self.starting_code}"))
+        common = (*COMPANIONS, *(name for name in _USED_BY_TESTS if name in imported))
+        missing = (item for item in common if item.partition("<")[0] not in there)
+        return (*self.requirements, *missing)
 
     @property
     def named_python(self) -> tuple[int, int]:

@@ -93,6 +93,16 @@ def test_a_row_names_its_environment_and_what_comes_with_it(tmp_path: Path) -> N
     assert other.environment != placed.environment
 
 
+def test_what_only_the_tests_import_comes_along(tmp_path: Path) -> None:
+    """Torch does without numpy, and its rows' tests do not: they could not be collected."""
+    data = load(tmp_path, chameleon_row(), hidden={"7": f"import scipy{HIDDEN}"})
+    assert data.problems[0].payload.row.companions[-1] == "scipy"
+    pinned = chameleon_row(additional_dependencies="scipy==1.9.0")
+    data = load(tmp_path, pinned, hidden={"7": f"from scipy import stats{HIDDEN}"})
+    row = data.problems[0].payload.row
+    assert row.companions == ("scipy==1.9.0", "pytest<8", "setuptools<70")
+
+
 def test_pytest_itself_is_not_pinned_twice(tmp_path: Path) -> None:
     changes = {"library": "pytest", "version": "7.0.0", "additional_dependencies": "setuptools==60"}
     row = load(tmp_path, chameleon_row(**changes)).problems[0].payload.row
