@@ -31,10 +31,12 @@ from recode_eval.sandbox.daemon import docker_client as docker_client
 from recode_eval.sandbox.node import node_identity
 from recode_eval.sandbox.npm_environments import copy_node
 from recode_eval.sandbox.requirements import (
+    PYTHONS,
     RELEASE_PYTHON,
     get_environment,
     has_environment,
 )
+from recode_eval.sandbox.sdists import find_links
 from recode_eval.sandbox.wheelhouse import Target, download
 
 if TYPE_CHECKING:
@@ -52,9 +54,7 @@ BASE_IMAGE_VARIABLE = "RECODE_EVAL_BASE_IMAGE"
 """Names the base image; with `_PYTHON3_9` at its end, that of environments for Python 3.9."""
 SUPERVISOR_NEEDS = (3, 11)
 """The oldest Python that the supervisor runs on; images with an older one get a copy of another."""
-OLDEST_PYTHON = (3, 7)
-"""The oldest Python that programs can run on."""
-_SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie"}
+_SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie", (3, 14): "forky"}
 """The release of Debian that has a Python."""
 REPOSITORY = "recode-eval-sandbox"
 LIBRARIES_REPOSITORY = "recode-eval-libraries"
@@ -321,7 +321,7 @@ class _Builder:
         with temporary_dir(cache_dir("tmp")) as context:
             if self._environment.npm is None:
                 self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
-                download(pins, target, context / "wheels", log)
+                download(pins, target, context / "wheels", log, find_links(pins))
                 lines = [pin.requirement + "\n" for pin in pins]
                 (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
                 (context / "check.py").write_text(self._environment.check, encoding="utf-8")
@@ -407,11 +407,11 @@ class _Builder:
             ) from error
         python = tuple(int(part) for part in str(facts["python"]).split(".")[:2])
         libc = str(facts["libc"] or "").removeprefix("glibc ").split(".")
-        if facts["implementation"] != "cpython" or python < OLDEST_PYTHON or len(libc) < 2:
+        if facts["implementation"] != "cpython" or python < PYTHONS[0] or len(libc) < 2:
             raise log.error(
                 f"the base image {self._base} has {facts['implementation']} {facts['python']} on "
                 f"{facts['libc'] or 'no glibc'}",
-                fix=f"choose one with CPython {'.'.join(map(str, OLDEST_PYTHON))} or newer on "
+                fix=f"choose one with CPython {'.'.join(map(str, PYTHONS[0]))} or newer on "
                 "glibc (Debian, Ubuntu; not Alpine)",
             )
         if not facts["pip"]:
