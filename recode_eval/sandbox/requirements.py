@@ -34,6 +34,7 @@ _IMPORTS = {
     "rust": (),
 }
 """What must be importable for the environment to count as built."""
+_TOOLCHAINS = {"rust": "rust"}
 NODE_ALONE = "node"
 """The environment of JavaScript programs that need no package."""
 
@@ -98,6 +99,8 @@ class Environment:
     """Program that imports what must work; the environment counts as built when it succeeds."""
     python: tuple[int, int] | None = None
     """The only Python (major, minor) that the pins are for; None: any that they have a pin for."""
+    toolchain: str = ""
+    """The language whose compiler its programs need; empty: none."""
     npm: NpmLock | None = None
     """The packages of an environment of JavaScript; it has no Python for programs."""
 
@@ -195,7 +198,7 @@ def _set_file(name: str) -> Path:
 def _library_set(name: str, path: Path) -> Environment:
     pins = _read(path, ())
     check = "".join(f"import {module}\n" for module in _IMPORTS[name])
-    return Environment(name, path, _key(pins), pins, check)
+    return Environment(name, path, _key(pins), pins, check, toolchain=_TOOLCHAINS.get(name, ""))
 
 
 def _key(pins: tuple[Pin, ...]) -> str:
