@@ -294,7 +294,6 @@ function assertionsWork() {
 
 function nextTest() {
   const code = receive();
-  restore();
   listen();
   let running = true;
   let letter = PASSED;
@@ -412,8 +411,9 @@ function begin() {
         reject(thrown);
         return;
       }
-      // Between here and the first test nothing of the candidate's runs.
+      // Between here and the first test, as between two, nothing of the candidate's runs.
       phase = "";
+      restore();
       report("C");
       nextTest();
     });
