@@ -140,9 +140,7 @@ def test_a_lock_for_no_such_python_is_an_error_with_its_line(
     folder = tmp_path / "recode-eval" / "envs"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "alpha-1.0.txt").write_text("# python: 2.7\nalpha==1.0\n", encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"alpha-1\.0\.txt: the line '# python: 2\.7': '2"
-    ):
+    with pytest.raises(DataError, match=r"alpha-1\.0\.txt: the line '# python: 2\.7': '2"):
         get_environment("alpha-1.0")
 
 
