@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FETCH_TIMEOUT_S = 300
+_REMEMBERED_S = 24 * 3600.0
 _ONE_AT_A_TIME = threading.Lock()
 _FACTS = (
     "import json, platform, sys; "
@@ -86,12 +88,19 @@ def find_interpreter(python: tuple[int, int] | None = None) -> Interpreter:
 def can_be_had(python: tuple[int, int], *, fetch: bool = True) -> bool:
     """Whether `find_interpreter` finds this version, without having it fetched unless `fetch`.
 
-    The answer holds for the life of the process: a download that fails is not tried again.
+    A download that fails, which may take a minute, is not tried again within a day.
     """
+    failed = cache_dir("pythons") / f"{_dotted(python)}.unavailable"
     try:
-        return bool(find_interpreter(python)) if fetch else _here(python) is not None
+        if _here(python) is not None:
+            return True
+        if not fetch or (failed.is_file() and time.time() - failed.stat().st_mtime < _REMEMBERED_S):
+            return False
+        find_interpreter(python)
     except SandboxBuildError:
+        failed.touch()
         return False
+    return True
 
 
 def _here(python: tuple[int, int]) -> Interpreter | None:

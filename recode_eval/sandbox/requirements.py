@@ -49,9 +49,18 @@ _FOR_PYTHON = re.compile(r"(?P<name>.+)-py(?P<major>3)\.(?P<minor>[0-9]{1,2})")
 
 _CHECK_RELEASE = """
 import importlib
-from importlib import metadata
 
-files = metadata.distribution({name!r}).files or []
+try:
+    from importlib import metadata
+    files = metadata.distribution({name!r}).files or []
+except ImportError:  # Python 3.7 does not have it
+    import csv, pathlib, re, sys
+    files = []
+    for record in (p for f in sys.path for p in pathlib.Path(f).glob("*.dist-info/RECORD")):
+        found = record.parent.name.partition("-")[0]
+        if re.sub("[-_.]+", "-", found).lower() == re.sub("[-_.]+", "-", {name!r}).lower():
+            rows = csv.reader(record.read_text().splitlines())
+            files = [pathlib.PurePath(row[0]) for row in rows]
 modules = {{path.parts[0] for path in files if len(path.parts) == 2 and path.name == "__init__.py"}}
 modules |= {{path.stem for path in files if len(path.parts) == 1 and path.suffix == ".py"}}
 unwanted = {{"tests", "test", "docs", "examples", "scripts", "benchmarks"}}

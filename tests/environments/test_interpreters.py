@@ -111,3 +111,20 @@ def test_only_who_asks_has_one_fetched(machine: Path, monkeypatch: pytest.Monkey
     assert not (machine / "asked").exists()
     assert can_be_had(PYTHON)
     assert find_interpreter(PYTHON).version == "3.4.8"
+
+
+def test_a_download_that_fails_is_not_tried_at_once_again(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network every run waited for it anew, most of a minute per Python."""
+    uv = machine / "bin" / "uv"
+    uv.write_text(f'#!/bin/sh\ncase "$*" in *install*) echo x >>{machine}/asked ;; esac\nexit 1\n')
+    uv.chmod(0o755)
+    monkeypatch.setattr(interpreters, "find_uv", lambda: str(uv))
+    for _ in range(2):
+        assert not can_be_had(PYTHON)
+        can_be_had.cache_clear()
+    assert (machine / "asked").read_text() == "x\n"
+    with pytest.raises(SandboxBuildError):  # who needs it now tries
+        find_interpreter(PYTHON)
+    assert (machine / "asked").read_text() == "x\nx\n"

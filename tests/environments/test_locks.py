@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,7 @@ from recode_eval.errors import ExitCode, StorageError, UsageError
 from recode_eval.sandbox import locks
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.environments import get_environment, prune
+from recode_eval.sandbox.interpreters import can_be_had
 from recode_eval.sandbox.locks import (
     NoSuchReleaseError,
     ensure_release,
@@ -80,6 +84,38 @@ def test_a_lock_names_its_python() -> None:
     assert usual.python == RELEASE_PYTHON
     assert usual.pins == environment.pins
     assert usual.key != environment.key
+
+
+@pytest.mark.slow
+def test_a_release_on_python_37_is_checked() -> None:
+    """The check asked `importlib.metadata`, which is younger: nothing could be built for 3.7."""
+    if not can_be_had((3, 7), fetch=False):
+        pytest.skip("no Python 3.7 here")
+    lock_release("alpha==1.0", python=(3, 7))
+    assert ensure_venv(get_environment("alpha-1.0-py3.7")).version.startswith("3.7.")
+
+
+@pytest.mark.parametrize("library", ["alpha", "Broken_Name"])
+def test_the_check_imports_the_release_without_metadata_as_well(
+    index: Path, tmp_path: Path, library: str
+) -> None:
+    """As on 3.7, whose standard library does not know what is installed."""
+    name = library.lower()
+    make_wheel(index, name, "3.0", source="raise RuntimeError('imported')")
+    lock_release(f"{library}==3.0")
+    check = get_environment(f"{name.replace('_', '-')}-3.0").check
+    with zipfile.ZipFile(index / f"{name}-3.0-py3-none-any.whl") as wheel:
+        wheel.extractall(tmp_path / "site")
+    hidden = "import sys; sys.modules['importlib.metadata'] = None\n"
+    for start in ("", hidden):
+        done = subprocess.run(
+            [sys.executable, "-c", start + check],
+            env={"PYTHONPATH": str(tmp_path / "site")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "RuntimeError: imported" in done.stderr, done.stderr
 
 
 def test_the_wheels_must_be_for_that_python(index: Path) -> None:
