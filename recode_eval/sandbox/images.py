@@ -82,7 +82,7 @@ _NODE = "recode-eval.node"
 
 IMAGE_PYTHON = "/opt/recode-eval/python/bin/python"
 IMAGE_NODE = "/opt/recode-eval/node/bin/node"
-IMAGE_MODULES = "/opt/recode-eval/environment/node_modules"
+IMAGE_ENVIRONMENT = "/opt/recode-eval/environment"
 IMAGE_SUPERVISOR = "/opt/recode-eval/supervisor"
 _BUNDLE = "/opt/recode-eval/supervisor-python"
 

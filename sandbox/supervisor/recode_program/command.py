@@ -35,8 +35,7 @@ def run(channel: socket.socket) -> NoReturn:
         files, arguments, environment, nonces = marshal.loads(payload)  # noqa: S302 - the supervisor's
         if nonces is None:
             for name, target in files:
-                with contextlib.suppress(FileExistsError):  # left by a process that was not needed
-                    os.symlink(target, name)  # noqa: PTH211 - no pathlib here
+                _link(name.replace("{uid}", str(os.getuid())), target)
             _hand_over(channel, arguments, environment)
         for name, content in files:
             _write(name, content)
@@ -54,6 +53,16 @@ def run(channel: socket.socket) -> NoReturn:
     except BaseException as problem:  # noqa: BLE001 - any failure here must stop the program
         channel.send(protocol.BROKEN + repr(problem).encode("ascii", "backslashreplace")[:900])
     os._exit(1)
+
+
+def _link(name: str, target: str) -> None:
+    """Make a link and its folder, unless a process that was not needed has left them."""
+    folder, slash, _ = name.rpartition("/")
+    with contextlib.suppress(FileExistsError):
+        if slash:
+            os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
+    with contextlib.suppress(FileExistsError):
+        os.symlink(target, name)  # noqa: PTH211
 
 
 def _hand_over(
