@@ -317,7 +317,8 @@ class _Builder:
     def _build_libraries(self, tag: str, base_id: str, log: BuildLog) -> None:
         target, version = self._probe(log)
         self._require_python(target.python, log)
-        pins = self._environment.pins_for(target.python)
+        wanted = self._environment
+        pins = wanted.pins if wanted.npm else wanted.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
             if self._environment.npm is None:
                 self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")

@@ -33,6 +33,7 @@ def open_or_skip(tier: str, **options: object) -> Sandbox:
     required = tier == "docker" and _DOCKER_REQUIRED
     if reason and not required:
         pytest.skip(f"{tier}: {reason}")
+    required = required or (_DOCKER_REQUIRED and options.get("environment") == "node")
     old_python = options.get("environment") == OLD_PYTHON
     try:
         return open_sandbox(tier, **options)
