@@ -174,6 +174,8 @@ def _build(arguments: argparse.Namespace) -> None:
         built = environments.ensure_venv(environment, log=log)
     plain = (str, int, dict, type(None))
     fields = asdict(built)
+    if isinstance(built, environments.NpmInfo):
+        fields["node"], fields["version"] = built.node.node, built.node.version
     content = {k: value if isinstance(value, plain) else str(value) for k, value in fields.items()}
     if arguments.json:
         json.dump(content, sys.stdout, indent=2)

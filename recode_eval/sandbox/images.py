@@ -74,7 +74,7 @@ _NODE = "recode-eval.node"
 
 IMAGE_PYTHON = "/opt/recode-eval/python/bin/python"
 IMAGE_NODE = "/opt/recode-eval/node/bin/node"
-IMAGE_MODULES = "/opt/recode-eval/environment/node_modules"
+IMAGE_ENVIRONMENT = "/opt/recode-eval/environment"
 IMAGE_SUPERVISOR = "/opt/recode-eval/supervisor"
 _BUNDLE = "/opt/recode-eval/supervisor-python"
 
@@ -269,7 +269,8 @@ class _Builder:
     def _build_libraries(self, tag: str, base_id: str, log: BuildLog) -> None:
         target, version = self._probe(log)
         self._require_python(target.python, log)
-        pins = self._environment.pins_for(target.python)
+        wanted = self._environment
+        pins = wanted.pins if wanted.npm else wanted.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
             if self._environment.npm is None:
                 self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")

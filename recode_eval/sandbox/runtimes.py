@@ -165,8 +165,8 @@ class NodeRuntime:
     language: str
     node: str
     """Path of the executable, as the sandbox sees it."""
-    modules: str
-    """The environment's `node_modules`, as the sandbox sees it; empty if it has none."""
+    environment: str
+    """The folder with `node_modules`, as the sandbox sees it; empty if there is none."""
     libraries: Mapping[str, str] = field(default_factory=dict)
     """What is in it, for the record."""
     folders: tuple[str, ...] = ()
@@ -177,7 +177,7 @@ class NodeRuntime:
         return {
             "kind": "node",
             "argv": [self.node],
-            "modules": self.modules,
+            "environment": self.environment,
             "libraries": dict(self.libraries),
             "memory": "resident",
             "folders": list(self.folders),
@@ -185,10 +185,12 @@ class NodeRuntime:
 
 
 def node_runtimes(
-    node: str, modules: str, libraries: Mapping[str, str], folders: tuple[str, ...] = ()
+    node: str, environment: str, libraries: Mapping[str, str], folders: tuple[str, ...] = ()
 ) -> tuple[NodeRuntime, ...]:
     """The runtimes of an environment of JavaScript, one per language."""
-    return tuple(NodeRuntime(name, node, modules, libraries, folders) for name in NODE_LANGUAGES)
+    return tuple(
+        NodeRuntime(name, node, environment, libraries, folders) for name in NODE_LANGUAGES
+    )
 
 
 def configs(*runtimes: ProgramRuntime) -> dict[str, dict[str, Any]]:

@@ -35,8 +35,7 @@ def run(channel: socket.socket) -> NoReturn:
         files, arguments, environment, nonces, *compiling = marshal.loads(payload)  # noqa: S302 - the supervisor's
         if nonces is None:
             for name, target in files:
-                with contextlib.suppress(FileExistsError):  # left by a process that was not needed
-                    os.symlink(target, name)  # noqa: PTH211 - no pathlib here
+                _link(name.replace("{uid}", str(os.getuid())), target)
             _hand_over(channel, arguments, environment)
         for name, content in files:
             _write(name, content)
@@ -58,6 +57,7 @@ def run(channel: socket.socket) -> NoReturn:
     os._exit(1)
 
 
+<<<<<<< HEAD
 def _compile(
     channel: socket.socket, environment: dict[str, str], command: list[str], output: str
 ) -> None:
@@ -96,6 +96,16 @@ def _first_error(said: bytes) -> bytes:
             place = lines[number + 1].strip() if number + 1 < len(lines) else b""
             return b" ".join([line, place])[:900]
     return lines[0][:900] if lines else b""
+=======
+def _link(name: str, target: str) -> None:
+    """Make a link and its folder, unless a process that was not needed has left them."""
+    folder, slash, _ = name.rpartition("/")
+    with contextlib.suppress(FileExistsError):
+        if slash:
+            os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
+    with contextlib.suppress(FileExistsError):
+        os.symlink(target, name)  # noqa: PTH211
+>>>>>>> nodert
 
 
 def _hand_over(
