@@ -96,13 +96,8 @@ class DockerLauncher:
 
         own: tuple[ProgramRuntime, ...] = (PythonRuntime(image.python, image.version),)
         if image.node:
-<<<<<<< HEAD
-            own = node_runtimes(IMAGE_NODE, IMAGE_MODULES, image.libraries)
-        self._runtimes = configs(*own, *(runtime.for_images() for runtime in runtimes))
-=======
             own = node_runtimes(IMAGE_NODE, IMAGE_ENVIRONMENT, image.libraries)
-        self._runtimes = configs(*own, *runtimes)
->>>>>>> nodert
+        self._runtimes = configs(*own, *(runtime.for_images() for runtime in runtimes))
         self._run = secrets.token_hex(8)
         self._users = UserIds()
         sweep_work_folders()

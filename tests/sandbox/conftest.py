@@ -37,16 +37,13 @@ def open_or_skip(tier: str, **options: object) -> Sandbox:
     required = tier == "docker" and _DOCKER_REQUIRED
     if reason and not required:
         pytest.skip(f"{tier}: {reason}")
-<<<<<<< HEAD
     environment = options.get("environment")
     if environment in OTHER_PYTHONS:
         required = False
     elif environment in {OLD_PYTHON, NEW_PYTHON}:
         required = _OLD_PYTHON_REQUIRED
-=======
-    required = required or (_DOCKER_REQUIRED and options.get("environment") == "node")
-    old_python = options.get("environment") == OLD_PYTHON
->>>>>>> nodert
+    elif environment == "node":
+        required = required or _DOCKER_REQUIRED
     try:
         return open_sandbox(tier, **options)
     except SandboxBuildError as error:

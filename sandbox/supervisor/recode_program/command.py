@@ -57,7 +57,6 @@ def run(channel: socket.socket) -> NoReturn:
     os._exit(1)
 
 
-<<<<<<< HEAD
 def _compile(
     channel: socket.socket, environment: dict[str, str], command: list[str], output: str
 ) -> None:
@@ -96,7 +95,8 @@ def _first_error(said: bytes) -> bytes:
             place = lines[number + 1].strip() if number + 1 < len(lines) else b""
             return b" ".join([line, place])[:900]
     return lines[0][:900] if lines else b""
-=======
+
+
 def _link(name: str, target: str) -> None:
     """Make a link and its folder, unless a process that was not needed has left them."""
     folder, slash, _ = name.rpartition("/")
@@ -105,7 +105,6 @@ def _link(name: str, target: str) -> None:
             os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
     with contextlib.suppress(FileExistsError):
         os.symlink(target, name)  # noqa: PTH211
->>>>>>> nodert
 
 
 def _hand_over(
