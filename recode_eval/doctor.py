@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _HUB = "https://huggingface.co"
 _HUB_TIMEOUT_S = 5.0
 _MIN_FREE_GIB = 5.0
+_PARSERS = ("tree-sitter", "tree-sitter-javascript", "tree-sitter-rust", "tree-sitter-typescript")
 
 
 class Level(StrEnum):
@@ -52,6 +53,7 @@ def diagnose() -> Iterator[Check]:
     yield _gpu()
     yield from _packages()
     yield from _sandboxes()
+    yield from _runtimes()
     yield _hub()
 
 
@@ -124,6 +126,59 @@ def _sandboxes() -> Iterator[Check]:
         else:
             level = Level.OPTIONAL if any_available else Level.PROBLEM
             yield Check(f"sandbox {report.tier}", level, report.reason, report.fix)
+
+
+def _runtimes() -> Iterator[Check]:
+    """Yield what runs the programs of each language; nothing is fetched."""
+    pythons = _pythons()
+    use = "For rows that name another Python: sandbox/debian-python SUITE, or let uv fetch it."
+    yield Check("runtime Python", Level.OK, ", ".join(pythons), use if len(pythons) < 2 else "")
+    yield _parsers()
+    yield _node()
+    yield _rust()
+
+
+def _pythons() -> list[str]:
+    from recode_eval.sandbox.interpreters import can_be_had, find_interpreter
+    from recode_eval.sandbox.requirements import PYTHONS
+
+    return [find_interpreter(one).version for one in PYTHONS if can_be_had(one, fetch=False)]
+
+
+def _parsers() -> Check:
+    lacking = [name for name in _PARSERS if _version(name) is None]
+    if lacking:
+        fix = "For answers in JavaScript and Rust: pip install 'recode-eval[languages]'"
+        return Check("runtime parsers", Level.OPTIONAL, f"no {', '.join(lacking)}", fix)
+    return Check("runtime parsers", Level.OK, f"tree-sitter {_version('tree-sitter')}")
+
+
+def _node() -> Check:
+    from recode_eval.errors import RecodeError
+    from recode_eval.sandbox.node import NODE_VARIABLE, PINNED, find_node
+
+    try:
+        found = find_node()
+    except RecodeError as error:
+        return Check("runtime Node", Level.OPTIONAL, str(error), f"Unset {NODE_VARIABLE}.")
+    if found is None:
+        fix = f"Nothing to do: Node {PINNED.version} is fetched when a program first needs it."
+        return Check("runtime Node", Level.OPTIONAL, "not fetched yet", fix)
+    return Check("runtime Node", Level.OK, f"Node {found.version}")
+
+
+def _rust() -> Check:
+    from recode_eval.errors import RecodeError
+    from recode_eval.languages.rust.runtime import FIX, find_rustc, rustc_version
+
+    fix = f"For answers in Rust: {FIX}"
+    try:
+        version = rustc_version(find_rustc()[0])
+    except RecodeError as error:
+        return Check("runtime Rust", Level.OPTIONAL, str(error).partition(":")[0], fix)
+    if shutil.which("cc") is None:
+        return Check("runtime Rust", Level.OPTIONAL, f"{version}, but no linker (cc)", fix)
+    return Check("runtime Rust", Level.OK, version)
 
 
 def _hub() -> Check:

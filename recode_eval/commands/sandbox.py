@@ -28,13 +28,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "access to a registry, make a base image first: sandbox/base-image.",
     )
     build.add_argument(
-        "--environment", default="mini", help="mini (default), arena, or a release: pandas-2.2.3"
+        "--environment",
+        default="mini",
+        help="mini (default), arena, node, or a release: pandas-2.2.3, npm-zod-4.1.0",
     )
     build.add_argument(
         "--kind",
         choices=("image", "venv"),
         default="image",
-        help="image for the tier docker (default), venv for the others",
+        help="image for the tier docker (default), venv (or npm's folder) for the others",
     )
     build.add_argument("--base-image", metavar="IMAGE", help="image to build on")
     test = actions.add_parser(
@@ -105,6 +107,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     lock.add_argument(
         "--exclude-newer", metavar="DATE", help="ignore releases after this day: 2023-05-31"
     )
+    lock.add_argument(
+        "--python",
+        metavar="3.N",
+        help="the Python that programs with this release run on, 3.7 to 3.14 (default: 3.11)",
+    )
     disk = actions.add_parser("list", help="list built environments and their disk use")
     prune = actions.add_parser(
         "prune",
@@ -158,13 +165,17 @@ def _build(arguments: argparse.Namespace) -> None:
 
     environment = environments.get_environment(arguments.environment)
     log = create_monitor(quiet=arguments.json).log
-    built: environments.ImageInfo | environments.VenvInfo
+    built: environments.ImageInfo | environments.VenvInfo | environments.NpmInfo
     if arguments.kind == "image":
         built = environments.ensure_image(environment, base_image=arguments.base_image, log=log)
+    elif environment.npm is not None:
+        built = environments.ensure_npm(environment, log=log)
     else:
         built = environments.ensure_venv(environment, log=log)
     plain = (str, int, dict, type(None))
     fields = asdict(built)
+    if isinstance(built, environments.NpmInfo):
+        fields["node"], fields["version"] = built.node.node, built.node.version
     content = {k: value if isinstance(value, plain) else str(value) for k, value in fields.items()}
     if arguments.json:
         json.dump(content, sys.stdout, indent=2)
@@ -178,6 +189,7 @@ def _build(arguments: argparse.Namespace) -> None:
 def _lock(arguments: argparse.Namespace) -> None:
     from recode_eval.sandbox.locks import lock_release
     from recode_eval.sandbox.npm_locks import is_npm, lock_npm
+    from recode_eval.sandbox.requirements import RELEASE_PYTHON, parse_python
     from recode_eval.terminal import stdout_console
 
     folder, day = arguments.out, arguments.exclude_newer
@@ -186,7 +198,11 @@ def _lock(arguments: argparse.Namespace) -> None:
         file = lock_npm(releases, folder=folder, before=day)
     else:
         file = lock_release(
-            arguments.release, arguments.requirements, folder=folder, exclude_newer=day
+            arguments.release,
+            arguments.requirements,
+            folder=folder,
+            exclude_newer=day,
+            python=parse_python(arguments.python) if arguments.python else RELEASE_PYTHON,
         )
     pins = file.read_text(encoding="utf-8")
     if arguments.json:

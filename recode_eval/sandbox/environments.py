@@ -25,7 +25,8 @@ from recode_eval.sandbox.images import (
     prune_stages,
 )
 from recode_eval.sandbox.interpreters import find_interpreter
-from recode_eval.sandbox.npm_environments import NpmInfo, ensure_npm
+from recode_eval.sandbox.node import node_version
+from recode_eval.sandbox.npm_environments import NpmInfo, ensure_npm, npm_folder, npm_folders
 from recode_eval.sandbox.requirements import (
     Environment,
     environment_names,
@@ -67,7 +68,7 @@ class DiskUse:
     """An artefact of building environments on the disk."""
 
     kind: str
-    """`image`, `venv` or `leftover` (of a killed build)."""
+    """`image`, `venv`, `npm` (packages of JavaScript) or `leftover` (of a killed build)."""
     name: str
     """The image's tag or the folder's path."""
     size_bytes: int
@@ -80,7 +81,7 @@ class DiskUse:
 
 def environment_disk_use() -> list[DiskUse]:
     """Everything that was built on this machine; images only where a Docker daemon answers."""
-    uses = [*_venv_uses()]
+    uses = [*_venv_uses(), *_npm_uses()]
     with contextlib.suppress(SandboxUnavailableError):
         uses += _image_uses()
     return uses
@@ -127,9 +128,11 @@ def _venv_uses() -> list[DiskUse]:
         # No such Python, or a lock that cannot be read: nothing built from it is current.
         with contextlib.suppress(SandboxBuildError, DataError):
             environment = get_environment(name)
+            if environment.npm is not None:
+                continue
             wanted.add(venv_folder(environment, find_interpreter(environment.python)))
     uses: list[DiskUse] = []
-    for parent in (cache_dir("venvs"), cache_dir("tmp")):
+    for parent in (cache_dir("venvs"), cache_dir("npm"), cache_dir("node"), cache_dir("tmp")):
         leftovers = stale_temporary_dirs(parent, _STALE_AFTER_S)
         uses += [DiskUse("leftover", str(path), _size(path), current=False) for path in leftovers]
     for path in sorted(cache_dir("venvs").iterdir()):
@@ -137,6 +140,19 @@ def _venv_uses() -> list[DiskUse]:
             current = path.name in wanted
             release = is_release(path.name.rpartition("-")[0])
             uses.append(DiskUse("venv", str(path), _size(path), current=current, release=release))
+    return uses
+
+
+def _npm_uses() -> list[DiskUse]:
+    version = node_version()
+    uses = []
+    for path, name in npm_folders().items():
+        current = False
+        with contextlib.suppress(DataError):  # a lock that cannot be read any more
+            if version is not None and has_environment(name):
+                current = path.name == npm_folder(get_environment(name), version)
+        size, release = _size(path), is_release(name)
+        uses.append(DiskUse("npm", str(path), size, current=current, release=release))
     return uses
 
 

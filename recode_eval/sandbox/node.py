@@ -68,22 +68,52 @@ def ensure_node(*, log: Callable[[str], None] | None = None) -> NodeInfo:
         return _users_own(Path(named))
     tell = log or (lambda _message: None)
     machine = platform.machine()
-    if machine not in _WHEELS:
+    root = _place(machine)
+    if root is None:
         raise SandboxBuildError(
             f"there is no pinned Node for {machine}; install Node {OLDEST[0]}.{OLDEST[1]} or newer "
             f"and set {NODE_VARIABLE} to its path"
         )
-    root = cache_dir("node") / f"{PINNED.version}-{_WHEELS[machine][:12]}"
     if not root.is_dir():
         with locked(root.name, tell):
             if not root.is_dir():
                 _fetch(root, machine, tell)
+    return _pinned(root)
+
+
+def find_node() -> NodeInfo | None:
+    """Return the Node that `ensure_node` would, if it is there: nothing is fetched.
+
+    Raises:
+        SandboxBuildError: what `RECODE_EVAL_NODE` names is no Node that can be used.
+    """
+    named = os.environ.get(NODE_VARIABLE)
+    if named:
+        return _users_own(Path(named))
+    root = _place(platform.machine())
+    return _pinned(root) if root is not None and root.is_dir() else None
+
+
+def _place(machine: str) -> Path | None:
+    """Where the pinned Node lies, or will; None if there is none for this processor."""
+    if machine not in _WHEELS:
+        return None
+    return cache_dir("node") / f"{PINNED.version}-{_WHEELS[machine][:12]}"
+
+
+def _pinned(root: Path) -> NodeInfo:
     return NodeInfo(root / "bin" / "node", root / _NPM, PINNED.version)
 
 
 def node_identity() -> str:
     """What tells the Node in use from others, without fetching it: a hash, or the user's path."""
     return os.environ.get(NODE_VARIABLE) or _WHEELS.get(platform.machine(), "")
+
+
+def node_version() -> str | None:
+    """The version of the Node in use, without fetching it; None if it does not start."""
+    named = os.environ.get(NODE_VARIABLE)
+    return _version(Path(named)) if named else PINNED.version
 
 
 def _users_own(path: Path) -> NodeInfo:

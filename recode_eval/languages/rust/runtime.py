@@ -8,6 +8,8 @@ test` does; after each, the program reads a nonce and prints the verdict (see `C
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -61,6 +63,27 @@ def find_rustc() -> tuple[str, str]:
     return str(inner if inner.is_file() else Path(path).resolve()), str(sysroot)
 
 
+def rustc_version(rustc: str) -> str:
+    """Return what a compiler says of itself: `rustc 1.96.0 (...)`."""
+    done = subprocess.run(
+        [rustc, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+    )
+    return done.stdout.strip()
+
+
+def _usual_linker(rustc: str) -> tuple[str, ...]:
+    """Say that the system's linker is to be used, where rustc would take another one.
+
+    The lld that comes with rustc may lie in a private folder, such as /root. Programs may search
+    that, but gcc asks with `access`, which does not heed the right to do so.
+    """
+    release = re.match(r"rustc (\d+)\.(\d+)", rustc_version(rustc))
+    brings_lld = release is not None and (int(release[1]), int(release[2])) >= (1, 90)
+    if brings_lld and platform.machine() == "x86_64":
+        return ("-C", "linker-features=-lld")
+    return ()
+
+
 def rust_runtime() -> CommandRuntime:
     """Return the runtime of the compiler on this machine; see `find_rustc` for errors."""
     rustc, sysroot = find_rustc()
@@ -69,12 +92,14 @@ def rust_runtime() -> CommandRuntime:
         argv=("{output}",),
         compile=(
             rustc, "--edition", EDITION, "--crate-name", "solution", "--cap-lints", "allow",
-            "-C", "debuginfo=0", "-C", "codegen-units=1", "-o", "{output}", "{program}",
+            "-C", "debuginfo=0", "-C", "codegen-units=1", *_usual_linker(rustc),
+            "-o", "{output}", "{program}",
         ),
         program=_HARNESS.read_text(encoding="utf-8"),
         test="{\n{test}\n}",
         file="solution.rs",
         memory="resident",
+        in_images="/usr/bin/rustc",
         folders=() if sysroot == "/usr" else (sysroot,),
         version_argv=(rustc, "--version"),
     )  # fmt: skip

@@ -127,16 +127,20 @@ class ProgramExecution(ABC):
     def run(self, tick: Callable[[], None]) -> ExecutionOutcome:
         """Run to the end; `tick` is called now and then (heartbeat, end of the evaluator)."""
         self._disk.new_execution()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
-            with theirs:
-                self._fork([theirs.fileno(), self._output])
-            ours.setblocking(False)
-            self._push(ours, self._payload())
+        with self._start() as channel:
             self._base_wall = time.monotonic()
-            ended_itself = self._loop(ours, tick)
+            ended_itself = self._loop(channel, tick)
         self._finish(ended_itself=ended_itself)
         return self._outcome
+
+    def _start(self) -> socket.socket:
+        """Start the process; return the supervisor's end of its channel, which never blocks."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._fork([theirs.fileno(), self._output])
+        ours.setblocking(False)
+        self._push(ours, self._payload())
+        return ours
 
     @abstractmethod
     def _payload(self) -> bytes:

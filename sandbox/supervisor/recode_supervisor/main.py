@@ -99,6 +99,7 @@ class Supervisor:
         self._runtimes = runtimes.start(config, self._settings)
         confinement.show_work(self._settings, config)
         self._remove_work: str = config["work"] if config.get("remove_work") else ""
+        self._last: tuple[runtimes.Runtime, Home, ProgramRequest] | None = None
         self._last_beat = 0.0
         self._hung_up = select.poll()
         self._hung_up.register(0, 0)
@@ -152,9 +153,14 @@ class Supervisor:
         request = ProgramRequest(**message["program"], language=language)
         one_each = message["isolation"] == "test"
         runtime = self._runtimes[language]
+        for other in self._runtimes.values():
+            if other is not runtime:
+                other.stand_down()
         home = self._home(runtime, tuple(message["libraries"]))
         split = message["isolation"] == "split" and runtime.splits
         unsplit: tuple[str, bool] | None = None
+        if message["isolation"] == "split" and not runtime.splits:
+            unsplit = (f"programs of {language} run in one process with their tests", True)
         verdicts: dict[int, Verdict] = {}
         cpu_s, output, setup_error = 0.0, b"", None
         missing = list(range(len(request.tests)))
@@ -198,6 +204,7 @@ class Supervisor:
                 break
         if any(status != "passed" for status, _, _ in verdicts.values()):
             self._blame_the_disk()
+        self._last = (runtime, home, request)
         return {
             "verdicts": [verdicts[i] for i in sorted(verdicts)] if not missing else None,
             "setup_error": setup_error,
@@ -208,6 +215,12 @@ class Supervisor:
             "wall_s": time.monotonic() - started,
             "recycle": "" if self._clean else "a program left processes or files behind",
         }
+
+    def stand_by(self) -> None:
+        """Prepare for another program like the last one."""
+        if self._last is not None:
+            runtime, home, request = self._last
+            runtime.stand_by(home, request)
 
     def _home(self, runtime: runtimes.Runtime, libraries: tuple[str, ...]) -> Home:
         """The zygote to fork from; what loading its libraries left behind is removed."""
@@ -329,6 +342,7 @@ def main() -> NoReturn:
             say(answer)
             if answer["recycle"]:
                 break
+            supervisor.stand_by()
     except _HungUpError:
         pass
     except (zygote_pool.LostError, SandboxBrokenError) as problem:

@@ -11,7 +11,8 @@ import json
 import marshal
 import os
 import secrets
-from dataclasses import dataclass, field
+import select
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_program import linux, protocol
@@ -22,12 +23,16 @@ from recode_supervisor.python_execution import PythonExecution
 if TYPE_CHECKING:
     import socket
 
+    from recode_supervisor.zygote_pool import Zygote
+
 READY = b"R"
 RUNNER = os.path.join(  # noqa: PTH118 - start-up time
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
     "recode_node",
 )
 """The folder of the code that runs beside programs; they must be able to read it."""
+COMPILED = ".compile-cache"
+"""In the working folder, until the candidate has run: where the runner looks for compiled code."""
 _MARSHAL = 4
 _PIECE = 32 << 10
 _OWN_MEMORY = 64 << 20
@@ -36,6 +41,8 @@ _LEAST_HEAP = 16
 """MiB; with less, Node does not start."""
 _HEAP_FULL = b"JavaScript heap out of memory"
 _LAST_WORDS = 16 << 10
+_MOST_TESTS = 500
+"""That a process which waits for its program is ready for: they decide its last limit of CPU."""
 _FLAGS = (
     # No thread that waits for SIGUSR1 to open the inspector's port, and one worker thread of V8's
     # instead of four: half of what a process costs beyond its program is such threads.
@@ -52,14 +59,21 @@ class NodeSpec:
 
     node: str
     """The executable, an absolute path."""
-    modules: str
-    """The `node_modules` of the environment; empty if it has none."""
-    environment: dict[str, str] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...]
+    """What programs find in their working folder: name and target. `{uid}` in a name is theirs."""
 
     @classmethod
     def parse(cls, config: dict[str, Any]) -> NodeSpec:
         """Take over what the evaluator sent."""
-        return cls(config["argv"][0], config["modules"], dict(config.get("environment", {})))
+        environment = config["environment"]
+        links = [("node_modules", f"{environment}/node_modules")] if environment else []
+        compiled = f"{environment}/compile-cache"
+        if environment and os.path.isdir(compiled):  # noqa: PTH112
+            # Node takes it only from a folder that has the version and the user id in its name.
+            for name in os.listdir(compiled)[:1]:  # noqa: PTH208
+                link = f"{COMPILED}/{name.rpartition('-')[0]}-{{uid}}"
+                links.append((link, f"{compiled}/{name}"))
+        return cls(config["argv"][0], tuple(links))
 
     def command(self, memory: int) -> list[str]:
         """The command line of a process for a program that may use `memory` bytes."""
@@ -71,7 +85,45 @@ class NodeSpec:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "NODE"))}
         folder = os.path.dirname(self.node)  # noqa: PTH120
         path = {"PATH": f"{folder}:{kept.get('PATH', '')}"}
-        return {**kept, **_ENVIRONMENT, **path, **self.environment}
+        return {**kept, **_ENVIRONMENT, **path}
+
+
+@dataclass
+class Standby:
+    """A process of Node that has started and waits for its one program."""
+
+    key: tuple[float | int, ...]
+    """The limits that it was started with."""
+    zygote: Zygote
+    pid: int
+    channel: socket.socket
+    output: int
+
+    @classmethod
+    def start(cls, home: Home, request: ProgramRequest, spec: NodeSpec) -> Standby:
+        """Start one for a program with the limits of this request."""
+        output = os.memfd_create("output")
+        starting = NodeExecution(home, request, list(range(_MOST_TESTS)), output, spec)
+        channel = starting.launch()
+        return cls(limits_of(request), home.zygote, starting.pid, channel, output)
+
+    def fits(self, home: Home, request: ProgramRequest) -> bool:
+        """Whether it lives, and a program with these limits may run in it."""
+        poll = select.poll()
+        poll.register(self.channel, 0)
+        known = self.zygote is home.zygote and self.key == limits_of(request)
+        return known and len(request.tests) <= _MOST_TESTS and not poll.poll(0)
+
+    def discard(self) -> None:
+        """End it unused."""
+        self.channel.close()
+        os.close(self.output)
+        self.zygote.end(wait=False)
+
+
+def limits_of(request: ProgramRequest) -> tuple[float | int, ...]:
+    """What a process is started with, and cannot be changed later."""
+    return (request.cpu_s, request.memory, request.file_bytes, request.processes)
 
 
 class NodeExecution(PythonExecution):
@@ -86,17 +138,46 @@ class NodeExecution(PythonExecution):
         indices: list[int],
         output: int,
         spec: NodeSpec,
+        standby: Standby | None = None,
     ) -> None:
         super().__init__(home, request, indices, output)
         self._spec = spec
+        self._standby = standby
         self._base_memory = 0
         self._starting = False
         """The process is confined and on its way to become Node."""
 
+    @property
+    def pid(self) -> int:
+        """Its process, once it is started."""
+        return self._pid
+
+    def launch(self) -> socket.socket:
+        """Start the process, and nothing more."""
+        return super()._start()
+
+    def _start(self) -> socket.socket:
+        if self._standby is None:
+            return self.launch()
+        self._pid, self._output = self._standby.pid, self._standby.output
+        self._base_cpu = self._leaders_cpu()  # what it took to start is not the program's
+        return self._standby.channel
+
+    def _finish(self, *, ended_itself: bool) -> None:
+        try:
+            super()._finish(ended_itself=ended_itself)
+        finally:
+            if self._standby is not None:
+                self._outcome.printed = self._last_output(self._request.output)
+                os.close(self._output)
+
+    def _last_output(self, most: int) -> bytes:
+        size = os.fstat(self._output).st_size
+        return os.pread(self._output, most, max(0, size - most))
+
     def _payload(self) -> bytes:
-        links = [("node_modules", self._spec.modules)] if self._spec.modules else []
         command, variables = self._spec.command(self._request.memory), self._spec.variables()
-        return marshal.dumps((links, command, variables, None), _MARSHAL)
+        return marshal.dumps((self._spec.links, command, variables, None), _MARSHAL)
 
     def _handle(self, channel: socket.socket, packet: bytes) -> bool:
         if self._stage:
@@ -149,8 +230,7 @@ class NodeExecution(PythonExecution):
 
     def _heap_is_full(self) -> bool:
         """Whether V8 says so; a program that prints that has failed either way."""
-        size = os.fstat(self._output).st_size
-        return _HEAP_FULL in os.pread(self._output, _LAST_WORDS, max(0, size - _LAST_WORDS))
+        return _HEAP_FULL in self._last_output(_LAST_WORDS)
 
     def _exited(self, status: int) -> None:
         self._stop("crashed", f"the process ended with status {status} and without a verdict")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recode_supervisor import confinement
 from recode_supervisor.command_execution import CommandExecution, CommandSpec
 from recode_supervisor.execution import Home, ProgramExecution, ProgramRequest
-from recode_supervisor.node_execution import RUNNER, NodeExecution, NodeSpec
+from recode_supervisor.node_execution import RUNNER, NodeExecution, NodeSpec, Standby
 from recode_supervisor.python_execution import PythonExecution, SplitExecution
 from recode_supervisor.zygote_pool import ZygotePool
 
@@ -97,6 +97,12 @@ class Runtime(ABC):
         """Where the next program runs: a zygote with these libraries loaded, started if need be."""
         found = self._pool.zygote_for(libraries if self._warm else (), tick)
         return Home(found, disk, self._users, self._limit_address_space)
+
+    def stand_by(self, home: Home, request: ProgramRequest) -> None:  # noqa: B027 - most do not
+        """Get ready for a program with the limits of this one, while there is nothing to do."""
+
+    def stand_down(self) -> None:  # noqa: B027
+        """Another runtime has a program, whose end ends everything else of its user."""
 
     def close(self) -> None:
         """End its processes."""
@@ -187,6 +193,8 @@ class Node(Runtime):
         self._version = _first_line([self._spec.node, "--version"]).removeprefix("v")
         if not self._version:
             raise OSError(errno.ENOENT, f"{self._spec.node} does not start in the sandbox")
+        self._standby: Standby | None = None
+        self._stands_by = bool(config.get("standby", True))
         self._libraries: dict[str, str] = dict(config.get("libraries", {}))
         super().__init__(config, settings, tier)
 
@@ -204,7 +212,22 @@ class Node(Runtime):
     ) -> ProgramExecution:
         """See `Runtime.execution`."""
         del split
-        return NodeExecution(home, request, indices, output, self._spec)
+        standby, self._standby = self._standby, None
+        if standby is not None and not standby.fits(home, request):
+            standby.discard()
+            standby = None
+        return NodeExecution(home, request, indices, output, self._spec, standby)
+
+    def stand_by(self, home: Home, request: ProgramRequest) -> None:
+        """See `Runtime.stand_by`: Node takes longer to start than most programs to run."""
+        if self._stands_by and self._standby is None:
+            self._standby = Standby.start(home, request, self._spec)
+
+    def stand_down(self) -> None:
+        """See `Runtime.stand_down`."""
+        if self._standby is not None:
+            self._standby.discard()
+            self._standby = None
 
     def _interpreter(self, config: dict[str, Any], tier: dict[str, Any]) -> list[str]:
         del config
