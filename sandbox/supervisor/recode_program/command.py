@@ -67,6 +67,9 @@ def _compile(
         command[0], command, environment, file_actions=actions, setsigdef=_DEFAULT_SIGNALS
     )
     _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):  # by the kernel for want of memory, or by somebody: not its word
+        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        os.kill(os.getpid(), os.WTERMSIG(status))
     if status:
         os.lseek(log, 0, os.SEEK_SET)
         said = os.read(log, 64 << 10)
