@@ -68,8 +68,7 @@ def _compile(
     )
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):  # by the kernel for want of memory, or by somebody: not its word
-        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        os.kill(os.getpid(), os.WTERMSIG(status))
+        os.kill(os.getpid(), signal.SIGKILL)
     if status:
         os.lseek(log, 0, os.SEEK_SET)
         said = os.read(log, 64 << 10)
