@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import io
@@ -20,9 +21,11 @@ from hypothesis import strategies as st
 from recode_eval import cli
 from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.sandbox import Limits, Program, Test, environments, node, open_sandbox
-from recode_eval.sandbox.base import SandboxBuildError
+from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.environments import ensure_npm, get_environment
 from recode_eval.sandbox.factory import open_router
+from recode_eval.sandbox.images import LABEL
 from recode_eval.sandbox.node import NODE_VARIABLE, ensure_node
 from recode_eval.sandbox.npm_lock import environment_name, read_lock
 from recode_eval.sandbox.npm_locks import lock_npm
@@ -340,6 +343,19 @@ def test_a_wheel_with_another_hash_is_not_used(
 # ---- programs with packages ----
 
 
+@pytest.fixture
+def no_images_left() -> Iterator[None]:
+    """Images of the packages that exist in these tests alone."""
+    yield
+    with contextlib.suppress(SandboxUnavailableError):
+        client = docker_client()
+        for image in client.images.list(filters={"label": f"{LABEL}=npm-left-1.0.0"}):
+            for tag in image.tags:
+                client.images.remove(tag, force=True)
+        client.close()
+
+
+@pytest.mark.usefixtures("no_images_left")
 @pytest.mark.parametrize("tier", [pytest.param("docker", marks=pytest.mark.docker), "landlock"])
 @pytest.mark.slow
 def test_programs_import_packages_and_the_run_records_them(registry: Registry, tier: str) -> None:
