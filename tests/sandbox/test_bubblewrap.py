@@ -45,8 +45,9 @@ def test_a_checkout_under_tmp_works() -> None:
 
 
 def test_a_pool_outlives_the_thread_that_opened_it(caplog: pytest.LogCaptureFixture) -> None:
-    """Bwrap ends its child with the thread that started it: each pool of a release, which a router
-    opens in a thread of its own, lost its first worker and started another one.
+    """Each pool of a release lost its first worker, and started another one.
+
+    Bubblewrap ends its child with the thread that started it, and a router opens pools in threads.
     """
     with ThreadPoolExecutor(1) as threads:
         sandbox = threads.submit(open_or_skip, "bubblewrap", workers=1).result()
