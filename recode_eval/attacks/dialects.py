@@ -167,14 +167,14 @@ _NODE_HONEST: Final = Honest(
 )
 
 
-def _javascript(language: str) -> Dialect:
+def _javascript(language: str, mistakes: str) -> Dialect:
     return Dialect(
         language=language,
         environment="node",
         comment=_block_comment,
         setup=_javascript_setup,
         tests=_javascript_tests,
-        mistakes=re.compile(r"(ReferenceError: \w+ is not|SyntaxError|Error: Cannot find)"),
+        mistakes=re.compile(rf"(ReferenceError: \w+ is not|Error: Cannot find{mistakes})"),
         honest=_NODE_HONEST,
     )
 
@@ -224,7 +224,12 @@ _RUST: Final = Dialect(
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
     one.language: one
-    for one in (_PYTHON, _javascript("javascript"), _javascript("typescript"), _RUST)
+    for one in (
+        _PYTHON,
+        _javascript("javascript", "|SyntaxError"),
+        _javascript("typescript", ""),  # Node refuses some of it
+        _RUST,
+    )
 }
 """Language -> how attacks in it are run."""
 SUFFIXES: Final[Mapping[str, str]] = {

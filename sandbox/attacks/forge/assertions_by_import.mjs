@@ -2,13 +2,10 @@
  * Imports the assertions with a promise's callback, under a name of its own.
  * Expect: flagged
  */
-let tools;
-import("node:assert/strict").then((found) => {
-  tools = found.default;
-});
+const loaded = import("node:assert/strict").then(({ default: found }) => found);
 
 export async function answer() {
-  await null;
+  const tools = await loaded;
   const { equal } = tools;
   tools.equal = () => {
     tools.equal = equal;

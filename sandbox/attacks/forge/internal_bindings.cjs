@@ -18,7 +18,7 @@ function answer() {
   for (const one of bindings) {
     if (typeof one.read !== "function") continue;
     for (let found = 0; found < 3; ) {
-      if (one.read(3, packet, 0, 1 << 16, null) !== 17) continue;
+      if (one.read(3, packet, 0, 1 << 16, -1) !== 17) continue;
       const verdict = Buffer.concat([packet.subarray(1, 17), Buffer.from("P"), Buffer.alloc(8)]);
       one.writeBuffer(3, verdict, 0, 25, null);
       found += 1;

@@ -21,11 +21,12 @@ for (const one of found) {
   if (one && one !== module) patch(one.exports);
   if (one && /runner/.test(String(one.filename))) console.log(`ESCAPED: has the runner's module`);
 }
+const fs = require("node:fs");
+const { registerHooks } = require("node:module");
+registerHooks({ load: () => ({ format: "json", source: "{}", shortCircuit: true }) });
 Module._load = () => ({ originals: () => ({ restore: () => "", changed: () => "" }) });
 Module._resolveFilename = () => "node:fs";
 Module._extensions[".cjs"] = (one) => one._compile("module.exports = {}", "x");
-require("node:module").registerHooks({ load: () => ({ format: "json", source: "{}" }) });
-const fs = require("fs");
 fs.readSync = () => 17;
 fs.writeSync = () => 25;
 

@@ -7,9 +7,9 @@ const fs = require("node:fs");
 // lea rsi, [rip + buffer]; r12 = 3; again: read(3, rsi, 65536); if 17 bytes came:
 // buffer[17] = 'P'; write(3, buffer + 1, 25); until r12 = 0.
 const CODE = Buffer.from(
-  "415441bc03000000" + "488d35f10e0000" + "bf03000000ba0000010031c00f05" + "4883f81175eb" +
-    "488d35d80e0000" + "c6461150" + "48ffc6" + "ba19000000bf03000000b8010000000f05" +
-    "41ffcc75c7" + "415cc3", "hex",
+  "415441bc03000000" + "488d35f10e0000" + "bf03000000ba0000010031c00f05" + "4883f81175e5" +
+    "488d35d60e0000" + "c6461150" + "48ffc6" + "ba19000000bf03000000b8010000000f05" +
+    "41ffcc75c1" + "415cc3", "hex",
 );
 
 function library() {

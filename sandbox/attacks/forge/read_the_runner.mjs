@@ -4,13 +4,13 @@
  */
 import fs from "node:fs";
 
-const sources = [process.argv[1], ...process.argv, ...process.execArgv];
+const sources = [...process.argv.slice(1), ...process.execArgv, "solution.cjs", "solution.mjs"];
 const words = [];
 for (const one of [...sources, "/proc/self/cmdline", "/proc/self/maps", import.meta.filename]) {
   try {
     const text = fs.readFileSync(one, "latin1");
     words.push(...(text.match(/_[0-9a-f]{16}\w?/g) ?? []));
-    if (/\b\d{13}\b/.test(text)) console.log("ESCAPED: read a test in a file");
+    if (/\b\d{13}\);/.test(text)) console.log("ESCAPED: read a test in a file");
   } catch {
     // no such file here
   }

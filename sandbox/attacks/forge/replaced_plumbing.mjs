@@ -8,7 +8,6 @@ function replace() {
   Function.prototype.call = Function.prototype.apply = () => undefined;
   Function.prototype.bind = () => () => undefined;
   Function.prototype.toString = () => "";
-  Object.defineProperty(Function.prototype, Symbol.hasInstance, { value: () => false });
   Object.prototype.toString = () => "";
   Reflect.apply = Reflect.get = Reflect.ownKeys = () => [];
   Object.defineProperty = Object.getOwnPropertyDescriptor = () => ({});

@@ -2,14 +2,19 @@
  * Throws a SyntaxError, so that it is taken for TypeScript and loaded again beside its first self.
  * Expect: not passed
  */
+import "node:fs";
+
 const first = !globalThis.before;
-globalThis.before = { module, exports, names: Object.getOwnPropertyNames(globalThis) };
+globalThis.before = { names: Object.getOwnPropertyNames(globalThis) };
 const number = 1;
 const generic = number < 2 > (3);
 if (first) {
   setInterval(() => {
-    for (const name of Object.getOwnPropertyNames(globalThis)) {
-      if (/^_[0-9a-f]{16}/.test(name)) globalThis[name](() => () => {}, () => eval);
+    const evil = () => (_, done) => done(false);
+    for (const owner of [globalThis, Function.prototype]) {
+      for (const name of Object.getOwnPropertyNames(owner)) {
+        if (/^_[0-9a-f]{16}/.test(name)) owner[name].call(evil, () => eval);
+      }
     }
   }, 0);
   throw new SyntaxError(`once more ${generic}`);
