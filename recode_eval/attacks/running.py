@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from recode_eval.attacks.bait import Bait
 from recode_eval.attacks.catalog import Expect, honest_program
 from recode_eval.attacks.dialects import dialect_of
-from recode_eval.attacks.traces import descendants
+from recode_eval.attacks.traces import descendants, settled_descendants
 from recode_eval.errors import UsageError
 from recode_eval.languages import get_language
 from recode_eval.sandbox.base import Execution, Limits, Program, SandboxError, Status, Test
@@ -42,7 +42,6 @@ ATTACK_LIMITS = Limits(
 VICTIM_LIMITS = Limits(cpu_s=20.0, wall_s=60.0, memory_bytes=1 << 30, processes=32)
 _ANSWER_S = 300.0
 _STRAYS_S = 3.0
-_SETTLED_S = 0.3
 _ESCAPED = re.compile(r"^ESCAPED: (.*)$", re.MULTILINE)
 
 
@@ -153,6 +152,8 @@ def run_attacks(
 class _World(NamedTuple):
     """What decides how clean an honest program finds the world."""
 
+    language: str
+    """The attacks'."""
     honest: Honest
     libraries: tuple[str, ...]
     """Loaded before it starts."""
@@ -191,7 +192,7 @@ class _Runner:
         """Run one attack and everything that belongs to it."""
         program = self._program(attack)
         honest = dialect_of(attack.language).honest
-        world = _World(honest, tuple(honest.libraries(program)))
+        world = _World(attack.language, honest, tuple(honest.libraries(program)))
         started = time.monotonic()
         try:
             self._know_clean_world(world)
@@ -206,6 +207,9 @@ class _Runner:
         if world in self._worlds:
             return
         try:
+            if world.language != world.honest.language:  # its runtime stays, once it was needed
+                nothing = Program("", "", (), language=world.language)
+                _result(self._sandbox.submit(nothing, VICTIM_LIMITS), "an empty program")
             self._worlds[world] = self._examine(world)
             self._check_bystander(self._submit_bystander(world.honest))
         except _Failure as failure:
@@ -213,7 +217,7 @@ class _Runner:
             if self._attacked:
                 raise _Failure(AttackOutcome.INFRASTRUCTURE, told) from None
             raise SandboxError(told) from None
-        self._processes = max(self._processes, _settled_processes())
+        self._processes = max(self._processes, settled_descendants())
 
     def _attack(self, attack: Attack, program: Program, world: _World) -> str:
         """Return the report of the tests; raises `_Failure` at the first fault."""
@@ -358,21 +362,6 @@ class _Runner:
                 self._processes = count
                 raise _Failure(AttackOutcome.LEAKED, f"{extra} processes were left running")
             time.sleep(0.02)
-
-
-def _settled_processes() -> int:
-    """The number of processes below this one, once it stays the same for a while.
-
-    A worker with nothing to do starts the process of its next program.
-    """
-    counts = [len(descendants())]
-    changed = time.monotonic()
-    while time.monotonic() < changed + _SETTLED_S:
-        time.sleep(0.02)
-        counts.append(len(descendants()))
-        if counts[-1] != counts[-2]:
-            changed = time.monotonic()
-    return counts[-1]
 
 
 def _differences(clean: Any, world: Any, path: str = "") -> list[str]:
