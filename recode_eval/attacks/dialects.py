@@ -40,6 +40,9 @@ class Honest:
     """Its second test, which must fail."""
     undisturbed: str
     """The bystander's test."""
+    limited_alike: bool = False
+    """Whether the victim gets the attack's limits: a worker may keep a process ready for the next
+    program, and that is for a program with the limits of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ _NODE_HONEST: Final = Honest(
     clean=lambda word: f"assert.deepEqual(PROBLEMS, []); describe({json.dumps(word)});",
     false="assert.equal(double(2), 5);",
     undisturbed="await watch();",
+    limited_alike=True,
 )
 
 

@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -305,7 +305,9 @@ class _Runner:
             frozenset(known.libraries),
             language=honest.language,
         )
-        execution = _result(self._sandbox.submit(program, VICTIM_LIMITS), "the next program")
+        alike = replace(self._limits, wall_s=VICTIM_LIMITS.wall_s)
+        limits = alike if honest.limited_alike else VICTIM_LIMITS
+        execution = _result(self._sandbox.submit(program, limits), "the next program")
         if execution.setup_error is not None:
             raise _Failure(
                 AttackOutcome.VICTIM_DIRTY, f"the next set-up failed: {execution.setup_error}"

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.languages.javascript.descriptors import Numbers, names_descriptor
-from recode_eval.languages.javascript.scopes import Names, Path, member, text_of
+from recode_eval.languages.javascript.scopes import Names, Path, destructured, member, text_of
 from recode_eval.languages.javascript.syntax import DECLARATIONS, VARIABLES, bound
 
 if TYPE_CHECKING:
@@ -51,12 +51,10 @@ _MODULES: Final = {
     "test": "assertions",
     "net": "network", "http": "network", "https": "network", "http2": "network",
     "dgram": "network", "dns": "network", "tls": "network",
-    "tty": "file descriptors",
 }  # fmt: skip
 _SAFE_MEMBERS: Final = {
     "async_hooks": {"AsyncLocalStorage", "AsyncResource"},
     "module": {"createRequire"},
-    "tty": {"isatty"},
     "v8": {"serialize", "deserialize"},
 }
 """What answers use of a module that is suspicious else."""
@@ -89,6 +87,8 @@ _CORE: Final = frozenset(
 """What tests compare with: an answer that declares its own may be after them."""
 _NEVER_MEMBERS: Final = frozenset({"Math", "JSON", "Reflect", "eval", "isNaN", "globalThis"})
 """Nothing but the global object has them."""
+_PATCHABLE: Final = frozenset({"events", "fs", "util", "timers", "url", "path", "stream"})
+"""Modules of Node whose classes and functions Node itself uses."""
 _OWN_VALUES: Final = frozenset(
     {"object", "array", "function_expression", "arrow_function", "class", "number", "string",
      "template_string", "true", "false", "null", "undefined", "new_expression"}
@@ -158,6 +158,8 @@ def _of_node(node: Node, names: Names) -> Iterator[str]:
                 yield "equality"
         case "pair" | "property_identifier" if node.text == "__proto__":
             yield "prototypes"
+        case "variable_declarator" if _takes_constructor(node):
+            yield "executed text"
         case "with_statement":
             yield "executed text"
 
@@ -178,6 +180,8 @@ def _of_path(path: Path) -> Iterator[str]:
         yield _PROCESS[path[1]]
     if path[0] in {"eval", "Function"} and path[1:2] != ("prototype",):
         yield "executed text"
+    if path[0].removeprefix("node:") == "tty" and path[-1] in {"ReadStream", "WriteStream"}:
+        yield "file descriptors"
     if path[0] == "WebAssembly":
         yield "native code"
     if path[:2] in {("require", "cache"), ("module", "constructor")}:
@@ -250,6 +254,9 @@ def _of_call(node: Node, names: Names) -> Iterator[str]:
             yield "executed text"
         if not path or path == (target.text,):
             yield from _of_prototypes(arguments, names)
+    shared = path == ("Object", "getPrototypeOf") and arguments
+    if shared and names.resolve(arguments[0]) == ("module",):
+        yield "modules"
     if path[:1] in {("setTimeout",), ("setInterval",)} and arguments and text_of(arguments[0]):
         yield "executed text"
     if path[:1] in {("Object",), ("Reflect",)} and path[-1] in _DEFINERS and arguments:
@@ -263,6 +270,16 @@ def _is_function(node: Node | None) -> bool:
     while node is not None and node.kind in _WRAPPERS and node.parts:
         node = node.parts[0]
     return node is not None and node.kind in _FUNCTIONS
+
+
+def _takes_constructor(node: Node) -> bool:
+    """Whether this is `{ constructor: F } = f`, for another `f` than `this` or what a call gave."""
+    pattern, value = node.child("name"), node.child("value")
+    if pattern is None or value is None or pattern.kind != "object_pattern":
+        return False
+    return value.kind in {"identifier", *_FUNCTIONS} and any(
+        key == "constructor" for key, _ in destructured(pattern)
+    )
 
 
 def _is_made_require(target: Node | None, names: Names) -> bool:
@@ -345,7 +362,7 @@ def _of_owner(path: Path | None, node: Node | None) -> Iterator[str]:
         yield "assertions" if name.startswith("assert") else "built-in names"
     elif name in _BUILT_IN and name not in {"module", "exports"}:
         yield "prototypes" if "prototype" in path else "built-in names"
-    elif path[0].startswith("node:"):
+    elif path[0].startswith("node:") or (path[0] in _PATCHABLE and len(path) > 1):
         yield "modules"
 
 
