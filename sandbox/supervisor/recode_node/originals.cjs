@@ -99,6 +99,7 @@ function originals(assert) {
   const same = (i) => {
     const now = getOwnPropertyDescriptor(objects[i], keys[i]);
     const before = descriptors[i];
+    if (now !== undefined) setPrototypeOf(now, null);
     return (
       now !== undefined && is(now.value, before.value) && now.get === before.get &&
       now.set === before.set
