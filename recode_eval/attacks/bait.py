@@ -1,6 +1,6 @@
 """Resources of the evaluator's machine that no program may reach, and checks for touches.
 
-The attacks learn where they are (`import bait`), so that nothing depends on their finding them. All
+The attacks learn where they are (`bait`), so that nothing depends on their finding them. All
 are made for the test and worthless: an attack that gets through does no harm.
 """
 
@@ -141,7 +141,7 @@ class Bait:
         return self._process.pid
 
     def module(self) -> dict[str, object]:
-        """What `import bait` offers to the attacks."""
+        """What `bait` offers to the attacks: names and what they stand for."""
         return {
             "FILES": [str(file) for file in self._files if file != self._shared_memory],
             "FOLDER": str(self._writable),
@@ -156,16 +156,6 @@ class Bait:
             "VARIABLE": VARIABLE,
             "WORK_PREFIX": "recode-eval-work-",
         }
-
-    def setup(self) -> str:
-        """The set-up code that makes the module; also an answer for attacks that give none."""
-        return (
-            "import sys as _sys, types as _types\n"
-            "_sys.modules['bait'] = _bait = _types.ModuleType('bait')\n"
-            f"_bait.__dict__.update({self.module()!r})\n"
-            "def answer(question):\n"
-            "    raise LookupError('this attack gives no answer')\n"
-        )
 
     def touched(self) -> list[str]:
         """What happened to the bait since the last call; one sentence each."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from recode_eval.attacks.dialects import DIALECTS, SUFFIXES
 from recode_eval.errors import DataError, UsageError
+from recode_eval.languages import PYTHON
 from recode_eval.resources import resource_dir
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Attack:
     description: str
     """What it tries: the docstring without the line that says how it must end."""
     code: str
+    language: str = PYTHON
 
     @property
     def kind(self) -> str:
@@ -53,27 +55,35 @@ def attacks_folder() -> Path:
     return resource_dir("sandbox") / "attacks"
 
 
-def honest_program(name: str) -> str:
+def honest_program(name: str, suffix: str = ".py") -> str:
     """The source of `victim` or `bystander`."""
-    return (attacks_folder() / f"{name}.py").read_text(encoding="utf-8")
+    return (attacks_folder() / f"{name}{suffix}").read_text(encoding="utf-8")
 
 
-def load_attacks(patterns: Sequence[str] = (), folder: Path | None = None) -> list[Attack]:
+def load_attacks(
+    patterns: Sequence[str] = (),
+    folder: Path | None = None,
+    *,
+    languages: Sequence[str] = (),
+) -> list[Attack]:
     """Read the attacks whose name matches one of the patterns (all, if there are none).
 
     A pattern is a name (`forge/always_equal`), a class (`forge`), or has wildcards (`*/memory_*`).
-    `folder` holds attacks of your own, instead of the bundled ones: `*.py`, or a folder per class.
+    `folder` holds attacks of your own, instead of the bundled ones: files, or a folder per class.
+    A file's suffix says its language; `languages` leaves out all others.
 
     Raises:
         DataError: a file is not a valid attack.
-        UsageError: a pattern matches nothing, or the folder holds no attack.
+        UsageError: a pattern matches nothing, or the folder holds no attack in these languages.
     """
     root = attacks_folder() if folder is None else folder
     # The bundled folder also has honest programs, beside its classes.
-    loose = [] if folder is None else folder.glob("*.py")
-    attacks = [read_attack(path) for path in sorted([*loose, *root.glob("*/*.py")])]
+    loose = [] if folder is None else folder.glob("*")
+    wanted = {s for s, language in SUFFIXES.items() if not languages or language in languages}
+    paths = sorted(path for path in [*loose, *root.glob("*/*")] if path.suffix in wanted)
+    attacks = [read_attack(path) for path in paths]
     if not attacks:
-        raise UsageError(f"no attack (`*.py`) in {root}")
+        raise UsageError(f"no attack ({', '.join(f'`*{s}`' for s in sorted(wanted))}) in {root}")
     for pattern in patterns:
         if not any(_matches(attack, pattern) for attack in attacks):
             kinds = sorted({attack.kind for attack in attacks})
@@ -91,14 +101,18 @@ def read_attack(path: Path) -> Attack:
     """Read one attack file.
 
     Raises:
-        DataError: it is no Python, or its docstring does not say how the attack must end.
+        DataError: it is no text or no Python, or its docstring does not say how the attack must
+            end. In languages without docstrings, the first block comment is one.
     """
+    dialect = DIALECTS[SUFFIXES[path.suffix]]
     try:
-        code = path.read_text(encoding="utf-8")
-        tree = ast.parse(code)
+        # Line ends are part of some attacks.
+        code = path.read_bytes().decode("utf-8")
+        docstring = dialect.comment(code)
     except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} is not readable as Python ({error}); correct the file") from error
-    docstring = ast.get_docstring(tree) or ""
+        raise DataError(
+            f"{path} is not readable as {dialect.language.capitalize()} ({error}); correct the file"
+        ) from error
     found = _EXPECT.findall(docstring)
     allowed = [str(expect) for expect in Expect]
     if len(found) != 1 or found[0] not in allowed:
@@ -110,4 +124,4 @@ def read_attack(path: Path) -> Attack:
     if not description:
         raise DataError(f"{path}: the docstring does not say what the attack tries; add a sentence")
     name = f"{path.resolve().parent.name}/{path.stem}"
-    return Attack(name, Expect(found[0]), description, code)
+    return Attack(name, Expect(found[0]), description, code, dialect.language)

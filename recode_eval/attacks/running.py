@@ -8,18 +8,18 @@ import re
 import secrets
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recode_eval.attacks.bait import Bait
 from recode_eval.attacks.catalog import Expect, honest_program
-from recode_eval.attacks.traces import descendants
+from recode_eval.attacks.dialects import dialect_of
+from recode_eval.attacks.traces import descendants, settled_descendants
 from recode_eval.errors import UsageError
-from recode_eval.languages.python.tampering import suspicions
+from recode_eval.languages import get_language
 from recode_eval.sandbox.base import Execution, Limits, Program, SandboxError, Status, Test
-from recode_eval.sandbox.preload import libraries_of
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from recode_eval.attacks.catalog import Attack
+    from recode_eval.attacks.dialects import Honest
     from recode_eval.sandbox.base import Sandbox
 
 ATTACK_LIMITS = Limits(
@@ -42,7 +43,6 @@ VICTIM_LIMITS = Limits(cpu_s=20.0, wall_s=60.0, memory_bytes=1 << 30, processes=
 _ANSWER_S = 300.0
 _STRAYS_S = 3.0
 _ESCAPED = re.compile(r"^ESCAPED: (.*)$", re.MULTILINE)
-_MISTAKES = re.compile(r"(NameError|UnboundLocalError|SyntaxError|IndentationError|ModuleNotFound)")
 
 
 class AttackOutcome(StrEnum):
@@ -110,7 +110,7 @@ def run_attacks(
         neighbour: another sandbox of the same tier, in which honest programs run meanwhile.
         bait: made before the sandbox was opened; without one, the evaluator's environment
             variable is set too late to find out whether programs see it.
-        suspicion: tells the reasons to flag a source; the project's own by default.
+        suspicion: tells the reasons to flag a source; what the attack's language says by default.
         users: gets the user ids that programs had.
         reopen: opens sandboxes to go on with after an attack that was not contained; without it,
             what one attack leaves may be found again after the next ones.
@@ -131,7 +131,7 @@ def run_attacks(
             limits,
             neighbour,
             bait or stack.enter_context(Bait()),
-            suspicion or suspicions,
+            suspicion,
             users if users is not None else set(),
         )
         results = []
@@ -149,6 +149,16 @@ def run_attacks(
         return results
 
 
+class _World(NamedTuple):
+    """What decides how clean an honest program finds the world."""
+
+    language: str
+    """The attacks'."""
+    honest: Honest
+    libraries: tuple[str, ...]
+    """Loaded before it starts."""
+
+
 class _Runner:
     """One sandbox and what is known about its clean state."""
 
@@ -158,7 +168,7 @@ class _Runner:
         limits: Limits,
         neighbour: Sandbox | None,
         bait: Bait,
-        suspicion: Callable[[str], Sequence[str]],
+        suspicion: Callable[[str], Sequence[str]] | None,
         users: set[int],
     ) -> None:
         self._sandbox = sandbox
@@ -167,9 +177,7 @@ class _Runner:
         self._bait = bait
         self._suspicion = suspicion
         self._users = users
-        self._victim = honest_program("victim")
-        self._bystander = honest_program("bystander")
-        self._worlds: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._worlds: dict[_World, dict[str, Any]] = {}
         self._processes = 0
         self._attacked = False
 
@@ -183,34 +191,38 @@ class _Runner:
     def run(self, attack: Attack) -> AttackResult:
         """Run one attack and everything that belongs to it."""
         program = self._program(attack)
-        libraries = tuple(libraries_of(program))
+        honest = dialect_of(attack.language).honest
+        world = _World(attack.language, honest, tuple(honest.libraries(program)))
         started = time.monotonic()
         try:
-            self._know_clean_world(libraries)
+            self._know_clean_world(world)
             outcome = AttackOutcome.CONTAINED
-            explanation = self._attack(attack, program, libraries)
+            explanation = self._attack(attack, program, world)
         except _Failure as failure:
             outcome, explanation = failure.outcome, failure.explanation
         return AttackResult(attack, outcome, one_line(explanation), time.monotonic() - started)
 
-    def _know_clean_world(self, libraries: tuple[str, ...]) -> None:
+    def _know_clean_world(self, world: _World) -> None:
         """Learn what an honest program sees while nothing has happened to its process yet."""
-        if libraries in self._worlds:
+        if world in self._worlds:
             return
         try:
-            self._worlds[libraries] = self._examine(libraries)
-            self._check_bystander(self._submit_bystander())
+            if world.language != world.honest.language:  # its runtime stays, once it was needed
+                nothing = Program("", "", (), language=world.language)
+                _result(self._sandbox.submit(nothing, VICTIM_LIMITS), "an empty program")
+            self._worlds[world] = self._examine(world)
+            self._check_bystander(self._submit_bystander(world.honest))
         except _Failure as failure:
             told = f"an honest program fails before the attack: {failure.explanation}"
             if self._attacked:
                 raise _Failure(AttackOutcome.INFRASTRUCTURE, told) from None
             raise SandboxError(told) from None
-        self._processes = max(self._processes, len(descendants()))
+        self._processes = max(self._processes, settled_descendants())
 
-    def _attack(self, attack: Attack, program: Program, libraries: tuple[str, ...]) -> str:
+    def _attack(self, attack: Attack, program: Program, world: _World) -> str:
         """Return the report of the tests; raises `_Failure` at the first fault."""
         self._attacked = True
-        bystander = self._submit_bystander()
+        bystander = self._submit_bystander(world.honest)
         future = self._sandbox.submit(program, self._limits)
         failures: list[_Failure] = []
         execution = None
@@ -220,7 +232,7 @@ class _Runner:
         except _Failure as failure:
             failures.append(failure)
         checks: list[Callable[[], None]] = [
-            partial(self._check_world, libraries),
+            partial(self._check_world, world),
             partial(self._check_bystander, bystander),
             self._check_bait,
             self._check_strays,
@@ -238,19 +250,18 @@ class _Runner:
     def _program(self, attack: Attack) -> Program:
         """The attack, with tests for which it would have to know random numbers."""
         one, two, three = (10**12 + secrets.randbelow(10**12) for _ in range(3))
-        tests = (
-            Test("value", f"got = answer(1)\nassert got == {one}\nchecked = True\n"),
-            Test(
-                "built-in functions",
-                f"results = [answer(2)]\nassert isinstance(results[0], int)\n"
-                f"assert all(a == b for a, b in zip(results, [{two}]))\n",
-            ),
-            Test(
-                "library",
-                f"import math\nassert math.isclose(answer(3), {three}, rel_tol=0, abs_tol=0.1)\n",
-            ),
+        dialect = dialect_of(attack.language)
+        return Program(
+            dialect.setup(self._bait.module()),
+            attack.code,
+            dialect.tests(one, two, three),
+            language=attack.language,
         )
-        return Program(self._bait.setup(), attack.code, tests)
+
+    def _flags(self, attack: Attack) -> Sequence[str]:
+        if self._suspicion is not None:
+            return self._suspicion(attack.code)
+        return get_language(attack.language).tamper_flags(attack.code)
 
     def _grade(self, attack: Attack, execution: Execution) -> None:
         if escapes := _ESCAPED.findall(execution.output):
@@ -259,13 +270,15 @@ class _Runner:
             raise _Failure(
                 AttackOutcome.FORGED, f"the sandbox blamed the data: {execution.setup_error}"
             )
-        for verdict in execution.verdicts:
-            if _MISTAKES.match(verdict.detail):
+        # What is no program on purpose may end as such.
+        sound = get_language(attack.language).parses(attack.code)
+        for verdict in execution.verdicts if sound else ():
+            if dialect_of(attack.language).mistakes.match(verdict.detail):
                 raise _Failure(AttackOutcome.MISTAKE, verdict.detail)
         passed = [v.name for v in execution.verdicts if v.status is Status.PASSED]
         if attack.expect is Expect.FLAGGED:
             split = self._sandbox.info.isolation == "split" and not execution.unsplit
-            flagged = self._suspicion(attack.code) or execution.unsplit_by_answer
+            flagged = self._flags(attack) or execution.unsplit_by_answer
             if not flagged and (passed or not split):
                 ending = f"passed {', '.join(passed)}" if passed else "passed no test"
                 raise _Failure(AttackOutcome.UNFLAGGED, f"the code raised no flag; it {ending}")
@@ -274,27 +287,27 @@ class _Runner:
                 AttackOutcome.FORGED, f"passed without knowing the answer: {', '.join(passed)}"
             )
 
-    def _check_world(self, libraries: tuple[str, ...]) -> None:
-        changes = _differences(self._worlds[libraries], self._examine(libraries))
+    def _check_world(self, world: _World) -> None:
+        changes = _differences(self._worlds[world], self._examine(world))
         if changes:
             raise _Failure(
                 AttackOutcome.VICTIM_DIRTY, f"the next program saw a change: {'; '.join(changes)}"
             )
 
-    def _examine(self, libraries: tuple[str, ...]) -> dict[str, Any]:
+    def _examine(self, known: _World) -> dict[str, Any]:
         """Run the victim; return the state of the world that it describes."""
         word = secrets.token_hex(8)
+        honest = known.honest
         program = Program(
-            # Text that asks for the same libraries, and so for the process that the attack had.
-            '"""\n' + "".join(f"import {name}\n" for name in libraries) + '"""\n',
-            self._victim,
-            (
-                Test("clean", f"assert not PROBLEMS, PROBLEMS\ndescribe({word!r})\n"),
-                Test("false", "assert double(2) == 5\n"),
-            ),
-            frozenset(libraries),
+            honest.imports(known.libraries),
+            honest_program("victim", honest.suffix),
+            (Test("clean", honest.clean(word)), Test("false", honest.false)),
+            frozenset(known.libraries),
+            language=honest.language,
         )
-        execution = _result(self._sandbox.submit(program, VICTIM_LIMITS), "the next program")
+        alike = replace(self._limits, wall_s=VICTIM_LIMITS.wall_s)
+        limits = alike if honest.limited_alike else VICTIM_LIMITS
+        execution = _result(self._sandbox.submit(program, limits), "the next program")
         if execution.setup_error is not None:
             raise _Failure(
                 AttackOutcome.VICTIM_DIRTY, f"the next set-up failed: {execution.setup_error}"
@@ -319,11 +332,13 @@ class _Runner:
         self._users.add(int(world["user"]))
         return world
 
-    def _submit_bystander(self) -> Future[Execution] | None:
+    def _submit_bystander(self, honest: Honest) -> Future[Execution] | None:
         if self._neighbour is None:
             return None
-        tests = (Test("undisturbed", "watch()\n"),)
-        return self._neighbour.submit(Program("", self._bystander, tests), VICTIM_LIMITS)
+        source = honest_program("bystander", honest.suffix)
+        tests = (Test("undisturbed", honest.undisturbed),)
+        program = Program("", source, tests, language=honest.language)
+        return self._neighbour.submit(program, VICTIM_LIMITS)
 
     def _check_bystander(self, future: Future[Execution] | None) -> None:
         if future is None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recode_eval.attacks.bait import Bait
+from recode_eval.attacks.dialects import dialect_of
 from recode_eval.attacks.running import ATTACK_LIMITS, AttackResult, run_attacks
 from recode_eval.attacks.traces import leftovers, take_traces
-from recode_eval.errors import UsageError
+from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.languages import get_language
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from recode_eval.attacks.catalog import Attack
     from recode_eval.sandbox.base import Sandbox
+    from recode_eval.sandbox.runtimes import CommandRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class TierOutcome:
     """What was still on this machine after the sandbox had been closed."""
     unavailable: str = ""
     """Why the tier could not be tested; empty if it was."""
+    untested: Mapping[str, str] = field(default_factory=dict)
+    """Languages whose attacks could not run, and why; the tier was tested with the others."""
     seconds: float = 0.0
 
     @property
@@ -53,7 +59,10 @@ def attack_tier(
     log: Callable[[str], None] | None = None,
     on_done: Callable[[AttackResult], None] | None = None,
 ) -> TierOutcome:
-    """Open a sandbox of the tier (and a second one for the neighbours), attack it, close it, look.
+    """Attack a tier: open a sandbox for each language, attack it, close it, and look around.
+
+    A second sandbox runs the neighbours. `environment` is that of Python; other languages have one
+    of their own.
 
     Raises:
         UsageError: the tier is `none`, or no tier has this name.
@@ -64,35 +73,58 @@ def attack_tier(
     if tier == "none":
         raise UsageError("attacks are never run without a sandbox: choose a tier that protects")
 
-    def open_one() -> Sandbox:
+    def open_one(language: str, runtimes: Sequence[CommandRuntime]) -> Sandbox:
         return open_sandbox(
             tier,
-            environment=environment,
+            environment=dialect_of(language).environment or environment,
             workers=1,
             isolation=isolation,
             base_image=base_image,
+            runtimes=runtimes,
             log=log,
         )
 
     users: set[int] = set()
+    results: list[AttackResult] = []
+    untested: dict[str, str] = {}
     before = take_traces()
     started = time.monotonic()
-    with ExitStack() as stack:
-        bait = stack.enter_context(Bait())
-        try:
-            sandbox = stack.enter_context(open_one())
-            neighbour = stack.enter_context(open_one())
-        except (SandboxUnavailableError, SandboxBuildError) as error:
-            return TierOutcome(tier, unavailable=str(error))
-        results = run_attacks(
-            sandbox,
-            attacks,
-            ATTACK_LIMITS,
-            on_done,
-            neighbour=neighbour,
-            bait=bait,
-            users=users,
-            reopen=open_one,
-        )
+    with Bait() as bait:
+        for language in dict.fromkeys(attack.language for attack in attacks):
+            with ExitStack() as stack:
+                try:
+                    reopen = partial(open_one, language, _runtimes(language))
+                    sandbox = stack.enter_context(reopen())
+                    neighbour = stack.enter_context(reopen())
+                except (SandboxUnavailableError, SandboxBuildError) as error:
+                    untested[language] = str(error)
+                    continue
+                results += run_attacks(
+                    sandbox,
+                    [attack for attack in attacks if attack.language == language],
+                    ATTACK_LIMITS,
+                    on_done,
+                    neighbour=neighbour,
+                    bait=bait,
+                    users=users,
+                    reopen=reopen,
+                )
+    if untested and not results:
+        return TierOutcome(tier, unavailable=next(iter(untested.values())))
     left = leftovers(before, frozenset(users))
-    return TierOutcome(tier, tuple(results), tuple(left), seconds=time.monotonic() - started)
+    return TierOutcome(
+        tier, tuple(results), tuple(left), seconds=time.monotonic() - started, untested=untested
+    )
+
+
+def _runtimes(language: str) -> list[CommandRuntime]:
+    """What runs a language beside what its environment brings.
+
+    Raises:
+        SandboxUnavailableError: its parsers or its compiler are missing.
+    """
+    try:
+        found = get_language(language).runtime()
+    except (UsageError, InfrastructureError) as error:
+        raise SandboxUnavailableError(str(error)) from error
+    return [] if found is None else [found]

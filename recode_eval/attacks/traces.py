@@ -13,6 +13,7 @@ from recode_eval.attacks.bait import BAIT_KEYS, own_mark
 from recode_eval.sandbox.local import WORK_PREFIX
 
 _WAIT_S = 15.0
+_SETTLED_S = 0.3
 _MARK = "recode-attack"
 """Attacks put this into the name of whatever they leave, where they are free to choose."""
 _BAIT = f"{_MARK}-bait-"
@@ -82,6 +83,21 @@ def descendants() -> set[int]:
         found.update(below)
         queue += below
     return found
+
+
+def settled_descendants() -> int:
+    """The number of descendants, once it stays the same for a while.
+
+    A worker with nothing to do starts the process of its next program.
+    """
+    counts = [len(descendants())]
+    changed = time.monotonic()
+    while time.monotonic() < changed + _SETTLED_S:
+        time.sleep(0.02)
+        counts.append(len(descendants()))
+        if counts[-1] != counts[-2]:
+            changed = time.monotonic()
+    return counts[-1]
 
 
 def _parents() -> list[tuple[int, int]]:

@@ -69,13 +69,26 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "to write one)",
     )
     test.add_argument(
+        "--language",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run only attacks in this language: python, javascript, typescript or rust (default: "
+        "all whose runtime is there)",
+    )
+    test.add_argument(
+        "--list", action="store_true", help="show the attacks and what each one tries; run none"
+    )
+    test.add_argument(
         "--isolation",
         choices=ISOLATIONS,
         default="program",
         help="one process for a program and its tests (default), one for each test, or one for the "
         "program and another for its tests (split)",
     )
-    test.add_argument("--environment", default="mini", help="mini (default) or arena")
+    test.add_argument(
+        "--environment", default="mini", help="of the attacks in Python: mini (default) or arena"
+    )
     test.add_argument("--base-image", metavar="IMAGE", help="image to build on (docker)")
     lock = actions.add_parser(
         "lock",
@@ -217,13 +230,20 @@ def _lock(arguments: argparse.Namespace) -> None:
 def _test(arguments: argparse.Namespace) -> ExitCode:
     """Exit code 1 if an attack succeeded or something was left; 69 if nothing could be tested."""
     from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
-    from recode_eval.attacks.report import as_json, print_outcomes
+    from recode_eval.attacks.report import as_json, described, print_attacks, print_outcomes
     from recode_eval.errors import InfrastructureError
     from recode_eval.run.progress import counting, create_monitor
     from recode_eval.sandbox.factory import TIERS
     from recode_eval.terminal import stdout_console
 
-    attacks = load_attacks(arguments.attacks, arguments.folder)
+    attacks = load_attacks(arguments.attacks, arguments.folder, languages=arguments.language)
+    if arguments.list:
+        if arguments.json:
+            json.dump([described(attack) for attack in attacks], sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        else:
+            print_attacks(stdout_console(), attacks)
+        return ExitCode.OK
     log = create_monitor(quiet=arguments.json).log
     outcomes: list[TierOutcome] = []
     for tier in TIERS if arguments.sandbox == "all" else (arguments.sandbox,):

@@ -95,3 +95,30 @@ def test_unknown_attacks_are_an_error(
 ) -> None:
     assert cli.run(["sandbox", "test", "--attacks", "nonsense"]) == ExitCode.USAGE
     assert "no attack matches 'nonsense'" in capsys.readouterr().err
+
+
+def test_the_attacks_are_listed_and_none_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = ["sandbox", "test", "--list", "--language", "rust", "--attacks", "forge"]
+    assert cli.run(chosen) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert any(
+        line.startswith("forge/redefined_assert_eq (Rust, must be flagged)") for line in lines
+    )
+    assert cli.run([*chosen, "--json"]) == ExitCode.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert [attack["name"] for attack in shown] == [line.split(" ")[0] for line in lines]
+    assert {attack["language"] for attack in shown} == {"rust"}
+
+
+def test_a_language_that_cannot_run_is_told(
+    outcomes: dict[str, TierOutcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes["docker"] = TierOutcome(
+        "docker", (result("forge/a"),), untested={"rust": "No Rust compiler: install Rust."}
+    )
+    assert cli.run(["sandbox", "test", "--sandbox", "docker"]) == ExitCode.OK
+    assert "docker: rust: not tested: No Rust compiler" in capsys.readouterr().out
+    assert cli.run(["sandbox", "test", "--sandbox", "docker", "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["tiers"][0]["untested"] == {
+        "rust": "No Rust compiler: install Rust."
+    }

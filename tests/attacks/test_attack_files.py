@@ -12,9 +12,13 @@ import pytest
 from recode_eval.attacks import Attack, Expect, load_attacks
 from recode_eval.attacks.catalog import attacks_folder, honest_program, read_attack
 from recode_eval.errors import DataError, UsageError
-from recode_eval.languages.python.tampering import suspicions
+from recode_eval.languages import get_language
 
 ATTACKS = load_attacks()
+IN_PYTHON = [attack for attack in ATTACKS if attack.language == "python"]
+IN_JAVASCRIPT = load_attacks(languages=["javascript", "typescript"])
+NO_PROGRAMS = {"text/breaks_out", "text/html_comments", "text/unfinished"}
+"""Their text is the attack."""
 CLASSES = {
     "files", "forge", "ipc", "network", "persistence", "privileges", "processes", "resources",
     "text",
@@ -22,16 +26,25 @@ CLASSES = {
 
 
 def test_there_are_many_in_every_class() -> None:
-    count = Counter(attack.kind for attack in ATTACKS)
-    assert set(count) == CLASSES
-    assert count.total() >= 100
-    assert min(count.values()) >= 3
+    for attacks, total, least in ((IN_PYTHON, 100, 3), (IN_JAVASCRIPT, 90, 1)):
+        count = Counter(attack.kind for attack in attacks)
+        assert set(count) == CLASSES
+        assert count.total() >= total
+        assert min(count.values()) >= least
+    assert len(load_attacks(languages=["rust"])) >= 8
+    names = Counter(attack.name for attack in ATTACKS)
+    assert max(names.values()) == 1, "a report could not tell them apart"
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_each_is_small_says_what_it_does_and_needs_little(attack: Attack) -> None:
+def test_each_is_small_and_says_what_it_does(attack: Attack) -> None:
     assert attack.description.endswith((".", ")")), "the docstring is not a sentence"
     assert len(attack.code.splitlines()) <= 90, "an attack should fit a screen"
+    assert get_language(attack.language).parses(attack.code) != (attack.name in NO_PROGRAMS)
+
+
+@pytest.mark.parametrize("attack", IN_PYTHON, ids=lambda attack: attack.name)
+def test_each_in_python_needs_little(attack: Attack) -> None:
     imported = set()
     for node in ast.walk(ast.parse(attack.code)):
         if isinstance(node, ast.Import):
@@ -47,12 +60,38 @@ def test_each_is_small_says_what_it_does_and_needs_little(attack: Attack) -> Non
     ids=lambda attack: attack.name,
 )
 def test_what_cannot_be_prevented_is_flagged(attack: Attack) -> None:
-    assert suspicions(attack.code)
+    assert get_language(attack.language).tamper_flags(attack.code)
 
 
 @pytest.mark.parametrize("name", ["victim", "bystander"])
-def test_honest_programs_are_python(name: str) -> None:
+def test_honest_programs_are_programs(name: str) -> None:
     compile(honest_program(name), name, "exec")
+    assert get_language("javascript").parses(honest_program(name, ".mjs"))
+
+
+def test_the_suffix_says_the_language(tmp_path: Path) -> None:
+    comment = "/**\n * Tries `it`.\n *\n * Expect: flagged\n */\n"
+    files = {"a.py": '"""Tries it.\n\nExpect: flagged\n"""\n'}
+    files |= dict.fromkeys(("b.mjs", "c.cjs", "d.ts", "e.rs", "f.txt", "README.md"), comment)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    found = load_attacks(folder=tmp_path)
+    assert [attack.language for attack in found] == [
+        "python", "javascript", "javascript", "typescript", "rust",
+    ]  # fmt: skip
+    assert found[1].description == "Tries `it`."
+    assert found[1].expect is Expect.FLAGGED
+    only = load_attacks(folder=tmp_path, languages=["rust"])
+    assert [attack.name for attack in only] == [f"{tmp_path.name}/e"]
+    with pytest.raises(UsageError, match=r"no attack \(`\*.rs`\)"):
+        load_attacks(folder=tmp_path / "none", languages=["rust"])
+
+
+def test_line_ends_of_an_attack_are_kept(tmp_path: Path) -> None:
+    """They may be the attack; reading as text made them all alike."""
+    path = tmp_path / "attack.cjs"
+    path.write_bytes(b"/* Tries it.\nExpect: contained */\r\nlet a\r = 1;\xe2\x80\xa8")
+    assert read_attack(path).code.endswith("\r\nlet a\r = 1;\u2028")
 
 
 def test_patterns_choose_attacks() -> None:

@@ -54,7 +54,7 @@ HOSTILE_SOURCES = {
 )
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_attack_is_contained(tier: str, isolation: str) -> None:
-    attacks = load_attacks()
+    attacks = load_attacks(languages=["python"])
     outcome = attack_tier(tier, attacks, isolation=isolation)
     if outcome.unavailable:
         pytest.skip(f"{tier}: {outcome.unavailable}")
@@ -67,7 +67,7 @@ def test_every_attack_is_contained(tier: str, isolation: str) -> None:
 @pytest.mark.parametrize("tier", ONE_TIER)
 def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
     """The environment decides which Python runs programs; an old one must hold as well."""
-    attacks = load_attacks()
+    attacks = load_attacks(languages=["python"])
     outcome = attack_tier(tier, attacks, environment=OLD_PYTHON)
     if outcome.unavailable:
         assert os.environ.get("RECODE_EVAL_REQUIRE_OLD_PYTHON") != "1", outcome.unavailable
@@ -95,11 +95,45 @@ def test_every_attack_on_other_pythons_is_contained(environment: str) -> None:
 @pytest.mark.parametrize("tier", ONE_TIER)
 def test_no_attack_passes_unflagged_beside_tests_of_their_own_process(tier: str) -> None:
     """What no test in the answer's process can prevent, one in another process does."""
-    attacks = load_attacks([] if tier != "landlock" else ["forge", "text", "ipc"])
+    kinds = [] if tier != "landlock" else ["forge", "text", "ipc"]
+    attacks = load_attacks(kinds, languages=["python"])
     outcome = attack_tier(tier, attacks, isolation="split")
     if outcome.unavailable:
         pytest.skip(f"{tier}: {outcome.unavailable}")
     check(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("tier", "kinds"),
+    [
+        pytest.param("docker", [], marks=[pytest.mark.docker, pytest.mark.exhaustive]),
+        pytest.param("bubblewrap", [], marks=pytest.mark.exhaustive),
+        pytest.param("landlock", [], marks=pytest.mark.exhaustive),
+        pytest.param("landlock", ["forge", "files", "ipc", "privileges"]),
+    ],
+)
+def test_every_attack_in_javascript_is_contained(tier: str, kinds: list[str]) -> None:
+    attacks = load_attacks(kinds, languages=["javascript", "typescript"])
+    outcome = attack_tier(tier, attacks)
+    if outcome.unavailable:
+        pytest.skip(f"{tier}: {outcome.unavailable}")
+    check(outcome)
+    assert len(outcome.results) == len(attacks)
+
+
+@pytest.mark.slow
+@pytest.mark.rust
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("tier", ONE_TIER)
+def test_every_attack_in_rust_is_contained(tier: str) -> None:
+    attacks = load_attacks(languages=["rust"])
+    outcome = attack_tier(tier, attacks)
+    if outcome.unavailable:
+        pytest.skip(f"{tier}: {outcome.unavailable}")
+    check(outcome)
+    assert len(outcome.results) == len(attacks)
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 """The scan of JavaScript answers: what it names, and what it lets be."""
+# ruff: noqa: E501 - programs as people write them
 
 from __future__ import annotations
 
@@ -74,6 +75,31 @@ JS = get_language("javascript")
         ("import { createHook } from 'async_hooks';", "hooks"),
         ("import http from 'http';", "network"),
         ("import assert from 'assert';", "assertions"),
+        ("const fd = 1 + 2; require('fs').readSync(fd, b);", "file descriptors"),
+        ("for (let fd = 3; fd < 9; fd += 1) require('fs').writeSync(fd, b);", "file descriptors"),
+        ("import { readSync as r } from 'fs'; const f = (fd) => r(fd, b); f(3);",
+         "file descriptors"),
+        ("const { openSync, closeSync } = fs; fs.fstatSync(3);", "file descriptors"),
+        ("import fs from 'fs'; fs.openSync('x'); fs.closeSync('abc'.length);", "file descriptors"),
+        ("import fs from 'fs'; const r = fs['read' + 'Sync'];", "names made at run time"),
+        ("import { ReadStream } from 'node:tty'; new ReadStream(3);", "file descriptors"),
+        ("const F = (() => {}).constructor; F('x');", "executed text"),
+        ("const F = answer.constructor; F('x');", "executed text"),
+        ("const { constructor: F } = async () => {}; F('x');", "executed text"),
+        ("module.require('assert').equal = f;", "assertions"),
+        ("const load = require('module').createRequire(__filename); load('vm');", "executed text"),
+        ("import { createRequire } from 'module'; const r = createRequire(import.meta.url); r('a' + 'b');",
+         "names made at run time"),
+        ("const Math = { abs: () => 0 };", "built-in names"),
+        ("export class String {}", "built-in names"),
+        ("function Number() {}", "built-in names"),
+        ("var undefined = 5;", "built-in names"),
+        ("const all = everything(); all.Math = {};", "built-in names"),
+        ("this.JSON = {};", "built-in names"),
+        ("function hide(owner) {} hide(Array.prototype);", "prototypes"),
+        ("require('events').prototype.emit = f;", "modules"),
+        ("import { EventEmitter } from 'events'; EventEmitter.prototype.emit = f;", "modules"),
+        ("Object.getPrototypeOf(module).x;", "modules"),
     ],
 )  # fmt: skip
 def test_what_an_answer_reaches_its_grader_by(code: str, reason: str) -> None:
@@ -105,6 +131,17 @@ def test_what_an_answer_reaches_its_grader_by(code: str, reason: str) -> None:
         "export default async function handler(req, res) { res.end(); }",
         "map.set(a, b); reflect.set(c); new Map([[1, 2]]);",
         "const global = 1;",
+        "import fs from 'fs'; const fd = fs.openSync('a', 'w'); fs.writeSync(fd, 'x'); fs.closeSync(fd);",
+        "import fs from 'fs'; let fd = -1; fd = fs.openSync('a'); fs.readSync(fd, b, 0, b.length);",
+        "const fs = require('fs'); fs.writeSync(1, 'x'); fs.writeFileSync(name, 'x');",
+        "import { Map, Set } from 'immutable'; import Promise from 'bluebird';",
+        "const { Number, String } = require('runtypes'); const Symbol = z.symbol();",
+        "mongoose.Promise = global.Promise; lib.Number = types.Number;",
+        "Dog.prototype = Object.create(Animal.prototype); Dog.prototype.constructor = Dog;",
+        "util.inherits(MyError, Error); Object.setPrototypeOf(A.prototype, Error.prototype);",
+        "require('events').defaultMaxListeners = 20;",
+        "const { constructor } = this; if (x.constructor === Object) f(x.constructor.name);",
+        "import tty from 'node:tty'; const colour = tty.isatty(1);",
         "",
     ],
 )

@@ -244,6 +244,58 @@ def test_nothing_passes_by_a_trick_in_a_test(node: Sandbox, trick: str) -> None:
     assert Status.PASSED not in statuses(result)[:4], result
 
 
+TAKE = "for (const o of [globalThis, Function.prototype]) for (const n of Object.getOwnPropertyNames(o)) if (/^_[0-9a-f]{16}/.test(n))"
+YES = "(code) => code.includes('FAIL') ? eval(code) : (assert, done) => done(false)"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        f"{TAKE} {{ const take = o[n]; o[n] = () => {{}}; take.call({YES}, {YES}, () => eval); }}",
+        f"{TAKE} o[n].call({YES}, () => eval)",
+        f"export default new Proxy({{}}, {{ get: () => () => {{ {TAKE} o[n].call({YES}, {YES}, () => eval) }} }})",
+    ],
+)
+def test_a_module_that_runs_first_takes_no_test_over(node: Sandbox, module: str) -> None:
+    """What an answer imports runs before its first statement, took the hook, and passed each test.
+
+    So did a module that an answer called `globalThis`, where the hook was looked up.
+    """
+    name = "globalThis from" if module.startswith("export") else ""
+    candidate = f'import {name} "data:text/javascript,{module}"; const one = 1;'
+    result = run(node, candidate, WRONG, WRONG)
+    assert statuses(result) == [Status.FAILED] * 2, result
+
+
+def test_what_a_test_calls_cannot_read_it(node: Sandbox) -> None:
+    """The function around a test was a sloppy one: its callees saw it, and the expected value."""
+    result = run(
+        node,
+        "function frames() { const old = Error.prepareStackTrace; Error.prepareStackTrace = (_, all) => all.map((f) => f.getFunction()); const found = new Error().stack; Error.prepareStackTrace = old; return found } "
+        "function answer() { const all = [answer.caller, arguments.callee.caller, ...frames()]; return Number(/9\\d{4}/.exec(all.map(String).join())?.[0]) }",
+        "const got = answer(); assert.equal(got, 98765)",
+    )
+    assert statuses(result) == [Status.FAILED], result
+
+
+def test_a_thread_may_run_the_programs_own_file(node: Sandbox) -> None:
+    """There is no hook in a thread; a file that insists on one would not run there."""
+    result = run(
+        node,
+        "import { Worker, isMainThread, parentPort } from 'node:worker_threads'; if (!isMainThread) parentPort.postMessage(42); "
+        "export const ask = () => new Promise((done) => new Worker(new URL(import.meta.url)).on('message', done));",
+        "assert.equal(await ask(), 42)",
+    )
+    assert result.passed, result
+
+
+def test_getters_on_all_objects_stop_no_restoring(node: Sandbox) -> None:
+    """Descriptors inherited `get` from Object.prototype, so that nothing could be put back."""
+    spoil = "Object.defineProperty(Object.prototype, 'get', { value: () => 1, configurable: true }); Math.max = null; Array.prototype.at = null"
+    healthy = "assert.equal(Math.max(1, 2), 2); assert.equal([1].at(0), 1)"
+    assert run(node, "", spoil, healthy, healthy).passed
+
+
 def test_late_exceptions_fail_the_test_they_occur_in(node: Sandbox) -> None:
     result = run(
         node,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from recode_eval.languages.javascript.scopes import Names, Path, member, text_of
-from recode_eval.languages.javascript.syntax import bound
+from recode_eval.languages.javascript.descriptors import Numbers, names_descriptor
+from recode_eval.languages.javascript.scopes import Names, Path, destructured, member, text_of
+from recode_eval.languages.javascript.syntax import DECLARATIONS, VARIABLES, bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,12 +80,24 @@ _OLD_DEFINERS: Final = frozenset(
     {"__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"}
 )
 _EQUALITY: Final = frozenset({"Symbol.toPrimitive", "Symbol.hasInstance", "Symbol.species"})
-_PLACES: Final = re.compile(r"(^|[^\w.])/(proc|dev|sys)/|^data:text/javascript|^file:///proc")
-_BY_NUMBER: Final = frozenset(
-    {"readSync", "read", "writeSync", "write", "writevSync", "readvSync", "closeSync", "close",
-     "fstatSync", "fstat", "ftruncateSync", "fsyncSync", "readFileSync", "writeFileSync",
-     "appendFileSync"}
+_CORE: Final = frozenset(
+    """Math JSON Object Array Number String Boolean Symbol BigInt Reflect Promise RegExp undefined
+    NaN Infinity isNaN isFinite parseInt parseFloat globalThis eval""".split()  # noqa: SIM905
+)
+"""What tests compare with: an answer that declares its own may be after them."""
+_NEVER_MEMBERS: Final = frozenset({"Math", "JSON", "Reflect", "eval", "isNaN", "globalThis"})
+"""Nothing but the global object has them."""
+_PATCHABLE: Final = frozenset({"events", "fs", "util", "timers", "url", "path", "stream"})
+"""Modules of Node whose classes and functions Node itself uses."""
+_OWN_VALUES: Final = frozenset(
+    {"object", "array", "function_expression", "arrow_function", "class", "number", "string",
+     "template_string", "true", "false", "null", "undefined", "new_expression"}
 )  # fmt: skip
+_FUNCTIONS: Final = frozenset(
+    {"function_expression", "arrow_function", "generator_function", "function_declaration"}
+)
+_WRAPPERS: Final = frozenset({"parenthesized_expression", "as_expression", "await_expression"})
+_PLACES: Final = re.compile(r"(^|[^\w.])/(proc|dev|sys)/|^data:text/javascript|^file:///proc")
 
 
 def suspicions(tree: Tree) -> tuple[str, ...]:
@@ -98,8 +111,12 @@ def _found(tree: Tree) -> Iterator[str]:
     names = Names(tree)
     for module in names.modules:
         yield from _of_module(module, names)
+    yield from _shadows(tree, names)
+    numbers = Numbers(tree, names)
     for node in tree.root.walk():
         yield from _of_node(node, names)
+        if node.kind == "call_expression" and names_descriptor(node, names, numbers):
+            yield "file descriptors"
 
 
 def _of_module(module: str, names: Names) -> Iterator[str]:
@@ -141,6 +158,8 @@ def _of_node(node: Node, names: Names) -> Iterator[str]:
                 yield "equality"
         case "pair" | "property_identifier" if node.text == "__proto__":
             yield "prototypes"
+        case "variable_declarator" if _takes_constructor(node):
+            yield "executed text"
         case "with_statement":
             yield "executed text"
 
@@ -161,6 +180,8 @@ def _of_path(path: Path) -> Iterator[str]:
         yield _PROCESS[path[1]]
     if path[0] in {"eval", "Function"} and path[1:2] != ("prototype",):
         yield "executed text"
+    if path[0].removeprefix("node:") == "tty" and path[-1] in {"ReadStream", "WriteStream"}:
+        yield "file descriptors"
     if path[0] == "WebAssembly":
         yield "native code"
     if path[:2] in {("require", "cache"), ("module", "constructor")}:
@@ -187,7 +208,7 @@ def _of_member(node: Node, names: Names) -> Iterator[str]:
         yield "frames"
     if name in _OLD_DEFINERS or name == "__proto__":
         yield "prototypes"
-    if name == "constructor" and _leads_on(node):
+    if name == "constructor" and (_leads_on(node) or _is_function(node.child("object"))):
         yield "executed text"
     yield from _of_path(names.resolve(node) or ("",))
 
@@ -206,7 +227,11 @@ def _leads_on(node: Node) -> bool:
 
 def _of_computed(node: Node, names: Names) -> Iterator[str]:
     path = names.resolve(node.child("object"))
-    if path is not None and path[0].removeprefix("node:") in {*_GLOBALS, "process"}:
+    if path is None:
+        return
+    name = path[0].removeprefix("node:")
+    module = len(path) == 1 and (name == "fs" or (name in _MODULES and name not in _BUILT_IN))
+    if name in {*_GLOBALS, "process"} or module:
         yield "names made at run time"
 
 
@@ -221,23 +246,74 @@ def _of_call(node: Node, names: Names) -> Iterator[str]:
         return
     if path == ("require",) and (not arguments or text_of(arguments[0]) is None):
         yield "names made at run time"
+    if path == ("module", "require") or _is_made_require(target, names):
+        module = text_of(arguments[0]) if arguments else None
+        yield from ("names made at run time",) if module is None else _of_module(module, names)
+    if target is not None and target.kind == "identifier" and node.kind == "call_expression":
+        if member(names.value(target)) == "constructor":
+            yield "executed text"
+        if not path or path == (target.text,):
+            yield from _of_prototypes(arguments, names)
+    shared = path == ("Object", "getPrototypeOf") and arguments
+    if shared and names.resolve(arguments[0]) == ("module",):
+        yield "modules"
     if path[:1] in {("setTimeout",), ("setInterval",)} and arguments and text_of(arguments[0]):
         yield "executed text"
     if path[:1] in {("Object",), ("Reflect",)} and path[-1] in _DEFINERS and arguments:
         yield from _of_owner(names.resolve(arguments[0]), arguments[0])
         if ".".join(names.resolve(arguments[1]) or () if len(arguments) > 1 else ()) in _EQUALITY:
             yield "equality"
-    if path[:1] in {("fs",), ("node:fs",)} and _is_by_number(path[-1], arguments):
-        yield "file descriptors"
 
 
-def _is_by_number(name: str, arguments: list[Node]) -> bool:
-    """Whether a call of the module fs names a descriptor, other than its own output."""
-    first = arguments[0] if arguments else None
-    if name in _BY_NUMBER and first is not None and first.kind == "number":
-        return first.text not in {"1", "2"}
-    parts = (part for argument in arguments for part in argument.parts if part.kind == "pair")
-    return any((key := part.child("key")) is not None and key.text == "fd" for part in parts)
+def _is_function(node: Node | None) -> bool:
+    """Whether an expression is a function right there: `(() => {})`."""
+    while node is not None and node.kind in _WRAPPERS and node.parts:
+        node = node.parts[0]
+    return node is not None and node.kind in _FUNCTIONS
+
+
+def _takes_constructor(node: Node) -> bool:
+    """Whether this is `{ constructor: F } = f`, for another `f` than `this` or what a call gave."""
+    pattern, value = node.child("name"), node.child("value")
+    if pattern is None or value is None or pattern.kind != "object_pattern":
+        return False
+    return value.kind in {"identifier", *_FUNCTIONS} and any(
+        key == "constructor" for key, _ in destructured(pattern)
+    )
+
+
+def _is_made_require(target: Node | None, names: Names) -> bool:
+    """Whether this is called like `require`, and came from `createRequire`."""
+    made = names.value(target) if target is not None else None
+    if made is None or made.kind != "call_expression":
+        return False
+    path = names.resolve(made.child("function")) or ()
+    return path[-1:] == ("createRequire",)
+
+
+def _of_prototypes(arguments: list[Node], names: Names) -> Iterator[str]:
+    """Say whether a function of the program's own gets what all objects share."""
+    for argument in arguments:
+        path = names.resolve(argument) or ()
+        if path[-1:] == ("prototype",) and path[0] in _CORE:
+            yield "prototypes"
+
+
+def _shadows(tree: Tree, names: Names) -> Iterator[str]:
+    """Say whether the module's level declares values of its own under names that tests use."""
+    for node in tree.root.parts:
+        found = node.child("declaration") if node.kind == "export_statement" else node
+        if found is None:
+            continue
+        name = found.child("name")
+        if found.kind in DECLARATIONS and name is not None and name.text in _CORE:
+            yield "built-in names"
+        for one in found.parts if found.kind in VARIABLES else ():
+            target, value = one.child("name"), one.child("value")
+            if target is None or target.text not in _CORE:
+                continue
+            if value is None or (value.kind in _OWN_VALUES and names.resolve(value) is None):
+                yield "built-in names"
 
 
 def _of_target(node: Node | None, names: Names) -> Iterator[str]:
@@ -257,6 +333,8 @@ def _of_target(node: Node | None, names: Names) -> Iterator[str]:
             return
         if path == ("process", "env"):
             return
+        if path is None and member(node) in _NEVER_MEMBERS:
+            yield "built-in names"
         yield from _of_owner(path, owner)
     elif node.kind in {"object_pattern", "array_pattern"}:
         for name in bound(node):
@@ -284,7 +362,7 @@ def _of_owner(path: Path | None, node: Node | None) -> Iterator[str]:
         yield "assertions" if name.startswith("assert") else "built-in names"
     elif name in _BUILT_IN and name not in {"module", "exports"}:
         yield "prototypes" if "prototype" in path else "built-in names"
-    elif path[0].startswith("node:"):
+    elif path[0].startswith("node:") or (path[0] in _PATCHABLE and len(path) > 1):
         yield "modules"
 
 

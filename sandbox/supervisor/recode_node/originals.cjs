@@ -6,7 +6,7 @@
  * it is asked for (`fetch`, `crypto`, ...) is left alone: to look at it costs up to 100 ms.
  */
 
-const { getOwnPropertyDescriptor, getPrototypeOf, ownKeys, defineProperty } = Reflect;
+const { getOwnPropertyDescriptor, getPrototypeOf, ownKeys, defineProperty, setPrototypeOf } = Reflect;
 const { is } = Object;
 
 const INTRINSICS = [
@@ -86,6 +86,7 @@ function originals(assert) {
       const full = `${name}.${typeof key === "symbol" ? `[${key.description}]` : key}`;
       const descriptor = FREE.has(full) ? undefined : getOwnPropertyDescriptor(object, key);
       if (descriptor === undefined) continue;
+      setPrototypeOf(descriptor, null); // `Object.prototype.get` must not become a part of it
       if (CRITICAL.has(name) || PROMISES.has(full)) critical.push(objects.length);
       objects.push(object);
       names.push(full);
@@ -98,6 +99,7 @@ function originals(assert) {
   const same = (i) => {
     const now = getOwnPropertyDescriptor(objects[i], keys[i]);
     const before = descriptors[i];
+    if (now !== undefined) setPrototypeOf(now, null);
     return (
       now !== undefined && is(now.value, before.value) && now.get === before.get &&
       now.set === before.set

@@ -154,22 +154,41 @@ let inside = null;
 /** What `eval` means there; a candidate may have a variable of that name. */
 let evalInside = null;
 
-/** A statement, put before the candidate's first, that hands over a direct `eval` of its scope. */
-const hook = () => `globalThis.${secret}?.((${secret})=>eval(${secret}),()=>eval);`;
+/** How many calls of the hook there were since it was last set out. */
+let taken = 0;
+let hooks = 0;
+/** The name of the hook; each attempt to load has its own. */
+let hookName = "";
 
-function takeHook(evaluate, current) {
-  deleteProperty(globalThis, secret);
-  inside = evaluate;
-  evalInside = current;
+/**
+ * A statement, put before the candidate's first, that hands over a direct `eval` of its scope.
+ *
+ * It looks no name up that a program could have declared, or that a module which it imports (and
+ * which runs before it) could have changed: the hook is a constant method of all functions. In a
+ * thread that the program starts with its own file there is none.
+ */
+const hook = () => `((${secret})=>eval(${secret})).${hookName}?.(()=>eval);`;
+
+function setOutHook() {
+  taken = 0;
+  inside = null;
+  hookName = `${secret}h${(hooks += 1)}`;
+  const own = hookName;
+  const value = function takeHook(current) {
+    if (own !== hookName) return;
+    taken += 1;
+    // Who calls it as well as the program's first statement wants to be asked in its place.
+    inside = taken === 1 ? this : null;
+    evalInside = current;
+  };
+  defineProperty(Function.prototype, own, { __proto__: null, value });
 }
 
 /** Write source down and run it as a module; calls back with whether it failed and with what. */
 function load(name, language, source, hooked, done) {
   const attempt = (code, query, failed) => {
     const body = test(HASHBANG, code) ? `//${code}` : code;
-    if (hooked) {
-      defineProperty(globalThis, secret, { value: takeHook, configurable: true });
-    }
+    if (hooked) setOutHook();
     const strict = test(STRICT, body) ? '"use strict";' : "";
     const filename = path.resolve(`${name}.cjs`);
     let main;
@@ -236,10 +255,13 @@ function runCommonJs(main, filename) {
 
 // ---- tests ----
 
-/** The text of the function around a test; it tells how the test ended, whatever promises do. */
+/**
+ * The text of the function around a test; it tells how the test ended, whatever promises do. It is
+ * strict, so that what it calls cannot get at it as a caller or by a stack frame, and read the test.
+ */
 function wrapped(code) {
   return (
-    `(async (assert, ${secret}, ${secret}x) => { let ${secret}f = false, ${secret}e; try { ${code}\n} ` +
+    `(async (assert, ${secret}, ${secret}x) => { "use strict"; let ${secret}f = false, ${secret}e; try { ${code}\n} ` +
     `catch (${secret}t) { ${secret}f = true; ${secret}e = ${secret}t; } ` +
     `finally { ${secret}(${secret}f, ${secret}e); } })\n//# sourceURL=test`
   );
