@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     """Start and end in bytes of UTF-8, and the text in their place."""
 
 _TASKS = ("migration-js", "migration-js-train")
-_LIMITS = Limits()
+_LIMITS = Limits(cpu_s=5, wall_s=10)
+"""A mutant that loops or waits for ever is noticed."""
 _OVER_ALL, _PER_PAIR = 0.8, 0.6
 
 _OPERATORS: Final = {

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox import Limits, Program, Test, open_sandbox
 from recode_eval.sandbox.daemon import docker_client
+from recode_eval.sandbox.docker import RUN_LABEL
 from recode_eval.sandbox.environments import ensure_image, get_environment
 from recode_eval.sandbox.images import IMAGE_NODE
 
@@ -79,7 +80,7 @@ def main() -> None:
         _container() as container,
     ):
         _run(sandbox, 4 * arguments.at_once)
-        before = _memory()
+        standby = _memory(sandbox)
         rates: dict[str, list[float]] = {"sandbox": [], "node file.js": []}
         cpu: dict[str, list[float]] = {"sandbox": [], "node file.js": []}
         for _ in range(arguments.rounds):
@@ -97,7 +98,7 @@ def main() -> None:
         "cpu_ms_per_program": {name: round(statistics.median(s), 1) for name, s in cpu.items()},
         "ratio": round(statistics.median(ratios), 2),
         "one_alone_ms": round(1000 * statistics.median(latency), 1),
-        "standby_mib": before,
+        "standby_mib": standby,
     }
     sys.stdout.write(json.dumps(found, indent=None if arguments.json else 1) + "\n")
 
@@ -172,10 +173,19 @@ def _plain(container: Any, count: int, at_once: int) -> tuple[float, float]:
     return float(seconds), float(used)
 
 
-def _memory() -> list[float]:
+def _memory(sandbox: Any) -> list[float]:
     """MiB of each process of Node that waits for its program: its proportional set size."""
+    time.sleep(1)  # they have started by then
+    client = docker_client()
+    run = f"{RUN_LABEL}={sandbox._launcher._run}"
+    pids = [
+        process[1]
+        for container in client.containers.list(filters={"label": run})
+        for process in container.top()["Processes"]
+    ]
+    client.close()
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in (Path("/proc", pid) for pid in pids):
         with contextlib.suppress(OSError):
             if b"recode_node/runner.cjs" not in (folder / "cmdline").read_bytes():
                 continue

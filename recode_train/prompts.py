@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.languages import get_language
+from recode_eval.languages import fence_tag, get_language
 from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
@@ -175,7 +175,7 @@ def sft_completion(pair: Pair, prefill: str) -> str:
     opening = "" if THINK in prefill else THINK
     completion = (
         f"{opening}\n{_thoughts(pair)}\n{END_THINK}\n{ANSWER}\n"
-        f"{fence}{pair.language}\n{code}\n{fence}\n{END_ANSWER}"
+        f"{fence}{fence_tag(pair.language)}\n{code}\n{fence}\n{END_ANSWER}"
     )
     found = extract(
         completion,

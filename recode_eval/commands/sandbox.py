@@ -120,6 +120,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     lock.add_argument(
         "--exclude-newer", metavar="DATE", help="ignore releases after this day: 2023-05-31"
     )
+    lock.add_argument(
+        "--python",
+        metavar="3.N",
+        help="the Python that programs with this release run on, 3.7 to 3.14 (default: 3.11)",
+    )
     disk = actions.add_parser("list", help="list built environments and their disk use")
     prune = actions.add_parser(
         "prune",
@@ -182,6 +187,8 @@ def _build(arguments: argparse.Namespace) -> None:
         built = environments.ensure_venv(environment, log=log)
     plain = (str, int, dict, type(None))
     fields = asdict(built)
+    if isinstance(built, environments.NpmInfo):
+        fields["node"], fields["version"] = built.node.node, built.node.version
     content = {k: value if isinstance(value, plain) else str(value) for k, value in fields.items()}
     if arguments.json:
         json.dump(content, sys.stdout, indent=2)
@@ -195,6 +202,7 @@ def _build(arguments: argparse.Namespace) -> None:
 def _lock(arguments: argparse.Namespace) -> None:
     from recode_eval.sandbox.locks import lock_release
     from recode_eval.sandbox.npm_locks import is_npm, lock_npm
+    from recode_eval.sandbox.requirements import RELEASE_PYTHON, parse_python
     from recode_eval.terminal import stdout_console
 
     folder, day = arguments.out, arguments.exclude_newer
@@ -203,7 +211,11 @@ def _lock(arguments: argparse.Namespace) -> None:
         file = lock_npm(releases, folder=folder, before=day)
     else:
         file = lock_release(
-            arguments.release, arguments.requirements, folder=folder, exclude_newer=day
+            arguments.release,
+            arguments.requirements,
+            folder=folder,
+            exclude_newer=day,
+            python=parse_python(arguments.python) if arguments.python else RELEASE_PYTHON,
         )
     pins = file.read_text(encoding="utf-8")
     if arguments.json:

@@ -12,6 +12,8 @@ from recode_eval.errors import ExitCode
 if TYPE_CHECKING:
     import argparse
 
+    from recode_eval.tasks.base import TaskSpec
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -32,7 +34,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                 "name": spec.name,
                 "version": spec.version,
                 "description": spec.description,
-                "data": _source(spec.data),
+                "language": spec.language,
+                "data": _source(spec),
                 "environment": spec.environment,
                 "prompts": list(spec.prompts),
             }
@@ -44,15 +47,18 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from rich.table import Table
 
     table = Table()
-    for column in ("task", "data", "prompts", "what it is"):
+    for column in ("task", "language", "data", "prompts", "what it is"):
         table.add_column(column)
     for spec in specs:
-        cells = (spec.name, _source(spec.data), ", ".join(spec.prompts), spec.description)
+        prompts = ", ".join(spec.prompts)
+        cells = (spec.name, spec.language, _source(spec), prompts, spec.description)
         table.add_row(*(one_line(cell) for cell in cells))
     stdout_console().print(table)
     return ExitCode.OK
 
 
-def _source(data: object) -> str:
-    hub = data.get("hub") if isinstance(data, dict) else None
-    return f"hub: {hub.get('path')}" if isinstance(hub, dict) else "bundled"
+def _source(spec: TaskSpec) -> str:
+    hub = spec.data.get("hub")
+    if isinstance(hub, dict):
+        return f"hub: {hub.get('path')}"
+    return "bundled" if spec.data else f"--data {spec.name}=FILE"

@@ -20,8 +20,9 @@ LANGUAGES: Final = Registry[Any](
         "rust": "recode_eval.languages.rust.language:Rust",
         "typescript": "recode_eval.languages.javascript.language:TypeScript",
     },
-    needs=("title", "ecosystem", "runtime", "parses", "defined_names", "entry_point", "mentions",
-           "normalize", "split_tests", "check_pattern", "api_uses", "tamper_flags"),
+    needs=("name", "title", "fence_tags", "answer_tag", "lexer", "ecosystem", "runtime", "parses",
+           "defined_names", "entry_point", "mentions", "normalize", "split_tests", "check_pattern",
+           "api_uses", "tamper_flags"),
 )  # fmt: skip
 
 
@@ -38,3 +39,13 @@ def get_language(name: str) -> Language:
     """
     language: Language = LANGUAGES.call(name)
     return language
+
+
+def fence_tag(name: str) -> str:
+    """Return the tag to write behind the backticks of a block in a language.
+
+    >>> fence_tag("javascript")
+    'javascript'
+    """
+    tags = get_language(name).fence_tags
+    return name if name in tags else min(tags)

@@ -43,7 +43,7 @@ class Language(Protocol):
     title: str
     """Its name for people, such as `JavaScript`."""
     fence_tags: frozenset[str]
-    """The lower-case tag after the three backticks of a block in this language."""
+    """The lower-case tags of blocks in this language, after their backticks; at least one."""
     answer_tag: str
     """The tag of `[TAG]...[/TAG]` blocks that hold an answer, such as `PYTHON`."""
     lexer: str

@@ -57,6 +57,8 @@ class Request:
     prompt: Prompt
     samples: tuple[int, ...]
     seeds: tuple[int, ...]
+    language: str = "python"
+    """What the answer is to be written in."""
 
 
 class FinishReason(StrEnum):

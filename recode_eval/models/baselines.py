@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.errors import UsageError
+from recode_eval.languages import PYTHON, fence_tag
 from recode_eval.models.backend import Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 KINDS: Final = ("reference", "stale", "empty")
 
 
-def wrap_answer(code: str, prefill: str = "") -> str:
+def wrap_answer(code: str, prefill: str = "", language: str = PYTHON) -> str:
     """Put `code` into the answer format, as what a model would write after `prefill`.
 
     The fence is longer than any run of backticks in the code, so that no code can close it.
@@ -31,7 +32,7 @@ def wrap_answer(code: str, prefill: str = "") -> str:
     fence = "`" * max(3, longest + 1)
     close = "</think>\n" if opens_think(prefill) else ""
     newline = "" if code.endswith("\n") else "\n"
-    return f"{close}<answer>\n{fence}python\n{code}{newline}{fence}\n</answer>"
+    return f"{close}<answer>\n{fence}{fence_tag(language)}\n{code}{newline}{fence}\n</answer>"
 
 
 def opens_think(text: str) -> bool:
@@ -91,7 +92,7 @@ class BaselineModel:
             raise UsageError(
                 f"baseline:{self._kind} has no answer to problem {request.problem_id}"
             ) from None
-        return wrap_answer(code, request.prompt.prefill)
+        return wrap_answer(code, request.prompt.prefill, request.language)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -319,6 +319,7 @@ class Run:
                 self.prompts[problem_id],
                 tuple(indices),
                 tuple(sample_seed(self.sampling.seed, problem_id, i) for i in indices),
+                self.task.spec.language,
             )
             for problem_id, indices in samples.items()
         ]

@@ -61,8 +61,9 @@ class Program:
 
     `setup`, `candidate` and each test's `code` are executed in this order in one fresh namespace
     whose `__name__` is `"solution"`. An exception in `setup` is the data's fault and comes back as
-    `Execution.setup_error`; one in `candidate` fails all tests. That is Python; other languages
-    keep to it as their `CommandRuntime` says.
+    `Execution.setup_error`; one in `candidate` fails all tests. That is Python; in JavaScript
+    set-up and candidate are a module each; other languages keep to it as their `CommandRuntime`
+    says.
     """
 
     setup: str

@@ -145,8 +145,8 @@ def _of_environment(environment: VenvInfo | NpmInfo) -> tuple[ProgramRuntime, ..
     """The runtimes of an environment, with paths as the sandbox has them."""
     if isinstance(environment, NpmInfo):
         node = environment.node.node
-        modules = str(_inside(environment.root) / "node_modules")
-        return node_runtimes(str(_inside(node.parent) / node.name), modules, environment.libraries)
+        executable = str(_inside(node.parent) / node.name)
+        return node_runtimes(executable, str(_inside(environment.root)), environment.libraries)
     python = _inside(environment.root) / environment.python.relative_to(environment.root)
     return (PythonRuntime(str(python), environment.version),)
 

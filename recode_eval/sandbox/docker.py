@@ -92,12 +92,12 @@ class DockerLauncher:
     def __init__(self, image: ImageInfo, runtimes: Sequence[CommandRuntime] = ()) -> None:
         """`image` is ready to run. Containers that killed evaluators left are removed here."""
         self._image = image
-        from recode_eval.sandbox.images import IMAGE_MODULES, IMAGE_NODE
+        from recode_eval.sandbox.images import IMAGE_ENVIRONMENT, IMAGE_NODE
 
         own: tuple[ProgramRuntime, ...] = (PythonRuntime(image.python, image.version),)
         if image.node:
-            own = node_runtimes(IMAGE_NODE, IMAGE_MODULES, image.libraries)
-        self._runtimes = configs(*own, *runtimes)
+            own = node_runtimes(IMAGE_NODE, IMAGE_ENVIRONMENT, image.libraries)
+        self._runtimes = configs(*own, *(runtime.for_images() for runtime in runtimes))
         self._run = secrets.token_hex(8)
         self._users = UserIds()
         sweep_work_folders()

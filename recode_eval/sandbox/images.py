@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.resources import resource_dir
+from recode_eval.sandbox.base_images import BaseImage
 from recode_eval.sandbox.buildlog import (
     BuildLog,
     StepError,
@@ -31,10 +31,11 @@ from recode_eval.sandbox.daemon import docker_client as docker_client
 from recode_eval.sandbox.node import node_identity
 from recode_eval.sandbox.npm_environments import copy_node
 from recode_eval.sandbox.requirements import (
-    RELEASE_PYTHON,
+    PYTHONS,
     get_environment,
     has_environment,
 )
+from recode_eval.sandbox.sdists import find_links
 from recode_eval.sandbox.wheelhouse import Target, download
 
 if TYPE_CHECKING:
@@ -45,17 +46,8 @@ if TYPE_CHECKING:
 
     from recode_eval.sandbox.requirements import Environment
 
-DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
-LOCAL_BASE_IMAGE = "recode-eval-base:bookworm"
-"""What `sandbox/base-image` makes where no registry can be reached."""
-BASE_IMAGE_VARIABLE = "RECODE_EVAL_BASE_IMAGE"
-"""Names the base image; with `_PYTHON3_9` at its end, that of environments for Python 3.9."""
 SUPERVISOR_NEEDS = (3, 11)
 """The oldest Python that the supervisor runs on; images with an older one get a copy of another."""
-OLDEST_PYTHON = (3, 7)
-"""The oldest Python that programs can run on."""
-_SUITES = {(3, 9): "bullseye", (3, 11): "bookworm", (3, 13): "trixie"}
-"""The release of Debian that has a Python."""
 REPOSITORY = "recode-eval-sandbox"
 LIBRARIES_REPOSITORY = "recode-eval-libraries"
 LABEL = "recode-eval.environment"
@@ -82,7 +74,7 @@ _NODE = "recode-eval.node"
 
 IMAGE_PYTHON = "/opt/recode-eval/python/bin/python"
 IMAGE_NODE = "/opt/recode-eval/node/bin/node"
-IMAGE_MODULES = "/opt/recode-eval/environment/node_modules"
+IMAGE_ENVIRONMENT = "/opt/recode-eval/environment"
 IMAGE_SUPERVISOR = "/opt/recode-eval/supervisor"
 _BUNDLE = "/opt/recode-eval/supervisor-python"
 
@@ -121,46 +113,6 @@ class ImageInfo:
     """The command line of the interpreter in the image that the supervisor runs on."""
     node: str = ""
     """The version of the Node at `IMAGE_NODE`, for programs of JavaScript; empty: it has none."""
-
-
-def base_image_name(
-    argument: str | None = None,
-    *,
-    has_local: bool = False,
-    python: tuple[int, int] | None = None,
-) -> str:
-    """The base image to build on, for an environment that needs this Python (None: any).
-
-    The argument, else the environment variable, else the one that `sandbox/base-image` makes if it
-    was made here (`has_local`), else the official image of a registry.
-    """
-    named = argument or os.environ.get(base_image_variable(python))
-    return named or (local_base_image(python) if has_local else _official_image(python))
-
-
-def base_image_variable(python: tuple[int, int] | None = None) -> str:
-    """The environment variable that names the base image for a Python.
-
-    >>> base_image_variable((3, 9))
-    'RECODE_EVAL_BASE_IMAGE_PYTHON3_9'
-    """
-    if python in {None, RELEASE_PYTHON}:
-        return BASE_IMAGE_VARIABLE
-    return f"{BASE_IMAGE_VARIABLE}_PYTHON{python[0]}_{python[1]}"
-
-
-def local_base_image(python: tuple[int, int] | None = None) -> str:
-    """What `sandbox/base-image` calls the image with a Python, for the release that has it."""
-    if python is None or python not in _SUITES:
-        return LOCAL_BASE_IMAGE
-    return f"{LOCAL_BASE_IMAGE.partition(':')[0]}:{_SUITES[python]}"
-
-
-def _official_image(python: tuple[int, int] | None) -> str:
-    if python in {None, RELEASE_PYTHON}:
-        return DEFAULT_BASE_IMAGE
-    suite = _SUITES.get(python)
-    return f"python:{python[0]}.{python[1]}-slim{f'-{suite}' if suite else ''}"
 
 
 def supervisor_files() -> dict[str, bytes]:
@@ -215,9 +167,9 @@ def ensure_image(
     tell = log or (lambda _message: None)
     client = docker_client(timeout_s=600)
     try:
-        python = environment.python
-        has_local = _image_id(client, local_base_image(python)) is not None
-        base = base_image_name(base_image, has_local=has_local, python=python)
+        kind = BaseImage(environment.python, environment.toolchain)
+        has_local = _image_id(client, kind.local) is not None
+        base = kind.name(base_image, has_local=has_local)
         builder = _Builder(client, environment, base, tell)
         found = builder.existing()
         if found is not None:
@@ -308,8 +260,8 @@ class _Builder:
 
     def _supervisor_base(self, log: BuildLog) -> str:
         """An image with a Python that the supervisor runs on."""
-        has_local = _image_id(self._client, LOCAL_BASE_IMAGE) is not None
-        base = base_image_name(has_local=has_local)
+        kind = BaseImage()
+        base = kind.name(has_local=_image_id(self._client, kind.local) is not None)
         if _image_id(self._client, base) is None:
             self._pull(log, base)
         return base
@@ -317,11 +269,12 @@ class _Builder:
     def _build_libraries(self, tag: str, base_id: str, log: BuildLog) -> None:
         target, version = self._probe(log)
         self._require_python(target.python, log)
-        pins = self._environment.pins_for(target.python)
+        wanted = self._environment
+        pins = wanted.pins if wanted.npm else wanted.pins_for(target.python)
         with temporary_dir(cache_dir("tmp")) as context:
             if self._environment.npm is None:
                 self._log(f"downloading the {len(pins)} libraries of {self._environment.name!r}")
-                download(pins, target, context / "wheels", log)
+                download(pins, target, context / "wheels", log, find_links(pins))
                 lines = [pin.requirement + "\n" for pin in pins]
                 (context / "requirements.txt").write_text("".join(lines), encoding="utf-8")
                 (context / "check.py").write_text(self._environment.check, encoding="utf-8")
@@ -350,7 +303,7 @@ class _Builder:
                 f"its libraries are for Python {need}, and the base image {self._base} has "
                 + ".".join(map(str, python)),
                 fix=f"choose a base image with Python {need} (--base-image, "
-                f"{base_image_variable(wanted)})",
+                f"{BaseImage(wanted).variable})",
             )
 
     def _docker_build(
@@ -407,11 +360,11 @@ class _Builder:
             ) from error
         python = tuple(int(part) for part in str(facts["python"]).split(".")[:2])
         libc = str(facts["libc"] or "").removeprefix("glibc ").split(".")
-        if facts["implementation"] != "cpython" or python < OLDEST_PYTHON or len(libc) < 2:
+        if facts["implementation"] != "cpython" or python < PYTHONS[0] or len(libc) < 2:
             raise log.error(
                 f"the base image {self._base} has {facts['implementation']} {facts['python']} on "
                 f"{facts['libc'] or 'no glibc'}",
-                fix=f"choose one with CPython {'.'.join(map(str, OLDEST_PYTHON))} or newer on "
+                fix=f"choose one with CPython {'.'.join(map(str, PYTHONS[0]))} or newer on "
                 "glibc (Debian, Ubuntu; not Alpine)",
             )
         if not facts["pip"]:
@@ -446,15 +399,13 @@ class _Builder:
         try:
             self._client.images.pull(*_reference(image))
         except (DockerException, RequestException) as error:
-            python = self._environment.python if image == self._base else None
-            suite = _SUITES.get(python or RELEASE_PYTHON)
-            script = f"sh {self._folder / 'base-image'}"
-            if suite and python not in {None, RELEASE_PYTHON}:
-                script = f"DEBIAN_SUITE={suite} {script} {local_base_image(python)}"
+            own = image == self._base
+            kind = BaseImage(self._environment.python, self._environment.toolchain)
+            kind = kind if own else BaseImage()
             raise log.error(
                 f"the base image {image} is missing and cannot be fetched: {cause_of(error)}",
-                fix=f"without a registry, make one: `{script}` (it is used unless "
-                f"{base_image_variable(python)} or --base-image names another)",
+                fix=f"without a registry, make one: `{kind.script(self._folder)}` (it is used "
+                f"unless {kind.variable} or --base-image names another)",
             ) from error
         image_id = _image_id(self._client, image)
         if image_id is None:

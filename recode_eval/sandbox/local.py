@@ -62,8 +62,8 @@ def program_runtimes(request: TierRequest) -> tuple[ProgramRuntime, ...]:
         venv = ensure_venv(request.environment, log=request.log)
         return (PythonRuntime(str(venv.python), venv.version), *request.runtimes)
     npm = ensure_npm(request.environment, log=request.log)
-    modules, folder = str(npm.root / "node_modules"), str(npm.node.node.parent)
-    own = node_runtimes(str(npm.node.node), modules, npm.libraries, (folder, modules))
+    root, folder = str(npm.root), str(npm.node.node.parent)
+    own = node_runtimes(str(npm.node.node), root, npm.libraries, (folder, root))
     return (*own, *request.runtimes)
 
 

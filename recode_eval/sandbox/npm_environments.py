@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.requirements import Environment
 
 MANIFEST = "recode-eval.json"
+COMPILED = "compile-cache"
+"""Folder of an environment with what V8 compiled of its packages, for programs to start with."""
 FOLDER = "npm"
 """In the cache: where the environments lie."""
 _NETWORK = re.compile(r"\b(ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|network|proxy)\b")
@@ -72,14 +74,23 @@ def copy_node(environment: Environment, context: Path, log: Callable[[str], None
     npm = ensure_npm(environment, log=log)
     (context / "node" / "bin").mkdir(parents=True)
     shutil.copy2(npm.node.node, context / "node" / "bin" / "node")
-    shutil.copytree(npm.root, context / "environment", symlinks=True)
+    kept_out = shutil.ignore_patterns(COMPILED)  # paths differ in the image
+    shutil.copytree(npm.root, context / "environment", symlinks=True, ignore=kept_out)
     (context / "check.mjs").write_text(_check(environment.npm), encoding="utf-8")
     return npm.node.version
 
 
 def _check(lock: NpmLock) -> str:
     """A program that fails if the environment's main package cannot be imported."""
-    return f"await import({json.dumps(lock.main)});\n" if lock.main else ""
+    if not lock.main:
+        return ""
+    name = json.dumps(lock.main)
+    return (
+        'import { createRequire } from "node:module";\n'
+        f"await import({name});\n"
+        # Programs may use either, and packages often have a file for each.
+        f"try {{ createRequire(import.meta.url)({name}); }} catch {{}}\n"
+    )
 
 
 def npm_folders() -> dict[Path, str]:
@@ -116,6 +127,8 @@ def _build(
         if root.exists():  # from a build that was killed while it was being removed
             shutil.rmtree(root)
         new.rename(root)
+        if lock.packages:
+            _compile(lock, node, root, build_log)
 
 
 def _install(lock: NpmLock, node: NodeInfo, folder: Path, build_log: BuildLog) -> None:
@@ -134,6 +147,22 @@ def _install(lock: NpmLock, node: NodeInfo, folder: Path, build_log: BuildLog) -
         build_log.run(command, node_environment())
     except StepError as error:
         raise npm_error(build_log, error) from error
+
+
+def _compile(lock: NpmLock, node: NodeInfo, root: Path, build_log: BuildLog) -> None:
+    """Keep what V8 makes of the main package; its key holds the path, so this comes last.
+
+    Without it programs run as well, only later.
+    """
+    check = root / "check.mjs"
+    check.write_text(_check(lock), encoding="utf-8")
+    variables = {**node_environment(), "NODE_COMPILE_CACHE": str(root / COMPILED)}
+    try:
+        build_log.run([str(node.node), str(check)], variables)
+    except StepError as error:
+        build_log.write(f"compiling in advance: {error.cause}")
+    finally:
+        check.unlink()
 
 
 def npm_error(build_log: BuildLog, error: StepError) -> Exception:

@@ -88,13 +88,23 @@ class Pool:
         self._lock = threading.Lock()
         self._broken: str | None = None
         self._current: dict[int, Worker] = {}
+        started: Future[Worker] = Future()
+        # Not in the caller's thread: bubblewrap ends its child with the thread that started it, and
+        # a router opens pools in threads that end.
+        starting = threading.Thread(
+            target=self._begin, args=(started,), name="sandbox-0", daemon=True
+        )
+        self._opened = threading.Event()
+        starting.start()
         try:
-            first = self._start(0)
-        except LinkLostError as error:
+            first = started.result()
+        except BaseException as error:
+            self._closing.set()
+            self._opened.set()
+            starting.join(_JOIN_S)
             launcher.close()
-            raise SandboxUnavailableError(str(error)) from None
-        except BaseException:
-            launcher.close()
+            if isinstance(error, LinkLostError):
+                raise SandboxUnavailableError(str(error)) from None
             raise
         provenance = launcher.provenance()
         self._info = SandboxInfo(
@@ -109,16 +119,17 @@ class Pool:
             runtimes=first.hello.runtimes,
             supervisor=first.hello.supervisor,
         )
-        self._threads = [
+        others = [
             threading.Thread(
-                target=self._serve, args=(slot, first if slot == 0 else None),
-                name=f"sandbox-{slot}", daemon=True,
+                target=self._serve, args=(slot, None), name=f"sandbox-{slot}", daemon=True
             )
-            for slot in range(workers)
-        ]  # fmt: skip
+            for slot in range(1, workers)
+        ]
+        self._threads = [starting, *others]
         self._process = os.getpid()
         atexit.register(self.close)
-        for thread in self._threads:
+        self._opened.set()
+        for thread in others:
             thread.start()
 
     @property
@@ -188,6 +199,20 @@ class Pool:
     ) -> None:
         """Close."""
         self.close()
+
+    def _begin(self, started: Future[Worker]) -> None:
+        """The first worker's thread: start it, and serve once the pool is complete."""
+        try:
+            worker = self._start(0)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            started.set_exception(error)
+            return
+        started.set_result(worker)
+        self._opened.wait()
+        if self._closing.is_set():
+            self._discard(0, worker)
+        else:
+            self._serve(0, worker)
 
     def _serve(self, slot: int, worker: Worker | None) -> None:
         """A worker's thread."""

@@ -34,21 +34,33 @@ _IMPORTS = {
     "rust": (),
 }
 """What must be importable for the environment to count as built."""
+_TOOLCHAINS = {"rust": "rust"}
 NODE_ALONE = "node"
 """The environment of JavaScript programs that need no package."""
 
+PYTHONS = tuple((3, minor) for minor in range(7, 15))
+"""The Pythons that programs can run on."""
 RELEASE_PYTHON = (3, 11)
-"""The Python that the locks of single releases were resolved for: old releases have no wheels for
-a newer one."""
+"""The Python of a lock whose header names none: old releases have no wheels for a newer one."""
+_HEADER = re.compile(r"#\s*python:(?P<python>.*)")
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _FOR_PYTHON = re.compile(r"(?P<name>.+)-py(?P<major>3)\.(?P<minor>[0-9]{1,2})")
 """The same library set for another Python: `mini-py3.9`."""
 
 _CHECK_RELEASE = """
 import importlib
-from importlib import metadata
 
-files = metadata.distribution({name!r}).files or []
+try:
+    from importlib import metadata
+    files = metadata.distribution({name!r}).files or []
+except ImportError:  # Python 3.7 does not have it
+    import csv, pathlib, re, sys
+    files = []
+    for record in (p for f in sys.path for p in pathlib.Path(f).glob("*.dist-info/RECORD")):
+        found = record.parent.name.partition("-")[0]
+        if re.sub("[-_.]+", "-", found).lower() == re.sub("[-_.]+", "-", {name!r}).lower():
+            rows = csv.reader(record.read_text().splitlines())
+            files = [pathlib.PurePath(row[0]) for row in rows]
 modules = {{path.parts[0] for path in files if len(path.parts) == 2 and path.name == "__init__.py"}}
 modules |= {{path.stem for path in files if len(path.parts) == 1 and path.suffix == ".py"}}
 unwanted = {{"tests", "test", "docs", "examples", "scripts", "benchmarks"}}
@@ -95,7 +107,9 @@ class Environment:
     check: str
     """Program that imports what must work; the environment counts as built when it succeeds."""
     python: tuple[int, int] | None = None
-    """The only Python (major, minor) that the pins are for; None: any that the project runs on."""
+    """The only Python (major, minor) that the pins are for; None: any that they have a pin for."""
+    toolchain: str = ""
+    """The language whose compiler its programs need; empty: none."""
     npm: NpmLock | None = None
     """The packages of an environment of JavaScript; it has no Python for programs."""
 
@@ -165,7 +179,10 @@ def get_environment(name: str) -> Environment:
     """
     if (match := _FOR_PYTHON.fullmatch(name)) and match["name"] in _IMPORTS:
         python = int(match["major"]), int(match["minor"])
-        return _for_python(get_environment(match["name"]), name, python)
+        own = _set_file(name)  # a Python that has none of the usual versions has pins of its own
+        usual = match["name"]
+        environment = _library_set(usual, own if own.is_file() else _set_file(usual))
+        return _for_python(environment, name, python)
     if name == NODE_ALONE:
         return _of_npm(name, resource_dir("sandbox"), EMPTY)
     release = None if name in _IMPORTS else _release_file(name)
@@ -173,15 +190,28 @@ def get_environment(name: str) -> Environment:
         return _of_npm(name, release, read_lock(release))
     if name not in _IMPORTS and release is None:
         raise UsageError(f"unknown sandbox environment {name!r}; there are: {_some_names()}")
-    path = release or resource_dir("sandbox") / "requirements" / f"{name}.txt"
-    pins = _read(path, ())
-    key = hashlib.sha256("\n".join(str(pin) for pin in pins).encode()).hexdigest()
     if release is None:
-        check = "".join(f"import {module}\n" for module in _IMPORTS[name])
-        return Environment(name, path, key, pins, check)
+        return _library_set(name, _set_file(name))
+    pins = _read(release, ())
     main = next((pin for pin in pins if _is_main(pin, name)), None)
     check = _CHECK_RELEASE.format(name=main.name) if main else ""
-    return Environment(name, path, key, pins, check, RELEASE_PYTHON)
+    environment = Environment(name, release, _key(pins), pins, check, RELEASE_PYTHON)
+    python = _python_of(release)
+    return environment if python == RELEASE_PYTHON else _for_python(environment, name, python)
+
+
+def _set_file(name: str) -> Path:
+    return resource_dir("sandbox") / "requirements" / f"{name}.txt"
+
+
+def _library_set(name: str, path: Path) -> Environment:
+    pins = _read(path, ())
+    check = "".join(f"import {module}\n" for module in _IMPORTS[name])
+    return Environment(name, path, _key(pins), pins, check, toolchain=_TOOLCHAINS.get(name, ""))
+
+
+def _key(pins: tuple[Pin, ...]) -> str:
+    return hashlib.sha256("\n".join(str(pin) for pin in pins).encode()).hexdigest()
 
 
 def _of_npm(name: str, path: Path, lock: NpmLock) -> Environment:
@@ -193,6 +223,41 @@ def _for_python(environment: Environment, name: str, python: tuple[int, int]) ->
     """The environment with the only Python that it is for, which becomes part of its key."""
     key = hashlib.sha256(f"{environment.key} python {python}".encode()).hexdigest()
     return replace(environment, name=name, key=key, python=python)
+
+
+def python_header(python: tuple[int, int]) -> str:
+    """The line at the top of a lock that names the Python it was resolved for.
+
+    >>> python_header((3, 9))
+    '# python: 3.9'
+    """
+    return f"# python: {python[0]}.{python[1]}"
+
+
+def parse_python(text: str) -> tuple[int, int]:
+    """Read a version of Python that programs can run on, `3.9`.
+
+    Raises:
+        UsageError: it is none of `PYTHONS`.
+    """
+    for python in PYTHONS:
+        if text.strip() == ".".join(map(str, python)):
+            return python
+    oldest, newest = (".".join(map(str, python)) for python in (PYTHONS[0], PYTHONS[-1]))
+    raise UsageError(f"{text.strip()!r}: programs run on Python {oldest} to {newest}")
+
+
+def _python_of(path: Path) -> tuple[int, int]:
+    """Return the Python that the comment at the top of a lock names."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if match := _HEADER.fullmatch(line):
+            try:
+                return parse_python(match["python"])
+            except UsageError as error:
+                raise DataError(f"{path}: the line {line!r}: {error}") from error
+    return RELEASE_PYTHON
 
 
 def _is_main(pin: Pin, name: str) -> bool:

@@ -7,7 +7,7 @@ comes with every environment. `CommandRuntime` adds a language that has an execu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -90,6 +90,9 @@ class CommandRuntime:
     """What programs must be able to read beside the system's folders."""
     version_argv: tuple[str, ...] = ()
     """Prints the version of the language, for the record."""
+    in_images: str = ""
+    """Where the executable is in container images, which have none of this machine's files; empty:
+    at the same path."""
     compile: tuple[str, ...] = ()
     """For compiled languages, the command line that makes an executable, `{output}`, of the file.
     `argv` then usually is `{output}` alone."""
@@ -116,6 +119,23 @@ class CommandRuntime:
             raise UsageError(f"runtime {self.language!r}: test has no {{test}}")
         if self.language == PYTHON:
             raise UsageError("the language python has its own runtime")
+
+    def for_images(self) -> CommandRuntime:
+        """The same with the paths of container images."""
+        if not self.in_images:
+            return self
+        first = (self.compile or self.argv)[0]
+
+        def moved(words: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(self.in_images if word == first else word for word in words)
+
+        return replace(
+            self,
+            argv=moved(self.argv),
+            compile=moved(self.compile),
+            version_argv=moved(self.version_argv),
+            folders=(),
+        )
 
     def config(self) -> dict[str, Any]:
         """What the supervisor is told."""
@@ -145,8 +165,8 @@ class NodeRuntime:
     language: str
     node: str
     """Path of the executable, as the sandbox sees it."""
-    modules: str
-    """The environment's `node_modules`, as the sandbox sees it; empty if it has none."""
+    environment: str
+    """The folder with `node_modules`, as the sandbox sees it; empty if there is none."""
     libraries: Mapping[str, str] = field(default_factory=dict)
     """What is in it, for the record."""
     folders: tuple[str, ...] = ()
@@ -157,7 +177,7 @@ class NodeRuntime:
         return {
             "kind": "node",
             "argv": [self.node],
-            "modules": self.modules,
+            "environment": self.environment,
             "libraries": dict(self.libraries),
             "memory": "resident",
             "folders": list(self.folders),
@@ -165,10 +185,12 @@ class NodeRuntime:
 
 
 def node_runtimes(
-    node: str, modules: str, libraries: Mapping[str, str], folders: tuple[str, ...] = ()
+    node: str, environment: str, libraries: Mapping[str, str], folders: tuple[str, ...] = ()
 ) -> tuple[NodeRuntime, ...]:
     """The runtimes of an environment of JavaScript, one per language."""
-    return tuple(NodeRuntime(name, node, modules, libraries, folders) for name in NODE_LANGUAGES)
+    return tuple(
+        NodeRuntime(name, node, environment, libraries, folders) for name in NODE_LANGUAGES
+    )
 
 
 def configs(*runtimes: ProgramRuntime) -> dict[str, dict[str, Any]]:

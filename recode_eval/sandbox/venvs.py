@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, locked, temporary_dir
 from recode_eval.sandbox.interpreters import Interpreter, find_interpreter, find_uv
+from recode_eval.sandbox.sdists import find_links
 from recode_eval.sandbox.wheelhouse import (
     pip_command,
     pip_environment,
@@ -130,7 +131,7 @@ def _install(pins: Sequence[Pin], python: str, scratch: Path, build_log: BuildLo
     uv = find_uv()
     if uv:
         command = [uv, "pip", "install", "--quiet", f"--python={python}", "--no-deps"]
-        command += ["--only-binary=:all:"]
+        command += ["--only-binary=:all:", *find_links(pins)]
         try:
             run_pip(command, pins, build_log, uv_environment(), ())
         except StepError as error:
@@ -144,7 +145,7 @@ def _install(pins: Sequence[Pin], python: str, scratch: Path, build_log: BuildLo
         "--quiet",
         "--no-deps",
     ]
-    pip += ["--only-binary=:all:", "--no-compile"]
+    pip += ["--only-binary=:all:", "--no-compile", *find_links(pins)]
     run_pip(pip, pins, build_log, pip_environment())
 
 

@@ -154,9 +154,15 @@ def run_pip(
                 raise StepError(missing.cause, missing.output) from error
 
 
-def download(pins: Sequence[Pin], target: Target, folder: Path, log: BuildLog) -> None:
+def download(
+    pins: Sequence[Pin],
+    target: Target,
+    folder: Path,
+    log: BuildLog,
+    options: Sequence[str] = (),
+) -> None:
     """Put the wheel of every pin into `folder`; raises `StepError` if one cannot be had."""
     folder.mkdir(exist_ok=True)
     pip = [*pip_command(log, folder.parent), "download", "--quiet", "--no-deps"]
-    pip += [f"--dest={folder}", *target.pip_options()]
+    pip += [f"--dest={folder}", *target.pip_options(), *options]
     run_pip(pip, pins, log, pip_environment())

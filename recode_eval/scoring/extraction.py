@@ -236,7 +236,7 @@ def _from_answer(language: Language, text: str) -> Extraction | None:
             tagged.code, ExtractionMethod.ANSWER, f"[{language.answer_tag}] tags in the answer"
         )
     return Extraction(
-        None, ExtractionMethod.NONE, f"the answer block holds no {language.name.capitalize()} code"
+        None, ExtractionMethod.NONE, f"the answer block holds no {language.title} code"
     )
 
 
@@ -318,7 +318,7 @@ def _best(
     language: Language, found: Sequence[Fence], entry_point: str | None
 ) -> tuple[Fence, str] | None:
     """Return the block that answers, and why it was taken; None where no block can."""
-    tags, title = language.fence_tags, language.name.capitalize()
+    tags, title = language.fence_tags, language.title
     blocks = [f for f in found if f.closed and f.code.strip() and not f.is_foreign(tags)]
 
     def last(condition: Callable[[Fence], object]) -> Fence | None:

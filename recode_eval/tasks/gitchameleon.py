@@ -1,41 +1,56 @@
 """Task kind `gitchameleon`: problems that must be solved for one given version of a library.
 
 Rows, ground truths and hidden tests are those of GitChameleon 2.0 (Misra et al., arXiv 2507.12367).
-Each row has an environment of its own, resolved from wheels for CPython 3.11 when the task is
-prepared; rows for which there are none are set aside with the reason, never counted as failed.
+Each row has an environment of its own, resolved from wheels when the task is prepared: for the
+Python that the row names where that can be had, else for the nearest that has wheels. Rows for
+which there are none are set aside with the reason, never counted as failed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.sandbox.base import Program, Test
-from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release, is_requirement
-from recode_eval.sandbox.requirements import RELEASE_PYTHON, has_environment, release_name
+from recode_eval.sandbox.base import Program, SandboxBuildError, Test
+from recode_eval.sandbox.interpreters import can_be_had, interpreter_variable
+from recode_eval.sandbox.locks import (
+    NoSuchReleaseError,
+    ensure_release,
+    is_requirement,
+    is_settled,
+)
+from recode_eval.sandbox.requirements import (
+    PYTHONS,
+    RELEASE_PYTHON,
+    has_environment,
+    parse_python,
+    release_name,
+)
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 TESTS = "tests"
-RESOLVED_AS_ON = (
-    *(f"{year}-{month:02}-01" for year in (2023, 2024) for month in (1, 4, 7, 10)),
-    "2025-01-01",
-)
-"""What a row does not pin is resolved as on the first of these days on which the library and its
-pins have wheels: about when it appeared. Later libraries break it, as numpy 2 breaks torch 1.13.
-Before 2023 hardly a library had wheels for CPython 3.11; the benchmark was made about the end."""
+MADE = 2025
+"""The year about whose beginning the benchmark was made."""
+PYTHONS_VARIABLE = "RECODE_EVAL_PYTHONS"
+"""Names the only Pythons that rows may run on: `3.9,3.11,3.13`. Else all that can be had."""
 COMPANIONS = ("pytest<8", "setuptools<70")
 """What every environment of that time had: the runner of the hidden tests (from pytest 8.2 on,
 tornado's own test cases cannot be collected), and `pkg_resources`."""
+_USED_BY_TESTS = ("numpy", "pandas", "scipy")
+"""What tests import although nothing requires it: torch, for one, works without numpy."""
+_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.]{0,29}")
 _LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
@@ -120,20 +135,88 @@ class ChameleonRow:
 
     @property
     def companions(self) -> tuple[str, ...]:
-        """Return the packages besides the library: the row's pins and the common companions."""
-        pinned = {re.split(r"[=<>!~\[]", item)[0].lower() for item in self.requirements}
-        common = (item for item in COMPANIONS if item.partition("<")[0] not in pinned)
-        return (
-            *self.requirements,
-            *(item for item in common if item.partition("<")[0] != self.library),
-        )
+        """Return the packages besides the library: its pins, common ones, and what tests import."""
+        there = {re.split(r"[=<>!~\[]", item)[0].lower() for item in self.requirements}
+        there.add(self.library)
+        imported = set(_IMPORT.findall(f"{self.hidden_test or self.test}\n{self.starting_code}"))
+        common = (*COMPANIONS, *(name for name in _USED_BY_TESTS if name in imported))
+        missing = (item for item in common if item.partition("<")[0] not in there)
+        return (*self.requirements, *missing)
+
+    @property
+    def named_python(self) -> tuple[int, int]:
+        """Return the Python that the row names."""
+        return 3, int(self.python.partition(".")[2])
+
+    def environment(self, python: tuple[int, int]) -> str:
+        """Name of the environment for a Python: the release, and a hash of what comes with it."""
+        parts = [self.library, self.version, self.companions, python, resolved_as_on(python)]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+        name = release_name(self.library, self.version)
+        return f"{name}-py{python[0]}.{python[1]}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRow:
+    """A row with the Python that it runs on: the one it names, until the task is prepared."""
+
+    row: ChameleonRow
+    python: tuple[int, int]
 
     @property
     def environment(self) -> str:
-        """Name of the environment: the release, and a hash of what comes with it."""
-        parts = [self.library, self.version, self.companions, RESOLVED_AS_ON]
-        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-        return f"{release_name(self.library, self.version)}-{digest}"
+        """Return the environment's name."""
+        return self.row.environment(self.python)
+
+
+def resolved_as_on(python: tuple[int, int]) -> tuple[str, ...]:
+    """Return the days as on which releases for a Python are resolved, from the first on.
+
+    What a row does not pin is resolved as on the first of these days on which the library and its
+    pins have wheels: about when it appeared. Later libraries break it, as numpy 2 breaks torch
+    1.13. The days are the first of each quarter from the year after the Python's first release (of
+    before, what is not compiled has "wheels" for it, and may not work) to when the benchmark was
+    made.
+
+    >>> resolved_as_on((3, 11))[:3]
+    ('2023-01-01', '2023-04-01', '2023-07-01')
+    >>> resolved_as_on((3, 13))
+    ('2025-01-01',)
+    """
+    first = 2012 + python[1]  # one release a year since 3.7 in 2018 (PEP 602)
+    years = range(first, MADE)
+    quarters = (f"{year}-{month:02}-01" for year in years for month in (1, 4, 7, 10))
+    return (*quarters, f"{max(first, MADE)}-01-01")
+
+
+def pythons_at_hand(named: Collection[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the Pythons that rows may run on here, oldest first.
+
+    Those of the environment variable `PYTHONS_VARIABLE`; else of `PYTHONS` what the machine has,
+    and what rows have `named` and uv can fetch. The sandbox tier docker runs rows on the same
+    ones, each in an image of its own.
+
+    Raises:
+        UsageError: the variable names something else than Pythons.
+    """
+    chosen = os.environ.get(PYTHONS_VARIABLE)
+    if chosen:
+        return tuple(sorted({parse_python(word) for word in chosen.split(",")}))
+    wanted = {RELEASE_PYTHON, *named}
+    return tuple(python for python in PYTHONS if can_be_had(python, fetch=python in wanted))
+
+
+def by_nearness(
+    named: tuple[int, int], at_hand: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Sort the Pythons that a row may run on: the one it names first, then the nearest ones.
+
+    Of two equally near the newer comes first: it understands all that the older does.
+
+    >>> by_nearness((3, 10), [(3, 9), (3, 11), (3, 13)])
+    [(3, 11), (3, 9), (3, 13)]
+    """
+    return sorted(at_hand, key=lambda python: (abs(python[1] - named[1]), -python[1]))
 
 
 class GitChameleonTask:
@@ -166,21 +249,32 @@ class GitChameleonTask:
         return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def prepare(self, task_data: TaskData, note: Callable[[str], None]) -> TaskData:
-        """Resolve every row's environment; set rows aside that have none (see `Preparing`)."""
-        rows = {p.payload.environment: p.payload for p in task_data.problems}
-        missing = [row for name, row in rows.items() if not has_environment(name)]
-        if missing:
-            python = ".".join(map(str, RELEASE_PYTHON))
-            note(f"resolving {len(missing)} environments for Python {python}, this once")
+        """Resolve every row's environment; set rows aside that have none (see `Preparing`).
+
+        The tag `python` of a problem says on which Python it runs.
+        """
+        named = {problem.payload.row.named_python for problem in task_data.problems}
+        at_hand = pythons_at_hand(named)
+        if not at_hand:
+            raise SandboxBuildError(
+                f"no Python of {_dotted(PYTHONS[0])} to {_dotted(PYTHONS[-1])} was found to run "
+                "rows on; install one"
+            )
+        rows = {_key(problem): problem.payload.row for problem in task_data.problems}
+        if unknown := sum(not _is_resolved(row, at_hand) for row in rows.values()):
+            names = ", ".join(map(_dotted, at_hand))
+            note(f"resolving {unknown} environments for Python {names}, this once")
         with ThreadPoolExecutor(_RESOLVERS) as pool:
-            reasons = dict(zip(rows, pool.map(_resolve, rows.values()), strict=True))
+            found = dict(zip(rows, pool.map(partial(_place, at_hand), rows.values()), strict=True))
         kept, skipped = [], []
         for problem in task_data.problems:
-            reason = reasons[problem.payload.environment]
-            if reason is None:
-                kept.append(problem)
+            python = found[_key(problem)]
+            if isinstance(python, str):
+                skipped.append(BadRow(problem.id, python))
             else:
-                skipped.append(BadRow(problem.id, reason))
+                tags = {**problem.tags, "python": _dotted(python)}
+                placed = replace(problem.payload, python=python)
+                kept.append(replace(problem, payload=placed, tags=tags))
         return replace(task_data, problems=tuple(kept), skipped=tuple(skipped))
 
     def environments(self, problem: Problem) -> tuple[str, ...]:
@@ -189,10 +283,20 @@ class GitChameleonTask:
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
         """Return the program in the row's environment."""
-        row: ChameleonRow = problem.payload
+        row: ChameleonRow = problem.payload.row
         test = Test("hidden_test", _hidden_call(row)) if row.hidden_test else Test("test", row.test)
         preload = self.spec.preload | {row.library.replace("-", "_")}
-        return {TESTS: Program("", code, (test,), preload, row.environment)}
+        return {TESTS: Program("", code, (test,), preload, problem.payload.environment)}
+
+
+def _dotted(python: tuple[int, int]) -> str:
+    return ".".join(map(str, python))
+
+
+def _key(problem: Problem) -> str:
+    """Equal for rows that run in one environment."""
+    row: ChameleonRow = problem.payload.row
+    return row.environment(row.named_python)
 
 
 def _hidden_call(row: ChameleonRow) -> str:
@@ -200,18 +304,39 @@ def _hidden_call(row: ChameleonRow) -> str:
     return f"{_HIDDEN}\n__hidden_tests__({name!r}, {row.hidden_test!r})\n"
 
 
-def _resolve(row: ChameleonRow) -> str | None:
-    """Return why the row cannot run here; None if it can. Raises `SandboxBuildError`."""
-    try:
-        ensure_release(
-            f"{row.library}=={row.version}",
-            row.companions,
-            name=row.environment,
-            days=RESOLVED_AS_ON,
-        )
-    except NoSuchReleaseError as error:
-        return str(error)
-    return None
+def _is_resolved(row: ChameleonRow, at_hand: Sequence[tuple[int, int]]) -> bool:
+    """Whether it is known which of the Pythons the row runs on."""
+    for python in by_nearness(row.named_python, at_hand):
+        name = row.environment(python)
+        if has_environment(name) or not is_settled(name):
+            return has_environment(name)
+    return True
+
+
+def _place(at_hand: Sequence[tuple[int, int]], row: ChameleonRow) -> tuple[int, int] | str:
+    """Return the Python that the row runs on, or why none; raises `SandboxBuildError`."""
+    reasons = []
+    for python in by_nearness(row.named_python, at_hand):
+        try:
+            ensure_release(
+                f"{row.library}=={row.version}",
+                row.companions,
+                name=row.environment(python),
+                days=resolved_as_on(python),
+                python=python,
+            )
+        except NoSuchReleaseError as error:
+            reasons.append(str(error))
+        else:
+            return python
+    if row.named_python in at_hand:
+        return reasons[0]
+    named = _dotted(row.named_python)
+    tried = ", ".join(map(_dotted, by_nearness(row.named_python, at_hand)))
+    return (
+        f"{reasons[0]}; tried Python {tried}, and the row names {named}: install it "
+        f"(`uv python install {named}`) or name it in {interpreter_variable(row.named_python)}"
+    )
 
 
 def parse_row(raw: Mapping[str, Any]) -> ChameleonRow:
@@ -299,6 +424,6 @@ def _problem(row: ChameleonRow) -> Problem:
             "starting_code": row.starting_code,
         },
         solutions={"reference": row.starting_code + row.solution},
-        payload=row,
+        payload=PlacedRow(row, row.named_python),
         entry_point=definition[-1] if definition else None,
     )

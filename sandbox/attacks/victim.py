@@ -77,7 +77,8 @@ def names_in(path):
 
 def look_at_files():
     """Nothing in the own folder, nothing of an attack anywhere, the library as it was."""
-    if names := [name for name in os.listdir(".") if name != SOURCE]:
+    names = [name for name in os.listdir(".") if name != SOURCE]
+    if names:
         PROBLEMS.append(f"files in the work directory: {sorted(names)[:5]}")
     for place in PLACES:
         names = names_in(place)
@@ -166,7 +167,7 @@ def try_everything():
         child = os.fork()
         if child == 0:
             os._exit(7)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert os.waitpid(child, 0)[1] == 7 << 8
     except Exception as error:
         PROBLEMS.append(f"an ordinary thing does not work: {error!r}")
 

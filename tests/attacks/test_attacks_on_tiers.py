@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox.conftest import OLD_PYTHON
+from sandbox.conftest import NEW_PYTHON, OLD_PYTHON, OTHER_PYTHONS
 
 from recode_eval.attacks import TierOutcome, attack_tier, load_attacks
 from recode_eval.sandbox import Limits, Program, Status, Test, landlock, open_sandbox
@@ -72,6 +72,20 @@ def test_every_attack_on_an_old_python_is_contained(tier: str) -> None:
     if outcome.unavailable:
         assert os.environ.get("RECODE_EVAL_REQUIRE_OLD_PYTHON") != "1", outcome.unavailable
         pytest.skip(f"{tier}: {outcome.unavailable}")
+    check(outcome)
+    assert len(outcome.results) == len(attacks) >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("environment", [NEW_PYTHON, *OTHER_PYTHONS])
+def test_every_attack_on_other_pythons_is_contained(environment: str) -> None:
+    """On 3.7 and 3.8 even the honest programs between the attacks were no valid syntax."""
+    attacks = load_attacks()
+    outcome = attack_tier("landlock", attacks, environment=environment)
+    if outcome.unavailable:
+        pytest.skip(f"landlock: {outcome.unavailable}")
     check(outcome)
     assert len(outcome.results) == len(attacks) >= 100
 

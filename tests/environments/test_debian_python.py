@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TOOLS = [
     "basename",
+    "cat",
     "chmod",
     "cp",
     "dirname",
@@ -79,6 +80,35 @@ def test_it_makes_a_folder_where_the_sandbox_looks(programs: Path) -> None:
         assert (made / "lib" / "python3.9" / "os.py").is_file()
         assert [path.name for path in (made / "lib" / "shared").iterdir()] == ["libffi.so.7"]
         assert not list((programs.parent / "scratch").iterdir())
+
+
+def test_a_newer_c_library_comes_along(programs: Path) -> None:
+    """Python 3.13 of trixie did not start on a machine with bookworm's C library."""
+    loader = "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    own = UNPACK.replace("exit 0", "exit 1") + (
+        f"printf '#!/bin/sh\\nexit 0\\n' >{loader}\nchmod +x {loader}\n"
+    )
+    put(programs, "mmdebstrap", own)
+    put(programs, "patchelf", f'echo "$@" >>{programs.parent}/patched')
+    done = debian_python(programs, "trixie")
+    assert done.returncode == 0, done.stderr
+    shared = programs.parent / "cache" / "recode-eval" / "pythons" / "3.9" / "lib" / "shared"
+    names = {"libffi.so.7", "libc.so.6", "ld-linux-x86-64.so.2"}
+    assert {path.name for path in shared.iterdir()} == names
+    interpreter = f"--set-interpreter {shared}/ld-linux-x86-64.so.2 "
+    assert interpreter in (programs.parent / "patched").read_text(encoding="utf-8")
+
+
+def test_a_release_without_a_package_is_unpacked_without_it(programs: Path) -> None:
+    """The second attempt met what the first had left, and ended with "is not empty"."""
+    refuse = (
+        'case "$*" in *distutils*) for root; do case $root in */root) break ;; esac; done\n'
+        "mkdir $root || exit 9; : >$root/left; exit 25 ;; esac\n"
+    )
+    empty = "for root; do case $root in */root) break ;; esac; done\n[ ! -e $root ] || exit 26\n"
+    put(programs, "mmdebstrap", refuse + empty + UNPACK)
+    done = debian_python(programs, "trixie")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_of_somebody_else_is_left_alone(programs: Path) -> None:

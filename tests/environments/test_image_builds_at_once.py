@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recode_eval.sandbox import images
+from recode_eval.sandbox.base_images import BaseImage
 from recode_eval.sandbox.buildlog import StepError, alone_with_images, building_images
 from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.environments import ensure_image, get_environment
@@ -66,7 +67,7 @@ def test_two_processes_build_at_once(client: DockerClient, fresh: list[Environme
 
 
 def test_nothing_is_pruned_while_another_build_goes_on(client: DockerClient) -> None:
-    build = f"FROM {images.base_image_name(has_local=True)}\nLABEL {images.STAGE_LABEL}\n"
+    build = f"FROM {BaseImage().name(has_local=True)}\nLABEL {images.STAGE_LABEL}\n"
     build += f"LABEL recode-eval.test={uuid.uuid4().hex}\n"
     import io
 

@@ -15,6 +15,7 @@ import pytest
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox import environments, images
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.base_images import BASE_IMAGE_VARIABLE, DEFAULT_BASE_IMAGE, BaseImage
 from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.environments import ImageInfo, ensure_image, get_environment, prune
 from recode_eval.sandbox.images import supervisor_files
@@ -203,7 +204,7 @@ def test_a_base_image_that_cannot_be_fetched_names_the_way_without_a_registry() 
         ensure_image(get_environment("mini"), base_image=name)
     assert name in str(caught.value)
     assert str(resource_dir("sandbox") / "base-image") in str(caught.value)
-    assert images.BASE_IMAGE_VARIABLE in str(caught.value)
+    assert BASE_IMAGE_VARIABLE in str(caught.value)
 
 
 @pytest.mark.docker
@@ -248,25 +249,38 @@ def test_no_daemon_is_an_error_that_says_what_to_install(monkeypatch: pytest.Mon
 def test_the_argument_comes_before_the_variable_and_that_before_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv(images.BASE_IMAGE_VARIABLE, raising=False)
-    assert images.base_image_name() == images.DEFAULT_BASE_IMAGE
-    assert images.base_image_name(has_local=True) == images.LOCAL_BASE_IMAGE
-    monkeypatch.setenv(images.BASE_IMAGE_VARIABLE, "mine:1")
-    assert images.base_image_name() == "mine:1"
-    assert images.base_image_name("other:2", has_local=True) == "other:2"
+    usual = BaseImage()
+    monkeypatch.delenv(BASE_IMAGE_VARIABLE, raising=False)
+    assert usual.name() == DEFAULT_BASE_IMAGE
+    assert usual.name(has_local=True) == "recode-eval-base:bookworm"
+    monkeypatch.setenv(BASE_IMAGE_VARIABLE, "mine:1")
+    assert usual.name() == "mine:1"
+    assert usual.name("other:2", has_local=True) == "other:2"
 
 
 def test_another_python_has_another_base_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable that names an image with Python 3.11 must not be used for Python 3.9."""
-    monkeypatch.setenv(images.BASE_IMAGE_VARIABLE, "mine:1")
-    assert images.base_image_name(python=(3, 11)) == "mine:1"
-    assert images.base_image_name(python=(3, 9)) == "python:3.9-slim-bullseye"
-    assert images.base_image_name(python=(3, 10)) == "python:3.10-slim"
-    old = images.base_image_name(has_local=True, python=(3, 9))
-    assert old == "recode-eval-base:bullseye"
+    monkeypatch.setenv(BASE_IMAGE_VARIABLE, "mine:1")
+    old = BaseImage((3, 9))
+    assert BaseImage((3, 11)).name() == "mine:1"
+    assert old.name() == "python:3.9-slim-bullseye"
+    assert BaseImage((3, 10)).name() == "python:3.10-slim"
+    assert old.name(has_local=True) == "recode-eval-base:bullseye"
     monkeypatch.setenv("RECODE_EVAL_BASE_IMAGE_PYTHON3_9", "mine:2")
-    assert images.base_image_name(has_local=True, python=(3, 9)) == "mine:2"
-    assert images.base_image_name("other:2", python=(3, 9)) == "other:2"
+    assert old.name(has_local=True) == "mine:2"
+    assert old.name("other:2") == "other:2"
+
+
+def test_a_compiler_has_a_base_image_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No official image has both Python and rustc, so the message must say how to make one."""
+    monkeypatch.setenv(BASE_IMAGE_VARIABLE, "mine:1")
+    rust = BaseImage(toolchain=get_environment("rust").toolchain)
+    assert rust.name() == "recode-eval-base:rust"
+    script = rust.script(resource_dir("sandbox"))
+    assert script.startswith("DEBIAN_PACKAGES='rustc-web gcc libc6-dev' sh ")
+    assert script.endswith("/base-image recode-eval-base:rust")
+    monkeypatch.setenv("RECODE_EVAL_BASE_IMAGE_RUST", "mine:3")
+    assert rust.name() == "mine:3"
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 from tiny_wheels import make_wheel
 
-from recode_eval.errors import StorageError, UsageError
+from recode_eval import cli
+from recode_eval.errors import ExitCode, StorageError, UsageError
 from recode_eval.sandbox import locks
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.environments import get_environment, prune
+from recode_eval.sandbox.interpreters import can_be_had
 from recode_eval.sandbox.locks import (
     NoSuchReleaseError,
     ensure_release,
     is_requirement,
     lock_release,
 )
-from recode_eval.sandbox.requirements import is_release
+from recode_eval.sandbox.requirements import RELEASE_PYTHON, is_release
 from recode_eval.sandbox.venvs import ensure_venv
 
 if TYPE_CHECKING:
@@ -63,6 +69,69 @@ def test_requirements_narrow_it(tmp_path: Path) -> None:
     assert path == tmp_path / "here" / "alpha-old.txt"
     assert pins(path) == ["alpha==1.0", "beta==1.5"]
     assert [child.name for child in path.parent.iterdir()] == ["alpha-old.txt"]
+
+
+def test_a_lock_names_its_python() -> None:
+    """All locks were for one Python; programs of another failed for want of wheels."""
+    path = lock_release("alpha==1.0", python=(3, 9))
+    assert path.name == "alpha-1.0-py3.9.txt"
+    assert "# python: 3.9" in path.read_text(encoding="utf-8").splitlines()
+    environment = get_environment("alpha-1.0-py3.9")
+    assert environment.python == (3, 9)
+    assert "distribution('alpha')" in environment.check
+    lock_release("alpha==1.0")
+    usual = get_environment("alpha-1.0")
+    assert usual.python == RELEASE_PYTHON
+    assert usual.pins == environment.pins
+    assert usual.key != environment.key
+
+
+@pytest.mark.slow
+def test_a_release_on_python_37_is_checked() -> None:
+    """The check asked `importlib.metadata`, which is younger: nothing could be built for 3.7."""
+    if not can_be_had((3, 7), fetch=False):
+        pytest.skip("no Python 3.7 here")
+    lock_release("alpha==1.0", python=(3, 7))
+    assert ensure_venv(get_environment("alpha-1.0-py3.7")).version.startswith("3.7.")
+
+
+@pytest.mark.parametrize("library", ["alpha", "Broken_Name"])
+def test_the_check_imports_the_release_without_metadata_as_well(
+    index: Path, tmp_path: Path, library: str
+) -> None:
+    """As on 3.7, whose standard library does not know what is installed."""
+    name = library.lower()
+    make_wheel(index, name, "3.0", source="raise RuntimeError('imported')")
+    lock_release(f"{library}==3.0")
+    check = get_environment(f"{name.replace('_', '-')}-3.0").check
+    with zipfile.ZipFile(index / f"{name}-3.0-py3-none-any.whl") as wheel:
+        wheel.extractall(tmp_path / "site")
+    hidden = "import sys; sys.modules['importlib.metadata'] = None\n"
+    for start in ("", hidden):
+        done = subprocess.run(
+            [sys.executable, "-c", start + check],
+            env={"PYTHONPATH": str(tmp_path / "site")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "RuntimeError: imported" in done.stderr, done.stderr
+
+
+def test_the_wheels_must_be_for_that_python(index: Path) -> None:
+    make_wheel(index, "zeta", "1.0", tag="cp39-cp39-manylinux1_x86_64")
+    assert pins(lock_release("zeta==1.0", python=(3, 9))) == ["zeta==1.0"]
+    with pytest.raises(NoSuchReleaseError, match=r"no wheels fit together for Python 3\.11"):
+        lock_release("zeta==1.0")
+
+
+def test_the_command_takes_a_python(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["sandbox", "lock", "alpha==1.0", "--json", "--python"]
+    assert cli.run([*command, "3.13"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["name"] == "alpha-1.0-py3.13"
+    for python in ("3.6", "3.15", "3", "2.7", "3.9.1", "x"):
+        assert cli.run([*command, python]) == ExitCode.USAGE
+        assert "programs run on Python 3.7 to 3.14" in capsys.readouterr().err
 
 
 def test_the_release_is_built_shown_and_pruned() -> None:
@@ -121,20 +190,28 @@ def test_a_day_is_a_day(day: str) -> None:
         lock_release("alpha==1.0", exclude_newer=day)
 
 
-@pytest.mark.parametrize("first", range(4))
+@pytest.mark.parametrize(("itself", "first"), [(0, 0), (0, 1), (1, 1), (0, 2), (2, 2), (1, 3)])
 def test_what_is_open_is_resolved_as_when_the_release_appeared(
-    monkeypatch: pytest.MonkeyPatch, first: int
+    monkeypatch: pytest.MonkeyPatch, itself: int, first: int
 ) -> None:
     """Torch 1.13, without a word of numpy, met numpy 2: "Numpy is not available"."""
     days = [f"2023-0{month}-01" for month in (1, 4, 7)] + ["2024-01-01"]
     inner, asked = locks._compile, []
 
-    def compiled(requirements: Sequence[str], exclude_newer: str | None) -> str:
-        asked.append(str(exclude_newer))
-        if str(exclude_newer) < days[first]:
+    def compiled(
+        requirements: Sequence[str],
+        exclude_newer: str | None,
+        python: tuple[int, int],
+        links: Sequence[Path] = (),
+        *,
+        dependencies: bool = True,
+    ) -> str:
+        if dependencies:
+            asked.append(str(exclude_newer))
+        if str(exclude_newer) < days[first if dependencies else itself]:
             raise NoSuchReleaseError("not yet")
         # The folder of wheels tells no days: what comes later is left out by hand.
-        return inner([*requirements, "beta<2"], None)
+        return inner([*requirements, "beta<2"], None, python)
 
     monkeypatch.setattr(locks, "_compile", compiled)
     ensure_release("alpha==1.0", [], name="alpha-1.0-x", days=days)

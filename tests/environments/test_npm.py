@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import io
@@ -19,9 +20,12 @@ from hypothesis import strategies as st
 
 from recode_eval import cli
 from recode_eval.errors import DataError, ExitCode, UsageError
-from recode_eval.sandbox import environments, node
-from recode_eval.sandbox.base import SandboxBuildError
+from recode_eval.sandbox import Limits, Program, Test, environments, node, open_sandbox
+from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
+from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.environments import ensure_npm, get_environment
+from recode_eval.sandbox.factory import open_router
+from recode_eval.sandbox.images import LABEL
 from recode_eval.sandbox.node import NODE_VARIABLE, ensure_node
 from recode_eval.sandbox.npm_lock import environment_name, read_lock
 from recode_eval.sandbox.npm_locks import lock_npm
@@ -334,3 +338,47 @@ def test_a_wheel_with_another_hash_is_not_used(
     monkeypatch.setattr(node, "download", fake)
     with pytest.raises(SandboxBuildError, match="not the pinned one"):
         ensure_node()
+
+
+# ---- programs with packages ----
+
+
+@pytest.fixture
+def no_images_left() -> Iterator[None]:
+    """Images of the packages that exist in these tests alone."""
+    yield
+    with contextlib.suppress(SandboxUnavailableError):
+        client = docker_client()
+        for image in client.images.list(filters={"label": f"{LABEL}=npm-left-1.0.0"}):
+            for tag in image.tags:
+                client.images.remove(tag, force=True)
+        client.close()
+
+
+@pytest.mark.usefixtures("no_images_left")
+@pytest.mark.parametrize("tier", [pytest.param("docker", marks=pytest.mark.docker), "landlock"])
+@pytest.mark.slow
+def test_programs_import_packages_and_the_run_records_them(registry: Registry, tier: str) -> None:
+    """Either kind of import, with what V8 compiled when the environment was built."""
+    registry.add("left", "1.0.0", "exports.side = () => 'left';")
+    lock_npm(["npm:left@1.0.0"])
+    compiled = ensure_npm(get_environment("npm-left-1.0.0")).root / "compile-cache"
+    assert list(compiled.iterdir())
+    test = Test("t", "assert.equal(side(), 'left'); assert.ok(!fs.existsSync('.compile-cache'))")
+    imports = "import { side } from 'left'; import fs from 'node:fs';"
+    requires = "const { side } = require('left'); const fs = require('node:fs');"
+    with open_sandbox(tier, environment="npm-left-1.0.0", workers=1) as sandbox:
+        assert sandbox.info.libraries == {"left": "1.0.0"}
+        assert sandbox.info.runtimes["javascript"]["version"] == ensure_node().version
+        for candidate in (imports, requires):
+            program = Program("", candidate, (test,), language="javascript")
+            result = sandbox.submit(program, Limits(cpu_s=5)).result(60)
+            assert result.passed, result
+    registry.close()
+    with open_router(tier, environment="node", workers=1) as router:
+        named = Program("", imports, (test,), environment="npm-left-1.0.0", language="javascript")
+        result = router.submit(named, Limits(cpu_s=5)).result(60)
+        assert result.passed, result
+        missing = Program("", "", (test,), environment="npm-none-1.0.0", language="javascript")
+        assert isinstance(router.submit(missing, Limits()).exception(60), SandboxBuildError)
+        assert router.info.environments["npm-left-1.0.0"]["libraries"] == {"left": "1.0.0"}

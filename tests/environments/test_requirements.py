@@ -20,7 +20,8 @@ from recode_eval.sandbox.environments import (
     has_environment,
     release_name,
 )
-from recode_eval.sandbox.requirements import RELEASE_PYTHON, Pin
+from recode_eval.sandbox.npm_lock import environment_name
+from recode_eval.sandbox.requirements import RELEASE_PYTHON, Pin, parse_python, python_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,8 @@ def test_every_environment_pins_the_same_packages_for_every_python(
 
 
 def releases() -> list[str]:
-    return [name for name in environment_names() if get_environment(name).python is not None]
+    sets = {"mini", "arena", "rust", "node"}
+    return [name for name in environment_names() if name not in sets]
 
 
 def test_every_lock_of_a_release_pins_that_release(
@@ -67,6 +69,9 @@ def test_every_lock_of_a_release_pins_that_release(
     assert releases()
     for name in releases():
         environment = get_environment(name)
+        if (lock := environment.npm) is not None:
+            assert name == environment_name(lock.main, lock.packages[lock.main])
+            continue
         pins = environment.pins_for(RELEASE_PYTHON)
         assert environment.python == RELEASE_PYTHON
         assert name in {release_name(pin.name, pin.version) for pin in pins}
@@ -94,6 +99,54 @@ def test_a_library_set_for_another_python() -> None:
     assert len({mini.key, old.key, get_environment("mini-py3.10").key}) == 3
     for unknown in ("mini-py2.7", "mini-py3.", "mini-py3.9-py3.9", "pandas-2.2.3-py3.9"):
         assert not has_environment(unknown)
+
+
+def test_pythons_without_the_usual_versions_have_pins_of_their_own() -> None:
+    for python, numpy in {(3, 7): "1.21.6", (3, 8): "1.24.4", (3, 9): "1.26.4"}.items():
+        environment = get_environment(f"mini-py{python[0]}.{python[1]}")
+        pins = {pin.name: pin.version for pin in environment.pins_for(python)}
+        assert environment.python == python
+        assert pins["numpy"] == numpy
+        assert {"numpy", "pandas", "sympy"} <= pins.keys()
+        assert environment.check == get_environment("mini").check
+    assert "mini-py3.7" not in environment_names()
+
+
+@pytest.mark.parametrize("python", requirements.PYTHONS)
+def test_the_python_in_a_lock_is_read_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "recode-eval" / "envs"
+    folder.mkdir(parents=True, exist_ok=True)
+    header = f"# alpha 1.0 and what it needs.\n{python_header(python)}\n# More.\n"
+    (folder / "alpha-1.0.txt").write_text(f"{header}alpha==1.0\n", encoding="utf-8")
+    assert get_environment("alpha-1.0").python == python
+    # Only the comment at the top is the header.
+    (folder / "alpha-1.0.txt").write_text(f"alpha==1.0\n{header}", encoding="utf-8")
+    assert get_environment("alpha-1.0").python == RELEASE_PYTHON
+
+
+@given(st.text(max_size=12))
+def test_only_pythons_that_programs_run_on_are_read(text: str) -> None:
+    try:
+        python = parse_python(text)
+    except UsageError:
+        return
+    assert python in requirements.PYTHONS
+    assert python_header(python) == f"# python: {text.strip()}"
+
+
+def test_a_lock_for_no_such_python_is_an_error_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed for another Python, its libraries would be of versions that nobody resolved."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "recode-eval" / "envs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alpha-1.0.txt").write_text("# python: 2.7\nalpha==1.0\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"alpha-1\.0\.txt: the line '# python: 2\.7': '2"):
+        get_environment("alpha-1.0")
 
 
 @pytest.mark.parametrize("name", ["../mini", "a/b", "", ".", "A", "x\n"])

@@ -72,12 +72,18 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     get_language.cache_clear()
 
 
+def toy_task(folder: Path) -> Path:
+    """Write the task into a folder of its own."""
+    task = folder / "toy"
+    task.mkdir()
+    (task / "task.yaml").write_text(TASK)
+    (task / "kind.py").write_text(KIND)
+    (task / "plain.jinja2").write_text("Double a number in shell.")
+    return task
+
+
 def test_a_run_in_a_language_of_another_package(installed: Path) -> None:
-    folder = installed / "toy"
-    folder.mkdir()
-    (folder / "task.yaml").write_text(TASK)
-    (folder / "kind.py").write_text(KIND)
-    (folder / "plain.jinja2").write_text("Double a number in shell.")
+    folder = toy_task(installed)
     right, wrong = "double() { echo $(($1 * 2)); }", "double() { echo $1; }"
     texts = [f"```sh\n{right}\n```", f"```python\n{right}\n```\n```sh\n{wrong}\n```", "no code"]
     answers = installed / "answers.jsonl"
@@ -100,6 +106,21 @@ def test_a_run_in_a_language_of_another_package(installed: Path) -> None:
     assert [test[1] for test in scores[1]["conditions"]["with_update"]["tests"]] == ["failed"] * 2
     assert scores[2]["code"] is None
     assert scores[2]["similarity"]["es_star"] == -2
+
+
+def test_a_baseline_answers_in_its_language(installed: Path) -> None:
+    """A baseline's fence was tagged python; and this language's name is none of its own tags."""
+    [result] = evaluate(
+        RunConfig(
+            model="baseline:reference",
+            tasks=["toy"],
+            include_path=[toy_task(installed)],
+            k=[1],
+            sandbox=SandboxOptions(tier="landlock", workers=1),
+            out=installed / "runs",
+        )
+    )
+    assert result.value("pass@1") == 1
 
 
 def test_its_programs_run_beside_python(installed: Path) -> None:

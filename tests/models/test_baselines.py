@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from recode_eval.errors import UsageError
 from recode_eval.models import Message, Model, Prompt, Request, SamplingParameters, create_model
 from recode_eval.models.baselines import opens_think, wrap_answer
+from recode_eval.scoring.extraction import extract
 
 ANSWERS = {"p1": {"reference": "new()", "stale": "old()"}, "p2": {"reference": "a\n", "stale": "b"}}
 PREFILL = "Let me solve this step by step.\n<think>"
@@ -45,6 +48,23 @@ def test_code_with_backticks_cannot_close_its_own_fence() -> None:
     text = wrap_answer('"""\n````\nx\n````\n"""')
     assert text.startswith("<answer>\n`````python\n")
     assert text.endswith("\n`````\n</answer>")
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "def f():\n    return 1"),
+        ("javascript", "export const f = () => 1;"),
+        ("typescript", "export const f = (): number => 1;"),
+        ("rust", "fn f() -> i32 {\n    1\n}"),
+    ],
+)
+def test_the_answer_is_found_in_every_language(language: str, code: str) -> None:
+    """Every fence was tagged python: `baseline:reference` scored 0 on migration-js and rustevo."""
+    model = create_model("baseline:reference", answers={"p": {"reference": code}})
+    wanted = replace(request("p", 1), language=language)
+    (only,) = model.generate([wanted], SamplingParameters())
+    assert extract(only.text, prefill=PREFILL, language=language).code == code
 
 
 @given(st.text(alphabet="`a\n", max_size=30))

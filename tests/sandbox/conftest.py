@@ -24,6 +24,10 @@ OLD_PYTHON = "mini-py3.9"
 """The usual libraries for programs on Python 3.9, which the supervisor cannot run on. Made by
 `DEBIAN_SUITE=bullseye sandbox/base-image recode-eval-base:bullseye` for docker, and by
 `sandbox/debian-python bullseye` for the other tiers."""
+NEW_PYTHON = "mini-py3.13"
+"""The same for Python 3.13, of Debian trixie, which brings its own C library."""
+OTHER_PYTHONS = ("mini-py3.7", "mini-py3.8", "mini-py3.10", "mini-py3.12", "mini-py3.14")
+"""For those that happen to be there: pyenv's, uv's, or (3.14) that of Debian forky."""
 _OLD_PYTHON_REQUIRED = os.environ.get("RECODE_EVAL_REQUIRE_OLD_PYTHON") == "1"
 
 
@@ -33,11 +37,17 @@ def open_or_skip(tier: str, **options: object) -> Sandbox:
     required = tier == "docker" and _DOCKER_REQUIRED
     if reason and not required:
         pytest.skip(f"{tier}: {reason}")
-    old_python = options.get("environment") == OLD_PYTHON
+    environment = options.get("environment")
+    if environment in OTHER_PYTHONS:
+        required = False
+    elif environment in {OLD_PYTHON, NEW_PYTHON}:
+        required = _OLD_PYTHON_REQUIRED
+    elif environment == "node":
+        required = required or _DOCKER_REQUIRED
     try:
         return open_sandbox(tier, **options)
     except SandboxBuildError as error:
-        if _OLD_PYTHON_REQUIRED if old_python else required:
+        if required:
             raise
         pytest.skip(f"{tier}: {error}")
 

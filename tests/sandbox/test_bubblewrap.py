@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sandbox.conftest import open_or_skip
 
-from recode_eval.sandbox import bubblewrap
+from recode_eval.sandbox import Limits, Program, Test, bubblewrap
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
@@ -39,3 +42,17 @@ def test_a_checkout_under_tmp_works() -> None:
         assert result.stdout.strip() == "True", result.stderr
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_pool_outlives_the_thread_that_opened_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Each pool of a release lost its first worker, and started another one.
+
+    Bubblewrap ends its child with the thread that started it, and a router opens pools in threads.
+    """
+    with ThreadPoolExecutor(1) as threads:
+        sandbox = threads.submit(open_or_skip, "bubblewrap", workers=1).result()
+    with sandbox:
+        time.sleep(0.3)
+        result = sandbox.submit(Program("", "x = 1", (Test("t", "assert x"),)), Limits()).result()
+    assert result.passed
+    assert "was lost" not in caplog.text

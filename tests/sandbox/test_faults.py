@@ -44,14 +44,52 @@ OK = Program("", "x = 1", (Test("t", "assert x == 1"),))
 WRONG = Program("", "x = 1", (Test("t", "assert x == 2"),))
 SLEEP = Program("", "import time", (Test("t", "time.sleep(2)"),))
 LONG = Program("", "import time", (Test("t", "time.sleep(15)"),))
+WITHOUT_NAME = Program("import numpy", "", OK.tests)
+FILL = Program("", "", (Test("t", "\n".join((
+    "for n in range(20):",
+    "    with open(str(n), 'wb') as file:",
+    "        file.write(bytes(60 << 20))",
+))),))  # fmt: skip
+WRITE = Program("", "", (Test("t", "open('x', 'wb').write(bytes(50 << 20))"),))
 LIMITS = Limits(cpu_s=5, wall_s=20)
 
 on_docker = [pytest.mark.docker, pytest.mark.slow]
 
 
+IN_NODE = {
+    program: Program("", candidate, (Test("t", code),), language="javascript")
+    for program, candidate, code in (
+        (OK, "const x = 1", "assert.equal(x, 1)"),
+        (WRONG, "const x = 1", "assert.equal(x, 2)"),
+        (SLEEP, "", "await new Promise((done) => setTimeout(done, 2000))"),
+        (LONG, "", "await new Promise((done) => setTimeout(done, 15_000))"),
+        (WITHOUT_NAME, "", "assert.equal(x, 1)"),
+        (
+            FILL,
+            "const { writeFileSync } = require('node:fs')",
+            "for (let n = 0; n < 20; n += 1) writeFileSync(`${n}`, Buffer.alloc(60 << 20))",
+        ),
+        (
+            WRITE,
+            "const { writeFileSync } = require('node:fs')",
+            "writeFileSync('x', Buffer.alloc(50 << 20))",
+        ),
+    )
+}
+"""The same programs for a sandbox whose environment is one of JavaScript."""
+in_both = pytest.mark.parametrize("image", ["mini", "node"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def image() -> ImageInfo:
-    return ensure_image(get_environment("mini"))
+def image(request: pytest.FixtureRequest) -> ImageInfo:
+    return ensure_image(get_environment(getattr(request, "param", "mini")))
+
+
+class InNode(pool.Pool):
+    """A pool that runs the program of JavaScript that stands for one of Python."""
+
+    def submit(self, program: Program, limits: Limits) -> Future[Execution]:
+        return super().submit(IN_NODE[program], limits)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +133,10 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def open_pool(image: ImageInfo, workers: int = 2, restart_for_s: float = 60) -> Pool:
     launcher = docker.DockerLauncher(image)
-    return pool.Pool(
+    for runtime in launcher._runtimes.values():
+        runtime["standby"] = False  # these tests count processes
+    made = InNode if image.node else pool.Pool
+    return made(
         launcher, workers=workers, isolation="program", restart_for_s=restart_for_s
     )  # fmt: skip
 
@@ -139,6 +180,7 @@ def busy(daemon: SecondDaemon) -> set[str]:
     return found
 
 
+@in_both
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.docker
 @pytest.mark.slow
@@ -252,6 +294,7 @@ def test_an_idle_container_is_kept(
         assert outcomes([sandbox.submit(OK, LIMITS)], 30) == [Status.PASSED]
 
 
+@in_both
 @pytest.mark.docker
 @pytest.mark.slow
 def test_container_killed_in_the_middle(daemon: SecondDaemon, image: ImageInfo) -> None:
@@ -263,6 +306,7 @@ def test_container_killed_in_the_middle(daemon: SecondDaemon, image: ImageInfo) 
     wait_for(lambda: not daemon.containers() and not daemon.processes())
 
 
+@in_both
 @pytest.mark.docker
 @pytest.mark.slow
 def test_container_killed_three_times_is_a_crash(daemon: SecondDaemon, image: ImageInfo) -> None:
@@ -310,6 +354,7 @@ def test_container_out_of_memory_as_a_whole(
     wait_for(lambda: not daemon.containers() and not daemon.processes())
 
 
+@in_both
 @pytest.mark.docker
 @pytest.mark.slow
 def test_supervisor_and_zygote_killed_by_the_kernel(daemon: SecondDaemon, image: ImageInfo) -> None:
@@ -319,7 +364,7 @@ def test_supervisor_and_zygote_killed_by_the_kernel(daemon: SecondDaemon, image:
             future = sandbox.submit(SLEEP, LIMITS)
             wait_for(running(daemon, 1))
             os.kill(daemon.processes()[depth], signal.SIGKILL)
-            after = sandbox.submit(Program("import numpy", "", OK.tests), LIMITS)
+            after = sandbox.submit(WITHOUT_NAME, LIMITS)
             assert outcomes([future], 60) == [Status.PASSED]
             assert outcomes([after], 60) == [Status.FAILED]  # a name that is not defined
     wait_for(lambda: not daemon.containers() and not daemon.processes())
@@ -352,18 +397,13 @@ def test_image_removed_while_running(daemon: SecondDaemon, image: ImageInfo) -> 
     wait_for(lambda: not daemon.containers() and not daemon.processes())
 
 
+@in_both
 @pytest.mark.docker
 @pytest.mark.slow
 def test_disk_full_in_the_container(daemon: SecondDaemon, image: ImageInfo) -> None:
     """A program that fills its directory fails by itself, and the next one has room."""
-    fill = Program("", "", (Test("t", "\n".join((
-        "for n in range(20):",
-        "    with open(str(n), 'wb') as file:",
-        "        file.write(bytes(60 << 20))",
-    ))),))  # fmt: skip
-    write = Program("", "", (Test("t", "open('x', 'wb').write(bytes(50 << 20))"),))
     with open_pool(image, workers=1) as sandbox:
-        found = outcomes([sandbox.submit(one, LIMITS) for one in (fill, write, fill, OK)], 60)
+        found = outcomes([sandbox.submit(one, LIMITS) for one in (FILL, WRITE, FILL, OK)], 60)
         assert found == [Status.FAILED, Status.PASSED, Status.FAILED, Status.PASSED]
 
 

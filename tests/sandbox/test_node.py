@@ -361,7 +361,10 @@ def test_isolation_test_uses_a_process_for_each(tier: str) -> None:
 
 def test_isolation_split_runs_as_program(tier: str) -> None:
     with open_or_skip(tier, environment="node", workers=1, isolation="split") as sandbox:
-        assert run(sandbox, "let n = 1;", "assert.equal(n, 1)").passed
+        result = run(sandbox, "let n = 1;", "assert.equal(n, 1)")
+        assert result.passed
+        assert "one process" in result.unsplit
+        assert not result.unsplit_by_answer
 
 
 def test_info_names_node(node: Sandbox) -> None:

@@ -133,6 +133,13 @@ def test_programs_are_confined(node: Sandbox, public_folder: Path) -> None:
     assert not wrong, result
 
 
+def test_the_working_folder_is_the_programs_own(node: Sandbox) -> None:
+    """What Node needs to find packages is there, and nothing of the program before."""
+    listing = "require('node:fs').readdirSync('.').sort()"
+    result = run(node, "", f"assert.deepEqual({listing}, ['node_modules', 'solution.cjs'])")
+    assert result.passed, result
+
+
 def test_node_options_of_the_user_never_reach_programs(
     tier: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

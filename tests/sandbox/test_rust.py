@@ -107,6 +107,17 @@ def test_a_compiler_that_never_ends_is_the_answers_fault(rust: Sandbox) -> None:
     assert "of CPU time" in result.verdicts[0].detail
 
 
+def test_a_compiler_that_is_killed_has_found_no_error(tier: str) -> None:
+    """Killed for want of memory, its silence was once the verdict "does not compile"."""
+    killed = dataclasses.replace(
+        get_language("rust").runtime(), compile=("/bin/sh", "-c", "kill -9 $$"), in_images=""
+    )
+    with open_or_skip(tier, environment="rust", workers=1, runtimes=[killed]) as sandbox:
+        result = run(sandbox, "fn next(x: i32) -> i32 { x + 1 }")
+    assert {verdict.status for verdict in result.verdicts} == {Status.CRASHED}
+    assert "SIGKILL" in result.verdicts[0].detail
+
+
 @pytest.mark.parametrize(
     "candidate",
     [

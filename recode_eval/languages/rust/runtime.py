@@ -99,6 +99,7 @@ def rust_runtime() -> CommandRuntime:
         test="{\n{test}\n}",
         file="solution.rs",
         memory="resident",
+        in_images="/usr/bin/rustc",
         folders=() if sysroot == "/usr" else (sysroot,),
         version_argv=(rustc, "--version"),
     )  # fmt: skip

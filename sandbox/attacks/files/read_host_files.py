@@ -33,7 +33,8 @@ for path in SECRET:
         pass
 for folder in ("/root", "/home", os.path.dirname(bait.FOLDER), "/var/lib/docker"):
     try:
-        if names := os.listdir(folder):
+        names = os.listdir(folder)
+        if names:
             if any(bait.FOLDER.startswith(f"{folder}/{n}") or n.startswith(".ssh") for n in names):
                 print("ESCAPED: listed", folder, names[:5], flush=True)
     except OSError:

@@ -15,7 +15,8 @@ def answer(question):
                     continue
                 first, last = (int(part, 16) for part in line.split()[0].split("-"))
                 memory.seek(first)
-                if found := pattern.search(memory.read(min(last - first, 64 << 20))):
+                found = pattern.search(memory.read(min(last - first, 64 << 20)))
+                if found:
                     return int(found[1])
     except OSError:
         pass

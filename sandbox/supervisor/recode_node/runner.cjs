@@ -32,7 +32,7 @@ const { originals } = require("./originals.cjs");
 
 const { Module, createRequire } = nodeModule;
 const { compileFunction } = vm;
-const { readSync, writeSync, writeFileSync } = fs;
+const { readSync, writeSync, writeFileSync, existsSync, readdirSync, unlinkSync, rmdirSync } = fs;
 const { setImmediate } = timers;
 const { apply, defineProperty, deleteProperty } = Reflect;
 const { parse } = JSON;
@@ -316,7 +316,6 @@ function assertionsWork() {
 
 function nextTest() {
   const code = receive();
-  restore();
   listen();
   let running = true;
   let letter = PASSED;
@@ -415,8 +414,28 @@ function tellMemory() {
   process.memoryUsage.rss = rss;
 }
 
+const COMPILED = path.resolve(".compile-cache");
+
+/** Use what V8 made of the environment's packages when that was built; programs cannot write it. */
+function useCompiled() {
+  if (existsSync(COMPILED)) nodeModule.enableCompileCache(COMPILED);
+}
+
+/** Leave the working folder to the program; what it does to the folder meanwhile is its affair. */
+function hideCompiled() {
+  try {
+    if (!existsSync(COMPILED)) return;
+    const names = readdirSync(COMPILED);
+    for (let i = 0; i < names.length; i += 1) unlinkSync(`${COMPILED}/${names[i]}`);
+    rmdirSync(COMPILED);
+  } catch {
+    // it is gone, or holds files of the program's
+  }
+}
+
 function begin() {
   tellMemory();
+  useCompiled();
   report("R");
   const { language, setup, candidate, name } = receive();
   secret = `_${name}`;
@@ -434,8 +453,10 @@ function begin() {
         reject(thrown);
         return;
       }
-      // Between here and the first test nothing of the candidate's runs.
+      // Between here and the first test, as between two, nothing of the candidate's runs.
       phase = "";
+      restore();
+      hideCompiled();
       report("C");
       nextTest();
     });

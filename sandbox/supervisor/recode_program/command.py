@@ -35,8 +35,7 @@ def run(channel: socket.socket) -> NoReturn:
         files, arguments, environment, nonces, *compiling = marshal.loads(payload)  # noqa: S302 - the supervisor's
         if nonces is None:
             for name, target in files:
-                with contextlib.suppress(FileExistsError):  # left by a process that was not needed
-                    os.symlink(target, name)  # noqa: PTH211 - no pathlib here
+                _link(name.replace("{uid}", str(os.getuid())), target)
             _hand_over(channel, arguments, environment)
         for name, content in files:
             _write(name, content)
@@ -68,6 +67,8 @@ def _compile(
         command[0], command, environment, file_actions=actions, setsigdef=_DEFAULT_SIGNALS
     )
     _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):  # by the kernel for want of memory, or by somebody: not its word
+        os.kill(os.getpid(), signal.SIGKILL)
     if status:
         os.lseek(log, 0, os.SEEK_SET)
         said = os.read(log, 64 << 10)
@@ -96,6 +97,16 @@ def _first_error(said: bytes) -> bytes:
             place = lines[number + 1].strip() if number + 1 < len(lines) else b""
             return b" ".join([line, place])[:900]
     return lines[0][:900] if lines else b""
+
+
+def _link(name: str, target: str) -> None:
+    """Make a link and its folder, unless a process that was not needed has left them."""
+    folder, slash, _ = name.rpartition("/")
+    with contextlib.suppress(FileExistsError):
+        if slash:
+            os.mkdir(folder, 0o700)  # noqa: PTH102 - no pathlib here
+    with contextlib.suppress(FileExistsError):
+        os.symlink(target, name)  # noqa: PTH211
 
 
 def _hand_over(

@@ -136,13 +136,40 @@ def _subclasses(kind: type) -> list[type]:
     return found
 
 
+def _bytes_of_tensor(uint8: Any) -> Any:
+    def bytes_of(value: Any) -> bytes:
+        data = value.resolve_conj().resolve_neg().contiguous().reshape(-1)
+        return data.view(uint8).numpy().tobytes()  # type: ignore[no-any-return]
+
+    return bytes_of
+
+
+def _with_numpy(from_numpy: Any, dtypes: dict[str, Any]) -> tuple[Any, Any]:
+    """Make and read tensors as torch before 1.10 must: by numpy, which has no bfloat16."""
+    numpy: Any = sys.modules["numpy"]
+    frombuffer, ascontiguousarray = numpy.frombuffer, numpy.ascontiguousarray
+    dtypes.pop("bfloat16", None)
+    names = {value: name for name, value in dtypes.items()}
+
+    def make(data: bytes, dtype: Any) -> Any:
+        return from_numpy(frombuffer(bytearray(data), dtype=names[dtype]))
+
+    return make, lambda value: ascontiguousarray(value.numpy()).tobytes()
+
+
 def _torch(torch: Any) -> None:
-    frombuffer, tensor = torch.frombuffer, torch.Tensor
+    tensor = torch.Tensor
     dtypes: dict[str, Any] = {
         name: getattr(torch, name) for name in _TORCH_DTYPES if hasattr(torch, name)
     }
+    if hasattr(torch, "frombuffer"):
+        frombuffer, bytes_of = torch.frombuffer, _bytes_of_tensor(torch.uint8)
+    elif "numpy" in sys.modules:
+        frombuffer, bytes_of = _with_numpy(torch.from_numpy, dtypes)
+    else:
+        return
     names = {value: name for name, value in dtypes.items()}
-    empty, uint8, strided, parameter = torch.empty, torch.uint8, torch.strided, torch.nn.Parameter
+    empty, strided, parameter = torch.empty, torch.strided, torch.nn.Parameter
 
     def raw(encoder: Encoder, value: Any) -> Any:
         reference = encoder.seen(value)
@@ -152,8 +179,7 @@ def _torch(torch: Any) -> None:
             raise UncrossableError(f"a tensor of {value.dtype} that is {value.layout}")
         if value.device.type != "cpu":
             raise UncrossableError(f"a tensor on {value.device}")
-        data = value.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        blob = data.view(uint8).numpy().tobytes() if data.numel() else b""
+        blob = bytes_of(value.detach()) if value.numel() else b""
         return ["pt.t", names[value.dtype], list(value.shape), encoder.blob(blob),
                 bool(value.requires_grad), type(value) is parameter]  # fmt: skip
 

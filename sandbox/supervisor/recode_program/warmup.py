@@ -31,6 +31,20 @@ _STANDARD = (
 )  # fmt: skip
 
 
+def start_by_fork() -> None:
+    """Let `multiprocessing` fork unless a program chooses otherwise, as before Python 3.14.
+
+    Its default since, the fork server, is reached by a socket with an address, and there is none.
+    What works with the fork server works with a fork as well.
+    """
+    if sys.version_info >= (3, 14):
+        from multiprocessing import context
+
+        with contextlib.suppress(AttributeError, KeyError):
+            default = context._default_context  # type: ignore[attr-defined]
+            default._default_context = context._concrete_contexts["fork"]  # type: ignore[attr-defined]
+
+
 def load(libraries: tuple[str, ...]) -> list[str]:
     """Import the standard library's usual modules and `libraries`; return which of those worked."""
     for name in _STANDARD:

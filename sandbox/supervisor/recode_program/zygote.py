@@ -47,6 +47,7 @@ def serve(control: socket.socket, libraries: tuple[str, ...], settings: Settings
     loaded = warmup.load(libraries) if settings.warm else []
     if settings.warm and not settings.shm:
         thread_pools.need_no_semaphores()
+    warmup.start_by_fork()
     if settings.seccomp:
         seccomp.install(seccomp.zygote_filter(child_signals=settings.child_signals))
     index = tampering.remember()

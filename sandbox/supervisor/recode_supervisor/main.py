@@ -159,6 +159,8 @@ class Supervisor:
         home = self._home(runtime, tuple(message["libraries"]))
         split = message["isolation"] == "split" and runtime.splits
         unsplit: tuple[str, bool] | None = None
+        if message["isolation"] == "split" and not runtime.splits:
+            unsplit = (f"programs of {language} run in one process with their tests", True)
         verdicts: dict[int, Verdict] = {}
         cpu_s, output, setup_error = 0.0, b"", None
         missing = list(range(len(request.tests)))

@@ -12,7 +12,7 @@ import marshal
 import os
 import secrets
 import select
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_program import linux, protocol
@@ -31,6 +31,8 @@ RUNNER = os.path.join(  # noqa: PTH118 - start-up time
     "recode_node",
 )
 """The folder of the code that runs beside programs; they must be able to read it."""
+COMPILED = ".compile-cache"
+"""In the working folder, until the candidate has run: where the runner looks for compiled code."""
 _MARSHAL = 4
 _PIECE = 32 << 10
 _OWN_MEMORY = 64 << 20
@@ -57,14 +59,21 @@ class NodeSpec:
 
     node: str
     """The executable, an absolute path."""
-    modules: str
-    """The `node_modules` of the environment; empty if it has none."""
-    environment: dict[str, str] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...]
+    """What programs find in their working folder: name and target. `{uid}` in a name is theirs."""
 
     @classmethod
     def parse(cls, config: dict[str, Any]) -> NodeSpec:
         """Take over what the evaluator sent."""
-        return cls(config["argv"][0], config["modules"], dict(config.get("environment", {})))
+        environment = config["environment"]
+        links = [("node_modules", f"{environment}/node_modules")] if environment else []
+        compiled = f"{environment}/compile-cache"
+        if environment and os.path.isdir(compiled):  # noqa: PTH112
+            # Node takes it only from a folder that has the version and the user id in its name.
+            for name in os.listdir(compiled)[:1]:  # noqa: PTH208
+                link = f"{COMPILED}/{name.rpartition('-')[0]}-{{uid}}"
+                links.append((link, f"{compiled}/{name}"))
+        return cls(config["argv"][0], tuple(links))
 
     def command(self, memory: int) -> list[str]:
         """The command line of a process for a program that may use `memory` bytes."""
@@ -76,7 +85,7 @@ class NodeSpec:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "NODE"))}
         folder = os.path.dirname(self.node)  # noqa: PTH120
         path = {"PATH": f"{folder}:{kept.get('PATH', '')}"}
-        return {**kept, **_ENVIRONMENT, **path, **self.environment}
+        return {**kept, **_ENVIRONMENT, **path}
 
 
 @dataclass
@@ -167,9 +176,8 @@ class NodeExecution(PythonExecution):
         return os.pread(self._output, most, max(0, size - most))
 
     def _payload(self) -> bytes:
-        links = [("node_modules", self._spec.modules)] if self._spec.modules else []
         command, variables = self._spec.command(self._request.memory), self._spec.variables()
-        return marshal.dumps((links, command, variables, None), _MARSHAL)
+        return marshal.dumps((self._spec.links, command, variables, None), _MARSHAL)
 
     def _handle(self, channel: socket.socket, packet: bytes) -> bool:
         if self._stage:
