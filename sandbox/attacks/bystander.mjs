@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import nodeAssert from "node:assert/strict";
 
-const OWN = new Set([path.basename(process.argv[1]), "node_modules"]);
+const OWN = new Set([path.basename(process.argv[1]), "node_modules", ".compile-cache"]);
 
 /** Keep a file for a while, then use a process; throw if anything is odd. */
 async function watch() {

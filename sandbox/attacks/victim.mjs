@@ -13,7 +13,7 @@ import { Worker } from "node:worker_threads";
 
 const PROBLEMS = [];
 const MARK = "recode-attack";
-const OWN = new Set([path.basename(process.argv[1]), "node_modules"]);
+const OWN = new Set([path.basename(process.argv[1]), "node_modules", ".compile-cache"]);
 const PLACES = [
   "/", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/run/lock", "/var/lock", "/home",
   "/root", "/opt", "/etc", "/usr", "/usr/lib", "/usr/local/bin", os.homedir(), os.tmpdir(),
