@@ -373,3 +373,12 @@ def test_info_names_node(node: Sandbox) -> None:
     assert runtimes["javascript"]["kind"] == "node"
     assert int(runtimes["javascript"]["version"].split(".")[0]) >= 22
     assert node.info.python == ""
+
+
+def test_an_error_from_a_timer_without_delay_fails_its_test(node: Sandbox) -> None:
+    """XState reports so what nobody handles; whether it came before the verdict was luck."""
+    late = "setTimeout(() => { throw new Error('late'); }); assert.ok(true);"
+    for _ in range(5):
+        result = run(node, "", late, "assert.ok(true);")
+        assert statuses(result) == [Status.FAILED, Status.PASSED], result
+        assert "late" in details(result)[0]

@@ -33,7 +33,7 @@ const { originals } = require("./originals.cjs");
 const { Module, createRequire } = nodeModule;
 const { compileFunction } = vm;
 const { readSync, writeSync, writeFileSync, existsSync, readdirSync, unlinkSync, rmdirSync } = fs;
-const { setImmediate } = timers;
+const { setImmediate, setTimeout } = timers;
 const { apply, defineProperty, deleteProperty } = Reflect;
 const { parse } = JSON;
 const uncurried = (method) => Function.prototype.call.bind(method);
@@ -325,8 +325,11 @@ function nextTest() {
     running = false;
     if (failed) blame(thrown);
     // A rejection that nobody handles shows after the microtasks: that has to count, too.
-    setImmediate(settle);
+    // So has what a library throws from a timer without delay, as for errors that nobody handles:
+    // of timers with one delay, those that were set before come first.
+    setTimeout(later, 1);
   };
+  const later = () => setImmediate(settle);
   const blame = (thrown) => {
     if (letter !== PASSED) return;
     letter = letterOf(thrown);
