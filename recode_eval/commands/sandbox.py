@@ -43,7 +43,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "test",
         help="attack the sandbox to test whether it holds",
         description="Run the attacks (small programs in sandbox/attacks) in each tier, and after "
-        "each attack an honest program that must find a clean environment. This takes about two "
+        "each attack an honest program that must find a clean environment. This takes some "
         "minutes per tier. The attacks are harmless if the sandbox holds, and bounded if it does "
         "not.",
     )
