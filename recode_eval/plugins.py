@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
+_LISTED = 30
+"""Known names that a message lists; a task has hundreds of problems."""
 
 
 class Registry(Generic[T]):
@@ -138,7 +140,9 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     "Unknown metric 'pas@1'. Did you mean pass@1? Known: pass@1, es."
     """
     known = list(known)
-    return f"Unknown {kind} {str(name)!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
+    listed = ", ".join(known[:_LISTED])
+    more = f", and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"Unknown {kind} {str(name)!r}.{did_you_mean(name, known)} Known: {listed}{more}."
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.models import BACKENDS, ModelOptions, choose_backend, create_model
 from recode_eval.models.backends import backend_facts, get_backend, reject_unused
-from recode_eval.plugins import Registry
+from recode_eval.plugins import Registry, unknown
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:
@@ -247,3 +247,9 @@ def test_every_built_in_member_can_be_imported() -> None:
     for registry in registries:
         for name in registry.builtin:
             assert registry.get(name) is not None, (registry.group, name)
+
+
+def test_a_message_lists_the_first_of_many_names() -> None:
+    """A misspelt problem of a task printed all of its hundreds."""
+    text = unknown("problem", "p-x", [f"p-{i}" for i in range(500)])
+    assert text.endswith("p-29, and 470 more.")

@@ -69,9 +69,12 @@ def attack_tier(
         SandboxError: honest programs do not even run there.
     """
     from recode_eval.sandbox import open_sandbox
+    from recode_eval.sandbox.environments import get_environment
 
     if tier == "none":
         raise UsageError("attacks are never run without a sandbox: choose a tier that protects")
+    if (known := get_environment(environment)).npm is not None:
+        raise UsageError(f"the attacks are in Python, and {known.name} is an environment of Node")
 
     def open_one(language: str, runtimes: Sequence[CommandRuntime]) -> Sandbox:
         return open_sandbox(

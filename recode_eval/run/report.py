@@ -153,7 +153,7 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
     if bad_rows := len(result["task"]["bad_rows"]):
         warn(f"{bad_rows} malformed rows are left out.")
     if skipped := len(result["task"].get("skipped", ())):
-        warn(f"{skipped} rows cannot run on this machine and are left out.")
+        warn(f"{skipped} rows cannot run here and are left out; results.json says why.")
     if (split := result.get("split")) and split["unsplit"]:
         warn(f"{split['unsplit']} answers ran in one process with their tests ({_unsplit(split)}).")
     if text := _within_reach(result):

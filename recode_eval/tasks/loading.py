@@ -73,10 +73,10 @@ def load_task(
         log(f"left out: {row}")
     if isinstance(task, Preparing):
         rows = task.prepare(rows, log)
-        for reason, where in _by_reason(rows.skipped).items():
-            log(f"skipped {', '.join(where)}, cannot run here: {reason}")
-        if not rows.problems:
-            raise InfrastructureError(f"No problem of {name} can run here: {rows.skipped[0]}")
+    for reason, where in _by_reason(rows.skipped).items():
+        log(f"skipped {', '.join(where)}, cannot run here: {reason}")
+    if not rows.problems and rows.skipped:
+        raise InfrastructureError(f"No problem of {name} can run here: {rows.skipped[0]}")
     return LoadedTask(task, rows)
 
 

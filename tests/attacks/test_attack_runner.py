@@ -62,6 +62,12 @@ def is_attack(program: Program) -> bool:
     return "bait" in program.setup
 
 
+def test_an_environment_that_runs_no_python_is_refused_by_name() -> None:
+    """The message told the user of the command to pass a runtime to a function."""
+    with pytest.raises(UsageError, match="the attacks are in Python, and node is an environment"):
+        attack_tier("landlock", [], environment="node")
+
+
 def test_an_attack_that_comes_to_nothing_is_contained(bait: Bait) -> None:
     result = run_one(NaiveSandbox(), bait, "def answer(question):\n    return 0\n")
     assert result.contained, result.explanation

@@ -217,6 +217,8 @@ def test_an_answer_is_found_by_its_fence() -> None:
     assert found.code.strip() == "function f() { return 1; }"
     typed = "```ts\nfunction f(a: number) { return a; }\n```"
     assert extract(typed, language="javascript", entry_point="f").code
+    for tag in ("jsx", "tsx"):  # models write them around React, with or without its syntax
+        assert extract(f"```{tag}\nconst f = 1;\n```", language="javascript").code
 
 
 @given(

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recode_eval.errors import InfrastructureError
 from recode_eval.languages import get_language
+from recode_eval.languages.rust.runtime import find_rustc
 from recode_eval.scoring.extraction import extract
 
 RUST = get_language("rust")
@@ -22,6 +24,15 @@ macro_rules! twice { ($e:expr) => { $e * 2 } }
 fn last(n: NonZeroI32) -> NonZeroI32 { mem::take(&mut 1); n.wrapping_neg() }
 fn main() {}
 """
+
+
+def test_a_program_that_is_no_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`RECODE_EVAL_RUSTC=/bin/true` lost the sandbox three times with every program."""
+    monkeypatch.setenv("RECODE_EVAL_RUSTC", "/bin/true")
+    find_rustc.cache_clear()
+    with pytest.raises(InfrastructureError, match=r"/bin/true is no Rust compiler.*apt-get"):
+        find_rustc()
+    find_rustc.cache_clear()
 
 
 @pytest.mark.parametrize(

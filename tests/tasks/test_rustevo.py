@@ -10,6 +10,7 @@ import pytest
 from recode_eval.errors import DataError
 from recode_eval.languages import get_language
 from recode_eval.sandbox import Limits, open_sandbox
+from recode_eval.tasks.loading import load_task
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:
@@ -73,6 +74,16 @@ def test_rows_that_cannot_run_are_set_aside_with_the_reason(tmp_path: Path) -> N
         "rustevo-1: needs the crate rand, and no crates are installed",
         "rustevo-2: its published tests hold no Rust test",
         "rustevo-3: its published tests hold no Rust test",
+    ]
+
+
+def test_rows_set_aside_are_named_to_the_log(tmp_path: Path) -> None:
+    """Only tasks that prepare said which rows they left out; the others kept it to themselves."""
+    load(tmp_path, (row(0), api()), (row(1), api(crate="rand", module="")))
+    lines: list[str] = []
+    load_task("rustevo", tmp_path / "rows.json", log=lines.append)
+    assert lines == [
+        "skipped rustevo-1, cannot run here: needs the crate rand, and no crates are installed"
     ]
 
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from recode_eval.languages.javascript.syntax import Grammar
     from recode_eval.languages.treesitter import Tree
 
-_JAVASCRIPT_TAGS = frozenset({"javascript", "js", "mjs", "cjs", "node", "nodejs", "ecmascript"})
-_TYPESCRIPT_TAGS = frozenset({"typescript", "ts", "mts", "cts"})
+_JAVASCRIPT_TAGS = frozenset(
+    {"javascript", "js", "mjs", "cjs", "node", "nodejs", "ecmascript", "jsx"}
+)
+_TYPESCRIPT_TAGS = frozenset({"typescript", "ts", "mts", "cts", "tsx"})
 
 
 class JavaScript:

@@ -59,6 +59,8 @@ def find_rustc() -> tuple[str, str]:
             f"The Rust compiler {path} does not run ({error}): {FIX}."
         ) from error
     sysroot = Path(done.stdout.strip())
+    if not (sysroot / "lib").is_dir():
+        raise InfrastructureError(f"{path} is no Rust compiler, as it names no sysroot: {FIX}.")
     inner = sysroot / "bin" / "rustc"
     return str(inner if inner.is_file() else Path(path).resolve()), str(sysroot)
 
