@@ -382,3 +382,33 @@ def test_an_error_from_a_timer_without_delay_fails_its_test(node: Sandbox) -> No
         result = run(node, "", late, "assert.ok(true);")
         assert statuses(result) == [Status.FAILED, Status.PASSED], result
         assert "late" in details(result)[0]
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "exports.double = (n) => 2 * n;",
+        "module.exports = { double: (n) => 2 * n };",
+        "const twice = (n) => 2 * n; export { twice as double };",
+        "const twice = (n) => 2 * n; module.exports.double = twice;",
+        "const double = (n) => 2 * n; exports.double = () => 0;",  # what is bound comes first
+    ],
+)
+def test_what_is_only_exported_is_in_sight(node: Sandbox, candidate: str) -> None:
+    """Models write such answers; they failed with "double is not defined"."""
+    result = run(node, candidate, "assert.equal(double(2), 4)", "assert.equal(double(3), 6)")
+    assert result.passed, result
+
+
+def test_names_of_exports_cannot_become_code(node: Sandbox) -> None:
+    names = ["x } ) => { _done(false) }) //", "assert", "default", "a-b", "\\u0061", "", "1a"]
+    for candidate in (
+        "".join(f"exports[{name!r}] = () => {{}};" for name in names),
+        "module.exports = new Proxy({}, { ownKeys: () => ['b'], get: () => 1 });",
+        "module.exports = function named() {};",
+        "module.exports = 5;",
+    ):
+        result = run(
+            node, candidate, "assert.equal(1, 2)", "assert.equal(typeof name, 'undefined')"
+        )
+        assert statuses(result) == [Status.FAILED, Status.PASSED], (candidate, result)

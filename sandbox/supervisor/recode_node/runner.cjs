@@ -16,6 +16,7 @@ const LARGEST = 64 << 10;
 const NONCE_BYTES = 16;
 const VERDICT_BYTES = NONCE_BYTES + 1 + 8; // the nonce, a letter, and a time that nobody believes
 const DETAIL_CHARACTERS = 300;
+const MOST_EXPORTS = 100;
 const MORE = 0x2b; // "+": the message goes on in the next packet
 const PASSED = 0x50;
 const FAILED = 0x46;
@@ -34,7 +35,7 @@ const { Module, createRequire } = nodeModule;
 const { compileFunction } = vm;
 const { readSync, writeSync, writeFileSync, existsSync, readdirSync, unlinkSync, rmdirSync } = fs;
 const { setImmediate, setTimeout } = timers;
-const { apply, defineProperty, deleteProperty } = Reflect;
+const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, ownKeys } = Reflect;
 const { parse } = JSON;
 const uncurried = (method) => Function.prototype.call.bind(method);
 const latin1 = uncurried(Buffer.prototype.latin1Slice);
@@ -184,7 +185,10 @@ function setOutHook() {
   defineProperty(Function.prototype, own, { __proto__: null, value });
 }
 
-/** Write source down and run it as a module; calls back with whether it failed and with what. */
+/**
+ * Write source down and run it as a module; calls back with whether it failed, and with what was
+ * thrown or is exported.
+ */
 function load(name, language, source, hooked, done) {
   const attempt = (code, query, failed) => {
     const body = test(HASHBANG, code) ? `//${code}` : code;
@@ -199,18 +203,19 @@ function load(name, language, source, hooked, done) {
       const file = path.resolve(`${name}.mjs`);
       writeFileSync(file, hooked ? hook() + body : body);
       process.argv[1] = file;
-      then(import(pathToFileURL(file).href + query), () => done(false), failed);
+      then(import(pathToFileURL(file).href + query), (all) => done(false, all), failed);
       return;
     }
     writeFileSync(filename, code);
     process.argv[1] = filename;
+    let exported;
     try {
-      runCommonJs(main, filename);
+      exported = runCommonJs(main, filename);
     } catch (thrown) {
       done(true, thrown);
       return;
     }
-    done(false);
+    done(false, exported);
   };
   const failedForGood = (thrown) => done(true, thrown);
   if (language === "typescript") {
@@ -251,6 +256,43 @@ function runCommonJs(main, filename) {
   const require = createRequire(filename);
   apply(main, own.exports, [own.exports, require, own, filename, folder]);
   own.loaded = true;
+  return own.exports;
+}
+
+/** What the candidate exports, and those of its names that are bound nowhere, as a pattern. */
+let exported;
+let exportedNames = "";
+
+/** Bring what is only exported (`exports.f = ...`, `export { a as f }`) into the tests' sight. */
+function takeExports(all) {
+  exported = all;
+  exportedNames = "";
+  if ((typeof all !== "object" && typeof all !== "function") || all === null) return;
+  const keys = ownKeys(all);
+  for (let i = 0; i < keys.length && i < MOST_EXPORTS; i += 1) {
+    const key = keys[i];
+    if (typeof key !== "string" || !isPlainName(key) || key === "assert") continue;
+    if (!getOwnPropertyDescriptor(all, key)?.enumerable) continue;
+    try {
+      if (inside(`typeof ${key}`) !== "undefined") continue;
+      inside(`(({ ${key} }) => 0)`); // not for words such as `default`
+    } catch {
+      continue;
+    }
+    exportedNames += exportedNames === "" ? key : `, ${key}`;
+  }
+}
+
+/** Whether a name needs no escape: it becomes part of a program's text. */
+function isPlainName(name) {
+  if (name.length === 0 || name.length > 64) return false;
+  for (let i = 0; i < name.length; i += 1) {
+    const code = charCode(name, i);
+    const letter = (code >= 65 && code <= 90) || (code >= 97 && code <= 122);
+    const digit = code >= 48 && code <= 57;
+    if (!letter && code !== 36 && code !== 95 && !(digit && i > 0)) return false;
+  }
+  return true;
 }
 
 // ---- tests ----
@@ -259,9 +301,12 @@ function runCommonJs(main, filename) {
  * The text of the function around a test; it tells how the test ended, whatever promises do. It is
  * strict, so that what it calls cannot get at it as a caller or by a stack frame, and read the test.
  */
-function wrapped(code) {
+function wrapped(code, names) {
+  // `var`, since a test may have a variable of the same name.
+  const known = names === "" ? "" : `var { ${names} } = ${secret}n; `;
   return (
-    `(async (assert, ${secret}, ${secret}x) => { "use strict"; let ${secret}f = false, ${secret}e; try { ${code}\n} ` +
+    `(async (assert, ${secret}, ${secret}x, ${secret}n) => { "use strict"; ${known}` +
+    `let ${secret}f = false, ${secret}e; try { ${code}\n} ` +
     `catch (${secret}t) { ${secret}f = true; ${secret}e = ${secret}t; } ` +
     `finally { ${secret}(${secret}f, ${secret}e); } })\n//# sourceURL=test`
   );
@@ -293,13 +338,13 @@ let canaryText = "";
 let changed = () => "";
 
 /** Run the text of a test where the candidate's names are; `done` is called once at most. */
-function evaluate(code, done) {
+function evaluate(code, done, names = "") {
   if (inside === null || evalInside() !== realEval) {
     done(true, "the program has an eval of its own");
     return;
   }
   try {
-    apply(inside(wrapped(code)), undefined, [assert, done, FAIL]);
+    apply(inside(wrapped(code, names)), undefined, [assert, done, FAIL, exported]);
   } catch (thrown) {
     done(true, thrown);
   }
@@ -351,7 +396,7 @@ function nextTest() {
   };
   failTest = (thrown) => (running ? finish(true, thrown) : blame(thrown));
   phase = "test";
-  evaluate(code, finish);
+  evaluate(code, finish, exportedNames);
 }
 
 /** What nobody caught: it fails the test in hand, unless the program has its own handler for it. */
@@ -451,8 +496,14 @@ function begin() {
     report("S");
     ({ restore, changed } = originals(assert));
     phase = "candidate";
-    load("solution", language, candidate, true, (failed, thrown) => {
+    load("solution", language, candidate, true, (failed, found) => {
       if (failed) {
+        reject(found);
+        return;
+      }
+      try {
+        if (inside !== null) takeExports(found);
+      } catch (thrown) {
         reject(thrown);
         return;
       }
