@@ -1,14 +1,15 @@
 """From a completion to the code that answers: one documented order of rules, and which one applied.
 
-The rules, first match wins (`ExtractionMethod` names them):
+The rules, first match wins (`ExtractionMethod` names them); "code" is code in the task's language:
 
-1. The whole text is a Python program that defines something: a model without chat habits.
+1. The whole text is a program that defines something: a model without chat habits.
 2. A think block that is never closed: no answer, whatever the thoughts hold. Otherwise only what
    follows the last one counts. `thinking.FAMILIES` has the markers.
-3. The last complete `<answer>` block: its last Python block, or the block itself if it is Python.
+3. The last complete `<answer>` block: its last block of code, or the block itself if it is code.
    An answer without code is no code; nothing outside it is looked at.
-4. The first complete `[PYTHON]` block: one-shot prompted models go on and invent more questions.
-5. Fenced blocks: the last that defines the entry point, else the last Python one that parses. Where
+4. The first complete `[PYTHON]` block, or with the language's own tag: one-shot prompted models go
+   on and invent more questions.
+5. Fenced blocks: the last that defines the entry point, else the last one that parses. Where
    there is none, fences that break Markdown's rules, if they hold a program (`loose_fences`). Never
    a block of another language.
 6. A block that the end of the text cuts off, if it parses.
