@@ -100,7 +100,7 @@ def test_evaluation_lies_on_the_same_axis(
     monkeypatch.setattr(recode_eval.tasks.loading, "create_task", create)
     monkeypatch.setattr(recode_eval.sandbox, "open_router", open_router)
     # The pairs are of the same program, as a program of the test split may not be trained on.
-    monkeypatch.setattr("recode_train.data._tested", lambda _: [])
+    monkeypatch.setattr("recode_train.data._tested", lambda *_: [])
     settings = real(
         "grpo", long_model, tmp_path / "run", pairs, max_steps=4,
         eval_steps=2, eval_tasks=("migration",), eval_limit=1,

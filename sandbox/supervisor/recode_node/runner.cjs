@@ -486,6 +486,7 @@ function begin() {
   useCompiled();
   report("R");
   const { language, setup, candidate, name } = receive();
+  report("B");
   secret = `_${name}`;
   canaryText = canary();
   process.mainModule = undefined;

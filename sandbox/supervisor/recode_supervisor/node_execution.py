@@ -1,8 +1,8 @@
 """One program of JavaScript or TypeScript: a process that becomes Node with a trusted runner.
 
 The runner (`recode_node/runner.cjs`) takes set-up, candidate and tests over the program's socket,
-as the Python runner does, and gives the same packets. It says `READY` first: a Node that does not
-come that far is the machine's fault, never the program's.
+as the Python runner does, and gives the same packets. It says `READY` first, and `BEGUN` when it
+has the program: a Node that does not come that far is the machine's fault, never the program's.
 """
 
 from __future__ import annotations
@@ -17,15 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 from recode_program import linux, protocol
 
-from recode_supervisor.execution import Home, ProgramRequest, SandboxBrokenError, printable
+from recode_supervisor.execution import (
+    ExecutionOutcome,
+    Home,
+    ProgramRequest,
+    SandboxBrokenError,
+    printable,
+)
 from recode_supervisor.python_execution import PythonExecution
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from recode_supervisor.zygote_pool import Zygote
 
 READY = b"R"
+BEGUN = b"B"
+"""It has the program. Whatever ends Node before that is no fault of set-up or candidate."""
 RUNNER = os.path.join(  # noqa: PTH118 - start-up time
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
     "recode_node",
@@ -141,11 +150,20 @@ class NodeExecution(PythonExecution):
         standby: Standby | None = None,
     ) -> None:
         super().__init__(home, request, indices, output)
+        self._again = (home, request, list(indices), output, spec)
         self._spec = spec
         self._standby = standby
+        self._begun = False
+        self._lost = False
+        """The process that stood by was ended by somebody else before it had the program."""
         self._base_memory = 0
         self._starting = False
         """The process is confined and on its way to become Node."""
+
+    def run(self, tick: Callable[[], None]) -> ExecutionOutcome:
+        """Run to the end; in another process, if the one that stood by did not live to begin."""
+        outcome = super().run(tick)
+        return NodeExecution(*self._again).run(tick) if self._lost else outcome
 
     @property
     def pid(self) -> int:
@@ -180,6 +198,9 @@ class NodeExecution(PythonExecution):
         return marshal.dumps((self._spec.links, command, variables, None), _MARSHAL)
 
     def _handle(self, channel: socket.socket, packet: bytes) -> bool:
+        if self._stage == protocol.CONFINED and not self._begun and packet == BEGUN:
+            self._begun = True
+            return False
         if self._stage:
             return super()._handle(channel, packet)
         if not self._starting and packet == protocol.CONFINED:
@@ -220,6 +241,11 @@ class NodeExecution(PythonExecution):
             status, detail = "memory", "the heap of JavaScript is full"
         if not self._stage:
             detail = f"{detail}: {self._complaint()}"
+        elif not self._begun:
+            if self._standby is None:
+                raise SandboxBrokenError(f"Node did not take the program: {detail}")
+            self._lost = True
+            return
         super()._stop(status, detail)
 
     def _complaint(self) -> str:
