@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError
-from recode_eval.languages import get_language
+from recode_eval.languages import runtimes_of
 from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.sandbox.base import Limits, SandboxCrashError
 
@@ -43,12 +43,11 @@ class TestRunner:
         from recode_eval.sandbox import open_router
 
         spec = self._task.spec
-        runtime = get_language(spec.language).runtime()
         return open_router(
             "auto",
             environment=spec.environment,
             isolation="split",
-            runtimes=() if runtime is None else (runtime,),
+            runtimes=runtimes_of(spec.language),
         )
 
     def passed(self, answers: Sequence[tuple[Problem, str | None]]) -> list[bool | None]:

@@ -13,7 +13,7 @@ from recode_eval.attacks.dialects import dialect_of
 from recode_eval.attacks.running import ATTACK_LIMITS, AttackResult, run_attacks
 from recode_eval.attacks.traces import leftovers, take_traces
 from recode_eval.errors import InfrastructureError, UsageError
-from recode_eval.languages import get_language
+from recode_eval.languages import runtimes_of
 from recode_eval.sandbox.base import SandboxBuildError, SandboxUnavailableError
 
 if TYPE_CHECKING:
@@ -120,14 +120,13 @@ def attack_tier(
     )
 
 
-def _runtimes(language: str) -> list[CommandRuntime]:
+def _runtimes(language: str) -> tuple[CommandRuntime, ...]:
     """What runs a language beside what its environment brings.
 
     Raises:
         SandboxUnavailableError: its parsers or its compiler are missing.
     """
     try:
-        found = get_language(language).runtime()
+        return runtimes_of(language)
     except (UsageError, InfrastructureError) as error:
         raise SandboxUnavailableError(str(error)) from error
-    return [] if found is None else [found]

@@ -9,6 +9,7 @@ from recode_eval.plugins import Registry
 
 if TYPE_CHECKING:
     from recode_eval.languages.base import Language
+    from recode_eval.sandbox.runtimes import CommandRuntime
 
 PYTHON: Final = "python"
 LANGUAGES: Final = Registry[Any](
@@ -39,6 +40,19 @@ def get_language(name: str) -> Language:
     """
     language: Language = LANGUAGES.call(name)
     return language
+
+
+def runtimes_of(name: str) -> tuple[CommandRuntime, ...]:
+    """Return what a sandbox must be opened with beside its environment, for a language's programs.
+
+    Raises:
+        InfrastructureError: what runs the language is missing on this machine.
+
+    >>> runtimes_of("python")
+    ()
+    """
+    found = get_language(name).runtime()
+    return () if found is None else (found,)
 
 
 def fence_tag(name: str) -> str:

@@ -43,12 +43,12 @@ class Sandboxes:
         return lambda: self._get(task.spec.environment, isolation, task.spec.language)
 
     def _get(self, environment: str, isolation: str, language: str) -> Sandbox:
-        from recode_eval.languages import get_language
+        from recode_eval.languages import runtimes_of
 
         key = environment, isolation, language
         with self._lock:
             if key not in self._open:
-                options, runtime = self._options, get_language(language).runtime()
+                options = self._options
                 self._open[key] = self._executor.open_sandbox(
                     tier=options.tier,
                     environment=environment,
@@ -57,7 +57,7 @@ class Sandboxes:
                     allow_unsafe=options.allow_unsafe,
                     base_image=options.base_image,
                     log=self._log,
-                    runtimes=() if runtime is None else (runtime,),
+                    runtimes=runtimes_of(language),
                 )
                 self._closing.callback(self._open[key].close)
             return self._open[key]

@@ -142,9 +142,8 @@ class CommandExecution(ProgramExecution):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         nonces = "".join(f"{nonce}\n" for nonce in self._nonces).encode()
         variables = inherited | spec.environment
-        if compiling:
-            return marshal.dumps((files, arguments, variables, nonces, compiling, OUTPUT), _MARSHAL)
-        return marshal.dumps((files, arguments, variables, nonces), _MARSHAL)
+        extra = (compiling, OUTPUT) if compiling else ()
+        return marshal.dumps((files, arguments, variables, nonces, *extra), _MARSHAL)
 
     def _fork(self, handles: list[int]) -> None:
         self._reader, writer = os.pipe()

@@ -354,14 +354,18 @@ class ProgramExecution(ABC):
 
     def _last_words(self) -> str:
         """The last line that the program wrote to standard error."""
-        size = os.fstat(self._output).st_size
-        text = os.pread(self._output, 4096, max(0, size - 4096))
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in last_bytes(self._output, 4096).splitlines() if line.strip()]
         return printable(lines[-1].strip())[:300] if lines else ""
 
     def _exited(self, status: int) -> None:
         """The process ended by itself, with an exit status, before all was decided."""
         self._stop("crashed", f"the process ended with status {status}")
+
+
+def last_bytes(handle: int, most: int) -> bytes:
+    """The end of a file, at most so many bytes of it."""
+    size = os.fstat(handle).st_size
+    return os.pread(handle, most, max(0, size - most))
 
 
 def printable(data: bytes) -> str:

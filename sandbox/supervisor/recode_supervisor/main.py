@@ -31,6 +31,7 @@ from recode_supervisor.execution import (
     ProgramRequest,
     SandboxBrokenError,
     Verdict,
+    last_bytes,
 )
 
 _BEAT_S = 5.0
@@ -176,7 +177,7 @@ class Supervisor:
                 if self._convicts(outcome):
                     running.convict()
                 if not outcome.accused or outcome.verdicts:
-                    said = _last(printed, request.output) + outcome.printed
+                    said = last_bytes(printed, request.output) + outcome.printed
                     output = (output + said)[-request.output :]
             finally:
                 os.close(printed)
@@ -302,11 +303,6 @@ class Supervisor:
                 disk.unmount(self._remove_work)
                 os.rmdir(self._remove_work)
                 os.rmdir(os.path.dirname(self._remove_work))
-
-
-def _last(handle: int, limit: int) -> bytes:
-    size = os.fstat(handle).st_size
-    return os.pread(handle, limit, max(0, size - limit)) if size else b""
 
 
 def _kill_children() -> None:

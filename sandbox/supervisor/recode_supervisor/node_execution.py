@@ -22,6 +22,7 @@ from recode_supervisor.execution import (
     Home,
     ProgramRequest,
     SandboxBrokenError,
+    last_bytes,
     printable,
 )
 from recode_supervisor.python_execution import PythonExecution
@@ -186,12 +187,8 @@ class NodeExecution(PythonExecution):
             super()._finish(ended_itself=ended_itself)
         finally:
             if self._standby is not None:
-                self._outcome.printed = self._last_output(self._request.output)
+                self._outcome.printed = last_bytes(self._output, self._request.output)
                 os.close(self._output)
-
-    def _last_output(self, most: int) -> bytes:
-        size = os.fstat(self._output).st_size
-        return os.pread(self._output, most, max(0, size - most))
 
     def _payload(self) -> bytes:
         command, variables = self._spec.command(self._request.memory), self._spec.variables()
@@ -256,7 +253,7 @@ class NodeExecution(PythonExecution):
 
     def _heap_is_full(self) -> bool:
         """Whether V8 says so; a program that prints that has failed either way."""
-        return _HEAP_FULL in self._last_output(_LAST_WORDS)
+        return _HEAP_FULL in last_bytes(self._output, _LAST_WORDS)
 
     def _exited(self, status: int) -> None:
         self._stop("crashed", f"the process ended with status {status} and without a verdict")
