@@ -9,9 +9,10 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recode_eval.languages.python.mutants import mutants as mutants_of
+from recode_eval.languages.python.source import words_of
 from validity import mutations
 from validity.rewrites import REWRITES, rewritten
-from validity.source import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,13 +88,13 @@ def answers(
         "stale, rewritten": [stale] if stale else [],
         "old API put back": rng("old API put back").sample(put_back, k=len(put_back)),
         "migrated in part": rng("migrated in part").sample(in_part, k=len(in_part)),
-        "stale, mutated": mutations.mutants(old, 1, rng("stale, mutated")),
-        "mutated, rewritten": mutations.mutants(apart, 1, rng("its slip")) if apart else [],
+        "stale, mutated": mutants_of(old, 1, rng("stale, mutated")),
+        "mutated, rewritten": mutants_of(apart, 1, rng("its slip")) if apart else [],
         "cut off": [cut] if cut else [],
     }
     for kind, codes in one_each.items():
         found += _different((Answer(kind, code) for code in codes), found, 1)
-    slips = mutations.mutants(new, mutants, rng("mutated"))
+    slips = mutants_of(new, mutants, rng("mutated"))
     return found + _different((Answer("mutated", code) for code in slips), found, mutants)
 
 

@@ -12,7 +12,7 @@ import builtins
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from validity.source import Edit, Function, Source, is_docstring
+from recode_eval.languages.python.source import Edit, Function, Source, is_docstring
 
 if TYPE_CHECKING:
     import random

@@ -15,6 +15,7 @@ from recode_eval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
     from pathlib import Path
 
     from recode_eval.sandbox.base import Program
@@ -41,6 +42,10 @@ class Problem:
     """What the task kind needs to build programs."""
     entry_point: str | None = None
     """Name that a solution defines, if the data says so; helps to find the code in an answer."""
+    changed_after: date | None = None
+    """What the problem is about was not public before this day; None: not known."""
+    changed_on: date | None = None
+    """What the problem is about was public by this day; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ KINDS = (
     "return-changed",
     "behaviour-changed",
 )
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 
 _ID = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _LIBRARIES = {
@@ -60,10 +61,11 @@ _APIS = {
     "npm": re.compile(r"[@A-Za-z_$][\w$@/.#!: -]*"),
 }
 _FIELDS = frozenset(
-    {"id", "dependency", "old_version", "new_version", "split", "update_type", "apis", "old_use",
-     "new_use", "provenance", "update_info", "description", "old_code", "new_code", "tests",
-     "preload"}
+    {"id", "dependency", "old_version", "new_version", "changed_after", "changed_on", "license",
+     "split", "update_type", "apis", "changes", "old_use", "new_use", "provenance", "update_info",
+     "description", "old_code", "new_code", "tests", "preload"}
 )  # fmt: skip
+_CHANGE = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,19 @@ class MigrationRow:
     dependency: str
     old_version: str
     new_version: str
+    changed_after: date | None
+    """The change was not public before this day: the old release's upload, or that of the first
+    later version where that is earlier (the old one is a repair of its own line)."""
+    changed_on: date | None
+    """The upload of the new release: by this day the change was public."""
+    license: str
+    """The library's licence as SPDX names it; empty where the row does not say."""
     split: str
     update_type: str
     apis: tuple[str, ...]
     """The changed APIs, by the names their documentation has; two or more: several updates."""
+    changes: tuple[str, ...]
+    """The entries of the release notes that the row is about: one change may meet many APIs."""
     old_use: tuple[str, ...]
     """Patterns of the stale use (`Language.api_uses`); empty where a change cannot be seen."""
     new_use: tuple[str, ...]
@@ -107,23 +118,27 @@ class MigrationTask:
         name, rows = open_rows(self.spec, source, data.read_yaml_lists)
         parse = partial(parse_row, language=self.spec.language)
         good, bad = parse_rows(rows, parse, lambda row: row.id)
-        bad += _shared_apis(good.values())
+        bad += _in_both_splits(good.values())
         for row in bad:
             good.pop(row.where, None)
         chosen = {row.id: row for row in good.values() if source is not None or self._wants(row)}
         clusters = _clusters(chosen.values())
+        trained = {row.dependency for row in good.values() if row.split == "train"}
         language = get_language(self.spec.language)
-        problems = tuple(_problem(row, clusters[row.id], language) for row in chosen.values())
-        contents = ((key, asdict(row)) for key, row in chosen.items())
+        problems = tuple(
+            _problem(row, clusters[row.id], row.dependency in trained, language)
+            for row in chosen.values()
+        )
+        contents = ((key, _content(row)) for key, row in chosen.items())
         return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def _wants(self, row: MigrationRow) -> bool:
         match self.spec.data.get("split"), self.spec.data.get("multi", False):
-            case (None | "train" | "test") as split, bool(multi):
+            case split, bool(multi) if split in {None, *SPLITS}:
                 return split in {None, row.split} and (not multi or len(row.apis) > 1)
         raise DataError(
-            f"{self.spec.folder / 'task.yaml'}: data.split must be train or test, and data.multi "
-            "true or false."
+            f"{self.spec.folder / 'task.yaml'}: data.split must be one of {', '.join(SPLITS)}, and "
+            "data.multi true or false."
         )
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:
@@ -204,9 +219,13 @@ def parse_row(raw: Mapping[str, Any], language: str = PYTHON) -> MigrationRow:
         dependency=_matching(raw, "dependency", library, what),
         old_version=_matching(raw, "old_version", _VERSION, "a version, in quotes"),
         new_version=_matching(raw, "new_version", _VERSION, "a version, in quotes"),
+        changed_after=_day(raw, "changed_after"),
+        changed_on=_day(raw, "changed_on"),
+        license=text(raw, "license", required=False),
         split=_one_of(raw, "split", SPLITS),
         update_type=_one_of(raw, "update_type", KINDS),
         apis=text_list(raw, "apis"),
+        changes=text_list(raw, "changes"),
         old_use=_checked_patterns(raw, "old_use", language),
         new_use=_checked_patterns(raw, "new_use", language),
         provenance=text(raw, "provenance"),
@@ -221,6 +240,10 @@ def parse_row(raw: Mapping[str, Any], language: str = PYTHON) -> MigrationRow:
         raise RowError("tests holds no function named test...")
     if not row.apis or not all(map(_APIS[ecosystem].fullmatch, row.apis)):
         raise RowError("apis must name the changed APIs, such as package.member")
+    if not all(map(_CHANGE.fullmatch, row.changes)):
+        raise RowError("changes must name entries of the release notes, such as numpy-2.0-text")
+    if row.changed_after and row.changed_on and row.changed_after > row.changed_on:
+        raise RowError("changed_after is later than changed_on")
     if row.old_version == row.new_version:
         raise RowError("old_version and new_version are the same")
     for version in (row.old_version, row.new_version):
@@ -249,6 +272,25 @@ def _matching(raw: Mapping[str, Any], key: str, pattern: re.Pattern[str], what: 
     return value
 
 
+def _day(raw: Mapping[str, Any], key: str) -> date | None:
+    """Return a day, which YAML reads as one and JSON as text; None if the row does not say."""
+    value = raw.get(key)
+    if value is None or type(value) is date:
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise RowError(f"the field {key} must be a day such as 2024-09-18") from None
+
+
+def _content(row: MigrationRow) -> dict[str, Any]:
+    """Return the row as JSON can hold it."""
+    return asdict(row) | {
+        "changed_after": row.changed_after and row.changed_after.isoformat(),
+        "changed_on": row.changed_on and row.changed_on.isoformat(),
+    }
+
+
 def _one_of(raw: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
     value = text(raw, key)
     if value not in choices:
@@ -266,29 +308,38 @@ def _checked_patterns(raw: Mapping[str, Any], key: str, language: str) -> tuple[
     return texts
 
 
-def _shared_apis(rows: Iterable[MigrationRow]) -> list[BadRow]:
-    """Name the rows whose API occurs in the other split too: a model would be tested on it."""
+def _parts(row: MigrationRow) -> tuple[str, ...]:
+    """Return what makes rows depend on each other: their APIs, and the changes these met."""
+    return (*row.apis, *(f"change {change}" for change in row.changes))
+
+
+def _in_both_splits(rows: Iterable[MigrationRow]) -> list[BadRow]:
+    """Name the rows whose API or change occurs in another split: a model would be tested on it."""
     rows = tuple(rows)
     splits: dict[str, set[str]] = {}
     for row in rows:
-        for api in row.apis:
-            splits.setdefault(api, set()).add(row.split)
+        for part in _parts(row):
+            splits.setdefault(part, set()).add(row.split)
     return [
-        BadRow(row.id, f"the API {api} occurs in both splits, train and test")
+        BadRow(
+            row.id,
+            f"the {part if part.startswith('change ') else f'API {part}'} occurs in several "
+            f"splits: {', '.join(name for name in SPLITS if name in splits[part])}",
+        )
         for row in rows
-        for api in row.apis
-        if len(splits[api]) > 1
+        for part in _parts(row)
+        if len(splits[part]) > 1
     ]
 
 
 def _clusters(rows: Iterable[MigrationRow]) -> dict[str, str]:
-    """Return each row's cluster: rows of a library with an API in common."""
+    """Return each row's cluster: rows of a library with an API or a change in common."""
     rows = tuple(rows)
-    clusters = connected({row.id: row.apis for row in rows})
+    clusters = connected({row.id: _parts(row) for row in rows})
     return {row.id: f"{row.dependency}:{clusters[row.id]}" for row in rows}
 
 
-def _problem(row: MigrationRow, cluster: str, language: Language) -> Problem:
+def _problem(row: MigrationRow, cluster: str, seen: bool, language: Language) -> Problem:
     return Problem(
         id=row.id,
         cluster=cluster,
@@ -296,6 +347,7 @@ def _problem(row: MigrationRow, cluster: str, language: Language) -> Problem:
             "dependency": row.dependency,
             "update_type": row.update_type,
             "updates": "one" if len(row.apis) == 1 else "several",
+            "library": "seen" if seen else "unseen",
         },
         context={
             "dependency": row.dependency,
@@ -308,6 +360,8 @@ def _problem(row: MigrationRow, cluster: str, language: Language) -> Problem:
         solutions={"reference": row.new_code, "stale": row.old_code},
         payload=row,
         entry_point=language.entry_point(row.new_code),
+        changed_after=row.changed_after,
+        changed_on=row.changed_on,
     )
 
 

@@ -76,7 +76,7 @@ def test_what_validation_expects_of_a_pair(tmp_path: Path) -> None:
         ({"new_version": 2.1}, "new_version is of type float"),
         ({"new_version": "1.26.4"}, "are the same"),
         ({"new_version": "9.9.9"}, "recode-eval sandbox lock numpy==9.9.9"),
-        ({"split": "dev"}, "split must be one of train, test"),
+        ({"split": "dev"}, "split must be one of train, validation, test"),
         ({"update_type": "gone"}, "update_type must be one of renamed"),
         ({"apis": []}, "apis must name"),
         ({"apis": ["numpy in1d"]}, "apis must name"),
@@ -124,7 +124,7 @@ def test_bad_rows_are_named_and_can_be_left_out(tmp_path: Path) -> None:
 def test_an_api_in_both_splits_is_refused(tmp_path: Path) -> None:
     """A model trained on the one pair would be tested on the same change in the other."""
     other = migration_row(id="numpy-other", split="train", apis=["numpy.trapz", "numpy.in1d"])
-    with pytest.raises(DataError, match=r"numpy\.in1d occurs in both splits"):
+    with pytest.raises(DataError, match=r"numpy\.in1d occurs in several splits"):
         load(tmp_path, migration_row(), other)
 
 
