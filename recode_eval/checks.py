@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from datetime import date
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,6 +93,24 @@ def at_least_one(name: str, value: Any) -> None:
     """Raise `UsageError` unless the value is None or a whole number of at least 1."""
     if value is not None:
         whole(name, value, 1)
+
+
+def a_day(name: str, value: Any) -> None:
+    """Raise `UsageError` unless the value is None or a day as text, `2026-01-31`.
+
+    >>> a_day("since", "2026-1-31")
+    Traceback (most recent call last):
+    ...
+    recode_eval.errors.UsageError: since must be a day such as 2026-01-31, not '2026-1-31'.
+    """
+    if value is None:
+        return
+    try:
+        if isinstance(value, str) and date.fromisoformat(value).isoformat() == value:
+            return
+    except ValueError:
+        pass
+    raise UsageError(f"{name} must be a day such as 2026-01-31, not {value!r}.")
 
 
 def whole(name: str, value: Any, low: int) -> None:

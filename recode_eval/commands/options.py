@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.checks import a_day
+from recode_eval.errors import UsageError
 from recode_eval.models.backends import BACKENDS
 from recode_eval.plugins import unknown
 from recode_eval.sandbox.base import ISOLATIONS
@@ -41,6 +43,15 @@ def path(text: str) -> Path:
 def positive(text: str) -> int:
     """Parse a whole number of at least 1."""
     return _whole(text, 1)
+
+
+def day(text: str) -> str:
+    """Parse a day, `2026-01-31`."""
+    try:
+        a_day("it", text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def natural(text: str) -> int:
@@ -147,6 +158,18 @@ def add_selection_options(group: argparse._ActionsContainer) -> None:
         default=[],
         metavar="PATTERN[,PATTERN]",
         help="only problems whose id contains a pattern (* and ? as in file names)",
+    )
+    group.add_argument(
+        "--since",
+        type=day,
+        metavar="DATE",
+        help="only problems about changes made on this day or later: 2026-01-31 (tasks with dates)",
+    )
+    group.add_argument(
+        "--until",
+        type=day,
+        metavar="DATE",
+        help="only problems about changes made by this day",
     )
 
 

@@ -36,6 +36,12 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
             "the figures move (see `recode-eval retest`)",
         )
     parser.add_argument(
+        "--cutoff",
+        type=options.day,
+        metavar="DATE",
+        help="the model's knowledge cut-off: also report changes made before and after it apart",
+    )
+    parser.add_argument(
         "--out",
         type=options.path,
         default=Path("runs"),

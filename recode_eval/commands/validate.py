@@ -52,7 +52,9 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             skip_bad_rows=arguments.skip_bad_rows,
             log=monitor.log,
         ):
-            problems = Selection(1, arguments.limit, tuple(arguments.problems)).problems(data)
+            problems = Selection(
+                1, arguments.limit, tuple(arguments.problems), arguments.since, arguments.until
+            ).problems(data)
             sandbox = sandboxes.opener(task, arguments.isolation)()
             label = f"validating {task.spec.name}"
             with counting(label, len(problems), quiet=arguments.quiet) as advance:

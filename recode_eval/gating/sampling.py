@@ -86,7 +86,7 @@ def run_like(
             model,
             _prompt(baseline, task, prompt_file),
             SamplingParameters(**sampling),
-            Selection(baseline.n, selection["limit"], tuple(selection["patterns"])),
+            Selection.from_json(baseline.n, selection),
             ScoringSettings.from_json(results["scoring"]),
             out=out,
             monitor=monitor,

@@ -1,9 +1,10 @@
 """Contamination: whether a model may have seen in training what a task asks about.
 
-A model's release date is held against the day on which each problem's subject became public
-(leaderboard/dates.yaml): the data set's publication, or for a change of a real library the earliest
-day on which it can have been public. Released on that day or later: marked. Never left out for it:
-release comes after the end of training, so that the mark says `may`, and its absence is no proof.
+A model's release date is held against the day on which each problem's subject became public: the
+data set's publication (leaderboard/dates.yaml), or for a change of a real library the earliest day
+on which it can have been public (`changed_after` of the row). Released on that day or later:
+marked. Never left out for it: release comes after the end of training, so that the mark says `may`,
+and its absence is no proof.
 """
 
 from __future__ import annotations
@@ -62,21 +63,19 @@ class Exposure:
 
 
 class PublicDates:
-    """When tasks and changes became public."""
+    """When data sets became public, and the changes that rows are about."""
 
-    def __init__(self, tasks: Mapping[str, date], changes: Mapping[tuple[str, str], date]) -> None:
-        """`tasks` by name; `changes` by dependency and old release."""
-        self._tasks, self._changes = dict(tasks), dict(changes)
+    def __init__(self, tasks: Mapping[str, date]) -> None:
+        """`tasks` by name; rows bring the days of their changes."""
+        self._tasks = dict(tasks)
 
     @classmethod
     def read(cls, path: Path) -> PublicDates:
         """Read a file such as leaderboard/dates.yaml; raises `DataError` naming the entry."""
         tasks = read_entries(path, "tasks", lambda raw: (str(raw.get("task")), _day(raw)))
-        changes = read_entries(path, "changes", _dated_change)
-        for found in (tasks, changes):
-            if len(dict(found)) != len(found):
-                raise DataError(f"{path}: an entry occurs twice.")
-        return cls(dict(tasks), dict(changes))
+        if len(dict(tasks)) != len(tasks):
+            raise DataError(f"{path}: an entry occurs twice.")
+        return cls(dict(tasks))
 
     def of(self, run: RunEntry, sources: Sources) -> list[date]:
         """Return the known days of a run's problems, ascending.
@@ -85,14 +84,11 @@ class PublicDates:
         """
         if run.task in self._tasks:
             return [self._tasks[run.task]] * len(run.problems)
-        if not any("dependency" in problem.tags for problem in run.problems):
+        if not any("changed" in problem.tags for problem in run.problems):
             return []
         rows, _ = sources.problems(run)
-        days = (self._change(rows[p.id].context) for p in run.problems if p.id in rows)
+        days = (rows[problem.id].changed_after for problem in run.problems if problem.id in rows)
         return sorted(day for day in days if day is not None)
-
-    def _change(self, context: Mapping[str, Any]) -> date | None:
-        return self._changes.get((str(context.get("dependency")), str(context.get("old_version"))))
 
 
 def exposures(
@@ -111,10 +107,6 @@ def exposures(
         since = days[0].isoformat() if days else None
         found[run.key] = Exposure(released, since, seen, len(days), len(run.problems))
     return found
-
-
-def _dated_change(raw: Mapping[str, Any]) -> tuple[tuple[str, str], date]:
-    return (str(raw.get("dependency")), str(raw.get("old"))), _day(raw)
 
 
 def _day(raw: Mapping[str, Any]) -> date:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from recode_eval.checks import (
+    a_day,
     at_least_one,
     named_fields_only,
     numbers,
@@ -115,8 +116,8 @@ class RunConfig:
     ...
     recode_eval.errors.UsageError: Unknown option of RunConfig 'temprature'. Did you mean \
 temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
-limit, problems, prompt, update_note, n, temperature, top_p, max_tokens, seed, repeats, stop, \
-k, isolation, timeout_s, memory_mib, sandbox, executor, out.
+limit, problems, since, until, cutoff, prompt, update_note, n, temperature, top_p, max_tokens, \
+seed, repeats, stop, k, isolation, timeout_s, memory_mib, sandbox, executor, out.
     """
 
     model: str | Path | Model
@@ -137,6 +138,12 @@ k, isolation, timeout_s, memory_mib, sandbox, executor, out.
     """Only this many first problems, at least 1."""
     problems: Sequence[str] = ()
     """Only problems whose id contains one of these patterns (`*` and `?` as in file names)."""
+    since: str | None = None
+    """Only problems about a change that was not public before this day, `2026-01-31`."""
+    until: str | None = None
+    """Only problems about a change that was public by this day."""
+    cutoff: str | None = None
+    """The model's knowledge cut-off, a day: results are also given for changes before and after."""
     prompt: str | None = None
     """A prompt variant of the task, or a .jinja2 file."""
     update_note: bool = True
@@ -198,6 +205,10 @@ k, isolation, timeout_s, memory_mib, sandbox, executor, out.
         of_type("backend", self.backend, str, "a name")
         for name in ("update_note", "skip_bad_rows"):
             of_type(name, getattr(self, name), bool, "true or false")
+        for name in ("since", "until", "cutoff"):
+            a_day(name, getattr(self, name))
+        if self.since and self.until and self.since > self.until:
+            raise UsageError(f"since ({self.since}) is later than until ({self.until}).")
         if self.prompt is not None:
             put("prompt", str(path("prompt (a variant of the task, or a file)", self.prompt)))
         one_of("isolation", self.isolation, ISOLATIONS)

@@ -185,7 +185,7 @@ def _reopen(
             update_note=prompt["update_note"],
         ),
         SamplingParameters(**{**sampling, "stop": tuple(sampling["stop"])}),
-        Selection(selection["n"], selection["limit"], tuple(selection["patterns"])),
+        Selection.from_json(selection["n"], selection),
         _scoring(manifest["scoring"], config),
         out=folder.parent.parent,
         monitor=monitor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 _LONGEST_REASON = 300
+KNOWLEDGE = "knowledge_cutoff"
+"""The tag that a run with a cut-off adds to its problems."""
 
 
 def problem_results(run: RunData) -> list[ProblemResult]:
@@ -60,12 +63,14 @@ def _problem_result(run: RunData, problem: Problem, records: list[ScoreRecord]) 
     passed = None if first is None else [r.passed(first) for r in records]
     without = None if second is None else [r.passed(second) for r in records]
     groups = run.task.groups(problem) if isinstance(run.task, Grouped) else {}
+    cutoff = run.manifest["settings"].get("cutoff")
+    known = {} if cutoff is None else {KNOWLEDGE: _knowledge(problem, cutoff)}
     count = len(records)
     similarity = _mean_similarity(records)
     return ProblemResult(
         id=problem.id,
         cluster=problem.cluster,
-        tags=dict(problem.tags),
+        tags={**problem.tags, **known},
         n=count,
         passed=None if passed is None else sum(passed),
         passed_groups={
@@ -246,7 +251,7 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
         "counts": _counts(run, problems, totals),
         "confidence": CONFIDENCE,
         "metrics": estimates(problems, ks, split=True),
-        "breakdown": {tag: _breakdown(problems, tag, ks) for tag in run.task.spec.tags},
+        "breakdown": {tag: _breakdown(problems, tag, ks) for tag in _tags(run)},
         "usage": _usage(totals),
         "problems": [problem.to_json() for problem in problems],
         "unscored": [
@@ -324,6 +329,25 @@ def _counts(run: RunData, found: Sequence[ProblemResult], totals: _Totals) -> di
         "prompt_too_long": totals.reasons[FinishReason.PROMPT_TOO_LONG],
         "suspicious": totals.suspicious,
     }
+
+
+def _tags(run: RunData) -> tuple[str, ...]:
+    """Return the tags that results are broken down by."""
+    asked = (KNOWLEDGE,) if run.manifest["settings"].get("cutoff") is not None else ()
+    return (*run.task.spec.tags, *asked)
+
+
+def _knowledge(problem: Problem, cutoff: str) -> str:
+    """Say whether a problem's change was made before or after a model's knowledge ends (ISO).
+
+    `around`: between two days of which one is before and one after; `unknown`: it has no days.
+    """
+    day = date.fromisoformat(cutoff)
+    if problem.changed_on is not None and problem.changed_on <= day:
+        return "before"
+    if problem.changed_after is not None and problem.changed_after > day:
+        return "after"
+    return "unknown" if problem.changed_on is None else "around"
 
 
 def _breakdown(

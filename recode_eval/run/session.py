@@ -198,7 +198,7 @@ def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Mon
         model.info,
         prompt,
         sampling,
-        Selection(n, config.limit, tuple(config.problems)),
+        Selection(n, config.limit, tuple(config.problems), config.since, config.until),
         scoring_settings(config),
         out=config.folder,
         monitor=monitor,
@@ -213,6 +213,7 @@ def stored_settings(config: RunConfig, task: str, ks: Iterable[int]) -> dict[str
         "data": config.data.get(task),
         "include_path": [str(Path(path).resolve()) for path in config.include_path],
         "k": list(ks),
+        "cutoff": config.cutoff,
     }
 
 

@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
@@ -107,16 +108,59 @@ class Selection:
     n: int
     limit: int | None = None
     patterns: tuple[str, ...] = ()
+    since: str | None = None
+    """Only problems whose change was not public before this day (ISO)."""
+    until: str | None = None
+    """Only problems whose change was public by this day (ISO)."""
+
+    @classmethod
+    def from_json(cls, n: int, stored: Mapping[str, Any]) -> Selection:
+        """Read what a run's files say of its selection; older runs have no dates."""
+        return cls(
+            n,
+            stored["limit"],
+            tuple(stored["patterns"]),
+            stored.get("since"),
+            stored.get("until"),
+        )
 
     def problems(self, data: TaskData) -> tuple[Problem, ...]:
         """Return the selected problems, in the data's order; raises `UsageError` if none is."""
         chosen = data.problems
         if self.patterns:
             chosen = tuple(p for p in chosen if any(_matches(p.id, x) for x in self.patterns))
+        if self.since or self.until:
+            chosen = self._dated(chosen, data.source)
         chosen = chosen[: self.limit]
         if not chosen:
             raise UsageError(
                 f"No problem of {data.source} matches {', '.join(self.patterns) or '--limit 0'}."
+            )
+        return chosen
+
+    def _dated(self, problems: tuple[Problem, ...], source: str) -> tuple[Problem, ...]:
+        """Return the problems that surely lie in the span of days; those without days do not."""
+        if not any(problem.changed_on for problem in problems):
+            raise UsageError(
+                f"--since and --until need to know when the changes were made, but no problem of "
+                f"{source} says so."
+            )
+        first = date.min if self.since is None else date.fromisoformat(self.since)
+        last = date.max if self.until is None else date.fromisoformat(self.until)
+        chosen = tuple(
+            problem
+            for problem in problems
+            if problem.changed_after is not None
+            and problem.changed_on is not None
+            and first <= problem.changed_after
+            and problem.changed_on <= last
+        )
+        if not chosen:
+            begins = max(p.changed_after for p in problems if p.changed_after is not None)
+            raise UsageError(
+                f"No problem of {source} is about a change made between "
+                f"{self.since or 'the beginning'} and {self.until or 'today'}; the latest was made "
+                f"after {begins}."
             )
         return chosen
 

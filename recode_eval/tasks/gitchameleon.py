@@ -34,6 +34,7 @@ from recode_eval.sandbox.requirements import (
 )
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
+from recode_eval.tasks.days import month
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, statements, text
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class ChameleonRow:
     kind: str
     subject: str
     """The class or function that the row is about."""
+    month: str = ""
+    """In which the release appeared, such as 2024-09; empty where the row does not say."""
 
     @property
     def companions(self) -> tuple[str, ...]:
@@ -245,7 +248,7 @@ class GitChameleonTask:
             for row in good.values()
         ]
         problems = tuple(_problem(row) for row in complete)
-        contents = ((row.id, asdict(row)) for row in complete)
+        contents = ((row.id, _content(row)) for row in complete)
         return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def prepare(self, task_data: TaskData, note: Callable[[str], None]) -> TaskData:
@@ -358,6 +361,7 @@ def parse_row(raw: Mapping[str, Any]) -> ChameleonRow:
         hidden_test=text(raw, "hidden_test", required=False),
         kind=text(raw, "type_of_change", required=False),
         subject=text(raw, "name_of_class_or_func", required=False),
+        month=text(raw, "release_date", required=False),
     )
     for key, value, pattern in (
         ("example_id", row.id, _ID),
@@ -374,6 +378,11 @@ def parse_row(raw: Mapping[str, Any]) -> ChameleonRow:
     statements(row.hidden_test, "hidden_test")
     statements(row.starting_code + row.solution, "starting_code with solution")
     return row
+
+
+def _content(row: ChameleonRow) -> dict[str, Any]:
+    """Return what decides about answers; the month does not, and older hashes lack it."""
+    return {key: value for key, value in asdict(row).items() if key != "month"}
 
 
 def _hidden_tests(path: Path) -> tuple[dict[str, str], list[BadRow]]:
@@ -413,6 +422,7 @@ def _hidden_rows(path: Path) -> Iterator[data.Row]:
 
 def _problem(row: ChameleonRow) -> Problem:
     definition = re.findall(r"^(?:async )?(?:def|class) +(\w+)", row.starting_code, re.MULTILINE)
+    first, last = month(row.month) or (None, None)
     return Problem(
         id=row.id,
         cluster=f"{row.library}:{row.subject or row.id}",
@@ -426,4 +436,6 @@ def _problem(row: ChameleonRow) -> Problem:
         solutions={"reference": row.starting_code + row.solution},
         payload=PlacedRow(row, row.named_python),
         entry_point=definition[-1] if definition else None,
+        changed_after=first,
+        changed_on=last,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from recode_eval.sandbox.requirements import has_environment, release_name
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.clusters import connected
+from recode_eval.tasks.days import day
 from recode_eval.tasks.rows import (
     RowError,
     open_rows,
@@ -32,6 +32,7 @@ from recode_eval.tasks.rows import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date
 
     from recode_eval.languages.base import Language
 
@@ -219,8 +220,8 @@ def parse_row(raw: Mapping[str, Any], language: str = PYTHON) -> MigrationRow:
         dependency=_matching(raw, "dependency", library, what),
         old_version=_matching(raw, "old_version", _VERSION, "a version, in quotes"),
         new_version=_matching(raw, "new_version", _VERSION, "a version, in quotes"),
-        changed_after=_day(raw, "changed_after"),
-        changed_on=_day(raw, "changed_on"),
+        changed_after=day(raw, "changed_after"),
+        changed_on=day(raw, "changed_on"),
         license=text(raw, "license", required=False),
         split=_one_of(raw, "split", SPLITS),
         update_type=_one_of(raw, "update_type", KINDS),
@@ -270,17 +271,6 @@ def _matching(raw: Mapping[str, Any], key: str, pattern: re.Pattern[str], what: 
     if not pattern.fullmatch(value):
         raise RowError(f"the field {key} must be {what}, not {value!r}")
     return value
-
-
-def _day(raw: Mapping[str, Any], key: str) -> date | None:
-    """Return a day, which YAML reads as one and JSON as text; None if the row does not say."""
-    value = raw.get(key)
-    if value is None or type(value) is date:
-        return value
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise RowError(f"the field {key} must be a day such as 2024-09-18") from None
 
 
 def _content(row: MigrationRow) -> dict[str, Any]:
@@ -347,7 +337,8 @@ def _problem(row: MigrationRow, cluster: str, seen: bool, language: Language) ->
             "dependency": row.dependency,
             "update_type": row.update_type,
             "updates": "one" if len(row.apis) == 1 else "several",
-            "library": "seen" if seen else "unseen",
+            **({"changed": str(row.changed_on.year)} if row.changed_on else {}),
+            "training_library": "seen" if seen else "unseen",
         },
         context={
             "dependency": row.dependency,

@@ -19,6 +19,7 @@ from recode_eval.languages.rust.runtime import failing_test
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
+from recode_eval.tasks.days import rust_release
 from recode_eval.tasks.rows import RowError, parse_rows, split_tests, text
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class RustEvoTask:
             solutions={"reference": row.code},
             payload=row,
             entry_point=get_language(self.spec.language).entry_point(row.code),
+            changed_after=rust_release(row.from_version),
+            changed_on=rust_release(row.to_version),
         )
 
     def programs(self, problem: Problem, code: str) -> Mapping[str, Program]:

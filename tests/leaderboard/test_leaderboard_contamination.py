@@ -16,7 +16,6 @@ from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.site import build
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.resources import resource_dir
-from recode_eval.tasks.registry import create_task
 
 FACTS = """
 models:
@@ -81,21 +80,13 @@ def test_a_migration_is_public_from_the_first_day_on_which_its_change_can_be_kno
     assert days[0] == date(2019, 8, 18)
 
 
-def test_every_bundled_pair_has_a_date() -> None:
-    """A new pair without one would quietly count as never seen."""
-    dates = PublicDates.read(resource_dir("leaderboard") / "dates.yaml")
-    for name in ("migration", "migration-train"):
-        for problem in create_task(name).load(None, skip_bad_rows=False).problems:
-            assert dates._change(problem.context) is not None, problem.id
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("tasks: []\nchanges: 3", "`changes` must be a list"),
-        ("changes: []\ntasks:\n- {task: x, public: soon}", "tasks, entry 1"),
-        ("changes: []\ntasks:\n- {task: x, public: 2024-01-01 10:00:00}", "must be a date"),
-        ("changes: []\ntasks: [{task: x, public: 2024-01-01}, {task: x, public: 2025-01-01}]",
+        ("tasks: 3", "`tasks` must be a list"),
+        ("tasks:\n- {task: x, public: soon}", "tasks, entry 1"),
+        ("tasks:\n- {task: x, public: 2024-01-01 10:00:00}", "must be a date"),
+        ("tasks: [{task: x, public: 2024-01-01}, {task: x, public: 2025-01-01}]",
          "twice"),
     ],
 )  # fmt: skip
