@@ -56,6 +56,7 @@ def run_config(
         problems=arguments.problems,
         since=arguments.since,
         until=arguments.until,
+        quarantine=getattr(arguments, "quarantine", None),
         cutoff=getattr(arguments, "cutoff", None),
         prompt=arguments.prompt,
         update_note=not arguments.no_update_note,

@@ -36,6 +36,12 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
             "the figures move (see `recode-eval retest`)",
         )
     parser.add_argument(
+        "--quarantine",
+        type=options.path,
+        metavar="FILE",
+        help="leave out the problems of a list that `validate --quarantine` wrote",
+    )
+    parser.add_argument(
         "--cutoff",
         type=options.day,
         metavar="DATE",

@@ -11,10 +11,14 @@ from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from recode_eval.run.validate import Finding
     from recode_eval.tasks.base import Task
+
+QUARANTINE_REPEATS = 5
+"""A test that fails one time in three is missed once in eight with five repeats."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +28,15 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats",
         type=options.positive,
-        default=1,
         metavar="N",
-        help="run everything N times, to find flaky problems (default: 1)",
+        help="run everything N times, to find flaky problems (default: 1; with --quarantine: 5)",
+    )
+    parser.add_argument(
+        "--quarantine",
+        type=options.path,
+        metavar="FILE",
+        help="write the problems that are flaky or broken here to FILE; `--quarantine FILE` of a "
+        "run leaves them out",
     )
     options.add_output_options(parser)
 
@@ -43,6 +53,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
+    hashes: dict[str, str] = {}
+    repeats = arguments.repeats or (1 if arguments.quarantine is None else QUARANTINE_REPEATS)
     where = configs.sandbox_options(arguments)
     with stdout_for_results(), Sandboxes(where, monitor.log) as sandboxes:
         for task, data in load_tasks(
@@ -63,18 +75,69 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                     problems,
                     sandbox,
                     changed_limits(Limits(), arguments.timeout, arguments.memory),
-                    repeats=arguments.repeats,
+                    repeats=repeats,
                     on_done=advance,
                 )
             reports.append((task, findings))
+            hashes[task.spec.name] = data.content_hash
+            tier = sandbox.info.tier
     if arguments.json:
         _print_json(reports)
     else:
         _print_text(reports)
+    if arguments.quarantine is not None:
+        _write_quarantine(arguments.quarantine, reports, hashes, tier, repeats)
     everything = [finding for _, findings in reports for finding in findings]
     if any(finding.faults for finding in everything):
         return ExitCode.CHECK_FAILED
     return ExitCode.INCOMPLETE if any(f.ungraded for f in everything) else ExitCode.OK
+
+
+def _write_quarantine(
+    file: Path,
+    reports: Sequence[tuple[Task, Sequence[Finding]]],
+    hashes: Mapping[str, str],
+    tier: str,
+    repeats: int,
+) -> None:
+    import platform
+
+    from recode_eval import __version__
+    from recode_eval.run import provenance
+    from recode_eval.tasks import quarantine
+    from recode_eval.terminal import stderr_console
+
+    tasks = {
+        task.spec.name: quarantine.quarantined_task(
+            hashes[task.spec.name],
+            (
+                quarantine.Outcome(
+                    finding.problem_id,
+                    finding.sound,
+                    repeats,
+                    finding.faults,
+                    ungraded=bool(finding.ungraded),
+                )
+                for finding in findings
+            ),
+        )
+        for task, findings in reports
+    }
+    quarantine.write_quarantine(
+        file,
+        quarantine.Quarantine(
+            schema_version=quarantine.SCHEMA_VERSION,
+            created=provenance.now(),
+            recode_eval=__version__,
+            python=platform.python_version(),
+            platform=platform.platform(),
+            sandbox=tier,
+            repeats=repeats,
+            tasks=tasks,
+        ),
+    )
+    listed = sum(len(task.problems) for task in tasks.values())
+    stderr_console().print(f"{listed} problems in quarantine: {file}", soft_wrap=True)
 
 
 def _print_json(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:

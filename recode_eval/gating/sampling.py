@@ -72,6 +72,7 @@ def run_like(
     from recode_eval.models.base import SamplingParameters
     from recode_eval.run.evaluation import Run
     from recode_eval.run.settings import ScoringSettings, Selection
+    from recode_eval.tasks.quarantine import stored_rows, without
 
     results = baseline.results
     try:
@@ -80,9 +81,10 @@ def run_like(
         if seed is not None:
             sampling["seed"] = seed
         selection = results["selection"]
+        aside = stored_rows(results["task"].get("quarantined", ()), data)
         return Run(
             task,
-            data,
+            without(data, aside, task.spec.name),
             model,
             _prompt(baseline, task, prompt_file),
             SamplingParameters(**sampling),

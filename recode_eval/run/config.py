@@ -116,8 +116,8 @@ class RunConfig:
     ...
     recode_eval.errors.UsageError: Unknown option of RunConfig 'temprature'. Did you mean \
 temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
-limit, problems, since, until, cutoff, prompt, update_note, n, temperature, top_p, max_tokens, \
-seed, repeats, stop, k, isolation, timeout_s, memory_mib, sandbox, executor, out.
+limit, problems, since, until, quarantine, cutoff, prompt, update_note, n, temperature, \
+top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, sandbox, executor, out.
     """
 
     model: str | Path | Model
@@ -142,6 +142,8 @@ seed, repeats, stop, k, isolation, timeout_s, memory_mib, sandbox, executor, out
     """Only problems about a change that was not public before this day, `2026-01-31`."""
     until: str | None = None
     """Only problems about a change that was public by this day."""
+    quarantine: Path | str | None = None
+    """A list of problems to leave out, as `recode-eval validate --quarantine` writes it."""
     cutoff: str | None = None
     """The model's knowledge cut-off, a day: results are also given for changes before and after."""
     prompt: str | None = None
@@ -205,6 +207,8 @@ seed, repeats, stop, k, isolation, timeout_s, memory_mib, sandbox, executor, out
         of_type("backend", self.backend, str, "a name")
         for name in ("update_note", "skip_bad_rows"):
             of_type(name, getattr(self, name), bool, "true or false")
+        if self.quarantine is not None:
+            put("quarantine", path("quarantine", self.quarantine))
         for name in ("since", "until", "cutoff"):
             a_day(name, getattr(self, name))
         if self.since and self.until and self.since > self.until:

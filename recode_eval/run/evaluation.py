@@ -412,6 +412,7 @@ class Run:
                 "language": self.task.spec.language,
                 "bad_rows": [str(row) for row in self.data.bad_rows],
                 "skipped": [str(row) for row in self.data.skipped],
+                "quarantined": [str(row) for row in self.data.quarantined],
             },
             "prompt": {
                 "name": self.prompt.name,

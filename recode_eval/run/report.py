@@ -154,6 +154,8 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         warn(f"{bad_rows} malformed rows are left out.")
     if skipped := len(result["task"].get("skipped", ())):
         warn(f"{skipped} rows cannot run here and are left out; results.json says why.")
+    if quarantined := len(result["task"].get("quarantined", ())):
+        warn(f"{quarantined} problems are in quarantine and left out; results.json says why.")
     if (split := result.get("split")) and split["unsplit"]:
         warn(f"{split['unsplit']} answers ran in one process with their tests ({_unsplit(split)}).")
     if text := _within_reach(result):

@@ -132,6 +132,7 @@ def _load(
     manifest: Mapping[str, Any], config: RescoreConfig, *, alone: bool
 ) -> tuple[Task, TaskData]:
     """Find the task and the exact rows of the run."""
+    from recode_eval.tasks.quarantine import stored_rows, without
     from recode_eval.tasks.registry import create_task
 
     name, settings = manifest["task"]["name"], manifest["settings"]
@@ -148,7 +149,8 @@ def _load(
             f"The rows of {data.source} (hash {data.content_hash[:12]}) differ from the run's "
             f"(hash {expected[:12]}). Give the run's rows with --data {name}=FILE."
         )
-    return task, data
+    aside = stored_rows(manifest["task"].get("quarantined", ()), data)
+    return task, without(data, aside, name)
 
 
 def _reopen(

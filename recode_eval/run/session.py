@@ -108,11 +108,15 @@ def load_configured(config: RunConfig, log: Callable[[str], None]) -> list[Loade
     """Load the tasks of a configuration; raises `UsageError` if it names none."""
     if not config.tasks:
         raise UsageError("Name at least one task; `recode-eval tasks` lists them.")
+    from recode_eval.tasks.quarantine import read_quarantine
+
+    listed = None if config.quarantine is None else read_quarantine(config.quarantine)
     return load_tasks(
         config.tasks,
         config.data,
         include_path=map(Path, config.include_path),
         skip_bad_rows=config.skip_bad_rows,
+        quarantine=listed,
         log=log,
     )
 
@@ -214,7 +218,14 @@ def stored_settings(config: RunConfig, task: str, ks: Iterable[int]) -> dict[str
         "include_path": [str(Path(path).resolve()) for path in config.include_path],
         "k": list(ks),
         "cutoff": config.cutoff,
+        "quarantine": _digest(config.quarantine),
     }
+
+
+def _digest(quarantine: Path | str | None) -> str | None:
+    from recode_eval.tasks.quarantine import read_quarantine
+
+    return None if quarantine is None else read_quarantine(quarantine).digest
 
 
 def scoring_settings(config: RunConfig) -> ScoringSettings:

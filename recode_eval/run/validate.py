@@ -44,6 +44,8 @@ class Finding:
     """The row's own answer fails here: whatever a model answers, its failure says nothing."""
     environments: tuple[str, ...] = ()
     """Environments of single releases that the problem's programs run in."""
+    sound: int = 0
+    """Repeats in which every check went as it must."""
 
 
 @runtime_checkable
@@ -115,10 +117,12 @@ def validate(
         faults = list(task.faults(problem)) if isinstance(task, OwnChecks) else []
         ungraded: list[str] = []
         reference_fails = False
+        wrong = set(range(repeats)) if faults else set[int]()
         for expectation, futures in checks:
             before = len(faults)
-            for future in futures:
-                _check(expectation, future, faults, ungraded)
+            for repeat, future in enumerate(futures):
+                if not _check(expectation, future, faults, ungraded):
+                    wrong.add(repeat)
             reference_fails |= expectation.reference and len(faults) > before
         environments = (expectation.program.environment for expectation, _ in checks)
         findings.append(
@@ -129,6 +133,7 @@ def validate(
                 tuple(dict.fromkeys(ungraded)),
                 reference_fails,
                 tuple(dict.fromkeys(name for name in environments if name)),
+                repeats - len(wrong),
             )
         )
         on_done()
@@ -140,12 +145,14 @@ def _check(
     future: Future[Execution],
     faults: list[str],
     ungraded: list[str],
-) -> None:
+) -> bool:
+    """Return whether the program ended as it must; what else happened is added to the lists."""
+    before = len(faults), len(ungraded)
     try:
         execution = future.result()
     except SandboxError as error:
         ungraded.append(f"{expectation.name}: {error}")
-        return
+        return False
     if execution.setup_error is not None:
         faults.append(f"{expectation.name}: the set-up fails: {execution.setup_error}")
     elif execution.passed and not expectation.passes:
@@ -154,6 +161,7 @@ def _check(
         failed = [v for v in execution.verdicts if v.status is not Status.PASSED]
         shown = "; ".join(f"{v.name} {v.status}: {v.detail}" for v in failed[:3])
         faults.append(f"{expectation.name}: {len(failed)} tests do not pass ({shown})")
+    return before == (len(faults), len(ungraded))
 
 
 def _words(condition: str) -> str:

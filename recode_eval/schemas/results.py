@@ -112,6 +112,13 @@ class TaskSection(JsonStruct, frozen=True, kw_only=True):
             "failed."
         ),
     ] = field(default_factory=list)
+    quarantined: Annotated[
+        list[str],
+        Meta(
+            description="Problems that the list given with --quarantine leaves out, and why; "
+            "neither passed nor failed."
+        ),
+    ] = field(default_factory=list)
 
 
 class PromptSection(JsonStruct, frozen=True, kw_only=True):

@@ -74,6 +74,8 @@ class TaskData:
     bad_rows: tuple[BadRow, ...] = ()
     skipped: tuple[BadRow, ...] = ()
     """Rows that are sound, but cannot run here; `where` is the problem's id."""
+    quarantined: tuple[BadRow, ...] = ()
+    """Rows that the user's list leaves out (see `quarantine`); `where` is the problem's id."""
 
 
 @dataclass(frozen=True, slots=True)

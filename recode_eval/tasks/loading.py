@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recode_eval.tasks.base import BadRow, Problem, Task, TaskData
+    from recode_eval.tasks.quarantine import Quarantine
 
 
 class LoadedTask(NamedTuple):
@@ -49,11 +50,12 @@ def load_task(
     *,
     include_path: Iterable[Path] = (),
     skip_bad_rows: bool = False,
+    quarantine: Quarantine | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> LoadedTask:
     """Load a task's rows, from a file or from the task's own source.
 
-    `log` is told which rows are left out and why.
+    `log` is told which rows are left out and why. The problems that `quarantine` names are too.
 
     Raises:
         UsageError: there is no such task.
@@ -77,6 +79,10 @@ def load_task(
         log(f"skipped {', '.join(where)}, cannot run here: {reason}")
     if not rows.problems and rows.skipped:
         raise InfrastructureError(f"No problem of {name} can run here: {rows.skipped[0]}")
+    if quarantine is not None:
+        rows = quarantine.apply(name, rows)
+        if rows.quarantined:
+            log(f"in quarantine, left out of {name}: {_names(rows.quarantined)}")
     return LoadedTask(task, rows)
 
 
@@ -86,16 +92,27 @@ def load_tasks(
     *,
     include_path: Iterable[Path] = (),
     skip_bad_rows: bool = False,
+    quarantine: Quarantine | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> list[LoadedTask]:
     """Load several tasks, each once; arguments and errors are those of `load_task`."""
     include_path = tuple(include_path)
     return [
         load_task(
-            name, data.get(name), include_path=include_path, skip_bad_rows=skip_bad_rows, log=log
+            name,
+            data.get(name),
+            include_path=include_path,
+            skip_bad_rows=skip_bad_rows,
+            quarantine=quarantine,
+            log=log,
         )
         for name in dict.fromkeys(names)
     ]
+
+
+def _names(rows: Sequence[BadRow]) -> str:
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return ", ".join(row.where for row in rows[:5]) + more
 
 
 def _by_reason(rows: Sequence[BadRow]) -> dict[str, list[str]]:

@@ -103,7 +103,9 @@ def test_wrong_days_in_a_row_are_named(
 
 def test_months_and_releases_of_rust() -> None:
     assert month("2023-12") == (date(2023, 12, 1), date(2023, 12, 31))
-    assert [month(value) for value in ("", "2023", "2023-13", "0000-01", 202301, None)] == 6 * [None]
+    assert [month(value) for value in ("", "2023", "2023-13", "0000-01", 202301, None)] == 6 * [
+        None
+    ]
     assert rust_release("1.71.0") == date(2023, 7, 13)
     assert rust_release("1.85.1") == date(2025, 2, 20)
     assert [rust_release(text) for text in ("0.38.15", "1.4.0", "", "2.0.0")] == 4 * [None]

@@ -49,7 +49,8 @@ def test_the_pages_give_the_right_numbers() -> None:
     page = (checkout / "tasks" / "migration" / "README.md").read_text(encoding="utf-8")
     splits = (counts["split"][name] for name in ("test", "train", "validation"))
     numbers = len(rows()), *splits
-    assert "{} programs ({} to test with, {} to train with, {} to choose by)".format(*numbers) in page
+    words = "{} programs ({} to test with, {} to train with, {} to choose by)"
+    assert words.format(*numbers) in page
     assert f"{counts['updates']['several']} of them meet two or more changes" in page
     front = (checkout / "README.md").read_text(encoding="utf-8")
     libraries = len(counts["dependency"])
