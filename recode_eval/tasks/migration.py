@@ -156,6 +156,15 @@ class MigrationTask:
         name = f"old code with {row.dependency} {row.old_version}"
         yield name, self._program(row, row.old_code, row.old_version)
 
+    def problem(self, row: MigrationRow) -> Problem:
+        """Return a single row as a problem, which is a cluster of its own."""
+        [cluster] = _clusters([row]).values()
+        return _problem(row, cluster, False, get_language(self.spec.language))
+
+    def new_code_with_old(self, row: MigrationRow) -> Program:
+        """Return the new code with the old release: whether it needs the new one."""
+        return self._program(row, row.new_code, row.old_version)
+
     def _program(self, row: MigrationRow, code: str, version: str) -> Program:
         preload = self.spec.preload | set(row.preload)
         environment = self._environment(row, version)
