@@ -75,6 +75,9 @@ class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Every public name of the same thing, `api` first."""
     new_api: str = ""
     kind: str
+    argument: str = ""
+    """The argument that the change is about; empty: it is about no single one."""
+    new_argument: str = ""
     old_signature: str = ""
     new_signature: str = ""
     deprecation: str = ""

@@ -151,6 +151,18 @@ def _of_another_python(name: str) -> bool:
     return match is not None and match["name"] in _IMPORTS
 
 
+def unimported_name(library: str, version: str, suffix: str = "") -> str:
+    """The name of a release's environment that nothing is imported in while it is built.
+
+    For releases that nobody vouches for, whose code must run in the sandbox alone. No project is
+    called `mine.click` (PEP 503 writes it `mine-click`), so no pin is taken for the main one.
+
+    >>> unimported_name("click", "8.1.8")
+    'mine.click-8.1.8'
+    """
+    return f"mine.{release_name(library, version)}{suffix}"
+
+
 def is_release(name: str) -> bool:
     """True for the name of a single release's environment."""
     return name not in _IMPORTS and _release_file(name) is not None

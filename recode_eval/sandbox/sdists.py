@@ -60,7 +60,7 @@ def ensure_wheel(name: str, version: str) -> Path:
     """
     folder = _folder(name, version)
     if not folder.is_dir():
-        archive = _fetch(name, version)
+        archive = fetch_archive(name, version)
         with temporary_dir(folder.parent) as scratch:
             (scratch / "wheel").mkdir()
             file, content = make_wheel(archive, name, version)
@@ -85,7 +85,7 @@ def make_wheel(archive: bytes, name: str, version: str) -> tuple[str, bytes]:
     Raises:
         NotPureError: it is something else.
     """
-    files = _unpacked(archive)
+    files = unpacked(archive)
     top, base, metadata = _described(files, name)
     inside = {p.removeprefix(base): data for p, data in files.items() if p.startswith(base)}
     parts = {p: data for p, data in inside.items() if p.split("/")[0].removesuffix(".py") in top}
@@ -125,7 +125,7 @@ def _hash(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-def _unpacked(archive: bytes) -> dict[str, bytes]:
+def unpacked(archive: bytes) -> dict[str, bytes]:
     """Return the regular files below the archive's one folder, by their path in it."""
     files: dict[str, bytes] = {}
     room = min(len(archive) * 64, _MOST_BYTES * _MOST_EXPANSION)
@@ -198,24 +198,43 @@ def _requirements(text: str) -> list[str]:
     return lines
 
 
-def _fetch(name: str, version: str) -> bytes:
-    """Download the source archive from the index that is set for uv or pip; checks its hash."""
+def index_files(name: str) -> list[dict[str, Any]]:
+    """Return what the index that is set for uv or pip says of a project's files (PEP 691).
+
+    Raises:
+        NotPureError: there is no index to ask, it does not know the project, or speaks otherwise.
+        SandboxBuildError: it cannot be reached.
+    """
     variables = uv_environment()
     if variables.get("UV_NO_INDEX") or variables.get("UV_OFFLINE"):
         raise NotPureError("no index may be asked for its source archive")
     index = variables.get("UV_DEFAULT_INDEX") or variables.get("UV_INDEX_URL") or _INDEX
-    plain = plain_name(name)
     try:
-        files = json.loads(_get(f"{index.rstrip('/')}/{plain}/", _JSON))["files"]
+        files = json.loads(_get(f"{index.rstrip('/')}/{plain_name(name)}/", _JSON))["files"]
+        return [dict(file) for file in files]
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotPureError(f"the index {index} does not speak PEP 691 ({error!r})") from error
+
+
+def fetch_archive(name: str, version: str) -> bytes:
+    """Download the source archive from the index that is set for uv or pip; checks its hash.
+
+    Raises:
+        NotPureError: there is none, or no index to ask.
+        SandboxBuildError: the index cannot be reached, or sends another file than it names.
+    """
+    plain = plain_name(name)
+    files = index_files(name)
+    try:
         file = next(file for file in files if _is_archive(file, plain, version))
         archive = _get(str(file["url"]))
         digest = str(file["hashes"]["sha256"])
     except StopIteration:
         raise NotPureError("there is no source archive") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise NotPureError(f"the index {index} does not speak PEP 691 ({error!r})") from error
+        raise NotPureError(f"the index does not speak PEP 691 ({error!r})") from error
     if hashlib.sha256(archive).hexdigest() != digest:
-        raise SandboxBuildError(f"{file['filename']} of {index} has another hash than it says")
+        raise SandboxBuildError(f"{file['filename']} of the index has another hash than it says")
     return archive
 
 

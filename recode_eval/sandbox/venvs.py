@@ -108,7 +108,8 @@ def _build(
         _install(pins, python, scratch, build_log)
         log(f"compiling the libraries of {environment.name!r}")
         _compile(new, root, build_log)
-        build_log.run([python, "-I", "-c", environment.check])
+        if environment.check:
+            build_log.run([python, "-I", "-c", environment.check])
         _remove_scripts(new / "bin")
         manifest = {
             "environment": environment.name,
@@ -154,7 +155,9 @@ def _compile(new: Path, root: Path, build_log: BuildLog) -> None:
 
     Some packages ship files that are no valid Python on purpose: the exit status says nothing.
     """
-    command = [str(new / "bin" / "python"), "-m", "compileall", "-qq", "-j", str(_cores())]
+    # Without `site`: a library's .pth files are programs, and this is not a sandbox.
+    command = [str(new / "bin" / "python"), "-I", "-S", "-m", "compileall", "-qq"]
+    command += ["-j", str(_cores())]
     command += ["--invalidation-mode", "unchecked-hash", "-s", str(new), "-p", str(root)]
     try:
         build_log.run([*command, str(new / "lib")])

@@ -1,0 +1,164 @@
+"""Joining notes and changes: each change gets its best entry, and each entry its public APIs.
+
+An entry that breaks something public and that no change took becomes a change of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from recode_eval.mining.candidates import QUOTE_CHARACTERS, Evidence, Note
+from recode_eval.mining.differences import Change
+from recode_eval.terminal import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from recode_eval.mining.notes import Entry
+    from recode_eval.mining.surface import Surface
+
+_ENOUGH = 3.0
+"""Points that a change needs with an entry: a full name, or a last name and the kind."""
+_GENERAL = {"name", "value", "type", "data", "key", "keys", "values", "items", "item", "index", "get",
+            "self", "None", "True", "False", "str", "int", "float", "bool", "list", "dict", "tuple",
+            "set", "object", "Exception", "ValueError", "TypeError", "KeyError", "AttributeError",
+            "ImportError", "RuntimeError", "DeprecationWarning", "FutureWarning", "Python", "PyPy",
+            "github", "com", "python", "float64", "nan", "numpy", "ndarray", "array"}  # fmt: skip
+
+
+class PublicNames:
+    """Looks a word of a note up among the public names of both releases."""
+
+    def __init__(self, old: Surface, new: Surface, public: Iterable[str]) -> None:
+        self._by_tail: dict[str, list[str]] = {}
+        self._tops = {name.partition(".")[0] for name in (*old.modules, *new.modules)}
+        for name in public:
+            self._by_tail.setdefault(name.rpartition(".")[2], []).append(name)
+        for names in self._by_tail.values():
+            names.sort(key=lambda name: (name.count("."), len(name), name))
+
+    def find(self, word: str) -> str | None:
+        """Return the shortest public name that ends with the word; None: there is none."""
+        word = word.rstrip(".")
+        if word in _GENERAL or len(word) < 3:
+            return None
+        tail = word.rpartition(".")[2]
+        inner = word.partition(".")[2] if word.partition(".")[0] in self._tops else ""
+        names = self._by_tail.get(tail, ())
+        for wanted in filter(None, (word, inner)):
+            for name in names:
+                if name == wanted or name.endswith(f".{wanted}"):
+                    return name
+        return None
+
+    def is_module(self, word: str) -> bool:
+        """Whether the word is the library's own top name."""
+        return word in self._tops
+
+
+def attach(changes: Sequence[Change], entries: Sequence[Entry]) -> dict[int, list[Change]]:
+    """Give each change its best entry; return entry number -> the changes that it is about."""
+    taken: dict[int, list[Change]] = {}
+    index: dict[str, list[int]] = {}
+    for number, entry in enumerate(entries):
+        for word in entry.words:
+            for part in {word, word.rpartition(".")[2]}:
+                index.setdefault(part, []).append(number)
+        for word in set(re.findall(r"[A-Za-z_]\w{2,}", entry.text)):
+            index.setdefault(f"~{word}", []).append(number)
+    for change in changes:
+        tails = {name.rpartition(".")[2] for name in change.names}
+        tails |= {name.split(".")[-2] for name in change.names if name.count(".") > 1}
+        numbers = {n for tail in tails for n in (*index.get(tail, ()), *index.get(f"~{tail}", ()))}
+        scored = [(points(change, entries[n]), -n) for n in numbers]
+        score, number = max(scored, default=(0.0, 0))
+        if score >= _ENOUGH:
+            change.note = note_of(entries[-number])
+            taken.setdefault(-number, []).append(change)
+    return taken
+
+
+def points(change: Change, entry: Entry) -> float:
+    """How well an entry fits a change; 3 and more is a match."""
+    words = {word.strip(".") for word in entry.words}
+    tails = {word.rpartition(".")[2] for word in words}
+    best = 0.0
+    for name in change.names[:8]:
+        parts = name.split(".")
+        if name in words or (len(parts) > 2 and ".".join(parts[-2:]) in words):
+            best = max(best, 3.0)
+        elif len(parts) > 2 and parts[-1] in tails and parts[-2] in tails:
+            best = max(best, 3.0)
+        elif parts[-1] in tails and len(parts[-1]) > 2:
+            if len(parts) > 2 and parts[-2][0].isupper():  # another class's member, perhaps
+                best = max(best, 1.5 if f".{parts[-1]}" not in "".join(f".{w}" for w in words if "." in w) else 0.5)
+            else:
+                best = max(best, 2.5)
+        elif change.parameter and parts[-2:] and parts[-1] in entry.text:
+            best = max(best, 1.5)
+        elif change.parameter and len(parts) > 1 and parts[-2] in tails:
+            best = max(best, 1.5)
+    if best == 0.0:
+        return 0.0
+    if change.parameter:
+        named = re.search(rf"\b{re.escape(change.parameter.strip('*'))}\b", entry.text) is not None
+        best += 2.0 if named else -1.5
+    if entry.kind == change.kind or entry.kind.partition("-")[0] == change.kind.partition("-")[0]:
+        best += 1.0
+    if change.new_api and change.new_api.rpartition(".")[2] in tails - {change.api.rpartition(".")[2]}:
+        best += 0.5
+    if change.suspected and not entry.breaking:
+        return 0.0
+    return best + (0.5 if entry.breaking else -0.5)
+
+
+def note_of(entry: Entry) -> Note:
+    """Return the quote of an entry."""
+    return Note(
+        release=entry.release,
+        heading=one_line(entry.heading, 120),
+        text=one_line(entry.text, QUOTE_CHARACTERS),
+        file=one_line(entry.file, 200),
+    )
+
+
+def from_notes(
+    entries: Sequence[Entry],
+    taken: dict[int, list[Change]],
+    names: PublicNames,
+    old: Surface,
+    new: Surface,
+) -> list[Change]:
+    """Return a change for each API of a breaking entry that no change of its own is about."""
+    found: dict[tuple[str, str], Change] = {}
+    for number, entry in enumerate(entries):
+        if not entry.breaking:
+            continue
+        known = {name for change in taken.get(number, ()) for name in change.names}
+        resolved = dict.fromkeys(
+            name for word in entry.words[:24] if (name := names.find(word)) is not None
+        )
+        open_ = [name for name in resolved if name not in known]
+        if known or not open_:
+            continue
+        specific = [name for name in open_ if "." in name] or open_
+        subject = _subject(entry, specific)
+        kind = entry.kind
+        if kind == "removed" and subject in new.names and old.item(subject) is not None:
+            kind = "behaviour-changed"
+        change = found.setdefault(
+            (kind, subject), Change(kind, [subject], old.item(subject), new.item(subject))
+        )
+        change.names += [name for name in specific if name not in change.names]
+        if change.note is None:
+            change.note = note_of(entry)
+            change.new_api = subject if new.item(subject) is not None else ""
+            change.evidence.append(Evidence("note", "", one_line(entry.text, QUOTE_CHARACTERS)))
+    return list(found.values())
+
+
+def _subject(entry: Entry, names: Sequence[str]) -> str:
+    """Return the API that the entry is about: the first that it names."""
+    del entry
+    return names[0]
