@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "write stored runs in another program's format",
     "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",
+    "library": "make a folder that tests whether models know a library's update",
     "tasks": "list the tasks",
     "doctor": "check what this machine can do, and how to get the rest",
     "demo": "evaluate the built-in baselines on the bundled task",

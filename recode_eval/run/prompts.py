@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, nodes
@@ -28,6 +29,11 @@ _ROLES = {
     "user": "user",
 }
 _PREFILL = "assistant"
+
+
+_FILE = re.compile(r"\{\{-?\s*file\(\"(?P<name>[^\"\\]+)\"\)\s*-?\}\}")
+LONGEST_FILE = 1 << 20
+"""Characters; a longer file fits no model's context."""
 
 
 class PromptTemplate:
@@ -59,12 +65,16 @@ class PromptTemplate:
 
     @classmethod
     def from_file(cls, path: Path) -> PromptTemplate:
-        """Read and parse a file; raises `UsageError` if it cannot be read."""
+        """Read and parse a file; raises `UsageError` if it cannot be read.
+
+        `{{ file("AGENTS.md") }}` stands for the text of a file in the template's folder or below.
+        It becomes part of the template: what is stored with a run needs no other file.
+        """
         try:
             source = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"Cannot read the prompt template {path}: {error}.") from error
-        return cls(source, path.name)
+        return cls(_FILE.sub(lambda match: _text_of(match["name"], path), source), path.name)
 
     def render(self, context: Mapping[str, Any]) -> Prompt:
         """Return the messages.
@@ -95,6 +105,24 @@ class PromptTemplate:
         for _ in self._template.root_render_func(scope):
             pass  # `set` and `macro` outside of the blocks bind their names in the scope
         return {name: "".join(block(scope)).strip() for name, block in blocks.items()}
+
+
+def _text_of(name: str, template: Path) -> str:
+    """Return the expression that gives a file's text; what looks like a template in it is text."""
+    folder = template.parent.resolve()
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder):
+        raise UsageError(f"Prompt template {template.name}: the file {name} is not in {folder}.")
+    try:
+        with file.open(encoding="utf-8-sig") as opened:
+            text = opened.read(LONGEST_FILE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"Prompt template {template.name}: cannot read {file}: {error}."
+        ) from error
+    if len(text) > LONGEST_FILE:
+        raise UsageError(f"Prompt template {template.name}: {file} is longer than 1 MiB.")
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}"
 
 
 def _outside_blocks(tree: nodes.Template) -> int | None:

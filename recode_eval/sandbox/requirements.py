@@ -277,8 +277,34 @@ def _is_main(pin: Pin, name: str) -> bool:
     return re.match(rf"{re.escape(release_name(pin.name, ''))}[0-9]", name) is not None
 
 
+_TASK_FOLDERS: dict[Path, None] = {}
+"""Folders of locks that tasks of the user brought, in this process."""
+
+
+def use_locks(folder: Path) -> None:
+    """Know the locks that lie beside a task, in this process; those of the cache come after them.
+
+    Raises:
+        DataError: one has the name of a bundled lock, but other pins.
+    """
+    bundled = resource_dir("sandbox") / "envs"
+    for path in sorted([*folder.glob("*.txt"), *folder.glob("npm-*.json")]):
+        ours = bundled / path.name
+        if ours.is_file() and _pins_of(ours) != _pins_of(path):
+            raise DataError(
+                f"{path}: the lock {ours} has the same name and other pins. Remove one of them, or "
+                "give the rows another version."
+            )
+    _TASK_FOLDERS[folder.resolve()] = None
+
+
+def _pins_of(path: Path) -> object:
+    return read_lock(path).key if path.suffix == ".json" else (_read(path, ()), _python_of(path))
+
+
 def _release_folders() -> Iterator[Path]:
     yield resource_dir("sandbox") / "envs"
+    yield from _TASK_FOLDERS
     yield cache_dir("envs")
 
 

@@ -16,6 +16,7 @@ import yaml
 from recode_eval.errors import DataError, UsageError
 from recode_eval.plugins import Registry, blaming, require, unknown
 from recode_eval.resources import resource_dir
+from recode_eval.sandbox.requirements import use_locks
 from recode_eval.tasks.spec import parse_spec
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def create_task(name: str, include_paths: Iterable[Path] = ()) -> Task:
     if name not in specs:
         raise UsageError(unknown("task", name, sorted(specs)))
     spec = specs[name]
+    if (locks := spec.folder / "envs").is_dir():
+        use_locks(locks)
     kind = _kind_class(spec)
     if spec.kind in KINDS.builtin:
         return cast("Task", kind(spec))

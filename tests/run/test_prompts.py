@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recode_eval.errors import UsageError
 from recode_eval.run.prompts import PromptTemplate, prompt_hash
@@ -92,3 +95,41 @@ def test_every_bundled_prompt_tells_of_the_update_only_if_it_should() -> None:
             assert problem.context["docstring"].strip() not in without
             assert problem.context["description"].strip() not in without
             assert prompt_hash(told) != prompt_hash(untold)
+
+
+@given(st.text())
+def test_a_files_text_reaches_the_prompt_as_it_is(text: str) -> None:
+    """What looks like a template in the file is text, and what a run stores needs no file."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "AGENTS.md").write_text(text, encoding="utf-8", newline="")
+        template = Path(folder) / "agents.jinja2"
+        template.write_text('{% block user %}[{{ file("AGENTS.md") }}]{% endblock %}')
+        made = PromptTemplate.from_file(template)
+    read = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    again = PromptTemplate(made.source, "prompt.jinja2")
+    assert again.render({}).messages[0].content == f"[{read}]"
+    assert made.content_hash == again.content_hash
+
+
+def test_another_file_gives_another_hash(tmp_path: Path) -> None:
+    template = tmp_path / "agents.jinja2"
+    template.write_text('{{ file("sub/AGENTS.md") }}')
+    (tmp_path / "sub").mkdir()
+    hashes = set()
+    for text in ("one", "two"):
+        (tmp_path / "sub" / "AGENTS.md").write_text(text)
+        hashes.add(PromptTemplate.from_file(template).content_hash)
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "link", "absent.md"])
+def test_a_template_reads_only_its_own_folder(tmp_path: Path, name: str) -> None:
+    """A task of somebody else must not send this machine's files to a server."""
+    folder = tmp_path / "task"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    template = folder / "agents.jinja2"
+    template.write_text(f'{{{{ file("{name}") }}}}')
+    with pytest.raises(UsageError, match="is not in|cannot read"):
+        PromptTemplate.from_file(template)

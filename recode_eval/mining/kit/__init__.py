@@ -1,0 +1,1 @@
+"""A folder for the maintainers of a library: what models know of an update."""
