@@ -10,7 +10,7 @@ import recode_eval
 ROOT = Path(recode_eval.__file__).parent
 ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "api",
-    "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
+    "mining", "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
     "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats",
     "boundary", "terminal", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip

@@ -240,10 +240,9 @@ class _Miner:
         files = note_files(new.notes)
         entries = entries_between(files, note_files(old.notes), old.version, new.version)
         public = public_names(self._old, self._words) | public_names(self._new, self._words)
-        taken = attach(changes, entries)
-        more = from_notes(
-            entries, taken, PublicNames(self._old, self._new, public), self._old, self._new
-        )
+        names = PublicNames(self._old, self._new, public)
+        taken = attach(changes, entries, names)
+        more = from_notes(entries, changes, taken, names, self._old, self._new)
         lost = Counter[str]()
         lost["a release without notes"] += not files
         lost["an entry that no public API was found for"] += sum(

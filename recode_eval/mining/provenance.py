@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from recode_eval.mining.candidates import QUOTE_CHARACTERS, Evidence, Note
-from recode_eval.mining.differences import Change
+from recode_eval.mining.differences import INSTEAD, Change
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class PublicNames:
     """Looks a word of a note up among the public names of both releases."""
 
     def __init__(self, old: Surface, new: Surface, public: Iterable[str]) -> None:
+        self._new = new
         self._by_tail: dict[str, list[str]] = {}
         self._tops = {name.partition(".")[0] for name in (*old.modules, *new.modules)}
         for name in public:
@@ -52,12 +53,18 @@ class PublicNames:
                     return name
         return None
 
+    def is_new(self, name: str) -> bool:
+        """Whether the new release has the name."""
+        return self._new.item(name) is not None
+
     def is_module(self, word: str) -> bool:
         """Whether the word is the library's own top name."""
         return word in self._tops
 
 
-def attach(changes: Sequence[Change], entries: Sequence[Entry]) -> dict[int, list[Change]]:
+def attach(
+    changes: Sequence[Change], entries: Sequence[Entry], names: PublicNames
+) -> dict[int, list[Change]]:
     """Give each change its best entry; return entry number -> the changes that it is about."""
     taken: dict[int, list[Change]] = {}
     index: dict[str, list[int]] = {}
@@ -75,8 +82,22 @@ def attach(changes: Sequence[Change], entries: Sequence[Entry]) -> dict[int, lis
         score, number = max(scored, default=(0.0, 0))
         if score >= _ENOUGH:
             change.note = note_of(entries[-number])
+            _rename(change, entries[-number], names)
             taken.setdefault(-number, []).append(change)
     return taken
+
+
+def _rename(change: Change, entry: Entry, names: PublicNames) -> None:
+    """Take the new name of what went from the entry's own words: `renamed to result_callback`."""
+    if change.kind != "removed" or change.parameter:
+        return
+    for match in INSTEAD.finditer(entry.text.replace("`", "")):
+        scope, last = change.api.rpartition(".")[0], match["name"].rpartition(".")[2]
+        for wanted in (f"{scope}.{last}", names.find(match["name"]) or ""):
+            if wanted and wanted != change.api and names.is_new(wanted):
+                change.new_api = wanted
+                change.kind = "renamed" if wanted.startswith(f"{scope}.") else "moved"
+                return
 
 
 def points(change: Change, entry: Entry) -> float:
@@ -125,6 +146,7 @@ def note_of(entry: Entry) -> Note:
 
 def from_notes(
     entries: Sequence[Entry],
+    changes: Sequence[Change],
     taken: dict[int, list[Change]],
     names: PublicNames,
     old: Surface,
@@ -139,7 +161,8 @@ def from_notes(
         resolved = dict.fromkeys(
             name for word in entry.words[:24] if (name := names.find(word)) is not None
         )
-        open_ = [name for name in resolved if name not in known]
+        gone = {n for c in changes if c.kind in {"removed", "renamed", "moved"} for n in c.names}
+        open_ = [name for name in resolved if name not in known | gone]
         if known or not open_:
             continue
         specific = [name for name in open_ if "." in name] or open_
