@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ENOUGH = 3.0
 """Points that a change needs with an entry: a full name, or a last name and the kind."""
+_MOST_OWNERS = 8
+"""Functions that may share an argument's name for a note about it to be about them."""
 _GENERAL = {"name", "value", "type", "data", "key", "keys", "values", "items", "item", "index", "get",
             "self", "None", "True", "False", "str", "int", "float", "bool", "list", "dict", "tuple",
             "set", "object", "Exception", "ValueError", "TypeError", "KeyError", "AttributeError",
@@ -36,8 +38,16 @@ class PublicNames:
         self._tops = {name.partition(".")[0] for name in (*old.modules, *new.modules)}
         for name in public:
             self._by_tail.setdefault(name.rpartition(".")[2], []).append(name)
+        self._by_argument: dict[str, list[str]] = {}
+        homes: set[tuple[str, str]] = set()
         for names in self._by_tail.values():
             names.sort(key=lambda name: (name.count("."), len(name), name))
+        for name in sorted(public, key=lambda name: (name.count("."), len(name), name)):
+            item = old.item(name)
+            for one in (item.parameters or ()) if item else ():
+                if item and (item.home, one.name) not in homes:
+                    homes.add((item.home, one.name))
+                    self._by_argument.setdefault(one.name, []).append(name)
 
     def find(self, word: str) -> str | None:
         """Return the shortest public name that ends with the word; None: there is none."""
@@ -52,6 +62,20 @@ class PublicNames:
                 if name == wanted or name.endswith(f".{wanted}"):
                     return name
         return None
+
+    def owners(self, argument: str) -> list[str]:
+        """Return the functions with an argument of this name, if they are few."""
+        owners = self._by_argument.get(argument, [])
+        plain = argument in _GENERAL or len(argument) < 4
+        return [] if plain or len(owners) > _MOST_OWNERS else owners
+
+    def named_in(self, text: str) -> list[str]:
+        """Return APIs that plain words spell: `the progress bar` is `progressbar`."""
+        words = re.findall(r"[A-Za-z]+", text.lower())
+        pairs = [*zip(words, words[1:], strict=False)]
+        joined = [glue.join(pair) for pair in pairs for glue in ("", "_")]
+        found = (self.find(word) for word in joined if len(word) >= 9)
+        return list(dict.fromkeys(name for name in found if name is not None))[:2]
 
     def is_new(self, name: str) -> bool:
         """Whether the new release has the name."""
@@ -161,6 +185,11 @@ def from_notes(
         resolved = dict.fromkeys(
             name for word in entry.words[:24] if (name := names.find(word)) is not None
         )
+        of_arguments = [owner for word in entry.words[:12] for owner in names.owners(word)]
+        if not resolved:
+            resolved = dict.fromkeys(of_arguments or names.named_in(entry.text))
+        else:
+            resolved |= dict.fromkeys(of_arguments)
         gone = {n for c in changes if c.kind in {"removed", "renamed", "moved"} for n in c.names}
         open_ = [name for name in resolved if name not in known | gone]
         if known or not open_:
