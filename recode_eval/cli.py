@@ -31,6 +31,7 @@ COMMANDS = {
     "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",
     "library": "make a folder that tests whether models know a library's update",
+    "mine": "find what changed between two releases of a library, and prove it",
     "tasks": "list the tasks",
     "doctor": "check what this machine can do, and how to get the rest",
     "demo": "evaluate the built-in baselines on the bundled task",
@@ -80,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         words.insert(0, "run")
-    resumable = words[:1] in (["run"], ["sweep"], ["score"], ["demo"], ["gate"], ["watch"])
+    resumable = words[:1] in (["run"], ["sweep"], ["score"], ["demo"], ["gate"], ["watch"], ["mine"])
     return guarded("recode-eval", words, _execute, resumable=resumable)
 
 

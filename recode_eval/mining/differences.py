@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SIMILAR = 78.0
 """Percent from which a name that came is taken for one that went; see `_likeness`."""
-_INSTEAD = re.compile(
+INSTEAD = re.compile(
     r"(?:use|renamed to|replaced (?:by|with)|moved to|in favou?r of|switch to)\s+"
     r"(?:the\s+)?[`'\":]*(?:[a-z]+:`~?)?(?P<name>[A-Za-z_][\w.]*)",
     re.IGNORECASE,
@@ -148,7 +148,7 @@ def _gone(
 def _renamed(item: Item, name: str, arrived: dict[str, list[str]], new: Surface) -> str | None:
     """Return the new name by the deprecation's words, or by likeness in the same scope."""
     scope, _, last = name.rpartition(".")
-    if match := _INSTEAD.search(item.deprecated):
+    if match := INSTEAD.search(item.deprecated):
         wanted = match["name"].rstrip(".")
         for candidate in (f"{scope}.{wanted}", wanted, f"{name.partition('.')[0]}.{wanted}"):
             if candidate in new.names and candidate != name:
@@ -200,7 +200,7 @@ def _members(
                 yield from compared(known, found, names, source)
             continue
         change = Change("removed", names, known, None, deprecation=known.deprecated)
-        match = _INSTEAD.search(known.deprecated)
+        match = INSTEAD.search(known.deprecated)
         wanted = match["name"].rpartition(".")[2] if match else ""
         scored = [(_likeness(known, name, found, other), other) for other, found in came.items()]
         score, best = max(scored, key=lambda pair: pair[0], default=(0.0, ""))

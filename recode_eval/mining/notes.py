@@ -28,7 +28,7 @@ _LONGEST = 4_000
 
 _BREAKING_HEADINGS = re.compile(
     r"break|backward|incompatib|remov|deprecat|api change|behaviou?r change|upgrade|migrat|"
-    r"notable bug fix|prior (deprec|version)|changes$|changed",
+    r"notable bug fix|prior (deprec|version)",
     re.IGNORECASE,
 )
 _STRONG = re.compile(
@@ -40,6 +40,23 @@ _STRONG = re.compile(
     r"incompatib\w*|break(?:s|ing)\b|backwards?[- ]|default (?:value|for|of|is|changed|argument)|"
     r"defaults? to|enforc\w+|disallow\w*|not (?:supported|allowed|accepted) anymore|"
     r"changed?(?: the)? (?:default|behaviou?r|signature|return|type|order|name))",
+    re.IGNORECASE,
+)
+_ADDS = re.compile(
+    r"^(?:\W*(?:the|a|an|new|also|we|it|you|there) )*\W*(?:(?:is|are|has|have|been|can|now) )*"
+    r"(?:add(?:s|ed|ing)?|new|allow(?:s|ed|ing)?|support(?:s|ed|ing)?|introduc(?:e|es|ed)|"
+    r"implement(?:s|ed)?|provid(?:e|es|ed)|improv\w+|speed|faster|document\w*|clarif\w+|typo|"
+    r"type hints?|typing|refactor\w*|test(?:s|ed|ing)?|enable[ds]?|expos(?:e|es|ed)|optimi\w+|"
+    r"fix(?:es|ed|ing)?|correct(?:s|ed)?|bug\w*|avoid(?:s|ed)?|prevent(?:s|ed)?|ensure[sd]?|"
+    r"restore[sd]?|handle[sd]?|resolve[sd]?|updat(?:e|es|ed) (?:the )?(?:doc|type|test)\w*)\b|"
+    r"\b(?:can (?:now )?be|is now possible|are now possible|now supports?|now allows?|"
+    r"was added|were added|has been added|no longer (?:crash|fail|error|break)\w*)\b|"
+    r"^\W*(?:bug|regression|performance|docs?|typing|type annotations?)\b",
+    re.IGNORECASE,
+)
+_ADDING_HEADINGS = re.compile(
+    r"bug ?fix|^fix|fixed|performance|enhancement|feature|added|addition|documentation|internal|"
+    r"testing|maintenance|improvement|contributor|^new\b|security|other|typing|regression",
     re.IGNORECASE,
 )
 _KIND_WORDS = (
@@ -80,7 +97,14 @@ class Entry:
         """Whether it reads as a change that old code can meet."""
         if _STRONG.search(self.text) or self.text.startswith("!"):
             return True
-        return bool(_BREAKING_HEADINGS.search(self.heading)) and bool(self.words)
+        if _BREAKING_HEADINGS.search(self.heading) and self.words:
+            return True
+        return self.states
+
+    @property
+    def states(self) -> bool:
+        """Whether it says how something behaves, and neither adds nor mends anything."""
+        return not _ADDS.search(self.text) and not _ADDING_HEADINGS.search(self.heading)
 
     @property
     def kind(self) -> str:

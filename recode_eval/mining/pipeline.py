@@ -77,6 +77,8 @@ class Mined:
     candidates: tuple[Candidate, ...]
     stages: tuple[StageCount, ...]
     folder: Path
+    environments: tuple[str, str] = ("", "")
+    """The old and the new release's, as the sandbox knows them; empty: no wheels fit together."""
 
 
 def mine(config: MineConfig, progress: Progress = None) -> Mined:
@@ -160,7 +162,8 @@ class _Miner:
         final = self._stages.run("candidates", b"", lambda: self._candidates(_decoded(probed, Change)))
         decoder = msgspec.json.Decoder(Candidate)
         found = tuple(decoder.decode(line) for line in final.splitlines())
-        return Mined(found, tuple(self._stages.counts), config.folder)
+        environments = (self._of[0].environment, self._of[1].environment)
+        return Mined(found, tuple(self._stages.counts), config.folder, environments)
 
     # The stages, in order.
 
@@ -240,10 +243,9 @@ class _Miner:
         files = note_files(new.notes)
         entries = entries_between(files, note_files(old.notes), old.version, new.version)
         public = public_names(self._old, self._words) | public_names(self._new, self._words)
-        taken = attach(changes, entries)
-        more = from_notes(
-            entries, taken, PublicNames(self._old, self._new, public), self._old, self._new
-        )
+        names = PublicNames(self._old, self._new, public)
+        taken = attach(changes, entries, names)
+        more = from_notes(entries, changes, taken, names, self._old, self._new)
         lost = Counter[str]()
         lost["a release without notes"] += not files
         lost["an entry that no public API was found for"] += sum(

@@ -32,6 +32,8 @@ _BY_NAME = (
     (re.compile(r"^(mapping|dict|kwargs|schema|d|config|options|obj_dict)$"), "{}"),
     (re.compile(r"^(cls|class_|type_|klass)$"), "int"),
 )  # fmt: skip
+_MOST_VARIED = 6
+"""Arguments that a call is repeated with, each set to something else than its default."""
 _SIMPLE = re.compile(r"-?\d+(\.\d+)?|True|False|None|'[^'\\]{0,40}'|\"[^\"\\]{0,40}\"|\[\]|\(\)|\{\}")
 
 
@@ -162,6 +164,12 @@ def _changed_arguments(change: Change, parameters: Sequence[Parameter]) -> Itera
                     )
     else:
         yield from _arguments(parameters)
+        needed = next(iter(_arguments(parameters)))[1]
+        optional = [p for p in parameters if p.default is not None and p.kind != "positional-only"]
+        named = change.note.text if change.note is not None else ""
+        optional.sort(key=lambda p: p.name not in named)
+        for one in optional[:_MOST_VARIED]:
+            yield f"-{one.name}", ", ".join(filter(None, (needed, f"{one.name}={_other(one)}")))
 
 
 def _positional(parameters: Sequence[Parameter]) -> int:

@@ -30,6 +30,10 @@ _SIGNATURE = re.compile(
     r"invalid keyword argument|unexpected argument"
 )
 _GONE = ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError")
+_ANY_FUNCTION = re.compile(
+    r"(?:function|method|builtin_function_or_method|generator|coroutine|type|module|partial|"
+    r"cell|async_generator|_?[A-Za-z]*[dD]ecorator)\b: "
+)
 _NUMPY = re.compile(r"\bnp\.(?:float64|int64|float32|int32|bool_?|str_)\(([^()]*)\)")
 
 
@@ -173,7 +177,9 @@ def _piece_difference(probe: Probe, old: Piece, new: Piece, *, noted: bool) -> s
 
 
 def _plain(text: str) -> str:
-    """Write what only differs by numpy's way of showing numbers, or by spaces, alike."""
+    """Write alike what only differs by a function's name, numpy's way with numbers, or spaces."""
+    if _ANY_FUNCTION.match(text):
+        return "function"
     return " ".join(_NUMPY.sub(r"\1", text).split())
 
 

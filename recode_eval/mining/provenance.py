@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from recode_eval.mining.candidates import QUOTE_CHARACTERS, Evidence, Note
-from recode_eval.mining.differences import Change
+from recode_eval.mining.differences import INSTEAD, Change
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ENOUGH = 3.0
 """Points that a change needs with an entry: a full name, or a last name and the kind."""
+_MOST_OWNERS = 8
+"""Functions that may share an argument's name for a note about it to be about them."""
 _GENERAL = {"name", "value", "type", "data", "key", "keys", "values", "items", "item", "index", "get",
             "self", "None", "True", "False", "str", "int", "float", "bool", "list", "dict", "tuple",
             "set", "object", "Exception", "ValueError", "TypeError", "KeyError", "AttributeError",
@@ -31,12 +33,21 @@ class PublicNames:
     """Looks a word of a note up among the public names of both releases."""
 
     def __init__(self, old: Surface, new: Surface, public: Iterable[str]) -> None:
+        self._new = new
         self._by_tail: dict[str, list[str]] = {}
         self._tops = {name.partition(".")[0] for name in (*old.modules, *new.modules)}
         for name in public:
             self._by_tail.setdefault(name.rpartition(".")[2], []).append(name)
+        self._by_argument: dict[str, list[str]] = {}
+        homes: set[tuple[str, str]] = set()
         for names in self._by_tail.values():
             names.sort(key=lambda name: (name.count("."), len(name), name))
+        for name in sorted(public, key=lambda name: (name.count("."), len(name), name)):
+            item = old.item(name)
+            for one in (item.parameters or ()) if item else ():
+                if item and (item.home, one.name) not in homes:
+                    homes.add((item.home, one.name))
+                    self._by_argument.setdefault(one.name, []).append(name)
 
     def find(self, word: str) -> str | None:
         """Return the shortest public name that ends with the word; None: there is none."""
@@ -52,12 +63,32 @@ class PublicNames:
                     return name
         return None
 
+    def owners(self, argument: str) -> list[str]:
+        """Return the functions with an argument of this name, if they are few."""
+        owners = self._by_argument.get(argument, [])
+        plain = argument in _GENERAL or len(argument) < 4
+        return [] if plain or len(owners) > _MOST_OWNERS else owners
+
+    def named_in(self, text: str) -> list[str]:
+        """Return APIs that plain words spell: `the progress bar` is `progressbar`."""
+        words = re.findall(r"[A-Za-z]+", text.lower())
+        pairs = [*zip(words, words[1:], strict=False)]
+        joined = [glue.join(pair) for pair in pairs for glue in ("", "_")]
+        found = (self.find(word) for word in joined if len(word) >= 9)
+        return list(dict.fromkeys(name for name in found if name is not None))[:2]
+
+    def is_new(self, name: str) -> bool:
+        """Whether the new release has the name."""
+        return self._new.item(name) is not None
+
     def is_module(self, word: str) -> bool:
         """Whether the word is the library's own top name."""
         return word in self._tops
 
 
-def attach(changes: Sequence[Change], entries: Sequence[Entry]) -> dict[int, list[Change]]:
+def attach(
+    changes: Sequence[Change], entries: Sequence[Entry], names: PublicNames
+) -> dict[int, list[Change]]:
     """Give each change its best entry; return entry number -> the changes that it is about."""
     taken: dict[int, list[Change]] = {}
     index: dict[str, list[int]] = {}
@@ -75,8 +106,22 @@ def attach(changes: Sequence[Change], entries: Sequence[Entry]) -> dict[int, lis
         score, number = max(scored, default=(0.0, 0))
         if score >= _ENOUGH:
             change.note = note_of(entries[-number])
+            _rename(change, entries[-number], names)
             taken.setdefault(-number, []).append(change)
     return taken
+
+
+def _rename(change: Change, entry: Entry, names: PublicNames) -> None:
+    """Take the new name of what went from the entry's own words: `renamed to result_callback`."""
+    if change.kind != "removed" or change.parameter:
+        return
+    for match in INSTEAD.finditer(entry.text.replace("`", "")):
+        scope, last = change.api.rpartition(".")[0], match["name"].rpartition(".")[2]
+        for wanted in (f"{scope}.{last}", names.find(match["name"]) or ""):
+            if wanted and wanted != change.api and names.is_new(wanted):
+                change.new_api = wanted
+                change.kind = "renamed" if wanted.startswith(f"{scope}.") else "moved"
+                return
 
 
 def points(change: Change, entry: Entry) -> float:
@@ -125,6 +170,7 @@ def note_of(entry: Entry) -> Note:
 
 def from_notes(
     entries: Sequence[Entry],
+    changes: Sequence[Change],
     taken: dict[int, list[Change]],
     names: PublicNames,
     old: Surface,
@@ -139,7 +185,13 @@ def from_notes(
         resolved = dict.fromkeys(
             name for word in entry.words[:24] if (name := names.find(word)) is not None
         )
-        open_ = [name for name in resolved if name not in known]
+        of_arguments = [owner for word in entry.words[:12] for owner in names.owners(word)]
+        if not resolved:
+            resolved = dict.fromkeys(of_arguments or names.named_in(entry.text))
+        else:
+            resolved |= dict.fromkeys(of_arguments)
+        gone = {n for c in changes if c.kind in {"removed", "renamed", "moved"} for n in c.names}
+        open_ = [name for name in resolved if name not in known | gone]
         if known or not open_:
             continue
         specific = [name for name in open_ if "." in name] or open_

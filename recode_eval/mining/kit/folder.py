@@ -12,14 +12,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from recode_eval import __version__
 from recode_eval.errors import StorageError, UsageError
+from recode_eval.mining.adoption import adopt_locks
 from recode_eval.mining.kit.example import first_pair
 from recode_eval.mining.pipeline import CANDIDATES
-from recode_eval.sandbox.requirements import get_environment, release_name
+from recode_eval.sandbox.requirements import release_name
 from recode_eval.tasks.registry import create_task
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from recode_eval.mining.candidates import Candidate
     from recode_eval.mining.pipeline import Mined
@@ -69,6 +70,7 @@ def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None 
         )
     first = mined.candidates[0]
     library, old, new = first.library, first.old_version, first.new_version
+    locks = adopt_locks(mined)
     task: Any = create_task("migration")
     row = first_pair(mined.candidates, task, sandbox)
     name = release_name(library, old) + f"-to-{new}"
@@ -90,7 +92,7 @@ def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None 
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
-        _write(draft, context, told, mined, row)
+        _write(draft, context, told, mined, locks, row)
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)
@@ -113,6 +115,7 @@ def _write(
     context: dict[str, Any],
     agents: str,
     mined: Mined,
+    locks: Iterable[Path],
     row: dict[str, Any] | None,
 ) -> None:
     for name, template in _FILES.items():
@@ -124,8 +127,7 @@ def _write(
     else:
         _put(pairs / "pairs.yaml", "[]\n")
         _put(folder / "task" / "first-pair.sketch.yaml", _sketch(mined.candidates[0]))
-    for version in (context["old"], context["new"]):
-        lock = get_environment(release_name(context["library"], version)).requirements
+    for lock in locks:
         _put(folder / "task" / "envs" / lock.name, lock.read_text(encoding="utf-8"))
     for name in (CANDIDATES, "stages.json"):
         _put(folder / "mined" / name, (mined.folder / name).read_text(encoding="utf-8"))
