@@ -141,7 +141,7 @@ def writable(candidate: Candidate) -> bool:
 def change_of(candidate: Candidate) -> str:
     """Return the name of the change, the same for all candidates of one entry of the notes."""
     note = candidate.note
-    subject = f"{note.release} {note.text}" if note is not None else candidate.api
+    subject = f"{note.release} {note.text}" if note is not None else candidate.api.partition(".")[2]
     words = re.findall(r"[a-z0-9]+", subject.lower())[:8]
     return "-".join(re.findall(r"[a-z0-9]+", candidate.library) + words)
 

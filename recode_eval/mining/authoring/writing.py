@@ -222,7 +222,7 @@ class _Store:
         elif file.read_text(encoding="utf-8") != text:
             raise DataError(
                 f"{self._folder} holds what another model, prompt or sampling wrote (author.json); "
-                "name another folder."
+                "remove it, or mine into another folder (--out)."
             )
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:

@@ -29,6 +29,9 @@ _LIMITS: Final = Limits(cpu_s=10, wall_s=30)
 _SHOWN = re.compile(r"^recode-eval shows (?P<text>\".*\")$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<default>[^,]+)")
 _LONGEST: Final = 500
+_USE = re.compile(r"\b[Uu]se [`:~'\w]*?`*([A-Za-z_][\w.]*\w)")
+_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_BY_POSITION: Final = frozenset({"argument-keyword-only", "argument-reordered", "argument-added"})
 
 
 def first_pair(
@@ -49,7 +52,8 @@ def first_pair(
             if shown is None:
                 continue
             row = row_of(candidate, _draft(candidate, old_code, new_code, shown), 1, "test")
-            if judge.judge(row).stage == "kept":
+            # A call alone leaves few mistakes to notice; it is an example of the format.
+            if judge.judge(row).stage in {"kept", "mutants"}:
                 return row
     return None
 
@@ -100,12 +104,20 @@ def _rewritten(
     candidate: Candidate, expression: ast.expr
 ) -> Iterator[tuple[list[ast.stmt], ast.expr]]:
     """Yield the expression for the new release, with what must be imported besides."""
-    new = candidate.new_api
-    if candidate.kind in {"renamed", "moved"} and new and new != candidate.api:
+    for new in _replacements(candidate):
         for imported in _modules(new):
             renamed = _Renaming(candidate.api, new).visit(_copy(expression))
             statement: ast.stmt = ast.Import([ast.alias(imported)])
             yield [statement], renamed
+    if isinstance(expression, ast.Call) and candidate.kind in _BY_POSITION:
+        call = _by_name(_copy(expression), list(_defaults(candidate.old_signature)))
+        if call is not None:
+            yield [], call
+    if isinstance(expression, ast.Call) and candidate.kind == "argument-removed":
+        for name in _defaults(candidate.old_signature).keys() - _defaults(candidate.new_signature):
+            call = _copy(expression)
+            call.keywords = [item for item in call.keywords if item.arg != name]
+            yield [], call
     if isinstance(expression, ast.Call) and candidate.kind == "argument-renamed":
         old_names, new_names = (
             set(_defaults(text)) for text in (candidate.old_signature, candidate.new_signature)
@@ -130,6 +142,34 @@ def _rewritten(
                     continue
                 call.keywords.append(ast.keyword(name, value))
                 yield [], call
+
+
+def _replacements(candidate: Candidate) -> list[str]:
+    """Return the names that may stand in the old one's place: the miner's, then the library's."""
+    if candidate.kind not in {"renamed", "moved", "removed"}:
+        return []
+    told = [candidate.deprecation, "" if candidate.note is None else candidate.note.text]
+    names = [candidate.new_api, *(found for text in told for found in _USE.findall(text))]
+    room = candidate.api.rpartition(".")[0]
+    whole = (name if "." in name else f"{room}.{name}" for name in names if name)
+    found = [name for name in dict.fromkeys(whole) if _NAME.fullmatch(name)]
+    return [name for name in found if name != candidate.api]
+
+
+def _by_name(call: Any, names: list[str]) -> Any:
+    """Return the call with arguments by name, as far as it may; None if it is the same."""
+    positional = [one for one in call.args if not isinstance(one, ast.Starred)]
+    if len(positional) != len(call.args) or len(positional) < 2:
+        return None
+    names = names[1:] if names[:1] in (["self"], ["cls"]) else names
+    if len(names) < len(positional):
+        return None
+    call.args = positional[:1]
+    given = [
+        ast.keyword(name, value) for name, value in zip(names[1:], positional[1:], strict=False)
+    ]
+    call.keywords = [*given, *call.keywords]
+    return call
 
 
 def _copy(expression: Any) -> Any:

@@ -66,7 +66,7 @@ def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None 
     if not mined.candidates:
         raise UsageError(
             "No change was found between the two releases, so there is nothing to ask a model "
-            f"about; {mined.folder / 'stages.json'} says where names were lost."
+            "about; `recode-eval mine` with the same releases says where names were lost."
         )
     first = mined.candidates[0]
     library, old, new = first.library, first.old_version, first.new_version
