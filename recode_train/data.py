@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recode_eval.tasks.base import Problem, Task, TaskData
 
 MIGRATION: Final = "migration-train"
+_HELD_OUT: Final = ("test", "validation")
 MIGRATION_JS: Final = "migration-js-train"
 TEXT_PAIRS: Final = "recode-train-data"
 _TEST_TASKS: Final = {MIGRATION: "migration", MIGRATION_JS: "migration-js", TEXT_PAIRS: "migration"}
@@ -169,14 +170,15 @@ def _task_of_file(path: Path) -> str:
 
 
 def _tested(problems: Iterable[Problem], task: str, language: str) -> list[BadRow]:
-    """Return the problems of the test split: those that say so, and those with its code."""
+    """Return the problems that are held out: those that say so, and those with a test's code."""
     from recode_eval.scoring import normalize
 
     known = _tested_codes(task)
     found = []
     for problem in problems:
-        if _split(problem.payload) == "test":
-            found.append(BadRow(problem.id, "its split is test"))
+        split = _split(problem.payload)
+        if split in _HELD_OUT:
+            found.append(BadRow(problem.id, f"its split is {split}"))
             continue
         same = next(
             (

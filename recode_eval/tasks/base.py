@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from recode_eval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date
     from pathlib import Path
 
     from recode_eval.sandbox.base import Program
@@ -210,9 +210,16 @@ def content_hash(rows: Iterable[tuple[str, Any]]) -> str:
     """Hash `(id, JSON-able content)` pairs, independent of their order."""
     digest = hashlib.sha256()
     for key, content in sorted(rows, key=lambda row: row[0]):
-        line = json.dumps([key, content], sort_keys=True, separators=(",", ":"))
+        line = json.dumps([key, content], sort_keys=True, separators=(",", ":"), default=_as_text)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def _as_text(value: object) -> str:
+    """Return a day as JSON holds it; raises `TypeError` for anything else."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no hash")
 
 
 def check_rows(

@@ -130,7 +130,7 @@ class MigrationTask:
             _problem(row, clusters[row.id], row.dependency in trained, language)
             for row in chosen.values()
         )
-        contents = ((key, _content(row)) for key, row in chosen.items())
+        contents = ((key, asdict(row)) for key, row in chosen.items())
         return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def _wants(self, row: MigrationRow) -> bool:
@@ -280,14 +280,6 @@ def _matching(raw: Mapping[str, Any], key: str, pattern: re.Pattern[str], what: 
     if not pattern.fullmatch(value):
         raise RowError(f"the field {key} must be {what}, not {value!r}")
     return value
-
-
-def _content(row: MigrationRow) -> dict[str, Any]:
-    """Return the row as JSON can hold it."""
-    return asdict(row) | {
-        "changed_after": row.changed_after and row.changed_after.isoformat(),
-        "changed_on": row.changed_on and row.changed_on.isoformat(),
-    }
 
 
 def _one_of(raw: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
