@@ -24,10 +24,12 @@ from recode_eval.sandbox.sdists import index_files
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FILE = re.compile(
-    r"[A-Za-z0-9._-]+?-(?P<version>\d+(\.\d+)*(\.post\d+)?)(-[^-]+-[^-]+-[^-]+\.whl|\.tar\.gz|\.zip)"
+_RELEASE = (
+    r"-(?P<version>\d+(\.\d+)*(\.post\d+)?)"
+    r"((-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl|\.tar\.gz|\.zip)"
 )
-"""A wheel or a source archive of a final version; old archives for a Python or a system are none."""
+"""What follows the library's name: a wheel or a source archive of a final version. Old archives for
+a Python or a system are none."""
 
 
 def change_days(library: str, old: str, new: str) -> tuple[date, date]:
@@ -52,8 +54,10 @@ def change_days(library: str, old: str, new: str) -> tuple[date, date]:
 def _uploads(library: str) -> dict[str, date]:
     """Return the first upload of every final version."""
     found: dict[str, date] = {}
+    name = "[-_.]+".join(map(re.escape, re.split("[-_.]+", library)))
+    file = re.compile(name + _RELEASE, re.IGNORECASE)
     for entry in index_files(library):
-        match = _FILE.fullmatch(str(entry.get("filename", "")))
+        match = file.fullmatch(str(entry.get("filename", "")))
         day = str(entry.get("upload-time", ""))[:10]
         if day and match is not None:
             uploaded = date.fromisoformat(day)
