@@ -65,7 +65,7 @@ fuzz: $(DEV_STAMP) ## the property tests alone, with many more and new examples
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_ARGS)
 
 verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both releases
-	$(BIN)/recode-eval validate --tasks migration,migration-train,migration-js,migration-js-train $(VALIDATE_ARGS)
+	$(BIN)/recode-eval validate --tasks migration,migration-validation,migration-train,migration-js,migration-js-train $(VALIDATE_ARGS)
 
 docs: $(DEV_STAMP) ## the documentation as a site in build/docs; fails at the first warning
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict

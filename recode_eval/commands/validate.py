@@ -38,12 +38,20 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="write the problems that are flaky or broken here to FILE; `--quarantine FILE` of a "
         "run leaves them out",
     )
+    parser.add_argument(
+        "--proven",
+        type=options.path,
+        metavar="FILE",
+        help="leave out what FILE says was proven as it is now, and add what is proven; the "
+        "bundled pairs' is tasks/migration/proven.json",
+    )
     options.add_output_options(parser)
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be graded."""
     from recode_eval.run.progress import counting, create_monitor
+    from recode_eval.run.proven import Proven
     from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.settings import Selection, changed_limits
     from recode_eval.run.validate import validate
@@ -55,6 +63,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     reports = []
     hashes: dict[str, str] = {}
     repeats = arguments.repeats or (1 if arguments.quarantine is None else QUARANTINE_REPEATS)
+    proven = Proven(arguments.proven)
     where = configs.sandbox_options(arguments)
     with stdout_for_results(), Sandboxes(where, monitor.log) as sandboxes:
         for task, data in load_tasks(
@@ -64,9 +73,12 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             skip_bad_rows=arguments.skip_bad_rows,
             log=monitor.log,
         ):
-            problems = Selection(
+            chosen = Selection(
                 1, arguments.limit, tuple(arguments.problems), arguments.since, arguments.until
             ).problems(data)
+            problems = tuple(p for p in chosen if not proven.holds(task, p))
+            if len(problems) < len(chosen):
+                monitor.log(f"{task.spec.name}: {len(chosen) - len(problems)} are proven already")
             sandbox = sandboxes.opener(task, arguments.isolation)()
             label = f"validating {task.spec.name}"
             with counting(label, len(problems), quiet=arguments.quiet) as advance:
@@ -78,6 +90,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                     repeats=repeats,
                     on_done=advance,
                 )
+            proven.add(task, problems, findings)
             reports.append((task, findings))
             hashes[task.spec.name] = data.content_hash
             tier = sandbox.info.tier

@@ -50,6 +50,11 @@ def change_days(library: str, old: str, new: str) -> tuple[date, date]:
     return min([uploads[old], *later]), uploads[new]
 
 
+def final_versions(library: str) -> list[str]:
+    """Return the final versions that the index has; raises as `change_days` does."""
+    return list(_uploads(library))
+
+
 @cache
 def _uploads(library: str) -> dict[str, date]:
     """Return the first upload of every final version."""

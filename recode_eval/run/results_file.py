@@ -146,12 +146,24 @@ def _read_file(file: Path, name: str) -> ResultsFile:
             raise DataError(text) from error
 
 
+def _of_one_model(place: Path) -> list[Path]:
+    """Return the runs in a folder given with `--out`, if all are of one model."""
+    below = sorted(place.glob(f"*/*/{RESULTS}"))
+    models = sorted({file.parent.parent.name for file in below})
+    if len(models) > 1:
+        raise DataError(
+            f"{place} holds runs of {len(models)} models; name one: {place / models[0]}, "
+            f"{place / models[1]}{', ...' if len(models) > 2 else ''}."
+        )
+    return below
+
+
 def _results_files(place: Path) -> Sequence[Path]:
     if not place.exists():
         raise DataError(f"There is no run at {place}: no such folder, results.json or pack.")
     if (place / RESULTS).exists():
         return [place / RESULTS]
-    found = sorted(place.glob(f"*/{RESULTS}"))
+    found = sorted(place.glob(f"*/{RESULTS}")) or _of_one_model(place)
     if not found:
         raise DataError(
             f"Neither {place} nor a folder in it has a {RESULTS}. If the run was interrupted, "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from altered_results import altered, base_run
+from stored_runs import store_run
 
 from recode_eval.comparison.comparability import (
     RULES,
@@ -19,8 +21,9 @@ from recode_eval.comparison.comparability import (
     mismatches,
     remarks,
 )
+from recode_eval.errors import DataError
 from recode_eval.leaderboard.text import digest
-from recode_eval.run.results_file import ResultsFile
+from recode_eval.run.results_file import ResultsFile, load_runs
 
 change = msgspec.structs.replace
 
@@ -105,3 +108,13 @@ def test_the_board_key_has_the_same_content_as_before_it_was_made_from_the_table
 def test_only_the_rules_of_a_board_are_applied_by_the_browser() -> None:
     assert {rule.test for rule in RULES if not rule.board} == set(Comparator)
     assert isinstance(Mismatch("n", "text").level, Strictness)
+
+
+def test_a_folder_of_out_stands_for_its_only_models_runs(tmp_path: Path) -> None:
+    """Bug: `compare runs/a runs/b` found nothing in what `--out runs/a` had written."""
+    store_run(tmp_path, "one", lambda problem, sample: True, problems=4, n=1)
+    [run] = load_runs([tmp_path])
+    assert run.results["model"]["name"] == "one"
+    store_run(tmp_path, "other", lambda problem, sample: True, problems=4, n=1)
+    with pytest.raises(DataError, match=r"2 models; name one: .*one, .*other\."):
+        load_runs([tmp_path])

@@ -30,7 +30,9 @@ FILES = [
 def _index(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def files(library: str) -> list[dict[str, str]]:
         assert library == "some-lib"
-        return [{"filename": name, "upload-time": f"{day}T00:00:00Z"} for name, day in FILES]
+        return [
+            {"filename": name, "upload-time": day and f"{day}T00:00:00Z"} for name, day in FILES
+        ]
 
     monkeypatch.setattr(row_facts, "index_files", files)
     row_facts._uploads.cache_clear()

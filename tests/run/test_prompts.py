@@ -131,5 +131,5 @@ def test_a_template_reads_only_its_own_folder(tmp_path: Path, name: str) -> None
     (folder / "link").symlink_to(tmp_path / "secret")
     template = folder / "agents.jinja2"
     template.write_text(f'{{{{ file("{name}") }}}}')
-    with pytest.raises(UsageError, match="is not in|cannot read"):
+    with pytest.raises(UsageError, match=r"is not in|cannot read"):
         PromptTemplate.from_file(template)

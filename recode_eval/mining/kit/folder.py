@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from recode_eval.errors import StorageError, UsageError
 from recode_eval.mining.adoption import adopt_locks
 from recode_eval.mining.kit.example import first_pair
 from recode_eval.mining.pipeline import CANDIDATES
-from recode_eval.sandbox.requirements import release_name
 from recode_eval.tasks.registry import create_task
 from recode_eval.terminal import one_line
 
@@ -73,7 +73,7 @@ def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None 
     locks = adopt_locks(mined)
     task: Any = create_task("migration")
     row = first_pair(mined.candidates, task, sandbox)
-    name = release_name(library, old) + f"-to-{new}"
+    name = re.sub("[^a-z0-9]+", "-", f"{library}-update".lower())
     context = {
         "library": library,
         "old": old,
