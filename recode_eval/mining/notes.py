@@ -74,7 +74,7 @@ _REMOVED_FIRST = re.compile(
 )
 _CODE = re.compile(
     r":[\w:]+:`(?P<role>[^`]+)`|``(?P<double>[^`]+)``|`(?P<single>[^`]+)`|"
-    r"(?P<call>\b[A-Za-z_][\w.]*\(\))|(?P<dotted>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b)|"
+    r"(?P<call>\.?\b[A-Za-z_][\w.]*\(\))|(?P<dotted>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b)|"
     r"(?P<camel>\b[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+\b)|(?P<snake>\b[a-z]+(?:_[a-z0-9]+)+\b)"
 )
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")

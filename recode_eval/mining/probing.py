@@ -298,7 +298,7 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             source = "example" if probe.about == "example" else "probe"
             change.evidence.append(Evidence(source, found.old, found.new, probe.text[:2000]))
             change.executed = True
-            if found.why == "warns" and change.suspected:
+            if found.why == "warns" and (change.suspected or change.unseen):
                 change.kind = "newly-deprecated"
                 change.deprecation = found.new.partition("warns ")[2] or change.deprecation
             kept.append(change)
@@ -308,6 +308,8 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             change.note is None
         ):
             drops["runs alike in the new release"] += 1
+        elif change.unseen:
+            drops["a name of the notes that the old release does not have"] += 1
         elif change.note is not None:
             kept.append(change)
         elif number in proofs.alike:

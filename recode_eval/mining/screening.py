@@ -64,7 +64,8 @@ def screened(
 def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
     """Return why a name is not public; None: it is."""
     parts = name.split(".")
-    if any(part.startswith("_") and part != "__call__" for part in parts):
+    inside = parts[:-1] if name in surface.names and parts[-1].endswith("__") else parts
+    if any(part.startswith("_") and part != "__call__" for part in inside):
         return "private"
     if _TESTS & set(parts[:-1]):
         return "test"
@@ -104,7 +105,9 @@ def parts_of(name: str) -> str:
 
 def _known(parts: list[str], words: frozenset[str]) -> bool:
     """Whether a document writes the name, at least with the part before the last."""
-    return ".".join(parts) in words or ".".join(parts[-2:]) in words
+    last = parts[-1]
+    telling = len(last) > 5 and ("_" in last.strip("_") or not (last.islower() or last.isupper()))
+    return ".".join(parts) in words or ".".join(parts[-2:]) in words or (telling and last in words)
 
 
 def public_names(surface: Surface, words: frozenset[str]) -> set[str]:

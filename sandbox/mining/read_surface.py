@@ -30,7 +30,10 @@ _DEPRECATED = re.compile(
 )
 _MOST_EXAMPLES = 6
 _MOST_PIECES = 40
-_SIGNATURES = {}
+_USUAL = {
+    "__name__", "__doc__", "__file__", "__path__", "__all__", "__builtins__", "__cached__",
+    "__loader__", "__package__", "__spec__", "__annotations__", "__dir__", "__getattr__",
+}  # fmt: skip
 
 
 def modules_of(tops):
@@ -183,7 +186,10 @@ class Reader:
         except BaseException:
             names = set(vars(module)) | exported
         for attribute in sorted(n for n in names if isinstance(n, str)):
-            if attribute.isidentifier() and (attribute in exported or not attribute.startswith("_")):
+            told = attribute in exported or not attribute.startswith("_")
+            if name in self.tops and attribute.startswith("__") and attribute not in _USUAL:
+                told = isinstance(vars(module).get(attribute), (str, tuple))
+            if attribute.isidentifier() and told:
                 try:
                     self.attribute(module, name, attribute, attribute in exported)
                 except Exception as error:
