@@ -101,6 +101,12 @@ class PublicNames:
         plain = argument in _GENERAL or len(argument) < 4
         return [] if plain or len(owners) > _MOST_OWNERS else owners
 
+    def is_argument(self, word: str, name: str) -> bool:
+        """Whether a bare word that is some class's attribute is an argument's name as well."""
+        item = self._old.item(name) or self._new.item(name)
+        attribute = item is not None and item.kind in {"attribute", "property"} and "." in name
+        return "." not in word and attribute and word in self._by_argument
+
     def named_in(self, text: str) -> list[str]:
         """Return APIs that plain words spell: `the progress bar` is `progressbar`."""
         words = re.findall(r"[A-Za-z]+", text.lower())
@@ -216,7 +222,9 @@ def from_notes(
             continue
         known = {name for change in taken.get(number, ()) for name in change.names}
         resolved = dict.fromkeys(
-            name for word in entry.words[:24] if (name := names.find(word)) is not None
+            name
+            for word in entry.words[:24]
+            if (name := names.find(word)) is not None and not names.is_argument(word, name)
         )
         of_arguments = [owner for word in entry.words[:12] for owner in names.owners(word)]
         if not resolved:
@@ -233,6 +241,8 @@ def from_notes(
         specific = [name for name in open_ if "." in name] or open_
         specific.sort(key=lambda name: old.item(name) is None)  # what was there, before what came
         subject = specific[0]
+        if old.item(subject) is None and subject not in old.modules:
+            continue  # about what came, which no old code uses
         kind = entry.kind
         if kind == "removed" and subject in new.names and old.item(subject) is not None:
             kind = "behaviour-changed"

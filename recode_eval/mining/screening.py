@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from recode_eval.mining.releases import Release
     from recode_eval.mining.surface import Surface
 
-_TESTS = {"tests", "test", "testing", "conftest", "benchmarks", "_testing"}
+_TESTS = {"tests", "test", "conftest", "benchmarks", "_testing"}
+_INTERNAL = {"core", "internals", "internal", "compat", "impl"}
+_FEW_WORDS = 4000
+"""Documents with fewer words do not speak of every public name."""
 _VENDORED = {"vendor", "vendored", "_vendor", "extern", "externals", "_vendored", "packages"}
 _SHALLOW = 2
 """Dots up to which a module's own names need no document: `click.core.Context`."""
@@ -73,15 +76,16 @@ def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
         return "vendored"
     module, member = _split(name, surface)
     owner = f"{module}.{member.partition('.')[0]}" if member else module
+    quiet = not _known(parts, words) and (
+        len(words) >= _FEW_WORDS or bool(_INTERNAL & set(module.split(".")[1:]))
+    )
     if owner in surface.exported or not member:
-        return None if module.count(".") <= _SHALLOW or _known(parts, words) else "undocumented"
+        return "undocumented" if module.count(".") > _SHALLOW and quiet else None
     home = surface.names.get(owner, owner)
     at_home = home.rpartition(".")[0] == module
     if not at_home and not (module in surface.packages and module.count(".") < _SHALLOW):
         return "merely re-exported"
-    if module.count(".") >= _SHALLOW and not _known(parts, words):
-        return "undocumented"
-    return None
+    return "undocumented" if module.count(".") >= _SHALLOW and quiet else None
 
 
 def _is_constant(change: Change, name: str, old: Surface) -> bool:
