@@ -112,7 +112,11 @@ class PublicNames:
         words = re.findall(r"[A-Za-z]+", text.lower())
         pairs = [*zip(words, words[1:], strict=False)]
         joined = [glue.join(pair) for pair in pairs for glue in ("", "_")]
-        found = (self.find(word) for word in joined if len(word) >= 9)
+        found = [self.find(word) for word in joined if len(word) >= 9]
+        for word in re.findall(r"\b[A-Z]\w{2,}", text):
+            name = self.find(word)
+            if name is not None and self._is_class(name) and name.endswith(f".{word}"):
+                found.append(name)
         return list(dict.fromkeys(name for name in found if name is not None))[:2]
 
     def is_new(self, name: str) -> bool:

@@ -56,10 +56,11 @@ def screened(
             drops[reasons.most_common(1)[0][0] if reasons else "no name"] += 1
             continue
         names.sort(key=lambda n: (n not in old.exported, n.count("."), len(n), n))
+        aside = [n for n in change.names if n not in names and not _is_private(n)]
         if change.kind == "moved" and change.new_api in names:
             drops["moved in the documentation only"] += 1
             continue
-        change.names = names
+        change.names = names + aside  # the same thing by names that nobody should use
         kept.append(change)
     return kept, drops
 
@@ -67,8 +68,7 @@ def screened(
 def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
     """Return why a name is not public; None: it is."""
     parts = name.split(".")
-    inside = parts[:-1] if name in surface.names and parts[-1].endswith("__") else parts
-    if any(part.startswith("_") and part != "__call__" for part in inside):
+    if _is_private(name):
         return "private"
     if _TESTS & set(parts[:-1]):
         return "test"
@@ -80,12 +80,21 @@ def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
         len(words) >= _FEW_WORDS or bool(_INTERNAL & set(module.split(".")[1:]))
     )
     if owner in surface.exported or not member:
-        return "undocumented" if module.count(".") > _SHALLOW and quiet else None
+        internal = _INTERNAL & set(module.split(".")[1:])
+        return "undocumented" if module.count(".") > _SHALLOW and quiet and internal else None
     home = surface.names.get(owner, owner)
     at_home = home.rpartition(".")[0] == module
-    if not at_home and not (module in surface.packages and module.count(".") < _SHALLOW):
+    face = module in surface.packages and not quiet or module.count(".") < _SHALLOW
+    if not at_home and not (module in surface.packages and face):
         return "merely re-exported"
     return "undocumented" if module.count(".") >= _SHALLOW and quiet else None
+
+
+def _is_private(name: str) -> bool:
+    """Whether a part begins with an underscore; `__version__` and the like do not count."""
+    *inside, last = name.split(".")
+    parts = inside if last.startswith("__") and last.endswith("__") else [*inside, last]
+    return any(part.startswith("_") for part in parts)
 
 
 def _is_constant(change: Change, name: str, old: Surface) -> bool:
