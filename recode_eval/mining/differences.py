@@ -50,6 +50,8 @@ class Change:
     executed: bool = False
     suspected: bool = False
     """Only the code differs: it counts once a probe or a note shows a change."""
+    unseen: bool = False
+    """Known from notes alone: it counts only if a probe finds it in the old release."""
 
     @property
     def api(self) -> str:
@@ -229,7 +231,9 @@ def compared(old: Item, new: Item, names: Sequence[str], source: str) -> Iterato
             found = True
     elif old.kind == "class" and (lost := _bases(old) - _bases(new)):
         yield change("behaviour-changed", f"is a {', '.join(sorted(lost))}", f"bases: {new.value}")
-    elif old.kind == "attribute" and old.value != new.value and "version" not in names[0].lower():
+    elif old.kind == "attribute" and old.value != new.value and not (
+        "version" in names[0].lower() or names[0].endswith("__")
+    ):
         simple = re.compile(r"[-\d.'\"\w ]{1,60}|True|False|None")
         if simple.fullmatch(old.value) and simple.fullmatch(new.value):
             found_value = change("behaviour-changed", old.value, new.value)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 48 << 20
 """Of a release's lines; pandas has 6 MiB."""
+_SILENCE_S = 40.0
+"""After this long without a line, the import of a module hangs."""
 _PACKED = 12 << 20
 
 
@@ -36,7 +38,8 @@ def inspect_release(
     Raises:
         SandboxError: the machine's fault.
     """
-    settings = {"tops": list(tops), "silence_s": 40.0, "most_bytes": _MOST_BYTES}
+    silence = min(_SILENCE_S, seconds / 4)
+    settings = {"tops": list(tops), "silence_s": silence, "most_bytes": _MOST_BYTES}
     try:
         lines = run_inside(
             sandbox, environment, "read_surface", {**settings, "seconds": seconds}, seconds

@@ -28,32 +28,52 @@ _LONGEST = 4_000
 
 _BREAKING_HEADINGS = re.compile(
     r"break|backward|incompatib|remov|deprecat|api change|behaviou?r change|upgrade|migrat|"
-    r"notable bug fix|prior (deprec|version)",
+    r"notable bug fix|prior (deprec|version)|^changed$",
     re.IGNORECASE,
 )
 _STRONG = re.compile(
-    r"\b(?:remov(?:e|ed|es|al)|renam(?:e|ed|es)|dropp?(?:ed|s)?|no longer|deleted|"
-    r"deprecat\w*|must (?:now )?be|now (?:always )?(?:returns?|raises?|requires?|defaults?|uses?|"
-    r"only|is|are|has|have|accepts?|must|emits?|warns?|treats?|ignores?|throws?)|will now|"
-    r"is now|are now|(?:has|have|was|were|been) (?:moved|changed|removed|replaced|renamed)|"
-    r"moved (?:to|from|into)|replaced? (?:by|with)|instead of|keyword.only|"
-    r"incompatib\w*|break(?:s|ing)\b|backwards?[- ]|default (?:value|for|of|is|changed|argument)|"
-    r"defaults? to|enforc\w+|disallow\w*|not (?:supported|allowed|accepted) anymore|"
+    r"\b(?:remov(?:e|ed|es|al)|renam(?:e|ed|es)|dropp?(?:ed|s)?|no longer|deleted|deprecat\w*|"
+    r"must (?:now )?be|incompatib\w*|break(?:s|ing)\b|backwards?[- ]|keyword.only|"
+    r"(?:now|will) (?:always |now )?rais(?:e|es|ing)|raises? (?:an? )?`*\w*(?:Error|Warning|Exception)|"
+    r"(?:has|have|was|were|been) (?:moved|changed|replaced|renamed)|moved (?:to|from|into)|"
+    r"replaced? (?:by|with)|disallow\w*|not (?:supported|allowed|accepted) anymore|"
+    r"(?:doesn't|don't|does not|do not|cannot) [\w ]{0,40}(?:anymore|any more)|"
     r"changed?(?: the)? (?:default|behaviou?r|signature|return|type|order|name))",
     re.IGNORECASE,
 )
+_CHANGES = re.compile(
+    r"\b(?:now (?:always )?(?:returns?|requires?|defaults?|uses?|only|must|emits?|warns?|treats?|"
+    r"ignores?|throws?|is|are|has|have)|will now|(?:is|are) now|instead of|rather than|"
+    r"default (?:value|for|of|is|changed|argument)|defaults? to|enforc\w+)",
+    re.IGNORECASE,
+)
+"""What tells of a change unless the entry adds or mends something."""
 _ADDS = re.compile(
     r"^(?:\W*(?:the|a|an|new|also|we|it|you|there) )*\W*(?:(?:is|are|has|have|been|can|now) )*"
     r"(?:add(?:s|ed|ing)?|new|allow(?:s|ed|ing)?|support(?:s|ed|ing)?|introduc(?:e|es|ed)|"
     r"implement(?:s|ed)?|provid(?:e|es|ed)|improv\w+|speed|faster|document\w*|clarif\w+|typo|"
     r"type hints?|typing|refactor\w*|test(?:s|ed|ing)?|enable[ds]?|expos(?:e|es|ed)|optimi\w+|"
     r"fix(?:es|ed|ing)?|correct(?:s|ed)?|bug\w*|avoid(?:s|ed)?|prevent(?:s|ed)?|ensure[sd]?|"
-    r"restore[sd]?|handle[sd]?|resolve[sd]?|updat(?:e|es|ed) (?:the )?(?:doc|type|test)\w*)\b|"
+    r"restore[sd]?|handle[sd]?|resolve[sd]?|revert(?:s|ed)?|updat(?:e|es|ed) (?:the )?(?:doc|type|test)\w*)\b|"
     r"\b(?:can (?:now )?be|is now possible|are now possible|now supports?|now allows?|"
-    r"was added|were added|has been added|no longer (?:crash|fail|error|break)\w*)\b|"
+    r"was added|were added|has been added|(?:it's|it is) (?:now )?possible|now possible|"
+    r"now (?:also |correctly |properly |fully |optionally )*(?:accepts?|takes?|works?|detect(?:s|ed)?|"
+    r"handles?|can|compatible|correct(?:ly)?|populates?|include[sd]?|exported|available|pass(?:es)?)\b|"
+    r"(?:works?|work) again|(?:are|is) (?:also|now also|now correctly|not missing)|"
+    r"(?:an|new) optional|type (?:stubs?|annotations?|hints?)|typing\b|TypeGuard|mypy|pyright|"
+    r"performance|faster|speed|now (?:is |are )?correct|correctly|no longer (?:crash|fail|error|break)\w*)\b|"
     r"^\W*(?:bug|regression|performance|docs?|typing|type annotations?)\b",
     re.IGNORECASE,
 )
+_MENDS = re.compile(
+    r"no longer (?:crash|fail|error|break|leak|hang|show|appear)\w*|^\W*(?:fix|bug|regression)\w* .*"
+    r"no longer|type (?:stubs?|annotations?|hints?)|Python (?:2|3)(?:\.\d+)?\b.{0,40}"
+    r"(?:no longer|dropp|remov|deprecat|support)|(?:drop\w*|remov\w*|end\w*) (?:\w+ ){0,3}"
+    r"(?:for )?(?:\w+ ){0,2}Python \d",
+    re.IGNORECASE,
+)
+_OPENING = 110
+"""Characters in which an entry says what it is about."""
 _ADDING_HEADINGS = re.compile(
     r"bug ?fix|^fix|fixed|performance|enhancement|feature|added|addition|documentation|internal|"
     r"testing|maintenance|improvement|contributor|^new\b|security|other|typing|regression",
@@ -74,7 +94,7 @@ _REMOVED_FIRST = re.compile(
 )
 _CODE = re.compile(
     r":[\w:]+:`(?P<role>[^`]+)`|``(?P<double>[^`]+)``|`(?P<single>[^`]+)`|"
-    r"(?P<call>\b[A-Za-z_][\w.]*\(\))|(?P<dotted>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b)|"
+    r"(?P<call>\.?\b[A-Za-z_][\w.]*\(\))|(?P<dotted>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b)|"
     r"(?P<camel>\b[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+\b)|(?P<snake>\b[a-z]+(?:_[a-z0-9]+)+\b)"
 )
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -96,7 +116,7 @@ class Entry:
     def breaking(self) -> bool:
         """Whether it reads as a change that old code can meet."""
         if _STRONG.search(self.text) or self.text.startswith("!"):
-            return True
+            return not _MENDS.search(self.text)
         if _BREAKING_HEADINGS.search(self.heading) and self.words:
             return True
         return self.states
@@ -104,7 +124,9 @@ class Entry:
     @property
     def states(self) -> bool:
         """Whether it says how something behaves, and neither adds nor mends anything."""
-        return not _ADDS.search(self.text) and not _ADDING_HEADINGS.search(self.heading)
+        if _ADDS.search(self.text[:_OPENING]):
+            return False
+        return bool(_CHANGES.search(self.text)) or not _ADDING_HEADINGS.search(self.heading)
 
     @property
     def kind(self) -> str:

@@ -149,6 +149,10 @@ class _Miner:
         static = self._pair("static", b"", self._static)
         limits = str(config.stage_seconds).encode()
         runtime = self._pair("runtime", limits, self._runtime)
+        self._runs = all(
+            set(release.tops) & surface.modules
+            for release, surface in zip(self._of, runtime, strict=True)
+        )
         old, new = (merged(r, s) for r, s in zip(runtime, static, strict=True))
         self._old, self._new = old, new
         self._words = documented_words(self._of)
@@ -262,9 +266,7 @@ class _Miner:
         chosen, left = _worth_probing(changes, self._words)
         lost: Counter[str] = Counter()
         lost["suspects beyond the limit"] += left
-        if not all(environments) or not all(
-            set(r.tops) & s.modules for r, s in zip(self._of, (self._old, self._new), strict=True)
-        ):
+        if not all(environments) or not self._runs:
             lost["not probed: a release does not run"] += len(chosen)
             kept = [c for c in chosen if not c.suspected or c.note is not None]
             return Made(len(changes), len(kept), lost, _encoded(kept))

@@ -216,7 +216,7 @@ def prove(
     proofs = Proofs()
     probes = _unique(
         probe for number, change in enumerate(changes)
-        for probe in list(probes_for(number, change, old, new))[:14]
+        for probe in list(probes_for(number, change, old, new))[: _most(change)]
     )  # fmt: skip
     proofs.probes = len(probes)
     before, after = in_both(sandbox, environments, tops, probes)
@@ -244,6 +244,11 @@ def prove(
         if known is None or _better(probe, found, known):
             proofs.differences[probe.change] = (probe, found)
     return proofs
+
+
+def _most(change: Change) -> int:
+    """How many probes a change is worth; what nothing but its code speaks for, the fewest."""
+    return 5 if change.suspected and change.note is None else 14
 
 
 def _better(probe: Probe, found: Difference, known: tuple[Probe, Difference]) -> bool:
@@ -298,7 +303,7 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             source = "example" if probe.about == "example" else "probe"
             change.evidence.append(Evidence(source, found.old, found.new, probe.text[:2000]))
             change.executed = True
-            if found.why == "warns" and change.suspected:
+            if found.why == "warns" and (change.suspected or change.unseen):
                 change.kind = "newly-deprecated"
                 change.deprecation = found.new.partition("warns ")[2] or change.deprecation
             kept.append(change)
@@ -308,6 +313,8 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             change.note is None
         ):
             drops["runs alike in the new release"] += 1
+        elif change.unseen:
+            drops["a name of the notes that the old release does not have"] += 1
         elif change.note is not None:
             kept.append(change)
         elif number in proofs.alike:

@@ -22,6 +22,8 @@ _ENOUGH = 3.0
 """Points that a change needs with an entry: a full name, or a last name and the kind."""
 _MOST_OWNERS = 8
 """Functions that may share an argument's name for a note about it to be about them."""
+_MOST_UNSEEN = 400
+"""Names that only notes know and that a probe looks for."""
 _GENERAL = {"name", "value", "type", "data", "key", "keys", "values", "items", "item", "index", "get",
             "self", "None", "True", "False", "str", "int", "float", "bool", "list", "dict", "tuple",
             "set", "object", "Exception", "ValueError", "TypeError", "KeyError", "AttributeError",
@@ -33,7 +35,7 @@ class PublicNames:
     """Looks a word of a note up among the public names of both releases."""
 
     def __init__(self, old: Surface, new: Surface, public: Iterable[str]) -> None:
-        self._new = new
+        self._old, self._new = old, new
         self._by_tail: dict[str, list[str]] = {}
         self._tops = {name.partition(".")[0] for name in (*old.modules, *new.modules)}
         for name in public:
@@ -61,7 +63,37 @@ class PublicNames:
             for name in names:
                 if name == wanted or name.endswith(f".{wanted}"):
                     return name
-        return None
+        return self._of_variable(word, names)
+
+    def _of_variable(self, word: str, names: Sequence[str]) -> str | None:
+        """Find a member by what notes call an instance: `response.url`, `df.append`, `.url`."""
+        owner, _, tail = word.rpartition(".")
+        owner = owner.rpartition(".")[2].replace("_", "").lower()
+        if not owner or tail in _GENERAL:
+            return None
+        for name in names:
+            of = name.split(".")[-2].lower() if "." in name else ""
+            if of == owner:
+                return name
+        classes = [n for n in names if n.count(".") > 1 and n.split(".")[-2][:1].isupper()]
+        return classes[0] if len(classes) == 1 else None
+
+    def guess(self, word: str) -> str | None:
+        """Return the full name of a word whose owner is known and which no reader saw.
+
+        A module may serve names that it does not list (`__getattr__`); a probe will tell.
+        """
+        owner, _, tail = word.strip(".").rpartition(".")
+        if not owner or not tail.isidentifier() or tail.startswith("_") or word in self._tops:
+            return None
+        home = owner if owner in self._old.modules else self.find(owner)
+        if home is None or not (home in self._old.modules or self._is_class(home)):
+            return None
+        return f"{home}.{tail}"
+
+    def _is_class(self, name: str) -> bool:
+        item = self._old.item(name)
+        return item is not None and item.kind == "class"
 
     def owners(self, argument: str) -> list[str]:
         """Return the functions with an argument of this name, if they are few."""
@@ -69,12 +101,22 @@ class PublicNames:
         plain = argument in _GENERAL or len(argument) < 4
         return [] if plain or len(owners) > _MOST_OWNERS else owners
 
+    def is_argument(self, word: str, name: str) -> bool:
+        """Whether a bare word that is some class's attribute is an argument's name as well."""
+        item = self._old.item(name) or self._new.item(name)
+        attribute = item is not None and item.kind in {"attribute", "property"} and "." in name
+        return "." not in word and attribute and word in self._by_argument
+
     def named_in(self, text: str) -> list[str]:
         """Return APIs that plain words spell: `the progress bar` is `progressbar`."""
         words = re.findall(r"[A-Za-z]+", text.lower())
         pairs = [*zip(words, words[1:], strict=False)]
         joined = [glue.join(pair) for pair in pairs for glue in ("", "_")]
-        found = (self.find(word) for word in joined if len(word) >= 9)
+        found = [self.find(word) for word in joined if len(word) >= 9]
+        for word in re.findall(r"\b[A-Z]\w{2,}", text):
+            name = self.find(word)
+            if name is not None and self._is_class(name) and name.endswith(f".{word}"):
+                found.append(name)
         return list(dict.fromkeys(name for name in found if name is not None))[:2]
 
     def is_new(self, name: str) -> bool:
@@ -178,24 +220,33 @@ def from_notes(
 ) -> list[Change]:
     """Return a change for each API of a breaking entry that no change of its own is about."""
     found: dict[tuple[str, str], Change] = {}
+    unseen: dict[str, Entry] = {}
     for number, entry in enumerate(entries):
         if not entry.breaking:
             continue
         known = {name for change in taken.get(number, ()) for name in change.names}
         resolved = dict.fromkeys(
-            name for word in entry.words[:24] if (name := names.find(word)) is not None
+            name
+            for word in entry.words[:24]
+            if (name := names.find(word)) is not None and not names.is_argument(word, name)
         )
         of_arguments = [owner for word in entry.words[:12] for owner in names.owners(word)]
         if not resolved:
             resolved = dict.fromkeys(of_arguments or names.named_in(entry.text))
         else:
             resolved |= dict.fromkeys(of_arguments)
+        for word in entry.words[:40]:
+            if "." in word and names.find(word) is None and (guessed := names.guess(word)):
+                unseen.setdefault(guessed, entry)
         gone = {n for c in changes if c.kind in {"removed", "renamed", "moved"} for n in c.names}
         open_ = [name for name in resolved if name not in known | gone]
         if known or not open_:
             continue
         specific = [name for name in open_ if "." in name] or open_
-        subject = _subject(entry, specific)
+        specific.sort(key=lambda name: old.item(name) is None)  # what was there, before what came
+        subject = specific[0]
+        if old.item(subject) is None and subject not in old.modules:
+            continue  # about what came, which no old code uses
         kind = entry.kind
         if kind == "removed" and subject in new.names and old.item(subject) is not None:
             kind = "behaviour-changed"
@@ -207,10 +258,9 @@ def from_notes(
             change.note = note_of(entry)
             change.new_api = subject if new.item(subject) is not None else ""
             change.evidence.append(Evidence("note", "", one_line(entry.text, QUOTE_CHARACTERS)))
-    return list(found.values())
-
-
-def _subject(entry: Entry, names: Sequence[str]) -> str:
-    """Return the API that the entry is about: the first that it names."""
-    del entry
-    return names[0]
+    more = []
+    for name, entry in list(unseen.items())[:_MOST_UNSEEN]:
+        change = Change("removed", [name], None, None, note=note_of(entry), suspected=True)
+        change.unseen = True
+        more.append(change)
+    return [*found.values(), *more]

@@ -55,6 +55,10 @@ _NOTES = re.compile(
 )
 _NOTE_FOLDERS = {"whatsnew", "changelog", "changelogs", "changes", "releasenotes", "release_notes",
                  "release-notes", "releases", "news", "release", "whats_new", "upgrading"}  # fmt: skip
+_MODULE_DIRECTIVE = re.compile(
+    r"\s*\.\. (?:currentmodule|automodule|module|py:module)::\s*(?P<module>[\w.]+)"
+)
+_LISTED = re.compile(r"\s+~?(?P<name>[A-Za-z_][\w.]{0,80})\s*")
 _TEXTS = (".rst", ".md", ".txt", ".yaml", "")
 _SKIPPED = {"tests", "test", "_tests", "benchmarks", "asv_bench"}
 _SPDX = {
@@ -290,7 +294,7 @@ def _of_version(file: str, version: str) -> bool:
 def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) -> Path | None:
     """Return the folder with what the release says of itself, made once."""
     folder = cache_dir("mining", f"{plain_name(library)}-{version}")
-    texts = folder / "texts"
+    texts = folder / "texts-2"
     if texts.is_dir():
         return texts
     try:
@@ -303,9 +307,9 @@ def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) ->
     words: set[str] = set()
     for path, data in files.items():
         if _is_documentation(path):
-            words |= set(re.findall(r"[A-Za-z_][\w.]{2,80}", data.decode("utf-8", "replace")))
+            words |= documented_names(data.decode("utf-8", "replace"))
     with temporary_dir(folder) as scratch:
-        draft = scratch / "texts"
+        draft = scratch / "texts-2"
         (draft / "notes").mkdir(parents=True)
         for number, (path, data) in enumerate(sorted(notes.items())[:2000]):
             safe = re.sub(r"[^A-Za-z0-9._-]+", "_", path)[-120:]
@@ -321,6 +325,22 @@ def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) ->
             if not texts.is_dir():
                 raise
     return texts
+
+
+def documented_names(text: str) -> set[str]:
+    """Return every dotted word of a document, and what Sphinx's lists name in a module.
+
+    >>> sorted(documented_names(".. currentmodule:: a.b\n.. autosummary::\n\n   c\n"))
+    ['a.b', 'a.b.c', 'autosummary', 'currentmodule']
+    """
+    words = set(re.findall(r"[A-Za-z_][\w.]{2,80}", text))
+    module = ""
+    for line in text.splitlines():
+        if match := _MODULE_DIRECTIVE.match(line):
+            module = match["module"]
+        elif module and (match := _LISTED.fullmatch(line)):
+            words.add(f"{module}.{match['name']}")
+    return words
 
 
 def _source_files(library: str, version: str) -> dict[str, bytes]:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from recode_eval.mining.releases import Release
     from recode_eval.mining.surface import Surface
 
-_TESTS = {"tests", "test", "testing", "conftest", "benchmarks", "_testing"}
+_TESTS = {"tests", "test", "conftest", "benchmarks", "_testing"}
+_INTERNAL = {"core", "internals", "internal", "compat", "impl"}
+_FEW_WORDS = 4000
+"""Documents with fewer words do not speak of every public name."""
 _VENDORED = {"vendor", "vendored", "_vendor", "extern", "externals", "_vendored", "packages"}
 _SHALLOW = 2
 """Dots up to which a module's own names need no document: `click.core.Context`."""
@@ -53,10 +56,11 @@ def screened(
             drops[reasons.most_common(1)[0][0] if reasons else "no name"] += 1
             continue
         names.sort(key=lambda n: (n not in old.exported, n.count("."), len(n), n))
+        aside = [n for n in change.names if n not in names and not _is_private(n)]
         if change.kind == "moved" and change.new_api in names:
             drops["moved in the documentation only"] += 1
             continue
-        change.names = names
+        change.names = names + aside  # the same thing by names that nobody should use
         kept.append(change)
     return kept, drops
 
@@ -64,7 +68,7 @@ def screened(
 def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
     """Return why a name is not public; None: it is."""
     parts = name.split(".")
-    if any(part.startswith("_") and part != "__call__" for part in parts):
+    if _is_private(name):
         return "private"
     if _TESTS & set(parts[:-1]):
         return "test"
@@ -72,15 +76,25 @@ def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
         return "vendored"
     module, member = _split(name, surface)
     owner = f"{module}.{member.partition('.')[0]}" if member else module
+    quiet = not _known(parts, words) and (
+        len(words) >= _FEW_WORDS or bool(_INTERNAL & set(module.split(".")[1:]))
+    )
     if owner in surface.exported or not member:
-        return None if module.count(".") <= _SHALLOW or _known(parts, words) else "undocumented"
+        internal = _INTERNAL & set(module.split(".")[1:])
+        return "undocumented" if module.count(".") > _SHALLOW and quiet and internal else None
     home = surface.names.get(owner, owner)
     at_home = home.rpartition(".")[0] == module
-    if not at_home and not (module in surface.packages and module.count(".") < _SHALLOW):
+    face = module in surface.packages and not quiet or module.count(".") < _SHALLOW
+    if not at_home and not (module in surface.packages and face):
         return "merely re-exported"
-    if module.count(".") >= _SHALLOW and not _known(parts, words):
-        return "undocumented"
-    return None
+    return "undocumented" if module.count(".") >= _SHALLOW and quiet else None
+
+
+def _is_private(name: str) -> bool:
+    """Whether a part begins with an underscore; `__version__` and the like do not count."""
+    *inside, last = name.split(".")
+    parts = inside if last.startswith("__") and last.endswith("__") else [*inside, last]
+    return any(part.startswith("_") for part in parts)
 
 
 def _is_constant(change: Change, name: str, old: Surface) -> bool:
@@ -104,7 +118,9 @@ def parts_of(name: str) -> str:
 
 def _known(parts: list[str], words: frozenset[str]) -> bool:
     """Whether a document writes the name, at least with the part before the last."""
-    return ".".join(parts) in words or ".".join(parts[-2:]) in words
+    last = parts[-1]
+    telling = len(last) > 5 and ("_" in last.strip("_") or not (last.islower() or last.isupper()))
+    return ".".join(parts) in words or ".".join(parts[-2:]) in words or (telling and last in words)
 
 
 def public_names(surface: Surface, words: frozenset[str]) -> set[str]:

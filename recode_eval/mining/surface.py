@@ -218,10 +218,12 @@ def merged(runtime: Surface | None, static: Surface | None) -> Surface:
             _take_over(whole, static, home)
     for name, home in runtime.names.items():  # a value does not say where it was defined
         origin = static.names.get(name)
-        if home == name and origin is not None and origin != name:
+        if home != name or not _is_value(runtime.items.get(home)):
+            continue
+        if origin is not None and origin != name:
             whole.names[name] = origin
             whole.items.setdefault(origin, replace(runtime.items[home], home=origin))
-        elif home == name and origin is None and _imported(name, runtime, static):
+        elif origin is None and _imported(name, runtime, static):
             del whole.names[name]
             whole.lost["a value imported from another library"] += 1
     for home, members in static.members.items():  # attributes that only instances have
@@ -248,13 +250,12 @@ def _take_over(whole: Surface, static: Surface, home: str) -> None:
 
 def _imported(name: str, runtime: Surface, static: Surface) -> bool:
     """Whether a module only imports a value from elsewhere."""
-    item = runtime.items.get(name)
-    return (
-        name.rpartition(".")[0] in static.modules
-        and name not in runtime.exported
-        and item is not None
-        and item.kind in {"attribute", "function"}
-    )
+    return name.rpartition(".")[0] in static.modules and name not in runtime.exported
+
+
+def _is_value(item: Item | None) -> bool:
+    """Whether it is no class, which would know its own home."""
+    return item is not None and item.kind in {"attribute", "function"}
 
 
 def _owner(name: str, modules: set[str]) -> str:

@@ -44,6 +44,7 @@ RELEASE_PYTHON = (3, 11)
 """The Python of a lock whose header names none: old releases have no wheels for a newer one."""
 _HEADER = re.compile(r"#\s*python:(?P<python>.*)")
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_UNIMPORTED = "mine."
 _FOR_PYTHON = re.compile(r"(?P<name>.+)-py(?P<major>3)\.(?P<minor>[0-9]{1,2})")
 """The same library set for another Python: `mini-py3.9`."""
 
@@ -160,7 +161,12 @@ def unimported_name(library: str, version: str, suffix: str = "") -> str:
     >>> unimported_name("click", "8.1.8")
     'mine.click-8.1.8'
     """
-    return f"mine.{release_name(library, version)}{suffix}"
+    return f"{_UNIMPORTED}{release_name(library, version)}{suffix}"
+
+
+def is_unimported(name: str) -> bool:
+    """True for an environment whose libraries must run in the sandbox alone, if anywhere."""
+    return name.startswith(_UNIMPORTED)
 
 
 def is_release(name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, locked, temporary_dir
 from recode_eval.sandbox.interpreters import Interpreter, find_interpreter, find_uv
+from recode_eval.sandbox.requirements import is_unimported
 from recode_eval.sandbox.sdists import find_links
 from recode_eval.sandbox.wheelhouse import (
     pip_command,
@@ -105,7 +106,12 @@ def _build(
             [str(interpreter.path), "-m", "venv", "--without-pip", "--symlinks", str(new)]
         )
         python = str(new / "bin" / "python")
+        settings = new / "pyvenv.cfg"
+        interpreters = {path.name: path.readlink() for path in (new / "bin").glob("python*")}
+        configuration = settings.read_text(encoding="utf-8")
         _install(pins, python, scratch, build_log)
+        if is_unimported(environment.name):
+            _disarm(new, interpreters)
         log(f"compiling the libraries of {environment.name!r}")
         _compile(new, root, build_log)
         if environment.check:
@@ -118,8 +124,7 @@ def _build(
             "libraries": {pin.name: pin.version for pin in pins},
         }
         _write(new / MANIFEST, json.dumps(manifest, indent=1))
-        settings = new / "pyvenv.cfg"
-        _write(settings, settings.read_text(encoding="utf-8").replace(str(new), str(root)))
+        _write(settings, configuration.replace(str(new), str(root)))
         if root.exists():  # from a build that was killed while it was being removed
             shutil.rmtree(root)
         new.rename(root)
@@ -148,6 +153,28 @@ def _install(pins: Sequence[Pin], python: str, scratch: Path, build_log: BuildLo
     ]
     pip += ["--only-binary=:all:", "--no-compile", *find_links(pins)]
     run_pip(pip, pins, build_log, pip_environment())
+
+
+def _disarm(new: Path, interpreters: Mapping[str, Path]) -> None:
+    """Remove what a library can put where an interpreter outside the sandbox would run it.
+
+    Those are files that Python runs at its start (`*.pth`, `sitecustomize`), and anything in place
+    of the interpreter itself (a wheel's data may name any file of the environment).
+    """
+    for pattern in ("*.pth", "sitecustomize*", "usercustomize*"):
+        for path in (new / "lib").glob(f"python*/site-packages/{pattern}"):
+            _remove(path)
+    for path in (new / "bin").iterdir():
+        _remove(path)
+    for name, target in interpreters.items():
+        (new / "bin" / name).symlink_to(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _compile(new: Path, root: Path, build_log: BuildLog) -> None:

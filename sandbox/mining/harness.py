@@ -60,7 +60,8 @@ def in_child(work, read_line, silence_s, most_bytes):
 def _be_child(work, receive, send):
     status = 1
     try:
-        os.close(receive)
+        os.closerange(3, send)  # the sandbox's own channel among them
+        os.closerange(send + 1, 4096)
         try:
             os.setsid()
         except OSError:
@@ -68,7 +69,6 @@ def _be_child(work, receive, send):
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        os.close(_OUT)
         dumps, write = json.dumps, os.write
 
         def tell(row):

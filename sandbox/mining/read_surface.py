@@ -30,7 +30,10 @@ _DEPRECATED = re.compile(
 )
 _MOST_EXAMPLES = 6
 _MOST_PIECES = 40
-_SIGNATURES = {}
+_USUAL = {
+    "__name__", "__doc__", "__file__", "__path__", "__all__", "__builtins__", "__cached__",
+    "__loader__", "__package__", "__spec__", "__annotations__", "__dir__", "__getattr__",
+}  # fmt: skip
 
 
 def modules_of(tops):
@@ -183,7 +186,10 @@ class Reader:
         except BaseException:
             names = set(vars(module)) | exported
         for attribute in sorted(n for n in names if isinstance(n, str)):
-            if attribute.isidentifier() and (attribute in exported or not attribute.startswith("_")):
+            told = attribute in exported or not attribute.startswith("_")
+            if name in self.tops and attribute.startswith("__") and attribute not in _USUAL:
+                told = isinstance(vars(module).get(attribute), (str, tuple))
+            if attribute.isidentifier() and told:
                 try:
                     self.attribute(module, name, attribute, attribute in exported)
                 except Exception as error:
@@ -234,6 +240,7 @@ class Reader:
             self.told.add(home)
             if inspect.isclass(value):
                 self.a_class(value, home)
+                self.accessors(value, path, exported)
             else:
                 self.item(value, home, "function" if callable(value) else "attribute")
 
@@ -272,6 +279,24 @@ class Reader:
             if owner is None or not self.own(getattr(owner, "__module__", "")):
                 continue
             self.member(cls, owner, name, home)
+
+    def accessors(self, cls, path, exported):
+        """Read classes that a class hands out by a descriptor, as `Series.str` does."""
+        for name in sorted(n for n in dir(cls) if isinstance(n, str) and not n.startswith("_")):
+            owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
+            raw = vars(owner).get(name)
+            if inspect.isclass(raw) or inspect.isroutine(raw) or isinstance(raw, property):
+                continue
+            try:
+                value = getattr(cls, name)
+            except BaseException:
+                continue
+            if inspect.isclass(value) and self.own(value.__module__):
+                home = value.__module__ + "." + value.__qualname__
+                self.tell(["name", path + "." + name, home, exported, ""])
+                if home not in self.told:
+                    self.told.add(home)
+                    self.a_class(value, home)
 
     def member(self, cls, owner, name, class_home):
         raw = vars(owner)[name]
