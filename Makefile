@@ -9,6 +9,7 @@ EXTRAS ?= dev
 PYTEST_ARGS ?=
 TORCH ?= 2.13.0
 VALIDATE_ARGS ?=
+MIGRATIONS := migration,migration-validation,migration-train,migration-js,migration-js-train
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -64,8 +65,11 @@ test-all: lint ## `make test`, and the long tests under every condition
 fuzz: $(DEV_STAMP) ## the property tests alone, with many more and new examples
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_ARGS)
 
-verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both releases
-	$(BIN)/recode-eval validate --tasks migration,migration-validation,migration-train,migration-js,migration-js-train $(VALIDATE_ARGS)
+verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both releases; prints time and disk
+	@started=$$(date +%s); status=0; \
+	$(BIN)/recode-eval validate --tasks $(MIGRATIONS) $(VALIDATE_ARGS) || status=$$?; \
+	echo "$$(( $$(date +%s) - started )) s; environments on disk:"; \
+	$(BIN)/recode-eval sandbox list | tail -n 1; exit $$status
 
 docs: $(DEV_STAMP) ## the documentation as a site in build/docs; fails at the first warning
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict

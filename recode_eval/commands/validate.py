@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import configs, options
@@ -80,6 +81,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             if len(problems) < len(chosen):
                 monitor.log(f"{task.spec.name}: {len(chosen) - len(problems)} are proven already")
             sandbox = sandboxes.opener(task, arguments.isolation)()
+            started = time.monotonic()
             label = f"validating {task.spec.name}"
             with counting(label, len(problems), quiet=arguments.quiet) as advance:
                 findings = validate(
@@ -90,6 +92,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                     repeats=repeats,
                     on_done=advance,
                 )
+            monitor.log(f"{task.spec.name}: {time.monotonic() - started:.0f} s")
             proven.add(task, problems, findings)
             reports.append((task, findings))
             hashes[task.spec.name] = data.content_hash
