@@ -90,7 +90,9 @@ def mine(config: MineConfig, progress: Progress = None) -> Mined:
     """
     require_griffe()
     if config.old == config.new:
-        raise UsageError(f"{config.library} {config.old}: mining compares two releases; name another")
+        raise UsageError(
+            f"{config.library} {config.old}: mining compares two releases; name another"
+        )
     monitor = resolve_monitor(progress)
     with PeakMemory() as memory, _Places(config.sandbox, monitor.log) as places:
         stages = Stages(config.folder, monitor.log, memory)
@@ -161,7 +163,9 @@ class _Miner:
         noted = self._stages.run("notes", str(config.notes).encode(), lambda: self._notes(changes))
         changes = _decoded(noted, Change)
         probed = self._stages.run("probing", b"", lambda: self._probing(changes))
-        final = self._stages.run("candidates", b"", lambda: self._candidates(_decoded(probed, Change)))
+        final = self._stages.run(
+            "candidates", b"", lambda: self._candidates(_decoded(probed, Change))
+        )
         decoder = msgspec.json.Decoder(Candidate)
         found = tuple(decoder.decode(line) for line in final.splitlines())
         return Mined(found, tuple(self._stages.counts), config.folder)
@@ -207,9 +211,9 @@ class _Miner:
         try:
             sandbox = self._places.open(release.environment)
             name = self._places.name(release.environment)
-            return inspect_release(
-                sandbox, name, release.tops, seconds=self._config.stage_seconds
-            )[0]
+            return inspect_release(sandbox, name, release.tops, seconds=self._config.stage_seconds)[
+                0
+            ]
         except SandboxBuildError as error:
             surface.lost[f"its environment cannot be built ({str(error)[:80]})"] += 1
             return surface

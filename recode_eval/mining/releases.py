@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import io
 import json
-import os
 import platform
 import re
-import shutil
 import zipfile
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.sandbox.base import SandboxBuildError
-from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, temporary_dir
-from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release, is_requirement, lock_release
+from recode_eval.sandbox.buildlog import BuildLog, cache_dir, temporary_dir
+from recode_eval.sandbox.locks import (
+    NoSuchReleaseError,
+    ensure_release,
+    is_requirement,
+)
 from recode_eval.sandbox.requirements import (
     RELEASE_PYTHON,
     get_environment,
-    has_environment,
     unimported_name,
 )
 from recode_eval.sandbox.sdists import (
@@ -54,7 +54,8 @@ _NOTES = re.compile(
     re.IGNORECASE,
 )
 _NOTE_FOLDERS = {"whatsnew", "changelog", "changelogs", "changes", "releasenotes", "release_notes",
-                 "release-notes", "releases", "news", "release", "whats_new", "upgrading"}  # fmt: skip
+                 "release-notes", "releases", "news", "release", "whats_new",
+                 "upgrading"}  # fmt: skip
 _MODULE_DIRECTIVE = re.compile(
     r"\s*\.\. (?:currentmodule|automodule|module|py:module)::\s*(?P<module>[\w.]+)"
 )
@@ -156,9 +157,7 @@ def _environment_name(
     return unimported_name(library, version, suffix)
 
 
-def _ensure_lock(
-    release: str, companions: Sequence[str], name: str, as_of: Sequence[str]
-) -> None:
+def _ensure_lock(release: str, companions: Sequence[str], name: str, as_of: Sequence[str]) -> None:
     ensure_release(release, companions, name=name, days=as_of)
 
 
@@ -328,7 +327,7 @@ def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) ->
 
 
 def documented_names(text: str) -> set[str]:
-    """Return every dotted word of a document, and what Sphinx's lists name in a module.
+    r"""Return every dotted word of a document, and what Sphinx's lists name in a module.
 
     >>> sorted(documented_names(".. currentmodule:: a.b\n.. autosummary::\n\n   c\n"))
     ['a.b', 'a.b.c', 'autosummary', 'currentmodule']
@@ -376,8 +375,8 @@ def _wheel_texts(wheel: Path | None) -> dict[str, bytes]:
 
 def _is_notes(path: str) -> bool:
     parts = path.lower().split("/")
-    base, suffix = os.path.splitext(parts[-1])
-    if suffix not in _TEXTS and not re.fullmatch(r"\.\d+", suffix) or _SKIPPED & set(parts):
+    base, suffix = PurePosixPath(parts[-1]).stem, PurePosixPath(parts[-1]).suffix
+    if (suffix not in _TEXTS and not re.fullmatch(r"\.\d+", suffix)) or _SKIPPED & set(parts):
         return False
     if path.endswith(".dist-info/METADATA"):
         return True
