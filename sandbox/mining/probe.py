@@ -6,8 +6,14 @@ SETTINGS is given: `modules` (imported once, before the first probe), `probes` (
 
 import ast
 import io
+import json
+import os
 import re
 import resource
+import select
+import signal
+import sys
+import time
 import warnings
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")

@@ -9,7 +9,10 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import json
+import os
 import re
+import time
 import warnings
 
 _SKIPPED = {
