@@ -7,18 +7,19 @@ public under five names changes once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz
 
 from recode_eval.mining.candidates import Evidence, Note
-from recode_eval.mining.surface import Item  # noqa: TC001 - msgspec reads the annotations
+from recode_eval.mining.surface import Item, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from recode_eval.mining.surface import Parameter, Surface
+    from recode_eval.mining.surface import Surface
 
 _SIMILAR = 78.0
 """Percent from which a name that came is taken for one that went; see `_likeness`."""
@@ -31,6 +32,7 @@ _SENTINEL = re.compile(
     r"<[^>]*>|no_default|_?NoValue|lib\.no_default|_?[A-Z]*UNSET|MISSING|NOTHING"
 )
 _VARIADIC = {"variadic", "keywords"}
+_NOBODY = Parameter("", "", None)
 
 
 @dataclass(slots=True)
@@ -284,6 +286,12 @@ def _arguments(
     old: Sequence[Parameter], new: Sequence[Parameter]
 ) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield kind, parameter, its new name, and what each release has."""
+    # A name that no caller can write may change.
+    new = [
+        replace(two, name=one.name) if {one.kind, two.kind} == {"positional-only"} else two
+        for one, two in zip_longest(old, new, fillvalue=_NOBODY)
+        if two is not _NOBODY
+    ]
     before = {p.name: p for p in old if p.kind not in _VARIADIC}
     after = {p.name: p for p in new if p.kind not in _VARIADIC}
     gone = [p for p in before.values() if p.name not in after]
@@ -307,7 +315,7 @@ def _arguments(
             yield "argument-removed", f"{sign}{name}", "", "takes any", "takes no others"
     takes_any = any(p.kind == "keywords" for p in old)
     for one in came:
-        if one.default is None and one.kind != "positional-only" and not takes_any:
+        if one.default is None and not takes_any:
             yield "argument-added", one.name, "", "no such argument", "must be given"
     positional = [p.name for p in old if p.kind.startswith("positional") and p.name in after]
     now = [p.name for p in new if p.kind.startswith("positional")]
