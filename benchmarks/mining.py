@@ -68,10 +68,14 @@ def recall(truth: Sequence[dict[str, Any]], candidates: Sequence[Candidate]) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("libraries", nargs="+")
     parser.add_argument("--sandbox", default="auto")
-    parser.add_argument("--out", type=Path, help="keep the results here (default: a temporary folder)")
+    parser.add_argument(
+        "--out", type=Path, help="keep the results here (default: a temporary folder)"
+    )
     parser.add_argument("--missed", action="store_true", help="name what the candidates lack")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -81,7 +81,8 @@ def run(argv: Sequence[str]) -> int:
     words = list(argv)
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
         words.insert(0, "run")
-    resumable = words[:1] in (["run"], ["sweep"], ["score"], ["demo"], ["gate"], ["watch"], ["mine"])
+    again = {"run", "sweep", "score", "demo", "gate", "watch", "mine"}
+    resumable = bool(again.intersection(words[:1]))
     return guarded("recode-eval", words, _execute, resumable=resumable)
 
 

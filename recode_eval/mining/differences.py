@@ -7,18 +7,19 @@ public under five names changes once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz
 
 from recode_eval.mining.candidates import Evidence, Note
-from recode_eval.mining.surface import Item
+from recode_eval.mining.surface import Item, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from recode_eval.mining.surface import Parameter, Surface
+    from recode_eval.mining.surface import Surface
 
 _SIMILAR = 78.0
 """Percent from which a name that came is taken for one that went; see `_likeness`."""
@@ -27,8 +28,11 @@ INSTEAD = re.compile(
     r"(?:the\s+)?[`'\":]*(?:[a-z]+:`~?)?(?P<name>[A-Za-z_][\w.]*)",
     re.IGNORECASE,
 )
-_SENTINEL = re.compile(r"<[^>]*>|no_default|_?NoValue|lib\.no_default|_?[A-Z]*UNSET|MISSING|NOTHING")
+_SENTINEL = re.compile(
+    r"<[^>]*>|no_default|_?NoValue|lib\.no_default|_?[A-Z]*UNSET|MISSING|NOTHING"
+)
 _VARIADIC = {"variadic", "keywords"}
+_NOBODY = Parameter("", "", None)
 
 
 @dataclass(slots=True)
@@ -63,7 +67,6 @@ def differences(old: Surface, new: Surface) -> list[Change]:
     """Return every change from the old surface to the new one."""
     changes: dict[tuple[str, str, str], Change] = {}
     by_home = _by_home(old)
-    source = "runtime"
     arrived = _arrived(old, new)
     for home, names in by_home.items():
         item = old.items.get(home)
@@ -75,9 +78,9 @@ def differences(old: Surface, new: Surface) -> list[Change]:
             _note(changes, _gone(item, left, stayed, new, arrived), home)
         partner = new.item(stayed[0]) if stayed else None
         if partner is not None:
-            for change in compared(item, partner, stayed, source):
+            for change in compared(item, partner, stayed):
                 _note(changes, change, home)
-            for change in _members(old, new, item, partner, stayed, source):
+            for change in _members(old, new, item, partner, stayed):
                 _note(changes, change, change.old.home if change.old else home)
     for name, warning in new.warnings.items():
         if name not in old.warnings and (name in old.names or name in old.modules):
@@ -122,7 +125,11 @@ def _arrived(old: Surface, new: Surface) -> dict[str, list[str]]:
 
 
 def _gone(
-    item: Item, left: Sequence[str], stayed: Sequence[str], new: Surface, arrived: dict[str, list[str]]
+    item: Item,
+    left: Sequence[str],
+    stayed: Sequence[str],
+    new: Surface,
+    arrived: dict[str, list[str]],
 ) -> Change:
     """Describe names that went: moved, renamed or removed."""
     change = Change("removed", list(left), item, None)
@@ -185,7 +192,7 @@ def _shown(item: Item) -> str:
 
 
 def _members(
-    old: Surface, new: Surface, item: Item, partner: Item, owners: Sequence[str], source: str
+    old: Surface, new: Surface, item: Item, partner: Item, owners: Sequence[str]
 ) -> Iterator[Change]:
     """Compare the members of a class that both releases have."""
     before, after = old.members.get(item.home, {}), new.members.get(partner.home, {})
@@ -199,7 +206,7 @@ def _members(
         if name in after:
             found = new.items.get(after[name])
             if found is not None:
-                yield from compared(known, found, names, source)
+                yield from compared(known, found, names)
             continue
         change = Change("removed", names, known, None, deprecation=known.deprecated)
         match = INSTEAD.search(known.deprecated)
@@ -214,25 +221,28 @@ def _members(
         yield change
 
 
-def compared(old: Item, new: Item, names: Sequence[str], source: str) -> Iterator[Change]:
+def compared(old: Item, new: Item, names: Sequence[str]) -> Iterator[Change]:
     """Compare one thing in both releases."""
-    if source not in {"static", "runtime"}:
-        raise ValueError(source)
 
-    def change(kind: str, before: str, after: str, **more: str) -> Change:
-        evidence = Evidence("runtime", before[:200], after[:200])
-        return Change(kind, list(names), old, new, names[0], evidence=[evidence], **more)
+    def change(kind: str, before: str, after: str, argument: str = "", renamed: str = "") -> Change:
+        seen = [Evidence("runtime", before[:200], after[:200])]
+        return Change(kind, list(names), old, new, names[0], argument, renamed, evidence=seen)
 
     found = False
     if old.kind != new.kind:
         callables = {"function", "method", "class"}
-        if not {old.kind, new.kind} <= callables and {old.kind, new.kind} != {"property", "attribute"}:
+        if not {old.kind, new.kind} <= callables and {old.kind, new.kind} != {
+            "property",
+            "attribute",
+        }:
             yield change("behaviour-changed", f"a {old.kind}", f"a {new.kind}")
             found = True
     elif old.kind == "class" and (lost := _bases(old) - _bases(new)):
         yield change("behaviour-changed", f"is a {', '.join(sorted(lost))}", f"bases: {new.value}")
-    elif old.kind == "attribute" and old.value != new.value and not (
-        "version" in names[0].lower() or names[0].endswith("__")
+    elif (
+        old.kind == "attribute"
+        and old.value != new.value
+        and not ("version" in names[0].lower() or names[0].endswith("__"))
     ):
         simple = re.compile(r"[-\d.'\"\w ]{1,60}|True|False|None")
         if simple.fullmatch(old.value) and simple.fullmatch(new.value):
@@ -241,15 +251,21 @@ def compared(old: Item, new: Item, names: Sequence[str], source: str) -> Iterato
             yield found_value
     if old.parameters is not None and new.parameters is not None:
         for kind, parameter, renamed, before, after in _arguments(old.parameters, new.parameters):
-            yield change(kind, before, after, parameter=parameter, new_parameter=renamed)
+            yield change(kind, before, after, parameter, renamed)
             found = True
     if old.returns and new.returns and _plain(old.returns) != _plain(new.returns):
         returns = change("return-changed", old.returns, new.returns)
         returns.suspected = True
         yield returns
     if new.deprecated and not old.deprecated:
-        yield change("newly-deprecated", "not deprecated", new.deprecated, deprecation=new.deprecated)
-    if not found and old.body != new.body and old.kind in {"function", "method", "class", "property"}:
+        ending = change("newly-deprecated", "not deprecated", new.deprecated)
+        ending.deprecation = new.deprecated
+        yield ending
+    if (
+        not found
+        and old.body != new.body
+        and old.kind in {"function", "method", "class", "property"}
+    ):
         suspect = change("behaviour-changed", f"code {old.body}", f"code {new.body}")
         suspect.suspected = True
         suspect.evidence.clear()
@@ -270,6 +286,12 @@ def _arguments(
     old: Sequence[Parameter], new: Sequence[Parameter]
 ) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield kind, parameter, its new name, and what each release has."""
+    # A name that no caller can write may change.
+    new = [
+        replace(two, name=one.name) if {one.kind, two.kind} == {"positional-only"} else two
+        for one, two in zip_longest(old, new, fillvalue=_NOBODY)
+        if two is not _NOBODY
+    ]
     before = {p.name: p for p in old if p.kind not in _VARIADIC}
     after = {p.name: p for p in new if p.kind not in _VARIADIC}
     gone = [p for p in before.values() if p.name not in after]
@@ -293,26 +315,38 @@ def _arguments(
             yield "argument-removed", f"{sign}{name}", "", "takes any", "takes no others"
     takes_any = any(p.kind == "keywords" for p in old)
     for one in came:
-        if one.default is None and one.kind != "positional-only" and not takes_any:
+        if one.default is None and not takes_any:
             yield "argument-added", one.name, "", "no such argument", "must be given"
     positional = [p.name for p in old if p.kind.startswith("positional") and p.name in after]
     now = [p.name for p in new if p.kind.startswith("positional")]
     kept = [name for name in positional if name in now]
-    inserted = [p.name for p in came if p.name in now and kept and now.index(p.name) < now.index(kept[-1])]
+    inserted = [
+        p.name for p in came if p.name in now and kept and now.index(p.name) < now.index(kept[-1])
+    ]
     if kept != sorted(kept, key=now.index):
         yield "argument-reordered", ", ".join(kept)[:80], "", ", ".join(positional), ", ".join(now)
     elif inserted and not gone:
         yield "argument-reordered", inserted[0], "", ", ".join(positional), ", ".join(now)
     strict = [n for n in positional if after[n].kind == "keyword-only"]
     if strict and not any(p.kind == "variadic" for p in new):
-        yield "argument-keyword-only", strict[0], "", "positional or keyword", "keyword only: " + ", ".join(strict)
+        yield (
+            "argument-keyword-only",
+            strict[0],
+            "",
+            "positional or keyword",
+            "keyword only: " + ", ".join(strict),
+        )
     for name in before.keys() & after.keys():
         one, other = before[name], after[name]
         if one.default is not None and other.default is None:
             yield "argument-added", name, "", _default(one), "must be given"
-        elif one.default is not None and other.default is not None and one.default != other.default:
-            if not (_SENTINEL.search(one.default) and _SENTINEL.search(other.default)):
-                yield "default-changed", name, "", _default(one), _default(other)
+        elif (
+            one.default is not None
+            and other.default is not None
+            and one.default != other.default
+            and not (_SENTINEL.search(one.default) and _SENTINEL.search(other.default))
+        ):
+            yield "default-changed", name, "", _default(one), _default(other)
 
 
 def _successor(

@@ -36,7 +36,9 @@ def _begin(modules, tops):
         globals().update({k: v for k, v in vars(sys.modules[name]).items() if k[:2] != "__"})
 _begin(%r, %r)
 """
-_MISSING = re.compile(r"has no attribute '(\w+)'|cannot import name '(\w+)'|keyword argument '(\w+)'")
+_MISSING = re.compile(
+    r"has no attribute '(\w+)'|cannot import name '(\w+)'|keyword argument '(\w+)'"
+)
 
 
 def show(
@@ -51,7 +53,7 @@ def show(
 
     `public` is home -> public names. Raises `SandboxError`: the machine's fault.
     """
-    probes = []
+    probes: list[Probe] = []
     for home in public:
         for number, pieces in enumerate(old.examples.get(home, ())):
             module = _module(home, old.modules)
@@ -107,7 +109,7 @@ def _about(
     public: dict[str, list[str]],
     fresh: dict[tuple[str, str], Change],
 ) -> Change | None:
-    """Return the change that a difference shows; one of its own if it is the API's that it is of."""
+    """Return the change that a difference shows, or a new one of the API whose example it is."""
     piece = probe.pieces[found.piece]
     names = set(re.findall(r"[A-Za-z_]\w*", piece))
     missing = _MISSING.search(found.new) if found.why == "raises" else None

@@ -96,7 +96,12 @@ def run_inside(
         output_bytes=_PACKED,
         file_bytes=_MOST_BYTES,
     )
-    whole = Program("", f"{given}{parts[0]}\n{parts[1]}", (Test("ran", "pass"),), environment=environment or None)
+    whole = Program(
+        "",
+        f"{given}{parts[0]}\n{parts[1]}",
+        (Test("ran", "pass"),),
+        environment=environment or None,
+    )
     done = sandbox.submit(whole, limits).result()
     return _lines(done.output, mark, done.verdicts[0].detail if done.verdicts else "")
 

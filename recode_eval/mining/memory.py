@@ -1,4 +1,4 @@
-"""The peak memory of this process and all below it: sandbox workers included, where they are ours."""
+"""The peak memory of this process and all below it, its own sandbox workers included."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ _BREAKING_HEADINGS = re.compile(
 _STRONG = re.compile(
     r"\b(?:remov(?:e|ed|es|al)|renam(?:e|ed|es)|dropp?(?:ed|s)?|no longer|deleted|deprecat\w*|"
     r"must (?:now )?be|incompatib\w*|break(?:s|ing)\b|backwards?[- ]|keyword.only|"
-    r"(?:now|will) (?:always |now )?rais(?:e|es|ing)|raises? (?:an? )?`*\w*(?:Error|Warning|Exception)|"
+    r"(?:now|will) (?:always |now )?rais(?:e|es|ing)|raises? (?:an? )?`*\w*(?:Error|Warning|"
+    r"Exception)|"
     r"(?:has|have|was|were|been) (?:moved|changed|replaced|renamed)|moved (?:to|from|into)|"
     r"replaced? (?:by|with)|disallow\w*|not (?:supported|allowed|accepted) anymore|"
     r"(?:doesn't|don't|does not|do not|cannot) [\w ]{0,40}(?:anymore|any more)|"
@@ -54,19 +55,27 @@ _ADDS = re.compile(
     r"implement(?:s|ed)?|provid(?:e|es|ed)|improv\w+|speed|faster|document\w*|clarif\w+|typo|"
     r"type hints?|typing|refactor\w*|test(?:s|ed|ing)?|enable[ds]?|expos(?:e|es|ed)|optimi\w+|"
     r"fix(?:es|ed|ing)?|correct(?:s|ed)?|bug\w*|avoid(?:s|ed)?|prevent(?:s|ed)?|ensure[sd]?|"
-    r"restore[sd]?|handle[sd]?|resolve[sd]?|revert(?:s|ed)?|updat(?:e|es|ed) (?:the )?(?:doc|type|test)\w*)\b|"
+    r"restore[sd]?|handle[sd]?|resolve[sd]?|revert(?:s|ed)?|updat(?:e|es|ed) (?:the )?(?:doc|"
+    r"type|test)\w*)\b|"
     r"\b(?:can (?:now )?be|is now possible|are now possible|now supports?|now allows?|"
     r"was added|were added|has been added|(?:it's|it is) (?:now )?possible|now possible|"
-    r"now (?:also |correctly |properly |fully |optionally )*(?:accepts?|takes?|works?|detect(?:s|ed)?|"
-    r"handles?|can|compatible|correct(?:ly)?|populates?|include[sd]?|exported|available|pass(?:es)?)\b|"
+    r"now (?:also |correctly |properly |fully |optionally )*(?:accepts?|takes?|works?|"
+    r"detect(?:s|ed)?|"
+    r"handles?|can|compatible|correct(?:ly)?|populates?|include[sd]?|exported|available|"
+    r"pass(?:es)?)\b|"
     r"(?:works?|work) again|(?:are|is) (?:also|now also|now correctly|not missing)|"
+    r"(?:does|do|did|will|would) not (?:fail|raise|cause|error|crash|break|hang|leak)\w*|"
+    r"can (?:also )?[a-z]+|(?:has|have) (?:an?|new|the) [\W\w]{0,40}(?:method|attribute|argument|"
+    r"parameter|property|option)s?|annotat\w+|type checking|will (?:also )?detect|skips?|reusable|"
     r"(?:an|new) optional|type (?:stubs?|annotations?|hints?)|typing\b|TypeGuard|mypy|pyright|"
-    r"performance|faster|speed|now (?:is |are )?correct|correctly|no longer (?:crash|fail|error|break)\w*)\b|"
+    r"performance|faster|speed|now (?:is |are )?correct|correctly|no longer (?:crash|fail|error|"
+    r"break)\w*)\b|"
     r"^\W*(?:bug|regression|performance|docs?|typing|type annotations?)\b",
     re.IGNORECASE,
 )
 _MENDS = re.compile(
-    r"no longer (?:crash|fail|error|break|leak|hang|show|appear)\w*|^\W*(?:fix|bug|regression)\w* .*"
+    r"no longer (?:crash|fail|error|break|leak|hang|show|appear)\w*|^\W*(?:fix|bug|"
+    r"regression)\w* .*"
     r"no longer|type (?:stubs?|annotations?|hints?)|Python (?:2|3)(?:\.\d+)?\b.{0,40}"
     r"(?:no longer|dropp|remov|deprecat|support)|(?:drop\w*|remov\w*|end\w*) (?:\w+ ){0,3}"
     r"(?:for )?(?:\w+ ){0,2}Python \d",
@@ -148,7 +157,9 @@ def version_key(version: str) -> tuple[int, ...]:
     >>> version_key("v2.0.0rc1") < version_key("2.0.1"), version_key("8.1")
     (True, (8, 1))
     """
-    numbers = [int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version.lstrip("vV"))[0])]
+    numbers = [
+        int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version.lstrip("vV"))[0])
+    ]
     while len(numbers) > 1 and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
@@ -162,7 +173,9 @@ def entries_between(
     What the old release's own notes already say is left out, which also places the notes that
     name no release.
     """
-    said = {_squeezed(entry.text) for file, text in old_files.items() for entry in entries(file, text)}
+    said = {
+        _squeezed(entry.text) for file, text in old_files.items() for entry in entries(file, text)
+    }
     low, high = version_key(old), version_key(new)
     found: dict[str, Entry] = {}
     for file, text in new_files.items():
@@ -185,7 +198,10 @@ def entries_between(
 
 def _is_notes_alone(file: str) -> bool:
     """Whether everything in a file is a note: an entry without a release counts there."""
-    return file.endswith((".yaml", ".yml")) or re.search(r"changelog\.d|newsfragments", file) is not None
+    return (
+        file.endswith((".yaml", ".yml"))
+        or re.search(r"changelog\.d|newsfragments", file) is not None
+    )
 
 
 def _squeezed(text: str) -> str:
@@ -220,14 +236,22 @@ def entries(file: str, text: str) -> Iterator[Entry]:
             continue
         if fenced:
             continue
-        underlined = bool(_UNDERLINE.match(following)) and len(following.strip()) >= min(len(stripped), 4)
+        underlined = bool(_UNDERLINE.match(following)) and len(following.strip()) >= min(
+            len(stripped), 4
+        )
         marked = stripped.startswith("#") and not re.match(r"#\d", stripped)
-        if stripped and not line[0].isspace() and (marked or underlined or _stands_alone(stripped, lines, number)):
+        if (
+            stripped
+            and not line[0].isspace()
+            and (marked or underlined or _stands_alone(stripped, lines, number))
+        ):
             yield from flush()
             indent, parent = -1, ""
-            title = stripped.strip("#= ")
+            title = stripped.strip("#= ")[:300]
             found = _HEADING.match(title)
-            if found and not (in_file and version_key(found["version"])[:2] != version_key(release)[:2]):
+            if found and not (
+                in_file and version_key(found["version"])[:2] != version_key(release)[:2]
+            ):
                 release, heading = found["version"], ""
             elif _UNDERLINE.match(title) is None:
                 heading = title[:120]
@@ -236,7 +260,9 @@ def entries(file: str, text: str) -> Iterator[Entry]:
             if indent < 0:
                 yield from flush()
             continue
-        if _UNDERLINE.match(line) or stripped.startswith(".. ") and not stripped.startswith(".. deprec"):
+        if _UNDERLINE.match(line) or (
+            stripped.startswith(".. ") and not stripped.startswith(".. deprec")
+        ):
             if indent < 0:
                 yield from flush()
             continue
@@ -268,7 +294,11 @@ def _stands_alone(stripped: str, lines: list[str], number: int) -> bool:
         return False
     before = lines[number - 1].strip() if number else ""
     found = re.match(rf"(?:version |release |v)?{_VERSION}[\s:,(\[-]*(.{{0,40}})$", stripped, re.I)
-    return not before and found is not None and not re.search(r"[a-z]{4,} [a-z]{3,} [a-z]{2,}", stripped)
+    return (
+        not before
+        and found is not None
+        and not re.search(r"[a-z]{4,} [a-z]{3,} [a-z]{2,}", stripped)
+    )
 
 
 def _reno(file: str, text: str) -> Iterator[Entry]:

@@ -20,13 +20,15 @@ from recode_eval.mining.examples import show
 from recode_eval.mining.inspection import inspect_release
 from recode_eval.mining.memory import PeakMemory
 from recode_eval.mining.notes import entries_between
+from recode_eval.mining.npm_releases import PREFIX, declarations_of, fetch_npm_release
 from recode_eval.mining.probing import prove, settle
 from recode_eval.mining.provenance import PublicNames, attach, from_notes
-from recode_eval.mining.releases import Release, fetch_release, note_files
+from recode_eval.mining.releases import Release, fetch_release
 from recode_eval.mining.screening import documented_words, public_names, screened
 from recode_eval.mining.stages import Made, StageCount, Stages
 from recode_eval.mining.static import require_griffe, static_surface
 from recode_eval.mining.surface import Surface, merged, read_surface, surface_rows
+from recode_eval.mining.texts import note_files
 from recode_eval.run.config import SandboxOptions
 from recode_eval.run.progress import resolve_monitor
 from recode_eval.sandbox.base import SandboxBuildError
@@ -90,9 +92,12 @@ def mine(config: MineConfig, progress: Progress = None) -> Mined:
         SandboxUnavailableError: no sandbox works here.
         StorageError: the folder cannot be written to.
     """
-    require_griffe()
+    if not config.library.startswith(PREFIX):
+        require_griffe()
     if config.old == config.new:
-        raise UsageError(f"{config.library} {config.old}: mining compares two releases; name another")
+        raise UsageError(
+            f"{config.library} {config.old}: mining compares two releases; name another"
+        )
     monitor = resolve_monitor(progress)
     with PeakMemory() as memory, _Places(config.sandbox, monitor.log) as places:
         stages = Stages(config.folder, monitor.log, memory)
@@ -163,7 +168,9 @@ class _Miner:
         noted = self._stages.run("notes", str(config.notes).encode(), lambda: self._notes(changes))
         changes = _decoded(noted, Change)
         probed = self._stages.run("probing", b"", lambda: self._probing(changes))
-        final = self._stages.run("candidates", b"", lambda: self._candidates(_decoded(probed, Change)))
+        final = self._stages.run(
+            "candidates", b"", lambda: self._candidates(_decoded(probed, Change))
+        )
         decoder = msgspec.json.Decoder(Candidate)
         found = tuple(decoder.decode(line) for line in final.splitlines())
         environments = (self._of[0].environment, self._of[1].environment)
@@ -173,14 +180,19 @@ class _Miner:
 
     def _releases(self) -> Made:
         config = self._config
-        found = [
-            fetch_release(config.library, version, config.companions)
-            for version in (config.old, config.new)
-        ]
+        found = [self._fetched(version) for version in (config.old, config.new)]
         lost = Counter(loss.partition(":")[0] for release in found for loss in release.losses)
         return Made(2, sum(r.wheel is not None for r in found), lost, _encoded(found))
 
+    def _fetched(self, version: str) -> Release:
+        config = self._config
+        if config.library.startswith(PREFIX):
+            return fetch_npm_release(config.library, version)
+        return fetch_release(config.library, version, config.companions)
+
     def _static(self) -> Made:
+        if self._config.library.startswith(PREFIX):
+            return _of_surfaces([declarations_of(release) for release in self._of])
         with ThreadPoolExecutor(2) as pool:
             surfaces = list(pool.map(static_surface, self._of))
         return _of_surfaces(surfaces)
@@ -210,9 +222,9 @@ class _Miner:
         try:
             sandbox = self._places.open(release.environment)
             name = self._places.name(release.environment)
-            return inspect_release(
-                sandbox, name, release.tops, seconds=self._config.stage_seconds
-            )[0]
+            return inspect_release(sandbox, name, release.tops, seconds=self._config.stage_seconds)[
+                0
+            ]
         except SandboxBuildError as error:
             surface.lost[f"its environment cannot be built ({str(error)[:80]})"] += 1
             return surface

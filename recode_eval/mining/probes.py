@@ -26,7 +26,8 @@ _BY_NAME = (
     (re.compile(r"func|callback|callable|^fn$|^f$|hook|factory|handler|predicate|decorator"),
      "(lambda *args, **kwargs: None)"),
     (re.compile(r"^(n|k|num|count|size|length|width|height|index|axis|level|min|max|seconds|"
-                r"depth|port|start|stop|end|attempt|timeout|limit)$|_(size|count|width|num)$"), "1"),
+                r"depth|port|start|stop|end|attempt|timeout|limit)$|_(size|count|width|"
+                r"num)$"), "1"),
     (re.compile(r"^(items|values|args|params|columns|choices|names|rows|objs|iterable|seq|list)$"),
      "['a']"),
     (re.compile(r"^(mapping|dict|kwargs|schema|d|config|options|obj_dict)$"), "{}"),
@@ -34,7 +35,9 @@ _BY_NAME = (
 )  # fmt: skip
 _MOST_VARIED = 6
 """Arguments that a call is repeated with, each set to something else than its default."""
-_SIMPLE = re.compile(r"-?\d+(\.\d+)?|True|False|None|'[^'\\]{0,40}'|\"[^\"\\]{0,40}\"|\[\]|\(\)|\{\}")
+_SIMPLE = re.compile(
+    r"-?\d+(\.\d+)?|True|False|None|'[^'\\]{0,40}'|\"[^\"\\]{0,40}\"|\[\]|\(\)|\{\}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,10 @@ def probes_for(number: int, change: Change, old: Surface, new: Surface) -> Itera
     def probe(tag: str, pieces: Sequence[str], about: str) -> Probe:
         return Probe(f"{number}.{tag}", number, tuple(pieces), about)
 
-    if change.kind in {"removed", "renamed", "moved"} or change.note is not None or (
-        change.kind == "newly-deprecated"
+    if (
+        change.kind in {"removed", "renamed", "moved"}
+        or change.note is not None
+        or (change.kind == "newly-deprecated")
     ):
         yield probe("access", plain, "access")
         if change.old is not None and change.old.kind == "attribute" and "." in name:
@@ -93,8 +98,11 @@ def probes_for(number: int, change: Change, old: Surface, new: Surface) -> Itera
         yield probe("bases", (plain[0], bases), "bases")
     if change.kind == "behaviour-changed" and change.old and change.old.kind == "attribute":
         yield probe("value", plain, "access")
-    if change.kind == "behaviour-changed" and change.old and change.new and (
-        change.old.kind != change.new.kind
+    if (
+        change.kind == "behaviour-changed"
+        and change.old
+        and change.new
+        and (change.old.kind != change.new.kind)
     ):
         yield probe("kind", (plain[0], f"type({name}).__name__"), "kind")
     item = change.old
@@ -132,7 +140,9 @@ def _calls(change: Change, item: Item, name: str, old: Surface) -> Iterator[tupl
             yield f"unbound{variant}", f"{name}(None, {arguments})"
 
 
-def _changed_arguments(change: Change, parameters: Sequence[Parameter]) -> Iterator[tuple[str, str]]:
+def _changed_arguments(
+    change: Change, parameters: Sequence[Parameter]
+) -> Iterator[tuple[str, str]]:
     wanted = change.parameter.strip("*")
     if change.kind in {"argument-removed", "argument-renamed"} and wanted:
         if change.parameter.startswith("**"):
@@ -157,10 +167,13 @@ def _changed_arguments(change: Change, parameters: Sequence[Parameter]) -> Itera
     elif change.kind == "newly-deprecated" and change.deprecation:
         yield from _arguments(parameters)
         for one in parameters:
-            if one.default is not None and re.search(rf"\b{re.escape(one.name)}\b", change.deprecation):
+            if one.default is not None and re.search(
+                rf"\b{re.escape(one.name)}\b", change.deprecation
+            ):
                 for tag, arguments in _arguments(parameters, skip=one.name):
-                    yield f"with-{one.name}-{tag}", ", ".join(
-                        filter(None, (arguments, f"{one.name}={_other(one)}"))
+                    yield (
+                        f"with-{one.name}-{tag}",
+                        ", ".join(filter(None, (arguments, f"{one.name}={_other(one)}"))),
                     )
     else:
         yield from _arguments(parameters)

@@ -122,7 +122,8 @@ def _read(line: str, batch: Mapping[str, Any], answers: Answers) -> None:
 def _piece(row: Any) -> Piece:
     raises, value, prints, warns = row
     texts = [one_line(str(text), 300) for text in (raises, value, prints)]
-    return Piece(*texts, tuple(one_line(str(text), 300) for text in list(warns)[:20]))
+    warned = tuple(one_line(str(text), 300) for text in list(warns)[:20])
+    return Piece(texts[0], texts[1], texts[2], warned)
 
 
 def in_both(
@@ -260,9 +261,7 @@ def _better(probe: Probe, found: Difference, known: tuple[Probe, Difference]) ->
     return key((probe, found)) < key(known)
 
 
-def _only_values(
-    probe: Probe, before: Answers, after: Answers, changes: Sequence[Change]
-) -> bool:
+def _only_values(probe: Probe, before: Answers, after: Answers, changes: Sequence[Change]) -> bool:
     one, other = before.outcomes.get(probe.id), after.outcomes.get(probe.id)
     if one is None or other is None:
         return False
@@ -300,8 +299,7 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             change.deprecation = one_line(said.partition(": ")[2] or said, 300)
         if (proof := proofs.differences.get(number)) is not None:
             probe, found = proof
-            source = "example" if probe.about == "example" else "probe"
-            change.evidence.append(Evidence(source, found.old, found.new, probe.text[:2000]))
+            change.evidence.append(Evidence("probe", found.old, found.new, probe.text[:2000]))
             change.executed = True
             if found.why == "warns" and (change.suspected or change.unseen):
                 change.kind = "newly-deprecated"
@@ -309,8 +307,10 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             kept.append(change)
         elif change.executed:
             kept.append(change)
-        elif number in proofs.alike and change.kind in {"removed", "renamed", "moved"} and (
-            change.note is None
+        elif (
+            number in proofs.alike
+            and change.kind in {"removed", "renamed", "moved"}
+            and (change.note is None)
         ):
             drops["runs alike in the new release"] += 1
         elif change.unseen:

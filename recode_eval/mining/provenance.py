@@ -5,6 +5,7 @@ An entry that breaks something public and that no change took becomes a change o
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ _MOST_OWNERS = 8
 """Functions that may share an argument's name for a note about it to be about them."""
 _MOST_UNSEEN = 400
 """Names that only notes know and that a probe looks for."""
-_GENERAL = {"name", "value", "type", "data", "key", "keys", "values", "items", "item", "index", "get",
+_GENERAL = {"name", "value", "type", "data", "key", "keys", "values", "items", "item", "index",
+            "get",
             "self", "None", "True", "False", "str", "int", "float", "bool", "list", "dict", "tuple",
             "set", "object", "Exception", "ValueError", "TypeError", "KeyError", "AttributeError",
             "ImportError", "RuntimeError", "DeprecationWarning", "FutureWarning", "Python", "PyPy",
@@ -110,7 +112,7 @@ class PublicNames:
     def named_in(self, text: str) -> list[str]:
         """Return APIs that plain words spell: `the progress bar` is `progressbar`."""
         words = re.findall(r"[A-Za-z]+", text.lower())
-        pairs = [*zip(words, words[1:], strict=False)]
+        pairs = [*itertools.pairwise(words)]
         joined = [glue.join(pair) for pair in pairs for glue in ("", "_")]
         found = [self.find(word) for word in joined if len(word) >= 9]
         for word in re.findall(r"\b[A-Z]\w{2,}", text):
@@ -173,18 +175,25 @@ def points(change: Change, entry: Entry) -> float:
     best = 0.0
     for name in change.names[:8]:
         parts = name.split(".")
-        if name in words or (len(parts) > 2 and ".".join(parts[-2:]) in words):
-            best = max(best, 3.0)
-        elif len(parts) > 2 and parts[-1] in tails and parts[-2] in tails:
+        if (
+            name in words
+            or (len(parts) > 2 and ".".join(parts[-2:]) in words)
+            or (len(parts) > 2 and parts[-1] in tails and parts[-2] in tails)
+        ):
             best = max(best, 3.0)
         elif parts[-1] in tails and len(parts[-1]) > 2:
             if len(parts) > 2 and parts[-2][0].isupper():  # another class's member, perhaps
-                best = max(best, 1.5 if f".{parts[-1]}" not in "".join(f".{w}" for w in words if "." in w) else 0.5)
+                best = max(
+                    best,
+                    1.5
+                    if f".{parts[-1]}" not in "".join(f".{w}" for w in words if "." in w)
+                    else 0.5,
+                )
             else:
                 best = max(best, 2.5)
-        elif change.parameter and parts[-2:] and parts[-1] in entry.text:
-            best = max(best, 1.5)
-        elif change.parameter and len(parts) > 1 and parts[-2] in tails:
+        elif (change.parameter and parts[-2:] and parts[-1] in entry.text) or (
+            change.parameter and len(parts) > 1 and parts[-2] in tails
+        ):
             best = max(best, 1.5)
     if best == 0.0:
         return 0.0
@@ -193,7 +202,9 @@ def points(change: Change, entry: Entry) -> float:
         best += 2.0 if named else -1.5
     if entry.kind == change.kind or entry.kind.partition("-")[0] == change.kind.partition("-")[0]:
         best += 1.0
-    if change.new_api and change.new_api.rpartition(".")[2] in tails - {change.api.rpartition(".")[2]}:
+    if change.new_api and change.new_api.rpartition(".")[2] in tails - {
+        change.api.rpartition(".")[2]
+    }:
         best += 0.5
     if change.suspected and not entry.breaking:
         return 0.0

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import io
 import json
-import os
 import platform
 import re
-import shutil
 import zipfile
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
@@ -21,13 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, UsageError
+from recode_eval.mining.texts import SKIPPED, TEXTS, is_notes, write_texts
 from recode_eval.sandbox.base import SandboxBuildError
-from recode_eval.sandbox.buildlog import BuildLog, StepError, cache_dir, temporary_dir
-from recode_eval.sandbox.locks import NoSuchReleaseError, ensure_release, is_requirement, lock_release
+from recode_eval.sandbox.buildlog import BuildLog, cache_dir, temporary_dir
+from recode_eval.sandbox.locks import (
+    NoSuchReleaseError,
+    ensure_release,
+    is_requirement,
+)
 from recode_eval.sandbox.requirements import (
     RELEASE_PYTHON,
     get_environment,
-    has_environment,
     unimported_name,
 )
 from recode_eval.sandbox.sdists import (
@@ -48,19 +49,6 @@ if TYPE_CHECKING:
 _MOST_FILE = 4 << 20
 _MOST_WHEEL = 1 << 30
 _MOST_FILES = 30_000
-_NOTES = re.compile(
-    r"(change(s|log)?|history|news|release[_-]?notes?|releases|whats?_?new|migration|upgrad\w*|"
-    r"porting|breaking[_-]changes?)([._-].*)?",
-    re.IGNORECASE,
-)
-_NOTE_FOLDERS = {"whatsnew", "changelog", "changelogs", "changes", "releasenotes", "release_notes",
-                 "release-notes", "releases", "news", "release", "whats_new", "upgrading"}  # fmt: skip
-_MODULE_DIRECTIVE = re.compile(
-    r"\s*\.\. (?:currentmodule|automodule|module|py:module)::\s*(?P<module>[\w.]+)"
-)
-_LISTED = re.compile(r"\s+~?(?P<name>[A-Za-z_][\w.]{0,80})\s*")
-_TEXTS = (".rst", ".md", ".txt", ".yaml", "")
-_SKIPPED = {"tests", "test", "_tests", "benchmarks", "asv_bench"}
 _SPDX = {
     "MIT License": "MIT",
     "BSD License": "BSD-3-Clause",
@@ -156,9 +144,7 @@ def _environment_name(
     return unimported_name(library, version, suffix)
 
 
-def _ensure_lock(
-    release: str, companions: Sequence[str], name: str, as_of: Sequence[str]
-) -> None:
+def _ensure_lock(release: str, companions: Sequence[str], name: str, as_of: Sequence[str]) -> None:
     ensure_release(release, companions, name=name, days=as_of)
 
 
@@ -198,7 +184,7 @@ def unpack_wheel(wheel: Path, folder: Path) -> int:
             room = _MOST_WHEEL
             for info in archive.infolist()[: _MOST_FILES * 4]:
                 parts = info.filename.split("/")
-                if not info.filename.endswith((".py", ".pyi")) or _SKIPPED & set(parts):
+                if not info.filename.endswith((".py", ".pyi")) or SKIPPED & set(parts):
                     continue
                 room -= info.file_size
                 if {"..", ""} & set(parts) or info.file_size > _MOST_FILE or room < 0:
@@ -224,12 +210,12 @@ def _top_modules(wheel: Path) -> tuple[str, ...]:
         first, _, rest = name.partition("/")
         base = first.partition(".")[0]
         if (rest == "__init__.py" or (not rest and first.endswith((".py", ".so")))) and (
-            base.isidentifier() and not base.startswith("_") and base not in _SKIPPED
+            base.isidentifier() and not base.startswith("_") and base not in SKIPPED
         ):
             tops.add(base)
     if not tops:  # a namespace package
         tops = {n.partition("/")[0] for n in names if n.endswith(".py") and "/" in n}
-        tops = {top for top in tops if top.isidentifier() and top not in _SKIPPED}
+        tops = {top for top in tops if top.isidentifier() and top not in SKIPPED}
     return tuple(sorted(tops))
 
 
@@ -294,8 +280,7 @@ def _of_version(file: str, version: str) -> bool:
 def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) -> Path | None:
     """Return the folder with what the release says of itself, made once."""
     folder = cache_dir("mining", f"{plain_name(library)}-{version}")
-    texts = folder / "texts-2"
-    if texts.is_dir():
+    if (texts := folder / TEXTS).is_dir():
         return texts
     try:
         files = _source_files(library, version)
@@ -303,44 +288,7 @@ def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) ->
         losses.append(f"no source archive: {error}")
         files = {}
     files |= _wheel_texts(wheel)
-    notes = {path: data for path, data in files.items() if _is_notes(path)}
-    words: set[str] = set()
-    for path, data in files.items():
-        if _is_documentation(path):
-            words |= documented_names(data.decode("utf-8", "replace"))
-    with temporary_dir(folder) as scratch:
-        draft = scratch / "texts-2"
-        (draft / "notes").mkdir(parents=True)
-        for number, (path, data) in enumerate(sorted(notes.items())[:2000]):
-            safe = re.sub(r"[^A-Za-z0-9._-]+", "_", path)[-120:]
-            (draft / "notes" / f"{number:04}-{safe}").write_bytes(data[:_MOST_FILE])
-        index = {f"{n:04}": path[:300] for n, path in enumerate(sorted(notes)[:2000])}
-        (draft / "notes" / "index.json").write_text(json.dumps(index), encoding="utf-8")
-        (draft / "words.txt").write_text("\n".join(sorted(words)), encoding="utf-8")
-        if not files:
-            return None
-        try:
-            draft.rename(texts)
-        except OSError:
-            if not texts.is_dir():
-                raise
-    return texts
-
-
-def documented_names(text: str) -> set[str]:
-    """Return every dotted word of a document, and what Sphinx's lists name in a module.
-
-    >>> sorted(documented_names(".. currentmodule:: a.b\n.. autosummary::\n\n   c\n"))
-    ['a.b', 'a.b.c', 'autosummary', 'currentmodule']
-    """
-    words = set(re.findall(r"[A-Za-z_][\w.]{2,80}", text))
-    module = ""
-    for line in text.splitlines():
-        if match := _MODULE_DIRECTIVE.match(line):
-            module = match["module"]
-        elif module and (match := _LISTED.fullmatch(line)):
-            words.add(f"{module}.{match['name']}")
-    return words
+    return write_texts(folder, files)
 
 
 def _source_files(library: str, version: str) -> dict[str, bytes]:
@@ -364,42 +312,11 @@ def _wheel_texts(wheel: Path | None) -> dict[str, bytes]:
         with zipfile.ZipFile(wheel) as archive:
             for info in archive.infolist()[: _MOST_FILES * 4]:
                 wanted = info.filename.endswith(".dist-info/METADATA") or (
-                    _is_notes(info.filename) and info.filename.endswith((".rst", ".md", ".txt"))
+                    is_notes(info.filename) and info.filename.endswith((".rst", ".md", ".txt"))
                 )
                 if wanted and info.file_size <= _MOST_FILE:
                     with archive.open(info) as file:
                         found[info.filename] = file.read(_MOST_FILE)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
         return found
-    return found
-
-
-def _is_notes(path: str) -> bool:
-    parts = path.lower().split("/")
-    base, suffix = os.path.splitext(parts[-1])
-    if suffix not in _TEXTS and not re.fullmatch(r"\.\d+", suffix) or _SKIPPED & set(parts):
-        return False
-    if path.endswith(".dist-info/METADATA"):
-        return True
-    if _NOTE_FOLDERS & set(parts[:-1]) and suffix != "":
-        return True
-    return _NOTES.fullmatch(base) is not None and len(parts) <= 4
-
-
-def _is_documentation(path: str) -> bool:
-    parts = path.lower().split("/")
-    texts = path.endswith((".rst", ".md", ".txt", ".ipynb", "METADATA"))
-    return texts and not _SKIPPED & set(parts)
-
-
-def note_files(folder: Path | None) -> dict[str, str]:
-    """Return the texts about changes of a release: path in its archive -> text."""
-    if folder is None or not (folder / "index.json").is_file():
-        return {}
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    found = {}
-    for file in sorted(folder.glob("[0-9]*-*")):
-        path = index.get(file.name[:4])
-        if path is not None:
-            found[str(path)] = file.read_bytes().decode("utf-8", "replace")
     return found

@@ -43,7 +43,8 @@ def stage_table(mined: Mined) -> Table:
 
     table = Table(box=None, pad_edge=False)
     for title, side in (("stage", "left"), ("in", "right"), ("out", "right"), ("lost", "right"),
-                        ("seconds", "right"), ("MiB", "right"), ("lost by reason", "left")):  # fmt: skip
+                        ("seconds", "right"), ("MiB", "right"), ("lost by reason",
+                        "left")):  # fmt: skip
         table.add_column(title, justify=side, no_wrap=side == "right")  # type: ignore[arg-type]
     for stage in mined.stages:
         reasons = sorted(stage.lost.items(), key=lambda pair: -pair[1])

@@ -46,7 +46,11 @@ def screened(
         names = []
         for name in change.names:
             reason = _against(name, old if change.old is not None else new, words)
-            if reason is None and _is_constant(change, name, old) and not _known(name.split("."), words):
+            if (
+                reason is None
+                and _is_constant(change, name, old)
+                and not _known(name.split("."), words)
+            ):
                 reason = "undocumented"
             if reason is None:
                 names.append(name)
@@ -84,7 +88,7 @@ def _against(name: str, surface: Surface, words: frozenset[str]) -> str | None:
         return "undocumented" if module.count(".") > _SHALLOW and quiet and internal else None
     home = surface.names.get(owner, owner)
     at_home = home.rpartition(".")[0] == module
-    face = module in surface.packages and not quiet or module.count(".") < _SHALLOW
+    face = (module in surface.packages and not quiet) or module.count(".") < _SHALLOW
     if not at_home and not (module in surface.packages and face):
         return "merely re-exported"
     return "undocumented" if module.count(".") >= _SHALLOW and quiet else None
@@ -108,7 +112,9 @@ def _split(name: str, surface: Surface) -> tuple[str, str]:
     module = name
     while module and module not in surface.modules:
         module = module.rpartition(".")[0]
-    return (module, name[len(module) + 1 :]) if module else (name.rpartition(".")[0], parts_of(name))
+    return (
+        (module, name[len(module) + 1 :]) if module else (name.rpartition(".")[0], parts_of(name))
+    )
 
 
 def parts_of(name: str) -> str:

@@ -114,7 +114,10 @@ def read_stages(folder: Path) -> list[StageCount]:
 def code_key() -> str:
     """A digest of the miner's own code: another miner, another result."""
     digest = hashlib.sha256()
-    files = [*Path(__file__).parent.glob("*.py"), *(resource_dir("sandbox") / "mining").glob("*.py")]
+    files = [
+        *Path(__file__).parent.glob("*.py"),
+        *(resource_dir("sandbox") / "mining").glob("*.py"),
+    ]
     for file in sorted(files):
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()

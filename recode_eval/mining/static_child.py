@@ -178,17 +178,21 @@ def _warnings_in(path: Path) -> list[tuple[int, str]]:
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else (
-                node.func.id if isinstance(node.func, ast.Name) else "")
+            name = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else (node.func.id if isinstance(node.func, ast.Name) else "")
+            )
             text = "".join(
-                part.value for part in ast.walk(node)
+                part.value
+                for part in ast.walk(node)
                 if isinstance(part, ast.Constant) and isinstance(part.value, str)
             )
             source = ast.dump(node)
             about = "DeprecationWarning" in source or "FutureWarning" in source
-            if "warn" in name.lower() and (about or "eprecated" in text):
-                found.append((node.lineno, " ".join(text.split())[:280] or "deprecated"))
-            elif "deprecat" in name.lower():
+            if (
+                "warn" in name.lower() and (about or "eprecated" in text)
+            ) or "deprecat" in name.lower():
                 found.append((node.lineno, " ".join(text.split())[:280] or "deprecated"))
     return found
 

@@ -288,7 +288,10 @@ def surface_rows(surface: Surface) -> list[str]:
             item.kind,
             None
             if item.parameters is None
-            else [[p.name, _PARAMETERS.index(p.kind), p.default, p.annotation] for p in item.parameters],
+            else [
+                [p.name, _PARAMETERS.index(p.kind), p.default, p.annotation]
+                for p in item.parameters
+            ],
             item.returns,
             item.doc,
             item.deprecated,

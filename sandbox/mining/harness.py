@@ -9,7 +9,6 @@ import json
 import os
 import select
 import signal
-import sys
 import time
 import zlib
 
@@ -24,7 +23,7 @@ def in_child(work, read_line, silence_s, most_bytes):
     receive, send = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _be_child(work, receive, send)
+        _be_child(work, send)
     os.close(send)
     buffer, size, verdict = b"", 0, None
     poll = select.poll()
@@ -57,7 +56,7 @@ def in_child(work, read_line, silence_s, most_bytes):
     return verdict or ""
 
 
-def _be_child(work, receive, send):
+def _be_child(work, send):
     status = 1
     try:
         os.closerange(3, send)  # the sandbox's own channel among them

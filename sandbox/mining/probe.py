@@ -6,8 +6,14 @@ SETTINGS is given: `modules` (imported once, before the first probe), `probes` (
 
 import ast
 import io
+import json
+import os
 import re
 import resource
+import select
+import signal
+import sys
+import time
 import warnings
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
@@ -35,7 +41,9 @@ def outcomes(pieces):
             warnings.simplefilter("always")
             try:
                 tree = ast.parse(piece)
-                last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+                last = (
+                    tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+                )
                 exec(compile(tree, "<probe>", "exec"), space)
                 if last is not None:
                     value = eval(compile(ast.Expression(last.value), "<probe>", "eval"), space)
@@ -116,6 +124,7 @@ def main():
 
     restarts = 0
     while waiting:
+
         def work(tell, probes=tuple(waiting)):
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             for name in SETTINGS["modules"]:

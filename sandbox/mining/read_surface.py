@@ -9,7 +9,10 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import json
+import os
 import re
+import time
 import warnings
 
 _SKIPPED = {
@@ -180,7 +183,11 @@ class Reader:
         package = hasattr(module, "__path__")
         self.tell(["module", name, package, self.deprecation(caught, module)])
         listed = getattr(module, "__all__", None)
-        exported = {n for n in listed if isinstance(n, str)} if isinstance(listed, (list, tuple)) else set()
+        exported = (
+            {n for n in listed if isinstance(n, str)}
+            if isinstance(listed, (list, tuple))
+            else set()
+        )
         try:
             names = set(dir(module)) | exported
         except BaseException:
@@ -197,9 +204,13 @@ class Reader:
 
     def deprecation(self, caught, module=None):
         for warning in caught:
-            if issubclass(warning.category, (DeprecationWarning, FutureWarning, PendingDeprecationWarning)):
-                if module is None or str(warning.filename) == str(getattr(module, "__file__", "")) or (
-                    getattr(module, "__name__", "?") in str(warning.message)
+            if issubclass(
+                warning.category, (DeprecationWarning, FutureWarning, PendingDeprecationWarning)
+            ):
+                if (
+                    module is None
+                    or str(warning.filename) == str(getattr(module, "__file__", ""))
+                    or (getattr(module, "__name__", "?") in str(warning.message))
                 ):
                     return text(str(warning.message), 280)
         return ""
@@ -217,9 +228,11 @@ class Reader:
         warned = self.deprecation(caught)
         path = name + "." + attribute
         if inspect.ismodule(value):
-            if exported and self.own(value.__name__) or value.__name__ == path:
+            if (exported and self.own(value.__name__)) or value.__name__ == path:
                 self.tell(["name", path, value.__name__, exported, warned])
-                self.tell(["item", value.__name__, "module", None, "", first_line(value), "", "", ""])
+                self.tell(
+                    ["item", value.__name__, "module", None, "", first_line(value), "", "", ""]
+                )
             return
         of = getattr(value, "__module__", None)
         qualified = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
@@ -229,7 +242,11 @@ class Reader:
             if not self.own(of) and not exported:
                 return
             home = of + "." + qualified
-            if "<" in home or not self.own(of) or id(value) not in self.seen and home in self.seen.values():
+            if (
+                "<" in home
+                or not self.own(of)
+                or (id(value) not in self.seen and home in self.seen.values())
+            ):
                 home = path
             home = self.seen.setdefault(id(value), home)
             self.keep.append(value)
@@ -247,10 +264,26 @@ class Reader:
     def item(self, value, home, kind):
         parameters, returns = parameters_of(value) if callable(value) else (None, "")
         if kind == "attribute":
-            shown = value if isinstance(value, (int, float, str, bool, bytes, type(None))) else type(value).__name__
+            shown = (
+                value
+                if isinstance(value, (int, float, str, bool, bytes, type(None)))
+                else type(value).__name__
+            )
             self.tell(["item", home, kind, parameters, returns, "", "", text(shown, 120), ""])
             return
-        self.tell(["item", home, kind, parameters, returns, first_line(value), deprecation_of(value), "", body_of(value)])
+        self.tell(
+            [
+                "item",
+                home,
+                kind,
+                parameters,
+                returns,
+                first_line(value),
+                deprecation_of(value),
+                "",
+                body_of(value),
+            ]
+        )
         self.examples(value, home)
 
     def examples(self, value, home):
@@ -265,10 +298,22 @@ class Reader:
             self.tell(["example", home, pieces])
 
     def a_class(self, cls, home):
-        parameters, returns = parameters_of(cls)
+        parameters = parameters_of(cls)[0]
         bases = ", ".join(base.__qualname__ for base in cls.__mro__[1:] if base is not object)
         body = body_of(vars(cls).get("__init__")) if "__init__" in vars(cls) else ""
-        self.tell(["item", home, "class", parameters, "", first_line(cls), deprecation_of(cls), bases[:280], body])
+        self.tell(
+            [
+                "item",
+                home,
+                "class",
+                parameters,
+                "",
+                first_line(cls),
+                deprecation_of(cls),
+                bases[:280],
+                body,
+            ]
+        )
         self.examples(cls, home)
         for name in sorted(n for n in dir(cls) if isinstance(n, str)):
             if name.startswith("_") and name not in ("__call__",):
@@ -310,18 +355,60 @@ class Reader:
         self.told.add(home)
         function = raw.__func__ if isinstance(raw, (classmethod, staticmethod)) else raw
         if isinstance(raw, property):
-            self.tell(["item", home, "property", None, "", first_line(raw), deprecation_of(raw), "", body_of(raw.fget) if raw.fget else ""])
+            self.tell(
+                [
+                    "item",
+                    home,
+                    "property",
+                    None,
+                    "",
+                    first_line(raw),
+                    deprecation_of(raw),
+                    "",
+                    body_of(raw.fget) if raw.fget else "",
+                ]
+            )
             if raw.fget:
                 self.examples(raw, home)
-        elif inspect.isroutine(function) or (callable(function) and hasattr(function, "__wrapped__")):
+        elif inspect.isroutine(function) or (
+            callable(function) and hasattr(function, "__wrapped__")
+        ):
             parameters, returns = parameters_of(function)
             if parameters and not isinstance(raw, staticmethod) and parameters[0][1] in (0, 1):
                 parameters = parameters[1:]  # self or cls
-            self.tell(["item", home, "method", parameters, returns, first_line(function), deprecation_of(function), "", body_of(function)])
+            self.tell(
+                [
+                    "item",
+                    home,
+                    "method",
+                    parameters,
+                    returns,
+                    first_line(function),
+                    deprecation_of(function),
+                    "",
+                    body_of(function),
+                ]
+            )
             self.examples(function, home)
         else:
-            kind = "property" if inspect.isdatadescriptor(raw) or hasattr(raw, "__get__") else "attribute"
-            self.tell(["item", home, kind, None, "", first_line(raw) if kind == "property" else "", "", "", ""])
+            kind = (
+                "property"
+                if inspect.isdatadescriptor(raw) or hasattr(raw, "__get__")
+                else "attribute"
+            )
+            self.tell(
+                [
+                    "item",
+                    home,
+                    kind,
+                    None,
+                    "",
+                    first_line(raw) if kind == "property" else "",
+                    "",
+                    "",
+                    "",
+                ]
+            )
 
 
 def main():
@@ -346,6 +433,7 @@ def main():
 
     restarts = 0
     while waiting:
+
         def work(tell, names=tuple(waiting)):
             reader = Reader(tell, set(tops))
             for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,16 @@ ATTACKS = {
         "import json, os\n"
         "for fd in range(3, 40):\n"
         "    try:\n"
-        "        os.write(fd, b'[\"name\", \"numpy.forged\", \"numpy.forged\", true, \"\"]\\n')\n"
-        "        os.write(fd, b'[\"item\", \"numpy.forged\", \"function\", [], \"\", \"\", \"\", \"\", \"\"]\\n')\n"
+        '        os.write(fd, b\'["name", "numpy.forged", "numpy.forged", true, ""]\\n\')\n'
+        '        os.write(fd, b\'["member", "numpy.a", "b", "numpy.a.b"]\\n\')\n'
         "    except OSError:\n"
         "        pass\n"
     ),
     "h_recurses": "def f(): f()\nf()",
-    "i_forks": "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n",
-    "j_warns": "import warnings\nclass Bad:\n    @property\n    def __doc__(self): raise SystemExit\nbad = Bad()",
+    "i_forks": (
+        "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n"
+    ),
+    "j_doc": "class Bad:\n    @property\n    def __doc__(self): raise SystemExit\nbad = Bad()",
     "k_repr": "class R:\n    def __repr__(self): raise SystemExit\ndef f(x=R()): pass\nvalue = R()",
     "z_replaces": (
         "import builtins, inspect, json\n"
@@ -59,10 +62,8 @@ def test_a_hostile_package_loses_its_own_modules_alone(
         connected: list[object] = []
 
         def wait() -> None:
-            try:
+            with contextlib.suppress(OSError):
                 connected.append(server.accept())
-            except OSError:
-                pass
 
         threading.Thread(target=wait, daemon=True).start()
         port = server.getsockname()[1]

@@ -130,7 +130,9 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def both(links: Path, old: Mapping[str, str], new: Mapping[str, str], name: str = "tinylib") -> None:
+def both(
+    links: Path, old: Mapping[str, str], new: Mapping[str, str], name: str = "tinylib"
+) -> None:
     make_wheel(links, name, "1.0", old)
     make_wheel(links, name, "2.0", new)
 
