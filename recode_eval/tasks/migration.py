@@ -66,6 +66,7 @@ _FIELDS = frozenset(
      "split", "update_type", "apis", "changes", "old_use", "new_use", "provenance", "update_info",
      "description", "old_code", "new_code", "tests", "preload"}
 )  # fmt: skip
+_FACTS = frozenset({"changed_after", "changed_on", "license", "changes"})
 _CHANGE = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
@@ -130,7 +131,7 @@ class MigrationTask:
             _problem(row, clusters[row.id], row.dependency in trained, language)
             for row in chosen.values()
         )
-        contents = ((key, asdict(row)) for key, row in chosen.items())
+        contents = ((key, _content(row)) for key, row in chosen.items())
         return task_data(name, problems, contents, bad, skip_bad_rows=skip_bad_rows)
 
     def _wants(self, row: MigrationRow) -> bool:
@@ -280,6 +281,14 @@ def _matching(raw: Mapping[str, Any], key: str, pattern: re.Pattern[str], what: 
     if not pattern.fullmatch(value):
         raise RowError(f"the field {key} must be {what}, not {value!r}")
     return value
+
+
+def _content(row: MigrationRow) -> dict[str, Any]:
+    """Return what decides about answers; facts about the change do not, and older hashes lack them.
+
+    Clusters, which `changes` decides too, are compared problem by problem.
+    """
+    return {key: value for key, value in asdict(row).items() if key not in _FACTS}
 
 
 def _one_of(raw: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
