@@ -10,6 +10,7 @@ import datetime as dt
 import difflib
 import io
 import os
+import re
 import tokenize
 from collections.abc import Callable
 from functools import cache
@@ -231,3 +232,12 @@ def test_requests_of_a_web_client_cross_between_processes() -> None:
             execution = sandbox.submit(program, Limits()).result()
             assert execution.passed, execution
             assert not execution.unsplit, execution.unsplit
+
+
+def test_no_bundled_release_has_a_threadpoolctl_that_landlock_breaks() -> None:
+    """Bug: nearest neighbours of scikit-learn 1.9 failed on one tier, as if an answer were wrong."""
+    for lock in (resource_dir("sandbox") / "envs").glob("*.txt"):
+        found = re.search(
+            r"^threadpoolctl==3\.(\d+)", lock.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert found is None or int(found[1]) <= 5, lock
