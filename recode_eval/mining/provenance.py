@@ -86,7 +86,8 @@ class PublicNames:
         A module may serve names that it does not list (`__getattr__`); a probe will tell.
         """
         owner, _, tail = word.strip(".").rpartition(".")
-        if not owner or not tail.isidentifier() or tail.startswith("_") or word in self._tops:
+        private = tail.startswith("_") and not tail.endswith("__")
+        if not owner or not tail.isidentifier() or private or word in self._tops:
             return None
         home = owner if owner in self._old.modules else self.find(owner)
         if home is None or not (home in self._old.modules or self._is_class(home)):
