@@ -259,15 +259,8 @@ class _Miner:
         public = public_names(self._old, self._words) | public_names(self._new, self._words)
         names = PublicNames(self._old, self._new, public)
         taken = attach(changes, entries, names)
-        more = from_notes(entries, changes, taken, names, self._old, self._new)
-        lost = Counter[str]()
+        more, lost = from_notes(entries, changes, taken, names, self._old, self._new)
         lost["a release without notes"] += not files
-        lost["an entry that no public API was found for"] += sum(
-            entry.breaking for entry in entries
-        ) - len(taken.keys() | set())
-        lost["an entry that no public API was found for"] = max(
-            0, lost["an entry that no public API was found for"] - len(more)
-        )
         whole = [*changes, *more]
         return Made(len(changes) + len(entries), len(whole), lost, _encoded(whole))
 
