@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _DECLARATIONS = (".d.ts", ".d.mts", ".d.cts")
 _MOST_BYTES = 8 << 20
 _MOST_FILES = 400
+_AROUND = {"export_statement", "ambient_declaration", "lexical_declaration"}
+"""What a declaration lies in, so that the comment about it comes before those."""
 _DEPRECATED = re.compile(r"@deprecated\b([^@*]*)")
 
 
@@ -223,7 +225,9 @@ class _Reader:
         text: bytes,
     ) -> None:
         """Write what a thing is."""
-        before = node.parent if node.parent and node.parent.type == "export_statement" else node
+        before = node
+        while before.parent is not None and before.parent.type in _AROUND:
+            before = before.parent
         comment = before.prev_named_sibling
         said = _text(comment, text) if comment is not None and comment.type == "comment" else ""
         match = _DEPRECATED.search(said)

@@ -158,6 +158,7 @@ class _Miner:
             set(release.tops) & surface.modules
             for release, surface in zip(self._of, runtime, strict=True)
         )
+        self._ran = runtime[0].modules | runtime[1].modules
         old, new = (merged(r, s) for r, s in zip(runtime, static, strict=True))
         self._old, self._new = old, new
         self._words = documented_words(self._of)
@@ -261,15 +262,8 @@ class _Miner:
         public = public_names(self._old, self._words) | public_names(self._new, self._words)
         names = PublicNames(self._old, self._new, public)
         taken = attach(changes, entries, names)
-        more = from_notes(entries, changes, taken, names, self._old, self._new)
-        lost = Counter[str]()
+        more, lost = from_notes(entries, changes, taken, names, self._old, self._new)
         lost["a release without notes"] += not files
-        lost["an entry that no public API was found for"] += sum(
-            entry.breaking for entry in entries
-        ) - len(taken.keys() | set())
-        lost["an entry that no public API was found for"] = max(
-            0, lost["an entry that no public API was found for"] - len(more)
-        )
         whole = [*changes, *more]
         return Made(len(changes) + len(entries), len(whole), lost, _encoded(whole))
 
@@ -291,10 +285,16 @@ class _Miner:
             if (item := self._old.item(name)) is not None and item.home in self._old.examples:
                 public.setdefault(item.home, []).append(name)
         more, example_losses, _ = show(sandbox, pair, tops, chosen, self._old, public)
-        kept, drops = settle(chosen, proofs)
+        kept, drops = settle(chosen, proofs, self._unreachable)
         lost += proofs.lost + example_losses + drops
         whole = [*kept, *more]
         return Made(len(changes) + len(more), len(whole), lost, _encoded(whole))
+
+    def _unreachable(self, name: str) -> bool:
+        """Whether a name lies in a module that no release of this library imports here."""
+        while name and name not in self._old.modules:
+            name = name.rpartition(".")[0]
+        return bool(name) and name not in self._ran
 
     def _candidates(self, changes: list[Change]) -> Made:
         config = self._config

@@ -290,8 +290,13 @@ def _unique(probes: Iterable[Probe]) -> list[Probe]:
     return kept
 
 
-def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Counter[str]]:
-    """Write the proofs into the changes; drop what runs alike and what nothing speaks for."""
+def settle(
+    changes: Sequence[Change], proofs: Proofs, unreachable: Callable[[str], bool]
+) -> tuple[list[Change], Counter[str]]:
+    """Write the proofs into the changes; drop what runs alike and what nothing speaks for.
+
+    What lies in a module that imports in neither release (`unreachable`) keeps what its text shows.
+    """
     kept: list[Change] = []
     drops: Counter[str] = Counter()
     for number, change in enumerate(changes):
@@ -319,6 +324,8 @@ def settle(changes: Sequence[Change], proofs: Proofs) -> tuple[list[Change], Cou
             kept.append(change)
         elif number in proofs.alike:
             drops["runs alike in the new release"] += 1
+        elif not change.suspected and unreachable(change.api):
+            kept.append(change)
         elif change.suspected:
             drops["its code alone changed, and no probe or note shows more"] += 1
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from recode_eval.mining.candidates import QUOTE_CHARACTERS, Evidence, Note
@@ -86,7 +87,8 @@ class PublicNames:
         A module may serve names that it does not list (`__getattr__`); a probe will tell.
         """
         owner, _, tail = word.strip(".").rpartition(".")
-        if not owner or not tail.isidentifier() or tail.startswith("_") or word in self._tops:
+        private = tail.startswith("_") and not tail.endswith("__")
+        if not owner or not tail.isidentifier() or private or word in self._tops:
             return None
         home = owner if owner in self._old.modules else self.find(owner)
         if home is None or not (home in self._old.modules or self._is_class(home)):
@@ -228,50 +230,68 @@ def from_notes(
     names: PublicNames,
     old: Surface,
     new: Surface,
-) -> list[Change]:
-    """Return a change for each API of a breaking entry that no change of its own is about."""
+) -> tuple[list[Change], Counter[str]]:
+    """Return a change for each breaking entry that no change is about, and the losses by reason."""
     found: dict[tuple[str, str], Change] = {}
     unseen: dict[str, Entry] = {}
+    lost: Counter[str] = Counter()
+    went = {n for c in changes if c.kind in {"removed", "renamed", "moved"} for n in c.names}
     for number, entry in enumerate(entries):
         if not entry.breaking:
+            lost["an entry that breaks nothing by its words"] += 1
             continue
-        known = {name for change in taken.get(number, ()) for name in change.names}
-        resolved = dict.fromkeys(
-            name
-            for word in entry.words[:24]
-            if (name := names.find(word)) is not None and not names.is_argument(word, name)
-        )
-        of_arguments = [owner for word in entry.words[:12] for owner in names.owners(word)]
-        if not resolved:
-            resolved = dict.fromkeys(of_arguments or names.named_in(entry.text))
-        else:
-            resolved |= dict.fromkeys(of_arguments)
         for word in entry.words[:40]:
             if "." in word and names.find(word) is None and (guessed := names.guess(word)):
                 unseen.setdefault(guessed, entry)
-        gone = {n for c in changes if c.kind in {"removed", "renamed", "moved"} for n in c.names}
-        open_ = [name for name in resolved if name not in known | gone]
-        if known or not open_:
+        if number in taken:
             continue
-        specific = [name for name in open_ if "." in name] or open_
-        specific.sort(key=lambda name: old.item(name) is None)  # what was there, before what came
-        subject = specific[0]
-        if old.item(subject) is None and subject not in old.modules:
-            continue  # about what came, which no old code uses
-        kind = entry.kind
-        if kind == "removed" and subject in new.names and old.item(subject) is not None:
-            kind = "behaviour-changed"
-        change = found.setdefault(
-            (kind, subject), Change(kind, [subject], old.item(subject), new.item(subject))
-        )
-        change.names += [name for name in specific if name not in change.names]
-        if change.note is None:
-            change.note = note_of(entry)
-            change.new_api = subject if new.item(subject) is not None else ""
-            change.evidence.append(Evidence("note", "", one_line(entry.text, QUOTE_CHARACTERS)))
+        public = _resolved(entry, names)
+        about = [name for name in public if name not in went]
+        # What was there comes before what came; a bare module says little of what changed.
+        about.sort(key=lambda name: (old.item(name) is None, "." not in name))
+        if not public:
+            lost["an entry that no public API was found for"] += 1
+        elif not about:
+            lost["an entry about what another change covers"] += 1
+        elif old.item(about[0]) is None and about[0] not in old.modules:
+            lost["an entry about what the old release does not have"] += 1
+        else:
+            _add(found, entry, about, old, new)
     more = []
     for name, entry in list(unseen.items())[:_MOST_UNSEEN]:
         change = Change("removed", [name], None, None, note=note_of(entry), suspected=True)
         change.unseen = True
         more.append(change)
-    return [*found.values(), *more]
+    return [*found.values(), *more], lost
+
+
+def _resolved(entry: Entry, names: PublicNames) -> list[str]:
+    """Return the public names that an entry is about, in its order."""
+    found = dict.fromkeys(
+        name
+        for word in entry.words[:24]
+        if (name := names.find(word)) is not None and not names.is_argument(word, name)
+    )
+    found |= dict.fromkeys(owner for word in entry.words[:12] for owner in names.owners(word))
+    return list(found) or names.named_in(entry.text)
+
+
+def _add(
+    found: dict[tuple[str, str], Change],
+    entry: Entry,
+    about: Sequence[str],
+    old: Surface,
+    new: Surface,
+) -> None:
+    """Add the change that an entry speaks of, or its names to the one that is known already."""
+    subject, kind = about[0], entry.kind
+    if kind == "removed" and subject in new.names and old.item(subject) is not None:
+        kind = "behaviour-changed"
+    change = found.setdefault(
+        (kind, subject), Change(kind, [subject], old.item(subject), new.item(subject))
+    )
+    change.names += [name for name in about if name not in change.names]
+    if change.note is None:
+        change.note = note_of(entry)
+        change.new_api = subject if new.item(subject) is not None else ""
+        change.evidence.append(Evidence("note", "", one_line(entry.text, QUOTE_CHARACTERS)))

@@ -250,7 +250,9 @@ def _take_over(whole: Surface, static: Surface, home: str) -> None:
 
 def _imported(name: str, runtime: Surface, static: Surface) -> bool:
     """Whether a module only imports a value from elsewhere."""
-    return name.rpartition(".")[0] in static.modules and name not in runtime.exported
+    module, _, last = name.rpartition(".")
+    own = last.startswith("__") or name in runtime.exported  # the text leaves out `__title__`
+    return module in static.modules and not own
 
 
 def _is_value(item: Item | None) -> bool:

@@ -330,7 +330,10 @@ class Reader:
         for name in sorted(n for n in dir(cls) if isinstance(n, str) and not n.startswith("_")):
             owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
             raw = vars(owner).get(name)
-            if inspect.isclass(raw) or inspect.isroutine(raw) or isinstance(raw, property):
+            # Not `isroutine`, which takes a descriptor of any kind for one.
+            if inspect.isfunction(raw) or isinstance(
+                raw, (type, property, classmethod, staticmethod)
+            ):
                 continue
             try:
                 value = getattr(cls, name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from local_wheels import make_archive, make_wheel, use_links
 
+from recode_eval import cli
 from recode_eval.mining import MineConfig, mine, read_candidates
 from recode_eval.run.config import SandboxOptions
 from recode_eval.sandbox.factory import probe
@@ -247,3 +248,38 @@ def test_sources_that_no_parser_takes_are_counted(links: Path, tmp_path: Path) -
     mined = run(tmp_path)
     assert "a source file" in losses(mined, "static")
     assert ("removed", "tinylib.gone") in kinds(mined)
+
+
+def test_an_interrupted_call_continues_where_it_stopped(
+    links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both(links, {"tinylib/__init__.py": OLD}, {"tinylib/__init__.py": NEW})
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recode_eval.mining.pipeline.prove", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert not (tmp_path / "out" / "candidates.jsonl").exists()
+    mined = run(tmp_path)
+    fresh = [stage.name for stage in mined.stages if not stage.reused]
+    assert fresh == ["probing", "candidates"]
+    assert ("removed", "tinylib.gone") in kinds(mined)
+
+
+def test_the_command_prints_the_stages_and_says_what_is_wrong(
+    links: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    both(links, {"tinylib/__init__.py": OLD}, {"tinylib/__init__.py": NEW})
+    words = ["mine", "tinylib", "1.0", "2.0", "--sandbox", tier(), f"--out={tmp_path / 'out'}"]
+    assert cli.run([*words, "--json"]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["executed"] > 5
+    assert [stage["name"] for stage in printed["stages"]][-1] == "candidates"
+    assert cli.run([*words, "--quiet"]) == 0
+    assert "probing (stored)" in capfd.readouterr().out
+    assert cli.run(["mine", "tinylib", "1.0", "1.0"]) == 2
+    assert cli.run(["mine", "../x", "1.0", "2.0", f"--out={tmp_path / 'no'}"]) == 2
+    assert "is no project's name" in capfd.readouterr().err
