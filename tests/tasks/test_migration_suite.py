@@ -235,9 +235,8 @@ def test_requests_of_a_web_client_cross_between_processes() -> None:
 
 
 def test_no_bundled_release_has_a_threadpoolctl_that_landlock_breaks() -> None:
-    """Bug: nearest neighbours of scikit-learn 1.9 failed on one tier, as if an answer were wrong."""
+    """Bug: nearest neighbours of scikit-learn failed on one tier, as if an answer were wrong."""
+    pin = re.compile(r"^threadpoolctl==3\.(\d+)", re.MULTILINE)
     for lock in (resource_dir("sandbox") / "envs").glob("*.txt"):
-        found = re.search(
-            r"^threadpoolctl==3\.(\d+)", lock.read_text(encoding="utf-8"), re.MULTILINE
-        )
+        found = pin.search(lock.read_text(encoding="utf-8"))
         assert found is None or int(found[1]) <= 5, lock
