@@ -22,7 +22,7 @@ from recode_eval.mining.authoring.texts import leaked, near_duplicate
 from recode_eval.resources import resource_dir
 from recode_eval.run.proven import Proven
 from recode_eval.run.validate import validate
-from recode_eval.sandbox import Limits, open_router
+from recode_eval.sandbox import Limits, Program, Test, open_router
 from recode_eval.tasks.base import Problem, Task
 from recode_eval.tasks.migration import KINDS, MigrationRow, composition
 from recode_eval.tasks.registry import create_task
@@ -240,3 +240,20 @@ def test_no_bundled_release_has_a_threadpoolctl_that_landlock_breaks() -> None:
     for lock in (resource_dir("sandbox") / "envs").glob("*.txt"):
         found = pin.search(lock.read_text(encoding="utf-8"))
         assert found is None or int(found[1]) <= 5, lock
+
+
+@pytest.mark.slow
+def test_an_old_shapely_does_not_end_the_worker() -> None:
+    """Bug: Shapely before 2.0 does not load its parts itself; every worker of its release died."""
+    code = "import shapely.geometry\n\ndef where():\n    return shapely.geometry.Point(1, 2)\n"
+    program = Program(
+        "",
+        code,
+        (Test("test_it", "assert where().x == 1"),),
+        preload=frozenset({"shapely"}),
+        environment="shapely-1.8.5.post1",
+    )
+    for isolation in ("program", "split"):
+        with open_router("landlock", workers=1, isolation=isolation) as sandbox:
+            execution = sandbox.submit(program, Limits()).result()
+            assert execution.passed, execution

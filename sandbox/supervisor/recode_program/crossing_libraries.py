@@ -36,7 +36,9 @@ def bind() -> bool:
     new = [name for name in new if _complete(sys.modules[name])]
     for name in new:
         _done.add(name)
-        _LIBRARIES[name](sys.modules[name])
+        # A release that lacks what ours expect: its values stay where they are, nothing else.
+        with contextlib.suppress(AttributeError, ImportError):
+            _LIBRARIES[name](sys.modules[name])
     return bool(new)
 
 
@@ -340,7 +342,9 @@ def _networkx(nx: Any) -> None:
 
 
 def _shapely(shapely: Any) -> None:
-    geometries, loads = shapely.geometry, importlib.import_module("shapely.wkb").loads
+    del shapely  # before 2.0 it does not load its parts
+    geometries = importlib.import_module("shapely.geometry")
+    loads = importlib.import_module("shapely.wkb").loads
     names = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString",
              "MultiPolygon", "GeometryCollection")  # fmt: skip
     register(
