@@ -66,6 +66,7 @@ def test_the_pages_give_the_right_numbers() -> None:
     counts = composition(rows())
     checkout = Path(__file__).parents[2]
     page = (checkout / "tasks" / "migration" / "README.md").read_text(encoding="utf-8")
+    page = " ".join(page.split())
     splits = (counts["split"][name] for name in ("test", "train", "validation"))
     numbers = len(rows()), *splits
     words = "{} programs ({} to test with, {} to train with, {} to choose by)"
