@@ -65,7 +65,7 @@ class Layout:
 
 LAYOUTS = (
     Layout("arena", 670, 161),
-    Layout("migration", 614, 378),
+    Layout("migration", 222, 195),
     Layout("arena-mini", 96, 48, pairs=True),
     Layout("humaneval", 164, 164),
     Layout("gitchameleon", 178, 146),
