@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from migration_rows import migration_row
 
 from recode_eval.errors import DataError, InfrastructureError
+from recode_eval.mining.authoring import writing
 from recode_eval.mining.authoring.drafts import DraftError, parse_draft, row_of, writable
 from recode_eval.mining.authoring.judging import Verdict
 from recode_eval.mining.authoring.texts import leaked, near_duplicate
@@ -159,7 +162,10 @@ def authored(tmp_path_factory: pytest.TempPathFactory) -> Authored:
     names = [f"{one.id}-1" for one in candidates]
     model = Scripted(dict(zip(names, answers, strict=True)))
     folder = tmp_path_factory.mktemp("authored")
-    return written(folder, model, candidates)
+    with pytest.MonkeyPatch.context() as patched:
+        # The bundled pairs about numpy.in1d grow, and a fourth one would be one too many.
+        patched.setattr(writing, "_bundled", list)
+        return written(folder, model, candidates)
 
 
 def test_a_proven_pair_is_kept_with_its_provenance(authored: Authored) -> None:
@@ -321,3 +327,31 @@ def test_a_fourth_pair_about_one_api_is_one_too_many() -> None:
 
 def test_an_empty_yield_has_no_interval() -> None:
     assert all(one.low is None for one in yields([Verdict("a", "undecided")]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# note" + " " * 300 + "x\n",
+        answer(patterns="old: a" + " " * 90_000 + "b"),
+        "### Old program\n" + "``` x\n" * 15_000,
+        answer() * 20_000,
+    ],
+)
+def test_no_answer_takes_long_to_read(text: str) -> None:
+    """Three hundred spaces in a heading took hours: five repetitions could share them."""
+    started = time.process_time()
+    with contextlib.suppress(DraftError):
+        parse_draft(text)
+    assert time.process_time() - started < 2
+
+
+def test_a_section_of_a_books_length_is_no_draft() -> None:
+    """Looking for a leak in a note of 50 000 characters took minutes."""
+    with pytest.raises(DraftError, match="Note has more than 4000"):
+        parse_draft(answer(note="f(a, b) + " * 5000))
+    with pytest.raises(DraftError, match="New program has more than 20000"):
+        parse_draft(answer(new_program="```\n" + "x = 1\n" * 5000 + "```"))
+    started = time.process_time()
+    assert leaked("f(a, b) + " * 400, "", "x = " + "f(a, b) + " * 2000 + "1\n")
+    assert time.process_time() - started < 5

@@ -14,7 +14,7 @@ from recode_eval import RunConfig, evaluate
 from recode_eval.cli import run as command
 from recode_eval.errors import DataError, UsageError
 from recode_eval.mining.candidates import Candidate, Evidence, ranked
-from recode_eval.mining.kit.example import _replacements, first_pair
+from recode_eval.mining.kit.example import _programs, _replacements, first_pair
 from recode_eval.mining.kit.folder import check_folder, rows_as_yaml, write_kit
 from recode_eval.mining.pipeline import CANDIDATES, Mined
 from recode_eval.run.prompts import PromptTemplate
@@ -236,3 +236,31 @@ def test_a_library_of_the_index_gets_its_folder(tmp_path: Path, needs_index: Non
     assert json.loads(candidates[0])["executed"]
     task = ["--include-path", str(folder / "task"), "--tasks", "humanize-update"]
     assert command(["validate", *task, "--sandbox", "landlock", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("told", ["Use None instead.", "use in place", "Use class.", "use is_"])
+def test_a_word_of_the_notes_that_is_no_name_ends_nothing(told: str) -> None:
+    """`use in place` became the name numpy.in, whose SyntaxError lost the whole mining."""
+    one = candidate(new_api="numpy.isin", kind="renamed", evidence=(PROBE,), deprecation=told)
+    assert len(list(_programs(one))) >= 1
+
+
+def test_a_role_of_sphinx_is_no_name_and_backticks_cost_nothing() -> None:
+    told = candidate(deprecation="Use :py:func:`~numpy.isin` instead.", note=None)
+    assert _replacements(told) == ["numpy.isin"]
+    assert _replacements(candidate(deprecation="use " + "`" * 200_000, note=None)) == []
+
+
+@pytest.mark.parametrize(
+    "deep", ["1+" * 600 + "1", "-" * 900 + "1", "f" + "()" * 600, "-" * 100_000]
+)
+def test_an_example_nested_too_deeply_is_passed_over(deep: str) -> None:
+    """A docstring of the library ended `library init` after minutes of mining."""
+    bad = Evidence("example", "returns x", "y", f"import numpy\n{deep}")
+    one = candidate(new_api="numpy.isin", kind="renamed", evidence=(bad, PROBE))
+    assert len(list(_programs(one))) == 1
+
+
+def test_the_first_pair_imports_a_module_once() -> None:
+    one = candidate(new_api="numpy.isin", kind="renamed", evidence=(PROBE,))
+    assert next(_programs(one))[1].count("import numpy") == 1
