@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.files import replace_file
 from recode_eval.run.record_index import R, Samples
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 
@@ -165,18 +166,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically; raises `StorageError` and leaves the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(path, text)
     except OSError as error:
         raise _storage_error(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:

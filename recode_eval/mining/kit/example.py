@@ -200,8 +200,8 @@ def _defaults(signature: str) -> dict[str, str]:
     try:
         tree = ast.parse(f"def f{signature or '()'}: pass")
     except (SyntaxError, ValueError, RecursionError):
-        found = _PARAMETER.finditer(signature[:_LONGEST_TOLD])
-        return {match["name"]: match["default"].strip(" )") for match in found}
+        read = _PARAMETER.finditer(signature[:_LONGEST_TOLD])
+        return {match["name"]: match["default"].strip(" )") for match in read}
     [function] = tree.body
     assert isinstance(function, ast.FunctionDef)
     given = function.args
