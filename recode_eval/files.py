@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -28,6 +29,26 @@ def replace_file(path: Path, text: str) -> None:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+def lock_folder(folder: Path) -> int:
+    """Return the descriptor of a folder's lock, which the process holds until it is closed.
+
+    Raises:
+        UsageError: another process has it.
+        OSError: the lock file cannot be made.
+    """
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise
+        raise UsageError(
+            f"Another process is writing to {folder}. Wait until it ends, or choose another --out."
+        ) from None
+    return descriptor
 
 
 def check_file_place(path: Path) -> None:
