@@ -12,7 +12,7 @@ ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "api", "mining",
     "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
     "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats",
-    "boundary", "terminal", "checks", "plugins", "lazy", "resources", "errors",
+    "boundary", "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import configs, options
-from recode_eval.errors import ExitCode
+from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,14 +52,20 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     import tempfile
     from pathlib import Path
 
-    from recode_eval.mining.kit.folder import check_folder, write_kit
+    from recode_eval.mining.kit.folder import check_agents, check_folder, write_kit
     from recode_eval.mining.pipeline import MineConfig, mine
     from recode_eval.run.progress import create_monitor
     from recode_eval.sandbox.factory import open_router
     from recode_eval.terminal import one_line, stdout_console, stdout_for_results
 
     folder: Path = arguments.out or Path(f"{arguments.library}-update")
+    if arguments.library.startswith("npm:"):
+        raise UsageError(
+            "`library init` is for libraries of PyPI: nothing of npm is executed yet, so no pair "
+            "could be proven. `recode-eval mine` compares two releases of a package of npm."
+        )
     check_folder(folder)
+    check_agents(arguments.agents)
     monitor = create_monitor(quiet=arguments.quiet)
     where = configs.sandbox_options(arguments)
     with stdout_for_results(), tempfile.TemporaryDirectory() as scratch:

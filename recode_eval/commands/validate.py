@@ -51,6 +51,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Validate each task; exit code 1 if a problem is faulty, 75 if some could not be graded."""
+    from recode_eval.files import check_file_place
     from recode_eval.run.progress import counting, create_monitor
     from recode_eval.run.proven import Proven
     from recode_eval.run.sandboxes import Sandboxes
@@ -60,6 +61,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.tasks.loading import load_tasks
     from recode_eval.terminal import stdout_for_results
 
+    for file in filter(None, (arguments.quarantine, arguments.proven)):
+        check_file_place(file)
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
     hashes: dict[str, str] = {}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from recode_eval.errors import DataError, StorageError
-from recode_eval.run.validate import expectations
+from recode_eval.files import replace_file
+from recode_eval.run.validate import OwnChecks, expectations
 from recode_eval.sandbox.requirements import get_environment, has_environment
 
 if TYPE_CHECKING:
@@ -51,9 +52,15 @@ class Proven:
         self._tasks = content.tasks
 
     def holds(self, task: Task, problem: Problem) -> bool:
-        """Whether the problem was proven as it is now."""
+        """Whether the problem was proven as it is now.
+
+        What no execution shows, such as a pattern that is not in the code, is looked at again: the
+        hash does not hold it.
+        """
         known = self._tasks.get(task.spec.name, {}).get(problem.id)
-        return known is not None and known == digest(task, problem)
+        if known is None or known != digest(task, problem):
+            return False
+        return not (isinstance(task, OwnChecks) and task.faults(problem))
 
     def add(self, task: Task, problems: Sequence[Problem], findings: Sequence[Finding]) -> None:
         """Note what was proven, forget what was refuted, and write the file."""
@@ -69,10 +76,9 @@ class Proven:
             "schema_version": SCHEMA_VERSION,
             "tasks": {name: dict(sorted(ids.items())) for name, ids in sorted(self._tasks.items())},
         }
-        draft = self._file.with_name(f".{self._file.name}.new")
         try:
-            draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            draft.replace(self._file)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._file, json.dumps(content, indent=1) + "\n")
         except OSError as error:
             reason = error.strerror or error
             raise StorageError(f"Cannot write {self._file}: {reason}") from error

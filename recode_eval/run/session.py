@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from recode_eval.errors import UsageError
+from recode_eval.errors import DataError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.tasks.loading import LoadedTask, load_tasks
@@ -111,6 +111,14 @@ def load_configured(config: RunConfig, log: Callable[[str], None]) -> list[Loade
     from recode_eval.tasks.quarantine import read_quarantine
 
     listed = None if config.quarantine is None else read_quarantine(config.quarantine)
+    if listed is not None and (others := [one for one in config.tasks if one not in listed.tasks]):
+        if len(others) == len(config.tasks):
+            about = ", ".join(listed.tasks) or "no task"
+            raise DataError(
+                f"The quarantine {config.quarantine} is about {about}, not about "
+                f"{', '.join(others)}. Make it anew: recode-eval validate --quarantine FILE"
+            )
+        log(f"the quarantine does not name, so nothing is left out of: {', '.join(others)}")
     return load_tasks(
         config.tasks,
         config.data,

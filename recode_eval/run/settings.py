@@ -140,7 +140,7 @@ class Selection:
 
     def _dated(self, problems: tuple[Problem, ...], source: str) -> tuple[Problem, ...]:
         """Return the problems that surely lie in the span of days; those without days do not."""
-        if not any(problem.changed_on for problem in problems):
+        if not any(problem.changed_on or problem.changed_after for problem in problems):
             raise UsageError(
                 f"--since and --until need to know when the changes were made, but no problem of "
                 f"{source} says so."
@@ -150,17 +150,20 @@ class Selection:
         chosen = tuple(
             problem
             for problem in problems
-            if problem.changed_after is not None
-            and problem.changed_on is not None
-            and first <= problem.changed_after
-            and problem.changed_on <= last
+            if (problem.changed_on or problem.changed_after) is not None
+            and (self.since is None or first <= (problem.changed_after or date.min))
+            and (self.until is None or (problem.changed_on or date.max) <= last)
         )
         if not chosen:
-            begins = max(p.changed_after for p in problems if p.changed_after is not None)
+            begins = max((p.changed_after for p in problems if p.changed_after), default=None)
+            latest = (
+                "no row says after which day (changed_after)"
+                if begins is None
+                else f"the latest was made after {begins}"
+            )
             raise UsageError(
                 f"No problem of {source} is about a change made between "
-                f"{self.since or 'the beginning'} and {self.until or 'today'}; the latest was made "
-                f"after {begins}."
+                f"{self.since or 'the beginning'} and {self.until or 'today'}; {latest}."
             )
         return chosen
 

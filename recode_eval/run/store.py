@@ -9,7 +9,6 @@ or a full disk is cut off on the next start. One process at a time writes to a r
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.errors import DataError, StorageError
+from recode_eval.files import lock_folder, replace_file
 from recode_eval.run.record_index import R, Samples
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 
@@ -165,18 +165,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically; raises `StorageError` and leaves the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(path, text)
     except OSError as error:
         raise _storage_error(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -227,20 +219,11 @@ class RunStore:
         self.folder = folder
         make_folder(folder)
         try:
-            self._lock_fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock_fd = lock_folder(folder)
         except OSError as error:
-            raise _storage_error(folder, error) from error
+            raise _storage_error(folder / ".lock", error) from error
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock_fd)
-            try:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"Another process is writing to {folder}. Wait until it ends, or choose "
-                    "another --out."
-                ) from None
-            except OSError as error:
-                raise _storage_error(folder / ".lock", error) from error
             self._completions = AppendOnlyFile(folder / COMPLETIONS)
             undo.callback(self._completions.close)
             self._scores = AppendOnlyFile(folder / SCORES)

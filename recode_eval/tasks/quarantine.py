@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from recode_eval.errors import DataError, StorageError
+from recode_eval.files import replace_file
 from recode_eval.tasks.base import BadRow, TaskData
 
 if TYPE_CHECKING:
@@ -134,11 +135,9 @@ def quarantined_task(data_hash: str, outcomes: Iterable[Outcome]) -> Quarantined
 def write_quarantine(path: Path, quarantine: Quarantine) -> None:
     """Write the list, whole or not at all."""
     text = json.dumps(msgspec.to_builtins(quarantine), indent=2) + "\n"
-    draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        replace_file(path, text)
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error.strerror or error}") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recode_eval.errors import DataError
 from recode_eval.languages import PYTHON, get_language
+from recode_eval.resources import resource_dir
 from recode_eval.sandbox.base import Test
 from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow
@@ -43,7 +44,9 @@ def open_rows(
         return path.name, data.read_file(path)
     match spec.data:
         case {"folder": str(folder)}:
-            return "the bundled data", read_folder(_data_folder(spec, folder))
+            bundled = spec.folder.is_relative_to(resource_dir("tasks"))
+            name = "the bundled data" if bundled else f"the folder {folder} of {spec.name}"
+            return name, read_folder(_data_folder(spec, folder))
         case {"file": str(file)}:
             path = spec.folder / file
             return path.name, data.read_file(path)

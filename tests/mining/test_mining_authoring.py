@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from migration_rows import migration_row
 
-from recode_eval.errors import DataError, InfrastructureError
+from recode_eval.errors import DataError, InfrastructureError, StorageError, UsageError
+from recode_eval.files import lock_folder
+from recode_eval.mining.authoring import writing
 from recode_eval.mining.authoring.drafts import DraftError, parse_draft, row_of, writable
 from recode_eval.mining.authoring.judging import Verdict
 from recode_eval.mining.authoring.texts import leaked, near_duplicate
@@ -159,7 +164,10 @@ def authored(tmp_path_factory: pytest.TempPathFactory) -> Authored:
     names = [f"{one.id}-1" for one in candidates]
     model = Scripted(dict(zip(names, answers, strict=True)))
     folder = tmp_path_factory.mktemp("authored")
-    return written(folder, model, candidates)
+    with pytest.MonkeyPatch.context() as patched:
+        # The bundled pairs about numpy.in1d grow, and a fourth one would be one too many.
+        patched.setattr(writing, "_bundled", list)
+        return written(folder, model, candidates)
 
 
 def test_a_proven_pair_is_kept_with_its_provenance(authored: Authored) -> None:
@@ -321,3 +329,78 @@ def test_a_fourth_pair_about_one_api_is_one_too_many() -> None:
 
 def test_an_empty_yield_has_no_interval() -> None:
     assert all(one.low is None for one in yields([Verdict("a", "undecided")]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# note" + " " * 300 + "x\n",
+        answer(patterns="old: a" + " " * 90_000 + "b"),
+        "### Old program\n" + "``` x\n" * 15_000,
+        answer() * 20_000,
+    ],
+)
+def test_no_answer_takes_long_to_read(text: str) -> None:
+    """Three hundred spaces in a heading took hours: five repetitions could share them."""
+    started = time.process_time()
+    with contextlib.suppress(DraftError):
+        parse_draft(text)
+    assert time.process_time() - started < 2
+
+
+def test_a_section_of_a_books_length_is_no_draft() -> None:
+    """Looking for a leak in a note of 50 000 characters took minutes."""
+    with pytest.raises(DraftError, match="Note has more than 4000"):
+        parse_draft(answer(note="f(a, b) + " * 5000))
+    with pytest.raises(DraftError, match="New program has more than 20000"):
+        parse_draft(answer(new_program="```\n" + "x = 1\n" * 5000 + "```"))
+    started = time.process_time()
+    assert leaked("f(a, b) + " * 400, "", "x = " + "f(a, b) + " * 2000 + "1\n")
+    assert time.process_time() - started < 5
+
+
+def test_a_verdict_counts_for_the_row_it_is_about(tmp_path: Path) -> None:
+    """A lost line of answers.jsonl made another answer `kept` by the first one's verdict."""
+    one = candidate(1)
+    name = f"{one.id}-1"
+    assert len(written(tmp_path, Scripted({name: answer()}), [one]).pairs) == 1
+    (tmp_path / "answers.jsonl").write_text('{"id": "' + name)  # what a killed process leaves
+    wrong = answer(tests="```\ndef test_some():\n    assert marked([], []) == 1\n```")
+    done = written(tmp_path, Scripted({name: wrong}), [one])
+    assert done.pairs == ()
+    assert [row["id"] for row in lines(tmp_path / "answers.jsonl")] == [name]
+
+
+def test_two_processes_never_write_to_one_folder(tmp_path: Path) -> None:
+    """Both asked for every answer, and their lines ran into each other."""
+    descriptor = lock_folder(tmp_path)
+    with pytest.raises(UsageError, match="Another process"):
+        written(tmp_path, Scripted({}), [])
+    os.close(descriptor)
+    written(tmp_path, Scripted({}), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("answers.jsonl", b'{"id": "a", "text": 3}\n'),
+        ("answers.jsonl", b'{"text": "a"}\n'),
+        ("verdicts.jsonl", b'{"id": "a", "other": 1}\n'),
+        ("author.json", b"\xff"),
+    ],
+)
+def test_a_folder_of_something_else_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    written(tmp_path, Scripted({}), [])
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match="not a folder of"):
+        written(tmp_path, Scripted({}), [])
+    os.close(lock_folder(tmp_path))
+
+
+def test_damaged_lines_and_a_path_that_is_a_file_end_without_a_traceback(tmp_path: Path) -> None:
+    written(tmp_path / "a", Scripted({}), [])
+    (tmp_path / "a" / "answers.jsonl").write_bytes(b"\xff\xfe\n" + b"[" * 100_000 + b"\n")
+    assert written(tmp_path / "a", Scripted({}), []).pairs == ()
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Cannot use the folder"):
+        written(tmp_path / "file", Scripted({}), [])

@@ -12,13 +12,14 @@ from test_mining_authoring import candidate
 
 from recode_eval import RunConfig, evaluate
 from recode_eval.cli import run as command
-from recode_eval.errors import DataError, UsageError
-from recode_eval.mining.candidates import Candidate, Evidence, ranked
-from recode_eval.mining.kit.example import _replacements, first_pair
+from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.mining.candidates import Candidate, Evidence, Note, ranked
+from recode_eval.mining.kit.example import _programs, _replacements, first_pair
 from recode_eval.mining.kit.folder import check_folder, rows_as_yaml, write_kit
 from recode_eval.mining.pipeline import CANDIDATES, Mined
-from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.prompts import LONGEST_FILE, PromptTemplate
 from recode_eval.sandbox import open_router, requirements
+from recode_eval.tasks.migration import parse_row
 from recode_eval.tasks.registry import create_task
 
 PROBE = Evidence("probe", "returns ndarray", "AttributeError", "import numpy\nnumpy.in1d([1], [1])")
@@ -236,3 +237,119 @@ def test_a_library_of_the_index_gets_its_folder(tmp_path: Path, needs_index: Non
     assert json.loads(candidates[0])["executed"]
     task = ["--include-path", str(folder / "task"), "--tasks", "humanize-update"]
     assert command(["validate", *task, "--sandbox", "landlock", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("told", ["Use None instead.", "use in place", "Use class.", "use is_"])
+def test_a_word_of_the_notes_that_is_no_name_ends_nothing(told: str) -> None:
+    """`use in place` became the name numpy.in, whose SyntaxError lost the whole mining."""
+    one = candidate(new_api="numpy.isin", kind="renamed", evidence=(PROBE,), deprecation=told)
+    assert len(list(_programs(one))) >= 1
+
+
+def test_a_role_of_sphinx_is_no_name_and_backticks_cost_nothing() -> None:
+    told = candidate(deprecation="Use :py:func:`~numpy.isin` instead.", note=None)
+    assert _replacements(told) == ["numpy.isin"]
+    assert _replacements(candidate(deprecation="use " + "`" * 200_000, note=None)) == []
+
+
+@pytest.mark.parametrize(
+    "deep", ["1+" * 600 + "1", "-" * 900 + "1", "f" + "()" * 600, "-" * 100_000]
+)
+def test_an_example_nested_too_deeply_is_passed_over(deep: str) -> None:
+    """A docstring of the library ended `library init` after minutes of mining."""
+    bad = Evidence("example", "returns x", "y", f"import numpy\n{deep}")
+    one = candidate(new_api="numpy.isin", kind="renamed", evidence=(bad, PROBE))
+    assert len(list(_programs(one))) == 1
+
+
+def test_the_first_pair_imports_a_module_once() -> None:
+    one = candidate(new_api="numpy.isin", kind="renamed", evidence=(PROBE,))
+    assert next(_programs(one))[1].count("import numpy") == 1
+
+
+def test_what_cannot_go_well_is_said_before_minutes_of_mining(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An absent AGENTS.md, a package of npm and a file in the way were noticed after the mining."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "big.md").write_text("x" * (LONGEST_FILE + 1))
+    base = ["library", "init", "numpy", "--old", "1.26.4", "--new", "2.4.6", "--quiet"]
+    for words, told in (
+        ([*base, "--agents", "absent.md"], "Cannot read absent.md"),
+        ([*base, "--agents", "big.md"], "longer than 1 MiB"),
+        ([*base, "--out", "file"], "is not a folder"),
+        ([*base, "--out", "file/below"], "is not a folder"),
+        ([*base[:2], "npm:zod", *base[3:]], "libraries of PyPI"),
+    ):
+        assert command(words) == 2
+        assert told in capsys.readouterr().err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["big.md", "file"]
+
+
+def test_an_empty_folder_is_filled_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--out .` ended in a traceback, and a link to an empty folder in an error, after mining."""
+    found = mined(tmp_path / "mined", HOPELESS)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with open_router("landlock", workers=1) as sandbox:
+        monkeypatch.chdir(tmp_path / "real")
+        write_kit(Path(), found, sandbox)
+        assert {file.name for file in (tmp_path / "real").iterdir()} == {
+            "README.md", "task", "mined", ".github",
+        }  # fmt: skip
+        (tmp_path / "other").mkdir()
+        (tmp_path / "elsewhere").symlink_to("other")
+        write_kit(tmp_path / "elsewhere", found, sandbox)
+    assert (tmp_path / "other" / "README.md").is_file()
+
+
+def test_a_broken_off_writing_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk left a hidden draft beside the folder."""
+    found = mined(tmp_path / "mined", HOPELESS)
+    (found.folder / "stages.json").unlink()
+    with (
+        open_router("landlock", workers=1) as sandbox,
+        pytest.raises(StorageError, match="Cannot write"),
+    ):
+        write_kit(tmp_path / "kit", found, sandbox)
+    assert [file.name for file in tmp_path.iterdir()] == ["mined"]
+
+
+def test_a_sketch_has_the_fields_and_the_words_of_a_row(tmp_path: Path) -> None:
+    """It had a kind that no row may have, and was about what is only deprecated."""
+    deprecated = candidate(1, kind="newly-deprecated", executed=True, evidence=())
+    reordered = candidate(2, api="numpy.ptp", kind="argument-reordered", evidence=())
+    with open_router("landlock", workers=1) as sandbox:
+        found = mined(tmp_path / "mined", deprecated, reordered)
+        made = write_kit(tmp_path / "kit", found, sandbox)
+    [row] = yaml.safe_load((made.folder / "task" / "first-pair.sketch.yaml").read_text())
+    assert parse_row(row).update_type == "argument-removed"
+    assert row["changed_on"] == "2026-05-18"
+    task = ["--include-path", str(made.folder / "task"), "--tasks", made.task]
+    assert command(["validate", *task]) == 65
+
+
+def test_a_hostile_librarys_words_stay_words(tmp_path: Path) -> None:
+    odd = candidate(
+        new_api="numpy.isin",
+        kind="renamed",
+        evidence=(PROBE,),
+        deprecation="use isin\n- id: evil\n\x1b[31m {{ 7 * 7 }} '\"|> \ud800 " + "x" * 5000,
+        note=Note("2\n\n# Evil", "{% raw %}\n```", "a: [b\ud800", "../../x"),
+    )
+    worse = candidate(2, api="numpy.a`b\n# Evil\ud800", evidence=(), executed=True, note=None)
+    with open_router("landlock", workers=1) as sandbox:
+        made = write_kit(tmp_path / "kit", mined(tmp_path / "mined", odd, worse), sandbox)
+    told = (made.folder / "task" / "AGENTS.md").read_text()
+    assert "\n# Evil" not in told
+    assert "\x1b" not in told
+    sketch = made.folder / "task" / "first-pair.sketch.yaml"
+    rows = yaml.safe_load((made.folder / "task" / "pairs" / "pairs.yaml").read_text())
+    assert "evil" not in [row["id"] for row in rows or yaml.safe_load(sketch.read_text())]
+    workflow = yaml.safe_load((made.folder / ".github" / "workflows" / "update.yml").read_text())
+    assert workflow["jobs"]["evaluate"]["steps"][4]["env"]["MODEL"] == "${{ vars.MODEL }}"

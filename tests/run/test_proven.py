@@ -57,3 +57,13 @@ def test_a_file_that_is_no_list_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "proven.json").write_text(text)
     with pytest.raises(DataError, match=r"proven\.json"):
         Proven(tmp_path / "proven.json")
+
+
+def test_a_wrong_pattern_is_found_although_the_programs_are_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hash is over the programs alone, so that a row with a wrong pattern counted as proven."""
+    file, rows = tmp_path / "new" / "proven.json", tmp_path / "rows.jsonl"
+    assert validated(write_pairs(rows, migration_row(id="row")), file, capsys) == (0, 1)
+    wrong = migration_row(id="row", old_use=["numpy.nowhere"])
+    assert validated(write_pairs(rows, wrong), file, capsys) == (1, 1)

@@ -122,3 +122,28 @@ def test_a_missing_list_stops_before_anything_is_generated(rows: Path, tmp_path:
     with pytest.raises(DataError, match="Cannot read the quarantine"):
         evaluate(config)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_list_about_other_tasks_is_refused(listed: Path, tmp_path: Path) -> None:
+    """Nothing was left out, and nothing said so: the list was about another task."""
+    config = RunConfig(
+        model="baseline:reference", tasks=["arena-mini"], quarantine=listed, out=tmp_path / "runs"
+    )
+    with pytest.raises(DataError, match="is about migration, not about arena-mini"):
+        evaluate(config)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--quarantine", "--proven"])
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    option: str, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--quarantine .` ended in a traceback after everything was validated, its result lost."""
+    (tmp_path / "file").touch()
+    arguments = ["validate", "--tasks", "migration", "--data", f"migration={rows}", option]
+    assert command([*arguments, str(tmp_path)]) == 2
+    assert command([*arguments, str(tmp_path / "file" / "list.json")]) == 2
+    told = capsys.readouterr()
+    assert "is a folder" in told.err
+    assert "sound" not in told.out
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

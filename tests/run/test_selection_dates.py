@@ -109,3 +109,13 @@ def test_months_and_releases_of_rust() -> None:
     assert rust_release("1.71.0") == date(2023, 7, 13)
     assert rust_release("1.85.1") == date(2025, 2, 20)
     assert [rust_release(text) for text in ("0.38.15", "1.4.0", "", "2.0.0")] == 4 * [None]
+
+
+def test_rows_with_one_of_the_two_days_are_judged_by_it(tmp_path: Path) -> None:
+    """A file without changed_after ended in a traceback (max of nothing)."""
+    only_on = migration_row(id="on", changed_on="2021-01-01")
+    only_on.pop("changed_after", None)
+    data = create_task("migration").load(str(write_pairs(tmp_path / "rows.jsonl", only_on)))
+    assert len(Selection(1, until="2021-01-01").problems(data)) == 1
+    with pytest.raises(UsageError, match="no row says after which day"):
+        Selection(1, since="2020-01-01").problems(data)

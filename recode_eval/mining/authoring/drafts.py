@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from recode_eval.mining.candidates import Candidate
 
 LONGEST_ANSWER: Final = 100_000
+LONGEST_TEXT: Final = 4_000
+"""Characters of the description or of the note."""
+LONGEST_CODE: Final = 20_000
+"""Characters of a program or of the tests; thirty lines have a tenth of it."""
+# No two neighbouring repetitions take the same character: the time stays linear.
 _HEADING = re.compile(
-    r"^[ \t]*#{1,6}[ \t]*\**[ \t]*(?P<name>description|note|old program|new program|tests|patterns)"
-    r"[ \t]*:?[ \t]*\**[ \t]*:?[ \t]*$",
+    r"^[ \t]*#{1,6}[ \t*]*(?P<name>description|note|old program|new program|tests|patterns)"
+    r"[ \t*:]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(?P<code>.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
-_PATTERN = re.compile(r"^[ \t*-]*(?P<side>old|new)[ \t]*:[ \t]*(?P<text>.+?)[ \t]*$", re.MULTILINE)
+_PATTERN = re.compile(r"^[ \t*-]*(?P<side>old|new)[ \t]*:(?P<text>.+)$", re.MULTILINE)
 _THOUGHT = "</think>"
 _SAME_KIND: Final = {
     "argument-reordered": "argument-removed",
@@ -51,7 +56,7 @@ def parse_draft(text: str) -> Draft:
     """Read an answer; what a model thought before it is dropped.
 
     Raises:
-        DraftError: a section is missing, occurs twice or is empty.
+        DraftError: a section is missing, occurs twice, is empty or too long.
 
     >>> parse_draft("### Note")
     Traceback (most recent call last):
@@ -70,7 +75,8 @@ def parse_draft(text: str) -> Draft:
     patterns = parts.get("patterns", "")
     sides: dict[str, list[str]] = {"old": [], "new": []}
     for match in _PATTERN.finditer(patterns):
-        sides[match["side"]].append(match["text"].strip("`"))
+        if pattern := match["text"].strip().strip("`"):
+            sides[match["side"]].append(pattern)
     return Draft(
         _words(parts, "description"),
         _words(parts, "note"),
@@ -86,7 +92,7 @@ def _words(parts: Mapping[str, str], name: str) -> str:
     text = " ".join(parts.get(name, "").split())
     if not text:
         raise DraftError(f"the section {name.capitalize()} is missing")
-    return text
+    return _bounded(text, name, LONGEST_TEXT)
 
 
 def _code(parts: Mapping[str, str], name: str) -> str:
@@ -95,7 +101,14 @@ def _code(parts: Mapping[str, str], name: str) -> str:
     code = (fenced["code"] if fenced else section).strip("\n")
     if not code.strip():
         raise DraftError(f"the section {name.capitalize()} is missing")
-    return f"{code}\n"
+    return _bounded(f"{code}\n", name, LONGEST_CODE)
+
+
+def _bounded(text: str, name: str, most: int) -> str:
+    """Return the text; comparing texts takes the square of their length."""
+    if len(text) > most:
+        raise DraftError(f"the section {name.capitalize()} has more than {most} characters")
+    return text
 
 
 def row_of(candidate: Candidate, draft: Draft, attempt: int, split: str) -> dict[str, Any]:

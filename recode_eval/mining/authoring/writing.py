@@ -11,20 +11,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, StorageError
+from recode_eval.files import lock_folder, replace_file
 from recode_eval.mining.authoring.drafts import DraftError, parse_draft, row_of, writable
 from recode_eval.mining.authoring.judging import STAGES, Judge, Verdict
 from recode_eval.models.base import Request, SamplingParameters
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.settings import sample_seed
+from recode_eval.run.store import AppendOnlyFile
 from recode_eval.stats.estimates import wilson
 from recode_eval.tasks.migration import SPLITS, parse_row
 from recode_eval.tasks.registry import create_task
+from recode_eval.tasks.rows import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -103,13 +107,17 @@ def write_pairs(
         drafts = {one.id: _drafted(one, settings, store.answers) for one in usable}
         task: Any = create_task("migration")
         judge = Judge(task, sandbox, _bundled())
+        store.forget_changed(drafts)
         for row in store.kept(drafts):
-            judge.keep(parse_row(row))
+            try:
+                judge.keep(parse_row(row))
+            except RowError:  # what a row must be has changed since
+                del store.verdicts[str(row["id"])]
         for rows in drafts.values():
             for name, raw in rows:
                 if name not in store.verdicts:
                     verdict = raw if isinstance(raw, Verdict) else judge.judge(raw)
-                    store.add_verdict(verdict)
+                    store.add_verdict(verdict, raw)
                 on_verdict()
         return store.finish(drafts, len(candidates[:]) - len(usable))
 
@@ -181,8 +189,14 @@ def _drafted(
     return found
 
 
+def _digest(raw: Mapping[str, Any] | Verdict) -> str:
+    """Hash what a verdict is about."""
+    content = asdict(raw) if isinstance(raw, Verdict) else dict(raw)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
 class _Store:
-    """The folder's files; appends are flushed, so that a killed process loses one line at most."""
+    """The folder's files; a killed process loses one line at most, and no two use it at once."""
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self._folder = folder
@@ -190,26 +204,35 @@ class _Store:
         self._identity = identity
         self.answers: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
+        self._about: dict[str, str] = {}
 
     def __enter__(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._check_identity()
-            self.answers = {row["id"]: row["text"] for row in self._lines("answers.jsonl")}
-            for row in self._lines("verdicts.jsonl"):
-                verdict = Verdict(**row)
-                if verdict.stage != "undecided":
-                    self.verdicts[verdict.id] = verdict
-            self._appending = {
-                name: self._files.enter_context(
-                    (self._folder / f"{name}.jsonl").open("a", encoding="utf-8")
-                )
-                for name in ("answers", "verdicts")
-            }
+            self._files.callback(os.close, lock_folder(self._folder))
+            with contextlib.ExitStack() as undo:
+                undo.push(self._files)
+                self._open()
+                undo.pop_all()
         except OSError as error:
             raise self._trouble(error) from error
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, UnicodeDecodeError) as error:
             raise DataError(f"{self._folder}: not a folder of `mine --author` ({error})") from error
+
+    def _open(self) -> None:
+        self._check_identity()
+        self._appending = {}
+        for name in ("answers", "verdicts"):
+            file = AppendOnlyFile(self._folder / f"{name}.jsonl")
+            self._files.callback(file.close)
+            self._appending[name] = file
+        self.answers = {str(row["id"]): _text(row["text"]) for row in self._lines("answers.jsonl")}
+        for row in self._lines("verdicts.jsonl"):
+            about = str(row.pop("about", ""))
+            verdict = Verdict(**row)
+            if verdict.stage != "undecided":
+                self.verdicts[verdict.id] = verdict
+                self._about[verdict.id] = about
 
     def __exit__(self, *exc: object) -> None:
         self._files.close()
@@ -218,7 +241,7 @@ class _Store:
         file = self._folder / "author.json"
         text = json.dumps(self._identity, indent=2, sort_keys=True) + "\n"
         if not file.exists():
-            file.write_text(text, encoding="utf-8")
+            replace_file(file, text)
         elif file.read_text(encoding="utf-8") != text:
             raise DataError(
                 f"{self._folder} holds what another model, prompt or sampling wrote (author.json); "
@@ -229,26 +252,26 @@ class _Store:
         file = self._folder / name
         if not file.exists():
             return
-        for line in file.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # the last line of a killed process
+        for line in file.read_bytes().splitlines():
+            with contextlib.suppress(ValueError, RecursionError):
                 row = json.loads(line)
                 if isinstance(row, dict):
                     yield row
 
     def add_answer(self, name: str, text: str) -> None:
         self.answers[name] = text
-        self._append("answers", {"id": name, "text": text})
+        self._appending["answers"].append({"id": name, "text": text})
 
-    def add_verdict(self, verdict: Verdict) -> None:
+    def add_verdict(self, verdict: Verdict, raw: Mapping[str, Any] | Verdict) -> None:
         self.verdicts[verdict.id] = verdict
-        self._append("verdicts", asdict(verdict))
+        self._appending["verdicts"].append({**asdict(verdict), "about": _digest(raw)})
 
-    def _append(self, name: str, row: dict[str, Any]) -> None:
-        try:
-            self._appending[name].write(json.dumps(row) + "\n")
-            self._appending[name].flush()
-        except OSError as error:
-            raise self._trouble(error) from error
+    def forget_changed(self, drafts: Mapping[str, Sequence[tuple[str, Any]]]) -> None:
+        """Forget the verdicts about other rows than today's: another answer, split or candidate."""
+        for rows in drafts.values():
+            for name, raw in rows:
+                if name in self.verdicts and self._about.get(name) != _digest(raw):
+                    del self.verdicts[name]
 
     def kept(self, drafts: Mapping[str, Sequence[tuple[str, Any]]]) -> list[Mapping[str, Any]]:
         """Return the raw rows that are kept so far."""
@@ -282,16 +305,19 @@ class _Store:
         return Authored(self._folder, pairs, stages, undecided, skipped)
 
     def _replace(self, name: str, text: str) -> None:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        draft = self._folder / f".{name}.{digest}"
         try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(self._folder / name)
+            replace_file(self._folder / name, text)
         except OSError as error:
             raise self._trouble(error) from error
 
     def _trouble(self, error: OSError) -> StorageError:
         return StorageError(f"Cannot use the folder {self._folder}: {error.strerror or error}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("an answer is no text")
+    return value
 
 
 def yields(verdicts: Iterable[Verdict]) -> tuple[StageYield, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,8 @@ _LIMITS: Final = Limits(cpu_s=10, wall_s=30)
 _SHOWN = re.compile(r"^recode-eval shows (?P<text>\".*\")$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<default>[^,]+)")
 _LONGEST: Final = 500
-_USE = re.compile(r"\b[Uu]se [`:~'\w]*?`*([A-Za-z_][\w.]*\w)")
+_USE = re.compile(r"\b[Uu]se (?::[\w:]{1,30}:)?[`~'\"]{0,4}([A-Za-z_][\w.]*\w)")
+_LONGEST_TOLD: Final = 2000
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _BY_POSITION: Final = frozenset({"argument-keyword-only", "argument-reordered", "argument-added"})
 
@@ -80,21 +82,26 @@ def _programs(candidate: Candidate) -> Iterator[tuple[str, str]]:
         if evidence.source not in {"probe", "example"} or not evidence.old.startswith("returns"):
             continue
         try:
-            tree = ast.parse(evidence.program)
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        before, last = tree.body[:-1], tree.body[-1] if tree.body else None
-        if not isinstance(last, ast.Expr):
-            continue
-        old = _program(before, last.value)
-        for new_imports, expression in _rewritten(candidate, last.value):
-            yield old, _program([*before, *new_imports], expression)
+            found = list(_of_program(candidate, evidence.program))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue  # an example of the library's own can be nested as deeply as it likes
+        yield from found
+
+
+def _of_program(candidate: Candidate, text: str) -> Iterator[tuple[str, str]]:
+    tree = ast.parse(text)
+    before, last = tree.body[:-1], tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr):
+        return
+    old = _program(before, last.value)
+    for new_imports, expression in _rewritten(candidate, last.value):
+        yield old, _program([*before, *new_imports], expression)
 
 
 def _program(before: Sequence[ast.stmt], expression: ast.expr) -> str:
     imports = [one for one in before if isinstance(one, ast.Import | ast.ImportFrom)]
     rest = [one for one in before if one not in imports]
-    lines = [ast.unparse(one) for one in imports]
+    lines = list(dict.fromkeys(ast.unparse(one) for one in imports))
     lines += ["", "", "def result():"]
     lines += [f"    {line}" for one in rest for line in ast.unparse(one).splitlines()]
     return "\n".join([*lines, f"    return {ast.unparse(expression)}", ""])
@@ -149,10 +156,15 @@ def _replacements(candidate: Candidate) -> list[str]:
     if candidate.kind not in {"renamed", "moved", "removed"}:
         return []
     told = [candidate.deprecation, "" if candidate.note is None else candidate.note.text]
-    names = [candidate.new_api, *(found for text in told for found in _USE.findall(text))]
+    used = (found for text in told for found in _USE.findall(text[:_LONGEST_TOLD]))
+    names = [candidate.new_api, *used]
     room = candidate.api.rpartition(".")[0]
     whole = (name if "." in name else f"{room}.{name}" for name in names if name)
-    found = [name for name in dict.fromkeys(whole) if _NAME.fullmatch(name)]
+    found = [
+        name
+        for name in dict.fromkeys(whole)
+        if _NAME.fullmatch(name) and not any(map(keyword.iskeyword, name.split(".")))
+    ]
     return [name for name in found if name != candidate.api]
 
 
@@ -188,7 +200,8 @@ def _defaults(signature: str) -> dict[str, str]:
     try:
         tree = ast.parse(f"def f{signature or '()'}: pass")
     except (SyntaxError, ValueError, RecursionError):
-        return {m["name"]: m["default"].strip(" )") for m in _PARAMETER.finditer(signature)}
+        read = _PARAMETER.finditer(signature[:_LONGEST_TOLD])
+        return {match["name"]: match["default"].strip(" )") for match in read}
     [function] = tree.body
     assert isinstance(function, ast.FunctionDef)
     given = function.args

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -13,14 +15,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from recode_eval import __version__
 from recode_eval.errors import StorageError, UsageError
+from recode_eval.files import check_folder_place
 from recode_eval.mining.adoption import adopt_locks
+from recode_eval.mining.authoring.drafts import Draft, row_of, writable
 from recode_eval.mining.kit.example import first_pair
 from recode_eval.mining.pipeline import CANDIDATES
+from recode_eval.run.prompts import LONGEST_FILE
 from recode_eval.tasks.registry import create_task
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from recode_eval.mining.candidates import Candidate
     from recode_eval.mining.pipeline import Mined
@@ -50,9 +55,21 @@ class Kit:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `UsageError` unless the folder is absent or empty: minutes of mining come before it."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Make sure of the place, because minutes of mining come before the folder.
+
+    Raises:
+        UsageError: it is not empty, is a file, or lies below one.
+        StorageError: it cannot be written to.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder} exists and is not empty; name another folder with --out.")
+    check_folder_place(folder)
+
+
+def check_agents(file: Path | None) -> None:
+    """Raise `UsageError` unless a prompt can hold the user's AGENTS.md."""
+    if file is not None:
+        _read_agents(file)
 
 
 def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None = None) -> Kit:
@@ -64,9 +81,14 @@ def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None 
     """
     check_folder(folder)
     if not mined.candidates:
+        lost = {
+            reason for stage in mined.stages if stage.name == "releases" for reason in stage.lost
+        }
+        cause = f" (of the releases: {one_line(', '.join(sorted(lost)))})" if lost else ""
         raise UsageError(
-            "No change was found between the two releases, so there is nothing to ask a model "
-            "about; `recode-eval mine` with the same releases says where names were lost."
+            f"No change was found between the two releases{cause}, so there is nothing to ask a "
+            "model about. Check the library's name and the versions; `recode-eval mine` with the "
+            "same releases says where names were lost."
         )
     first = mined.candidates[0]
     library, old, new = first.library, first.old_version, first.new_version
@@ -85,29 +107,52 @@ def write_kit(folder: Path, mined: Mined, sandbox: Sandbox, agents: Path | None 
         "example": "the first one was made by rule, as an example"
         if row
         else "write the first one from the sketch beside the folder",
+        "proposed": mined.candidates[:_IN_AGENTS],
         "changes": [one for one in mined.candidates if one.executed][:_IN_AGENTS],
     }
     told = _agents(agents, context)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(draft, ignore_errors=True)
-        _write(draft, context, told, mined, locks, row)
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
+        with _whole(folder) as draft:
+            _write(draft, context, told, mined, locks, row)
     except OSError as error:
         raise StorageError(f"Cannot write {folder}: {error.strerror or error}") from error
     return Kit(folder, name, len(mined.candidates), None if row is None else str(row["id"]))
 
 
-def _agents(file: Path | None, context: dict[str, Any]) -> str:
-    if file is None:
-        return _render("AGENTS.md.jinja2", context)
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a draft that becomes the folder; nothing of it stays where something fails.
+
+    A folder that exists is empty (`check_folder`) and may be the one that the user is in.
+    """
+    if existed := folder.is_dir():
+        draft = folder / f".new.{os.getpid()}"
+    else:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     try:
-        return file.read_text(encoding="utf-8-sig")
+        yield draft
+        if existed:
+            for file in draft.iterdir():
+                file.rename(folder / file.name)
+        else:
+            draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _agents(file: Path | None, context: dict[str, Any]) -> str:
+    return _render("AGENTS.md.jinja2", context) if file is None else _read_agents(file)
+
+
+def _read_agents(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read {file}: {error}.") from error
+    if len(text) > LONGEST_FILE:
+        raise UsageError(f"{file} is longer than 1 MiB, too long for any model's context.")
+    return text
 
 
 def _write(
@@ -126,7 +171,8 @@ def _write(
         _put(pairs / "pairs.yaml", rows_as_yaml([row]))
     else:
         _put(pairs / "pairs.yaml", "[]\n")
-        _put(folder / "task" / "first-pair.sketch.yaml", _sketch(mined.candidates[0]))
+        about = next(filter(writable, mined.candidates), mined.candidates[0])
+        _put(folder / "task" / "first-pair.sketch.yaml", _sketch(about))
     for lock in locks:
         _put(folder / "task" / "envs" / lock.name, lock.read_text(encoding="utf-8"))
     for name in (CANDIDATES, "stages.json"):
@@ -135,7 +181,8 @@ def _write(
 
 def _put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    # JSON can spell half of a character, which no file takes.
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _render(template: str, context: dict[str, Any]) -> str:
@@ -150,23 +197,22 @@ def _render(template: str, context: dict[str, Any]) -> str:
 
 
 def _sketch(candidate: Candidate) -> str:
+    draft = Draft(
+        description="WRITE: what the program defines, with arguments and results",
+        note="WRITE: what changed and what takes its place, without the solution",
+        old_code="# WRITE: a program for the old release\n",
+        new_code="# WRITE: the same program for the new release\n",
+        tests="def test_it():\n    assert False, 'WRITE: call what the program defines'\n",
+        old_patterns=(),
+        new_patterns=(),
+    )
     row = {
-        "id": f"{candidate.id}-1",
-        "dependency": candidate.library,
-        "old_version": candidate.old_version,
-        "new_version": candidate.new_version,
-        "split": "test",
-        "update_type": candidate.kind,
-        "apis": [candidate.api],
+        **row_of(candidate, draft, 1, "test"),
         "old_use": [candidate.api],
         "new_use": [candidate.new_api] if candidate.new_api else [],
-        "provenance": "WRITE: the release notes, and the place in them",
-        "update_info": "WRITE: what changed and what takes its place, without the solution",
-        "description": "WRITE: what the program defines, with arguments and results",
-        "old_code": "# WRITE: a program for the old release\n",
-        "new_code": "# WRITE: the same program for the new release\n",
-        "tests": "def test_it():\n    assert False, 'WRITE: call what the program defines'\n",
     }
+    if candidate.note is None:
+        row["provenance"] = "WRITE: the release notes, and the place in them"
     return (
         "# Fill in what says WRITE, and move the entry into pairs/pairs.yaml.\n"
         f"{rows_as_yaml([row])}"
