@@ -19,8 +19,8 @@ from recode_eval.resources import resource_dir
 
 FACTS = """
 models:
-  - {match: Old-7B, released: 2024-07-07}
-  - {match: New-7B, released: 2024-07-08}
+  - {match: Old-7B, released: 2024-05-31}
+  - {match: New-7B, released: 2024-06-01}
 """
 
 
@@ -62,7 +62,7 @@ def test_marked_models_stay_ranked_and_every_page_marks_them(site: Path) -> None
     [model] = [p for p in (site / "models").iterdir() if p.name.startswith("new")]
     for page in (site / "index.html", task, model):
         assert page.read_text().count(">may have seen all<") == 1, page
-    assert "data public since 2024-07-08" in model.read_text()
+    assert "data public since 2024-06-01" in model.read_text()
     overview = (site / "index.html").read_text()
     assert re.search(r'name="contamination" value="after the data"', overview)
     assert overview.count('data-contamination="before the data"') == 1
