@@ -135,6 +135,8 @@ def _check_author(arguments: argparse.Namespace) -> None:
             if getattr(arguments, option) is not None:
                 raise UsageError(f"--{option.replace('_', '-')} needs --author MODEL.")
         return
+    if not arguments.author.strip():
+        raise UsageError("--author needs the name of a model.")
     if arguments.library.startswith("npm:"):
         raise UsageError("--author writes Python pairs; it cannot write about packages of npm yet.")
     if arguments.backend == "auto":
