@@ -77,6 +77,7 @@ def mined(folder: Path, server: ProtocolServer, *more: str) -> int:
     return cli.run([*words, *more])
 
 
+@pytest.mark.slow
 def test_a_served_model_writes_pairs_and_a_broken_off_call_goes_on(
     library: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
