@@ -353,3 +353,16 @@ def test_a_hostile_librarys_words_stay_words(tmp_path: Path) -> None:
     assert "evil" not in [row["id"] for row in rows or yaml.safe_load(sketch.read_text())]
     workflow = yaml.safe_load((made.folder / ".github" / "workflows" / "update.yml").read_text())
     assert workflow["jobs"]["evaluate"]["steps"][4]["env"]["MODEL"] == "${{ vars.MODEL }}"
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_two_tasks_locks_of_one_name_are_the_same(tmp_path: Path) -> None:
+    """The second task ran with the first one's libraries, and nothing said so."""
+    for number, pins in enumerate(("numpy==2.4.6", "numpy==2.4.6", "numpy==2.4.5")):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "numpy-9.9.9.txt").write_text(f"{pins}\n")
+    requirements.use_locks(tmp_path / "0")
+    requirements.use_locks(tmp_path / "1")
+    requirements.use_locks(tmp_path / "0")
+    with pytest.raises(DataError, match="same name and other pins"):
+        requirements.use_locks(tmp_path / "2")
