@@ -137,6 +137,8 @@ def _check_author(arguments: argparse.Namespace) -> None:
         return
     if arguments.library.startswith("npm:"):
         raise UsageError("--author writes Python pairs; it cannot write about packages of npm yet.")
+    if arguments.author.startswith("baseline:") or arguments.backend == "baseline":
+        raise UsageError("--author: a baseline writes no drafts; name a model.")
     if arguments.backend == "auto":
         choose_backend(arguments.author, configs.model_options(arguments))
 

@@ -366,3 +366,20 @@ def test_two_tasks_locks_of_one_name_are_the_same(tmp_path: Path) -> None:
     requirements.use_locks(tmp_path / "0")
     with pytest.raises(DataError, match="same name and other pins"):
         requirements.use_locks(tmp_path / "2")
+
+
+def test_a_users_own_data_are_not_called_bundled(
+    kit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`the bundled data has no usable problem` was said of the user's own folder."""
+    assert command(["tasks", "--include-path", str(kit / "task"), "--json"]) == 0
+    data = {row["name"]: row["data"] for row in json.loads(capsys.readouterr().out)}
+    assert (data["numpy-update"], data["migration"]) == ("pairs", "bundled")
+    task = create_task("numpy-update", [kit / "task"])
+    assert task.load(None, skip_bad_rows=False).source == "the folder pairs of numpy-update"
+
+
+def test_a_baseline_is_no_author(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message came after the mining: `0 of 0 lack it`."""
+    assert command(["mine", "numpy", "1.26.4", "2.4.6", "--author", "baseline:stale"]) == 2
+    assert "writes no drafts" in capsys.readouterr().err
