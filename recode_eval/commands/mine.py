@@ -139,6 +139,8 @@ def _check_author(arguments: argparse.Namespace) -> None:
         raise UsageError("--author needs the name of a model.")
     if arguments.library.startswith("npm:"):
         raise UsageError("--author writes Python pairs; it cannot write about packages of npm yet.")
+    if arguments.author.startswith("baseline:") or arguments.backend == "baseline":
+        raise UsageError("--author: a baseline writes no drafts; name a model.")
     if arguments.backend == "auto":
         choose_backend(arguments.author, configs.model_options(arguments))
 

@@ -45,7 +45,8 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
         "--cutoff",
         type=options.day,
         metavar="DATE",
-        help="the model's knowledge cut-off: also report changes made before and after it apart",
+        help="the model's knowledge cut-off: results.json also gives the figures of changes made "
+        "before and after it",
     )
     parser.add_argument(
         "--out",

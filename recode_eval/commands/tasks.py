@@ -58,7 +58,11 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _source(spec: TaskSpec) -> str:
+    from recode_eval.tasks.rows import is_bundled
+
     hub = spec.data.get("hub")
     if isinstance(hub, dict):
         return f"hub: {hub.get('path')}"
-    return "bundled" if spec.data else f"--data {spec.name}=FILE"
+    if not spec.data:
+        return f"--data {spec.name}=FILE"
+    return "bundled" if is_bundled(spec) else str(spec.data.get("folder") or spec.data.get("file"))

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import configs, options
-from recode_eval.errors import ExitCode
+from recode_eval.errors import ExitCode, StorageError
 
 if TYPE_CHECKING:
     import argparse
@@ -66,6 +66,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     monitor = create_monitor(quiet=arguments.quiet)
     reports = []
     hashes: dict[str, str] = {}
+    known: dict[str, int] = {}
+    trouble: StorageError | None = None
     repeats = arguments.repeats or (1 if arguments.quarantine is None else QUARANTINE_REPEATS)
     proven = Proven(arguments.proven)
     where = configs.sandbox_options(arguments)
@@ -81,8 +83,6 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                 1, arguments.limit, tuple(arguments.problems), arguments.since, arguments.until
             ).problems(data)
             problems = tuple(p for p in chosen if not proven.holds(task, p))
-            if len(problems) < len(chosen):
-                monitor.log(f"{task.spec.name}: {len(chosen) - len(problems)} are proven already")
             sandbox = sandboxes.opener(task, arguments.isolation)()
             started = time.monotonic()
             label = f"validating {task.spec.name}"
@@ -96,14 +96,20 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
                     on_done=advance,
                 )
             monitor.log(f"{task.spec.name}: {time.monotonic() - started:.0f} s")
-            proven.add(task, problems, findings)
             reports.append((task, findings))
+            known[task.spec.name] = len(chosen) - len(problems)
+            try:
+                proven.add(task, problems, findings)
+            except StorageError as error:  # what was found out is shown first
+                trouble = error
             hashes[task.spec.name] = data.content_hash
             tier = sandbox.info.tier
     if arguments.json:
         _print_json(reports)
     else:
-        _print_text(reports)
+        _print_text(reports, known)
+    if trouble is not None:
+        raise trouble
     if arguments.quarantine is not None:
         _write_quarantine(arguments.quarantine, reports, hashes, tier, repeats)
     everything = [finding for _, findings in reports for finding in findings]
@@ -178,7 +184,10 @@ def _print_json(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
     sys.stdout.write("\n")
 
 
-def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
+def _print_text(
+    reports: Sequence[tuple[Task, Sequence[Finding]]], known: Mapping[str, int]
+) -> None:
+    """Print faults and a line per task; `known` says how many were proven before, by task."""
     from recode_eval.terminal import one_line, stdout_console
 
     console = stdout_console()
@@ -202,9 +211,11 @@ def _print_text(reports: Sequence[tuple[Task, Sequence[Finding]]]) -> None:
         checks = sum(finding.checks for finding in findings)
         sound = len(findings) - len(faulty) - len(ungraded)
         shown = f"{checks} checks" if task.conditions else "no tests to execute"
+        before = known.get(task.spec.name, 0)
+        more = f"; {before} were proven before" if before else ""
         console.print(
             f"{task.spec.name}: {sound} of {len(findings)} problems are sound "
-            f"({shown}, {len(faulty)} faulty, {len(ungraded)} not graded)",
+            f"({shown}, {len(faulty)} faulty, {len(ungraded)} not graded){more}",
             style="green" if sound == len(findings) else "bold",
         )
         if broken:

@@ -2,8 +2,9 @@
 
     python -m recode_eval.mining.row_facts tasks/migration/pairs/*.yaml
 
-writes `changed_after` and `changed_on` below `new_version` where a row lacks them, and names rows
-whose days differ from the index. The rest of a file stays as it is, comments too.
+is for libraries of PyPI. It writes `changed_after` and `changed_on` below `new_version` where a row
+lacks them, and names rows whose days differ from the index. The rest of a file stays as it is,
+comments too.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from recode_eval.errors import DataError
+from recode_eval.errors import DataError, ExitCode, RecodeError
+from recode_eval.files import replace_file
 from recode_eval.mining.notes import version_key
 from recode_eval.sandbox.sdists import index_files
+from recode_eval.tasks.days import day
+from recode_eval.tasks.rows import RowError
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_DAYS = ("changed_after", "changed_on")
 _RELEASE = (
     r"-(?P<version>\d+(\.\d+)*(\.post\d+)?)"
     r"((-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl|\.tar\.gz|\.zip)"
@@ -46,7 +52,7 @@ def change_days(library: str, old: str, new: str) -> tuple[date, date]:
     for version in (old, new):
         if version not in uploads:
             raise DataError(f"The index has no day for {library} {version}.")
-    later = [day for version, day in uploads.items() if version_key(version) > version_key(old)]
+    later = [one for version, one in uploads.items() if version_key(version) > version_key(old)]
     return min([uploads[old], *later]), uploads[new]
 
 
@@ -63,16 +69,21 @@ def _uploads(library: str) -> dict[str, date]:
     file = re.compile(name + _RELEASE, re.IGNORECASE)
     for entry in index_files(library):
         match = file.fullmatch(str(entry.get("filename", "")))
-        day = str(entry.get("upload-time", ""))[:10]
-        if day and match is not None:
-            uploaded = date.fromisoformat(day)
+        text = str(entry.get("upload-time", ""))[:10]
+        if text and match is not None:
+            uploaded = date.fromisoformat(text)
             found[match["version"]] = min(found.get(match["version"], uploaded), uploaded)
     return found
 
 
 def filled(text: str) -> tuple[str, list[str]]:
-    """Return a file's text with the missing days, and the ids of rows whose days are wrong."""
-    rows: list[dict[str, Any]] = yaml.safe_load(text) or []
+    """Return a file's text with the missing days, and the ids of rows whose days are wrong.
+
+    Raises:
+        DataError: the text is no list of rows, or is laid out so that a day has no place.
+        SandboxBuildError: the index cannot be reached.
+    """
+    rows = _rows(text)
     days = {
         str(row["id"]): change_days(
             str(row["dependency"]), str(row["old_version"]), str(row["new_version"])
@@ -83,35 +94,66 @@ def filled(text: str) -> tuple[str, list[str]]:
         str(row["id"])
         for row in rows
         if any(
-            key in row and row[key] != day
-            for key, day in zip(("changed_after", "changed_on"), days[str(row["id"])], strict=True)
+            day(row, key) not in {None, known}
+            for key, known in zip(_DAYS, days[str(row["id"])], strict=True)
         )
     ]
-    lacking = {str(row["id"]) for row in rows if "changed_on" not in row}
+    lacking = {str(row["id"]): [key for key in _DAYS if row.get(key) is None] for row in rows}
     lines = []
     current = ""
     for line in text.splitlines(keepends=True):
-        if match := re.match(r"- id: (\S+)", line):
-            current = match[1]
+        if match := re.match(r"- id:\s*(?P<quote>[\"']?)(?P<id>\S+)(?P=quote)\s*(#.*)?$", line):
+            current = match["id"]
         lines.append(line)
-        if line.startswith("  new_version:") and current in lacking:
-            after, on = days[current]
-            lines.append(f"  changed_after: {after}\n  changed_on: {on}\n")
-    return "".join(lines), wrong
+        if line.startswith("  new_version:") and current in days:
+            known = dict(zip(_DAYS, days[current], strict=True))
+            lines += [f"  {key}: {known[key]}\n" for key in lacking[current]]
+    after = "".join(lines)
+    for row in _rows(after):
+        if any(day(row, key) is None for key in _DAYS):
+            raise DataError(
+                f"{row['id']}: no place for its days; begin the row with `- id: ...` and write "
+                "`new_version: ...` on a line of its own, indented by two spaces"
+            )
+    return after, wrong
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    try:
+        rows = yaml.safe_load(text) or []
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DataError(f"not readable as YAML ({one_line(error)})") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError("a list of rows is expected")
+    for number, row in enumerate(rows, 1):
+        for key in ("id", "dependency", "old_version", "new_version"):
+            if not isinstance(row.get(key), str):
+                raise DataError(f"row {number}: the field {key} must be text; put it in quotes")
+        for key in _DAYS:
+            try:
+                day(row, key)
+            except RowError as error:
+                raise DataError(f"row {number}: {error}") from None
+    return rows
 
 
 def main(files: Sequence[str]) -> int:
-    """Fill in files; exit status 1 if a row's days differ from the index."""
+    """Fill in files; exit status 1 if a row's days differ from the index, else an error's own."""
     status = 0
     for name in files:
         file = Path(name)
-        before = file.read_text(encoding="utf-8")
-        after, wrong = filled(before)
-        if after != before:
-            file.write_text(after, encoding="utf-8")
+        try:
+            before = file.read_text(encoding="utf-8")
+            after, wrong = filled(before)
+            if after != before:
+                replace_file(file, after)
+        except (RecodeError, OSError, UnicodeDecodeError) as error:
+            sys.stderr.write(f"{one_line(file)}: {one_line(error)}\n")
+            status = error.exit_code if isinstance(error, RecodeError) else ExitCode.DATA
+            continue
         for row in wrong:
-            sys.stderr.write(f"{file}: {row}: its days differ from the index\n")
-            status = 1
+            sys.stderr.write(f"{one_line(file)}: {one_line(row)}: its days differ from the index\n")
+            status = status or 1
     return status
 
 

@@ -32,6 +32,7 @@ _PREFILL = "assistant"
 
 
 _FILE = re.compile(r"\{\{-?\s*file\(\"(?P<name>[^\"\\]+)\"\)\s*-?\}\}")
+_DELIMITER = re.compile(r"\{(?=[{%#])|[}%#](?=\})")
 LONGEST_FILE = 1 << 20
 """Characters; a longer file fits no model's context."""
 
@@ -46,7 +47,9 @@ class PromptTemplate:
         self.content_hash = hashlib.sha256(source.encode()).hexdigest()
         environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
         try:
-            outside = _outside_blocks(environment.parse(source))
+            tree = environment.parse(source)
+            outside = _outside_blocks(tree)
+            _check_files(tree, name)
             self._template: Template = environment.from_string(source)
         except TemplateError as error:
             line = getattr(error, "lineno", "?")
@@ -110,19 +113,38 @@ class PromptTemplate:
 def _text_of(name: str, template: Path) -> str:
     """Return the expression that gives a file's text; what looks like a template in it is text."""
     folder = template.parent.resolve()
-    file = (folder / name).resolve()
-    if not file.is_relative_to(folder):
-        raise UsageError(f"Prompt template {template.name}: the file {name} is not in {folder}.")
     try:
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder):
+            raise UsageError(
+                f"Prompt template {template.name}: the file {name} is not in {folder}, or is a "
+                "link out of it; copy it there."
+            )
+        if file.exists() and not file.is_file():  # a pipe would never end
+            raise UsageError(f"Prompt template {template.name}: {file} is no file.")
         with file.open(encoding="utf-8-sig") as opened:
             text = opened.read(LONGEST_FILE + 1)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # no UTF-8, a zero byte, a loop of links
         raise UsageError(
-            f"Prompt template {template.name}: cannot read {file}: {error}."
+            f"Prompt template {template.name}: cannot read the file {name!r}: {error}."
         ) from error
     if len(text) > LONGEST_FILE:
         raise UsageError(f"Prompt template {template.name}: {file} is longer than 1 MiB.")
-    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}"
+    spelt = json.dumps(text, ensure_ascii=False)
+    # In a comment or a raw block, too, the text must not end what it stands in.
+    spelt = _DELIMITER.sub(lambda match: f"\\u{ord(match[0]):04x}", spelt)
+    return f"{{{{ {spelt} }}}}"
+
+
+def _check_files(tree: nodes.Template, name: str) -> None:
+    """Raise `UsageError` for a `file(...)` that is not written as `from_file` reads it."""
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == "file":
+            raise UsageError(
+                f"Prompt template {name}, line {call.lineno}: write "
+                '{{ file("NAME") }} for the text of a file, with nothing else between the braces, '
+                "in a template that is read from a file."
+            )
 
 
 def _outside_blocks(tree: nodes.Template) -> int | None:

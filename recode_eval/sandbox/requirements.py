@@ -291,17 +291,18 @@ def use_locks(folder: Path) -> None:
     """Know the locks that lie beside a task, in this process; those of the cache come after them.
 
     Raises:
-        DataError: one has the name of a bundled lock, but other pins.
+        DataError: one has the name of a bundled lock or of another task's, but other pins.
     """
-    bundled = resource_dir("sandbox") / "envs"
+    folder = folder.resolve()
+    known = [resource_dir("sandbox") / "envs", *(one for one in _TASK_FOLDERS if one != folder)]
     for path in sorted([*folder.glob("*.txt"), *folder.glob("npm-*.json")]):
-        ours = bundled / path.name
-        if ours.is_file() and _pins_of(ours) != _pins_of(path):
-            raise DataError(
-                f"{path}: the lock {ours} has the same name and other pins. Remove one of them, or "
-                "give the rows another version."
-            )
-    _TASK_FOLDERS[folder.resolve()] = None
+        for other in (place / path.name for place in known):
+            if other.is_file() and _pins_of(other) != _pins_of(path):
+                raise DataError(
+                    f"{path}: the lock {other} has the same name and other pins. Remove one of "
+                    "them, or give the rows another version."
+                )
+    _TASK_FOLDERS[folder] = None
 
 
 def _pins_of(path: Path) -> object:

@@ -12,7 +12,8 @@ from recode_eval.tasks.rows import RowError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MONTH = re.compile(r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH = re.compile(r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])")
 _RUST = re.compile(r"1\.(?P<minor>\d{1,3})\.(?P<patch>\d+)")
 _RUST_1_5 = date(2015, 12, 10)
 """Every six weeks since then, on a Thursday, another minor version
@@ -29,7 +30,9 @@ def day(raw: Mapping[str, Any], key: str) -> date | None:
     if value is None or type(value) is date:
         return value
     try:
-        return date.fromisoformat(value)
+        if _DAY.fullmatch(value):  # some Pythons read 20240918 and 2024-W38-3, too
+            return date.fromisoformat(value)
+        raise ValueError
     except (TypeError, ValueError):
         raise RowError(f"the field {key} must be a day such as 2024-09-18") from None
 

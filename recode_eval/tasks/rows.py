@@ -44,8 +44,7 @@ def open_rows(
         return path.name, data.read_file(path)
     match spec.data:
         case {"folder": str(folder)}:
-            bundled = spec.folder.is_relative_to(resource_dir("tasks"))
-            name = "the bundled data" if bundled else f"the folder {folder} of {spec.name}"
+            name = "the bundled data" if is_bundled(spec) else f"the folder {folder} of {spec.name}"
             return name, read_folder(_data_folder(spec, folder))
         case {"file": str(file)}:
             path = spec.folder / file
@@ -56,6 +55,11 @@ def open_rows(
         f"{spec.folder / 'task.yaml'}: data must be {{folder: ...}}, {{file: ...}} or "
         "{hub: {path: ..., split: ...}}."
     )
+
+
+def is_bundled(spec: TaskSpec) -> bool:
+    """Whether the task is this project's own, and not one of the user's."""
+    return spec.folder.is_relative_to(resource_dir("tasks"))
 
 
 def _data_folder(spec: TaskSpec, name: str) -> Path:

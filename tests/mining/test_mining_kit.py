@@ -353,3 +353,33 @@ def test_a_hostile_librarys_words_stay_words(tmp_path: Path) -> None:
     assert "evil" not in [row["id"] for row in rows or yaml.safe_load(sketch.read_text())]
     workflow = yaml.safe_load((made.folder / ".github" / "workflows" / "update.yml").read_text())
     assert workflow["jobs"]["evaluate"]["steps"][4]["env"]["MODEL"] == "${{ vars.MODEL }}"
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_two_tasks_locks_of_one_name_are_the_same(tmp_path: Path) -> None:
+    """The second task ran with the first one's libraries, and nothing said so."""
+    for number, pins in enumerate(("numpy==2.4.6", "numpy==2.4.6", "numpy==2.4.5")):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "numpy-9.9.9.txt").write_text(f"{pins}\n")
+    requirements.use_locks(tmp_path / "0")
+    requirements.use_locks(tmp_path / "1")
+    requirements.use_locks(tmp_path / "0")
+    with pytest.raises(DataError, match="same name and other pins"):
+        requirements.use_locks(tmp_path / "2")
+
+
+def test_a_users_own_data_are_not_called_bundled(
+    kit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`the bundled data has no usable problem` was said of the user's own folder."""
+    assert command(["tasks", "--include-path", str(kit / "task"), "--json"]) == 0
+    data = {row["name"]: row["data"] for row in json.loads(capsys.readouterr().out)}
+    assert (data["numpy-update"], data["migration"]) == ("pairs", "bundled")
+    task = create_task("numpy-update", [kit / "task"])
+    assert task.load(None, skip_bad_rows=False).source == "the folder pairs of numpy-update"
+
+
+def test_a_baseline_is_no_author(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message came after the mining: `0 of 0 lack it`."""
+    assert command(["mine", "numpy", "1.26.4", "2.4.6", "--author", "baseline:stale"]) == 2
+    assert "writes no drafts" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,43 @@ def test_a_file_is_filled_in_and_keeps_everything_else() -> None:
     assert after == TEXT.replace("  # why\n", f"  # why\n{added}")
     assert wrong == ["two"]
     assert row_facts.filled(after) == (after, ["two"])
+
+
+def test_days_as_text_are_days_and_a_missing_one_is_added_alone() -> None:
+    """`library init` quotes its days, and each was said to differ from the index."""
+    text = TEXT.replace("  # why\n", "\n  changed_after: '2019-12-31'\n").replace(
+        "- id: one", "- id: 'one'"
+    )
+    after, wrong = row_facts.filled(text)
+    assert wrong == ["two"]
+    assert after.count("changed_after") == 2
+    assert after.count("changed_on: 2022-01-01") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- [", "not readable as YAML"),
+        ("a: 1", "a list of rows"),
+        ("- id: one\n", "row 1: the field dependency"),
+        (TEXT.replace('"3.1"  # why', "3.1"), "row 1: the field new_version must be text"),
+        (TEXT.replace("2021-01-01", "soon"), "row 2: the field changed_on"),
+        (
+            "- {id: one, dependency: some-lib, old_version: '1.0', new_version: '3.1'}\n",
+            "one: no place for its days",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_filled_is_named_and_stays(
+    text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that was no list ended in a traceback, and rows in braces were left without a word."""
+    file, good = tmp_path / "pairs.yaml", tmp_path / "good.yaml"
+    file.write_text(text)
+    good.write_text(TEXT.partition("- id: two")[0])
+    assert row_facts.main([str(file), str(good), str(tmp_path / "absent")]) == 65
+    said = capsys.readouterr().err
+    assert told in said
+    assert "absent" in said
+    assert file.read_text() == text
+    assert "changed_on: 2022-01-01" in good.read_text()

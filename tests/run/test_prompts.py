@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -133,3 +135,37 @@ def test_a_template_reads_only_its_own_folder(tmp_path: Path, name: str) -> None
     template.write_text(f'{{{{ file("{name}") }}}}')
     with pytest.raises(UsageError, match=r"is not in|cannot read"):
         PromptTemplate.from_file(template)
+
+
+@given(st.text(alphabet="{}%# \\\"'\nraw-éend", max_size=40))
+def test_any_text_of_a_file_is_told_as_it_is(text: str) -> None:
+    """In a comment, `#}` of the file's text ended the comment: what followed was a template."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "A.md").write_text(text, encoding="utf-8", newline="")
+        (folder / "t.jinja2").write_text('{# {{ file("A.md") }} #}<{{ file("A.md") }}>')
+        prompt = PromptTemplate.from_file(folder / "t.jinja2").render({})
+    assert prompt.messages[0].content == f"<{text}>"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{{ file('A.md') }}", '{{ file("A.md") | trim }}', '{% if file("A.md") %}{% endif %}'],
+)
+def test_another_way_to_write_a_file_is_explained(tmp_path: Path, written: str) -> None:
+    """The message was "'file' is undefined", and came with the first prompt."""
+    (tmp_path / "A.md").touch()
+    (tmp_path / "t.jinja2").write_text(f"one\n{written}")
+    with pytest.raises(UsageError, match=r"line 2: write \{\{ file"):
+        PromptTemplate.from_file(tmp_path / "t.jinja2")
+    assert PromptTemplate("{{ file }}", "t").render({"file": "x"}).messages[0].content == "x"
+
+
+def test_what_is_no_file_is_named_and_waits_for_nobody(tmp_path: Path) -> None:
+    """A pipe was waited for without end; a zero byte in the name ended in a traceback."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("pipe", ".", "a\0b", "loop", "absent", "n" * 300):
+        (tmp_path / "t.jinja2").write_text('{{ file("' + name + '") }}')
+        with pytest.raises(UsageError, match=r"no file|cannot read"):
+            PromptTemplate.from_file(tmp_path / "t.jinja2")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,27 @@ def test_a_wrong_pattern_is_found_although_the_programs_are_proven(
     assert validated(write_pairs(rows, migration_row(id="row")), file, capsys) == (0, 1)
     wrong = migration_row(id="row", old_use=["numpy.nowhere"])
     assert validated(write_pairs(rows, wrong), file, capsys) == (1, 1)
+
+
+def test_a_full_disk_loses_no_finding_and_all_proven_is_not_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of proofs ended in the error alone; a second call said `0 of 0 problems are sound`."""
+    rows = write_pairs(tmp_path / "rows.jsonl", migration_row(id="bad", tests=BROKEN))
+    words = ["validate", "--tasks", "migration", "--data", f"migration={rows}", "--quiet"]
+    words += ["--proven", str(tmp_path / "proven.json")]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("recode_eval.run.proven.replace_file", full)
+        assert command(words) == 74
+    told = capsys.readouterr()
+    assert "bad: " in told.out
+    assert "No space left" in told.err
+    write_pairs(rows, migration_row(id="good"))
+    assert [command(words), command(words)] == [0, 0]
+    assert "0 faulty, 0 not graded); 1 were proven before" in " ".join(
+        capsys.readouterr().out.split()
+    )

@@ -13,8 +13,9 @@ from recode_eval import RunConfig, evaluate
 from recode_eval.commands import options
 from recode_eval.errors import DataError, UsageError
 from recode_eval.run.settings import Selection
-from recode_eval.tasks.days import month, rust_release
+from recode_eval.tasks.days import day, month, rust_release
 from recode_eval.tasks.registry import create_task
+from recode_eval.tasks.rows import RowError
 
 ROWS = (
     migration_row(id="old", changed_after="2020-01-01", changed_on="2021-01-01"),
@@ -119,3 +120,13 @@ def test_rows_with_one_of_the_two_days_are_judged_by_it(tmp_path: Path) -> None:
     assert len(Selection(1, until="2021-01-01").problems(data)) == 1
     with pytest.raises(UsageError, match="no row says after which day"):
         Selection(1, since="2020-01-01").problems(data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["20240918", "2024-W38-3", "2024-09", "", 20240918, ["2024-09-18"], True, "\uff12024-09-18"],
+)
+def test_a_day_is_written_in_one_way(value: object) -> None:
+    """A file with 20240918 was read by some Pythons and refused by others."""
+    with pytest.raises(RowError, match="must be a day such as"):
+        day({"changed_on": value}, "changed_on")
