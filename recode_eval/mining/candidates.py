@@ -101,7 +101,7 @@ def candidate_id(library: str, old: str, new: str, kind: str, api: str) -> str:
     """A name that stays the same when the releases are mined again.
 
     >>> candidate_id("click", "7.1.2", "8.1.8", "removed", "click.get_os_args")
-    'click-7.1.2-8.1.8-removed-3ee9b15a'
+    'click-7.1.2-8.1.8-removed-896cdad5'
     """
     digest = hashlib.sha256(f"{kind} {api}".encode()).hexdigest()[:8]
     return f"{library}-{old}-{new}-{kind}-{digest}"
