@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from recode_eval.mining.pipeline import Mined
 
 
+_AUTHORS = {"limit": None, "base_url": None, "attempts": 1, "split": "test", "adapter": None}
+"""Options that say nothing without an author, and their defaults."""
+
+
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
@@ -131,8 +135,8 @@ def _check_author(arguments: argparse.Namespace) -> None:
     from recode_eval.models import choose_backend
 
     if arguments.author is None:
-        for option in ("limit", "base_url"):
-            if getattr(arguments, option) is not None:
+        for option, default in _AUTHORS.items():
+            if getattr(arguments, option) != default:
                 raise UsageError(f"--{option.replace('_', '-')} needs --author MODEL.")
         return
     if not arguments.author.strip():

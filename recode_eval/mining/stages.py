@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ class Stages:
         return [*self.counts, *(s for s in self._stored.values() if s.name not in names)]
 
     def _write(self, file: Path, content: bytes) -> None:
-        draft = file.with_name(f".{file.name}.draft")
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             draft.write_bytes(content)
             draft.replace(file)  # never half a result under the final name

@@ -105,6 +105,8 @@ def test_a_served_model_writes_pairs_and_a_broken_off_call_goes_on(
     "words",
     [
         ["mine", "tinyjoin", "1.0", "2.0", "--limit", "3"],
+        ["mine", "tinyjoin", "1.0", "2.0", "--attempts", "3"],
+        ["mine", "tinyjoin", "1.0", "2.0", "--split", "train"],
         ["mine", "tinyjoin", "1.0", "2.0", "--base-url", "http://127.0.0.1:1/v1"],
         ["mine", "npm:tiny", "1.0.0", "2.0.0", "--author", "tiny"],
         ["mine", "tinyjoin", "1.0", "2.0", "--author", ""],
