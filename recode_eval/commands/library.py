@@ -26,14 +26,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     init.add_argument("library", metavar="NAME", help="the library's name on PyPI")
     init.add_argument("--old", required=True, metavar="VERSION", help="the older release")
     init.add_argument("--new", required=True, metavar="VERSION", help="the newer release")
-    init.add_argument(
-        "--with",
-        dest="companions",
-        action="append",
-        default=[],
-        metavar="REQUIREMENT",
-        help="resolve both releases with this, too, e.g. --with 'numpy<2' (may be repeated)",
-    )
+    options.add_companions(init)
     init.add_argument(
         "--agents",
         type=options.path,
@@ -78,13 +71,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             sandbox=where,
         )
         mined = mine(config, monitor)
-        with open_router(
-            where.tier,
-            workers=where.workers,
-            allow_unsafe=where.allow_unsafe,
-            base_image=where.base_image,
-            log=monitor.log,
-        ) as sandbox:
+        with open_router(**where.arguments, log=monitor.log) as sandbox:
             kit = write_kit(folder, mined, sandbox, arguments.agents)
     if arguments.json:
         content = {

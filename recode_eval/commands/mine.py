@@ -29,14 +29,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("old", metavar="OLD", help="the older release, e.g. 7.1.2")
     parser.add_argument("new", metavar="NEW", help="the newer release, e.g. 8.1.8")
-    parser.add_argument(
-        "--with",
-        dest="companions",
-        action="append",
-        default=[],
-        metavar="REQUIREMENT",
-        help="resolve both releases with this, too, e.g. --with 'numpy<2' (may be repeated)",
-    )
+    options.add_companions(parser)
     parser.add_argument(
         "--out",
         type=options.path,
@@ -177,13 +170,7 @@ def _author(arguments: argparse.Namespace, mined: Mined) -> Authored:
     drafts = arguments.attempts * min(len(mined.candidates), arguments.limit or 10**9)
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(
-            open_router(
-                where.tier,
-                workers=where.workers,
-                allow_unsafe=where.allow_unsafe,
-                base_image=where.base_image,
-                log=create_monitor(quiet=arguments.quiet).log,
-            )
+            open_router(**where.arguments, log=create_monitor(quiet=arguments.quiet).log)
         )
         model = create_model(
             arguments.author,

@@ -173,6 +173,18 @@ def add_selection_options(group: argparse._ActionsContainer) -> None:
     )
 
 
+def add_companions(parser: argparse.ArgumentParser) -> None:
+    """Add what two releases that are compared are resolved with."""
+    parser.add_argument(
+        "--with",
+        dest="companions",
+        action="append",
+        default=[],
+        metavar="REQUIREMENT",
+        help="resolve both releases with this, too, e.g. --with 'numpy<2' (may be repeated)",
+    )
+
+
 def add_include_path(parser: argparse._ActionsContainer) -> None:
     """Add `--include-path`."""
     parser.add_argument(

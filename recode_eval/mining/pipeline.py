@@ -119,14 +119,7 @@ class _Places:
 
         if self._sandbox is None:
             self._sandbox = self._closing.enter_context(
-                open_router(
-                    self._options.tier,
-                    environment=environment,
-                    workers=self._options.workers,
-                    allow_unsafe=self._options.allow_unsafe,
-                    base_image=self._options.base_image,
-                    log=self._log,
-                )
+                open_router(**self._options.arguments, environment=environment, log=self._log)
             )
             self._own = environment
         return self._sandbox

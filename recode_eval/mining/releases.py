@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.mining.texts import SKIPPED, TEXTS, is_notes, write_texts
+from recode_eval.mining.uploads import uploads
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.buildlog import BuildLog, cache_dir, temporary_dir
 from recode_eval.sandbox.locks import (
@@ -28,6 +29,7 @@ from recode_eval.sandbox.locks import (
 )
 from recode_eval.sandbox.requirements import (
     RELEASE_PYTHON,
+    Pin,
     get_environment,
     unimported_name,
 )
@@ -35,7 +37,6 @@ from recode_eval.sandbox.sdists import (
     NotPureError,
     fetch_archive,
     find_links,
-    index_files,
     plain_name,
     unpacked,
 )
@@ -43,8 +44,6 @@ from recode_eval.sandbox.wheelhouse import Target, download, uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from recode_eval.sandbox.requirements import Pin
 
 _MOST_FILE = 4 << 20
 _MOST_WHEEL = 1 << 30
@@ -110,7 +109,7 @@ def fetch_release(
     environment = _environment_name(library, version, companions, as_of)
     pins: tuple[Pin, ...] = ()
     try:
-        _ensure_lock(f"{library}=={version}", companions, environment, as_of)
+        ensure_release(f"{library}=={version}", companions, name=environment, days=as_of)
         pins = get_environment(environment).pins_for(RELEASE_PYTHON)
     except NoSuchReleaseError as error:
         losses.append(f"no lock: {error}")
@@ -144,14 +143,8 @@ def _environment_name(
     return unimported_name(library, version, suffix)
 
 
-def _ensure_lock(release: str, companions: Sequence[str], name: str, as_of: Sequence[str]) -> None:
-    ensure_release(release, companions, name=name, days=as_of)
-
-
 def _wheel(library: str, version: str, losses: list[str]) -> Path | None:
     """Return the release's wheel from the cache, downloading it first if needed."""
-    from recode_eval.sandbox.requirements import Pin
-
     folder = cache_dir("mining", f"{plain_name(library)}-{version}")
     found = sorted(folder.glob("*.whl"))
     if not found:
@@ -258,23 +251,13 @@ def _uploaded(library: str, version: str) -> str | None:
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8")) or None
     try:
-        days = [
-            str(entry["upload-time"])[:10]
-            for entry in index_files(library)
-            if "upload-time" in entry and _of_version(str(entry.get("filename", "")), version)
-        ]
-        day = min(days, default=None)
-        dt.date.fromisoformat(day or "2000-01-01")
+        day = uploads(library).get(version)
     except (NotPureError, SandboxBuildError, ValueError):
         return None
-    if day:
-        file.write_text(json.dumps(day), encoding="utf-8")
-    return day
-
-
-def _of_version(file: str, version: str) -> bool:
-    parts = file.removesuffix(".tar.gz").removesuffix(".zip").split("-")
-    return version in (parts[1:2] if file.endswith(".whl") else parts[-1:])
+    if day is None:
+        return None
+    file.write_text(json.dumps(day.isoformat()), encoding="utf-8")
+    return day.isoformat()
 
 
 def _texts(library: str, version: str, wheel: Path | None, losses: list[str]) -> Path | None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +19,17 @@ import yaml
 from recode_eval.errors import DataError, ExitCode, RecodeError
 from recode_eval.files import replace_file
 from recode_eval.mining.notes import version_key
-from recode_eval.sandbox.sdists import index_files
+from recode_eval.mining.uploads import uploads
 from recode_eval.tasks.days import day
 from recode_eval.tasks.rows import RowError
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
 _DAYS = ("changed_after", "changed_on")
-_RELEASE = (
-    r"-(?P<version>\d+(\.\d+)*(\.post\d+)?)"
-    r"((-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl|\.tar\.gz|\.zip)"
-)
-"""What follows the library's name: a wheel or a source archive of a final version. Old archives for
-a Python or a system are none."""
+_FINAL = re.compile(r"\d+(\.\d+)*(\.post\d+)?")
 
 
 def change_days(library: str, old: str, new: str) -> tuple[date, date]:
@@ -48,12 +42,12 @@ def change_days(library: str, old: str, new: str) -> tuple[date, date]:
         DataError: the index knows no day of one of the releases.
         SandboxBuildError: the index cannot be reached.
     """
-    uploads = _uploads(library)
+    final = _uploads(library)
     for version in (old, new):
-        if version not in uploads:
+        if version not in final:
             raise DataError(f"The index has no day for {library} {version}.")
-    later = [one for version, one in uploads.items() if version_key(version) > version_key(old)]
-    return min([uploads[old], *later]), uploads[new]
+    later = [one for version, one in final.items() if version_key(version) > version_key(old)]
+    return min([final[old], *later]), final[new]
 
 
 def final_versions(library: str) -> list[str]:
@@ -61,19 +55,10 @@ def final_versions(library: str) -> list[str]:
     return list(_uploads(library))
 
 
-@cache
 def _uploads(library: str) -> dict[str, date]:
     """Return the first upload of every final version."""
-    found: dict[str, date] = {}
-    name = "[-_.]+".join(map(re.escape, re.split("[-_.]+", library)))
-    file = re.compile(name + _RELEASE, re.IGNORECASE)
-    for entry in index_files(library):
-        match = file.fullmatch(str(entry.get("filename", "")))
-        text = str(entry.get("upload-time", ""))[:10]
-        if text and match is not None:
-            uploaded = date.fromisoformat(text)
-            found[match["version"]] = min(found.get(match["version"], uploaded), uploaded)
-    return found
+    known = uploads(library)
+    return {version: one for version, one in known.items() if _FINAL.fullmatch(version)}
 
 
 def filled(text: str) -> tuple[str, list[str]]:

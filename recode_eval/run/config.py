@@ -68,6 +68,16 @@ class SandboxOptions:
             of_type("base_image", self.base_image, str, "an image's name")
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What `sandbox.open_router` takes of it."""
+        return {
+            "tier": self.tier,
+            "workers": self.workers,
+            "allow_unsafe": self.allow_unsafe,
+            "base_image": self.base_image,
+        }
+
+    @property
     def named_tier(self) -> str | None:
         """The tier that the user names; None for `auto`."""
         return None if self.tier == "auto" else self.tier

@@ -48,14 +48,10 @@ class Sandboxes:
         key = environment, isolation, language
         with self._lock:
             if key not in self._open:
-                options = self._options
                 self._open[key] = self._executor.open_sandbox(
-                    tier=options.tier,
+                    **self._options.arguments,
                     environment=environment,
-                    workers=options.workers,
                     isolation=isolation,
-                    allow_unsafe=options.allow_unsafe,
-                    base_image=options.base_image,
                     log=self._log,
                     runtimes=runtimes_of(language),
                 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recode_eval.errors import DataError
-from recode_eval.mining import row_facts
+from recode_eval.mining import row_facts, uploads
 
 FILES = [
     ("Some_Lib-1.0.tar.gz", "2020-01-05"),
@@ -35,10 +35,10 @@ def _index(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             {"filename": name, "upload-time": day and f"{day}T00:00:00Z"} for name, day in FILES
         ]
 
-    monkeypatch.setattr(row_facts, "index_files", files)
-    row_facts._uploads.cache_clear()
+    monkeypatch.setattr(uploads, "index_files", files)
+    uploads.uploads.cache_clear()
     yield
-    row_facts._uploads.cache_clear()
+    uploads.uploads.cache_clear()
 
 
 def test_a_change_lies_between_two_uploads() -> None:
