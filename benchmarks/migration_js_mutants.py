@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import Counter
 from typing import TYPE_CHECKING, Final
+
+from mutant_tally import Tally
 
 from recode_eval.languages.javascript.syntax import JAVASCRIPT
 from recode_eval.sandbox import open_sandbox
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _TASKS = ("migration-js", "migration-js-train")
 _LIMITS = Limits(cpu_s=5, wall_s=10)
 """A mutant that loops or waits for ever is noticed."""
-_OVER_ALL, _PER_PAIR = 0.8, 0.6
 
 _OPERATORS: Final = {
     "===": "!==", "!==": "===", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "+": "-", "-": "+",
@@ -59,23 +59,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--survivors", action="store_true", help="print what no test noticed")
     arguments = parser.parse_args()
-    total, noticed, weak = Counter[str](), Counter[str](), []
+    tally = Tally("package", tell_survivors=arguments.survivors)
     for pair, package, programs in _pairs(arguments.packages):
-        survivors = _survivors(programs, arguments)
-        total[package] += len(programs)
-        noticed[package] += len(programs) - len(survivors)
-        if len(survivors) > (1 - _PER_PAIR) * len(programs):
-            weak.append(pair)
-        for edit in survivors if arguments.survivors else ():
-            print(f"    {pair}: {edit}", flush=True)
-    print("| package | mutants | noticed | |\n| --- | ---: | ---: | ---: |")
-    for package, made in total.items():
-        print(f"| {package} | {made} | {noticed[package]} | {noticed[package] / made:.0%} |")
-    made, found = total.total(), noticed.total()
-    print(f"| all | {made} | {found} | {found / max(made, 1):.1%} |")
-    for pair in weak:
-        print(f"weak tests: {pair}")
-    return 1 if weak or found < _OVER_ALL * made else 0
+        tally.add(pair, package, len(programs), _survivors(programs, arguments))
+    return tally.show()
 
 
 def mutants(code: str) -> dict[str, str]:

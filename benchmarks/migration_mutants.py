@@ -15,8 +15,9 @@ from __future__ import annotations
 import argparse
 import os
 import random
-from collections import Counter
 from typing import TYPE_CHECKING
+
+from mutant_tally import Tally
 
 from recode_eval.languages.python.mutants import mutants
 from recode_eval.sandbox import open_router
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _TASKS = ("migration", "migration-train", "migration-validation")
 _LIMITS = Limits(cpu_s=10, wall_s=20)
 """A mutant that loops or waits for ever is noticed."""
-_OVER_ALL, _PER_PAIR = 0.8, 0.6
 
 
 def main() -> int:
@@ -44,25 +44,13 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--survivors", action="store_true", help="print what no test noticed")
     arguments = parser.parse_args()
-    total, noticed, weak = Counter[str](), Counter[str](), []
+    tally = Tally("library", tell_survivors=arguments.survivors)
     with open_router(arguments.sandbox, workers=arguments.workers) as sandbox:
         for pair, library, programs in _pairs(arguments):
             running = {edit: sandbox.submit(one, _LIMITS) for edit, one in programs.items()}
             survivors = [edit for edit, future in running.items() if future.result().passed]
-            total[library] += len(programs)
-            noticed[library] += len(programs) - len(survivors)
-            if len(survivors) > (1 - _PER_PAIR) * len(programs):
-                weak.append(f"{pair} ({len(survivors)} of {len(programs)} survive)")
-            for edit in survivors if arguments.survivors else ():
-                print(f"    {pair}: {edit}", flush=True)
-    print("| library | mutants | noticed | |\n| --- | ---: | ---: | ---: |")
-    for library, made in total.items():
-        print(f"| {library} | {made} | {noticed[library]} | {noticed[library] / made:.0%} |")
-    made, found = total.total(), noticed.total()
-    print(f"| all | {made} | {found} | {found / max(made, 1):.1%} |")
-    for pair in weak:
-        print(f"weak tests: {pair}")
-    return 1 if weak or found < _OVER_ALL * made else 0
+            tally.add(pair, library, len(programs), survivors)
+    return tally.show()
 
 
 def _pairs(arguments: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, Program]]]:
