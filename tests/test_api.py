@@ -81,7 +81,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
         ({"k": 1}, "k must be a list of whole numbers"),
         ({"seed": "a"}, "seed must be a whole number"),
         ({"stop": [1]}, "stop must be a list of texts"),
-        ({"update_note": "no"}, "update_note must be true or false"),
+        ({"docs": 3}, "docs must be of the type DocsOptions"),
         ({"data": [1]}, "data must map tasks to files"),
         ({"out": None}, "out must be a path"),
         ({"sandbox": 3}, "sandbox must be of the type SandboxOptions"),
@@ -198,10 +198,10 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
     config = RunConfig(
         model="m", tasks=["arena"], n=np.int64(2), k=np.array([1, 2]), seed=np.int32(3),
-        temperature=np.float32(0.5), update_note=np.False_, sandbox={"workers": np.int64(1)},
+        temperature=np.float32(0.5), skip_bad_rows=np.False_, sandbox={"workers": np.int64(1)},
     )  # fmt: skip
     assert (config.n, config.k, config.seed, config.temperature) == (2, (1, 2), 3, 0.5)
-    assert config.update_note is False
+    assert config.skip_bad_rows is False
     json.dumps(to_mapping(config))
     assert Limits(cpu_s=np.float32(2)).cpu_s == 2
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.commands import options
+from recode_eval.commands import options, run_options
 from recode_eval.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def run_config(
         quarantine=getattr(arguments, "quarantine", None),
         cutoff=getattr(arguments, "cutoff", None),
         prompt=arguments.prompt,
-        update_note=not arguments.no_update_note,
+        docs=run_options.docs_options(arguments),
+        conversation=run_options.conversation_options(arguments),
+        budget=run_options.budget_options(arguments),
         n=arguments.n,
         temperature=arguments.temperature,
         top_p=arguments.top_p,

@@ -380,11 +380,6 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.jinja2",
         help="a prompt variant of the task (recode, upstream, ...) or your own template",
     )
-    group.add_argument(
-        "--no-update-note",
-        action="store_true",
-        help="do not tell the model about the update, to measure what it already knows",
-    )
     group.add_argument("--n", type=_samples, metavar="N", help="samples per problem")
     group.add_argument("--temperature", type=number(0, 100), metavar="T", help="0: greedy")
     group.add_argument(

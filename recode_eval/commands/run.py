@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.commands import configs, options
+from recode_eval.commands import configs, options, run_options
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
     """Add the options of a run; `sweep` names its models in another way."""
     options.add_model_options(parser, required=one_model, hidden=not one_model)
     options.add_task_options(parser, default=None)
+    run_options.add_docs_options(parser)
     options.add_sampling_options(parser)
+    run_options.add_conversation_options(parser)
+    run_options.add_budget_options(parser)
     options.add_sandbox_options(parser)
     options.add_executor_options(parser)
     options.add_output_options(parser)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import configs, options
+from recode_eval.commands import configs, options, run_options
 from recode_eval.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="rebuild the leaderboard here after each checkpoint",
     )
     _add_evaluation(parser)
+    run_options.add_docs_options(parser)
     options.add_sampling_options(parser)
     _add_grading(parser)
     group = parser.add_argument_group("output")
@@ -236,6 +237,7 @@ def _watch(arguments: argparse.Namespace) -> Watch:
 def _given_sampling(arguments: argparse.Namespace) -> list[str]:
     """Return the options about sampling, problems and limits that differ from their default."""
     plain = argparse.ArgumentParser(add_help=False)
+    run_options.add_docs_options(plain)
     options.add_sampling_options(plain)
     _add_grading(plain)
     return [

@@ -18,11 +18,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model calls; `arguments` are JSON as the model wrote it, or anything."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the model may call; `parameters` is a JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message; `role` is `system`, `user` or `assistant`."""
+    """One chat message; `role` is `system`, `user`, `assistant` or `tool`."""
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant's message calls."""
+    tool_call_id: str = ""
+    """The call that a tool's message answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +81,8 @@ class Request:
     seeds: tuple[int, ...]
     language: str = "python"
     """What the answer is to be written in."""
+    tools: tuple[Tool, ...] = ()
+    """What the model may call instead of answering; only back-ends with tool calls get any."""
 
 
 class FinishReason(StrEnum):
@@ -100,6 +124,12 @@ class Completion:
     """The text is bare code (a replayed `solution`): extraction takes it as it is."""
     detail: str = ""
     """Why there is no answer, for people."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the model calls before it answers."""
+    reasoning_tokens: int | None = None
+    """How many of the completion tokens were thoughts, where the server says so."""
+    cached_tokens: int | None = None
+    """How many of the prompt tokens the server read from its cache, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)

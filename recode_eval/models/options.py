@@ -57,6 +57,9 @@ class ModelOptions:
     """Longest wait for one answer, in seconds."""
     max_retries: int = 5
     """Retries of a request after a refused or dropped connection, a 429 or a 5xx."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """More parameters of every request to a server, such as `reasoning_effort`; part of the
+    model's identity."""
     server_prefill: str = "auto"
     """One of `PREFILL_MODES`: whether the server can continue an opened assistant turn."""
 

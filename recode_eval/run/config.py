@@ -28,6 +28,7 @@ from recode_eval.errors import UsageError
 from recode_eval.metrics import DEFAULT_KS
 from recode_eval.models.base import ModelInfo
 from recode_eval.models.options import ModelOptions
+from recode_eval.run.config_parts import BudgetOptions, ConversationOptions, DocsOptions
 from recode_eval.sandbox.base import ISOLATIONS
 
 if TYPE_CHECKING:
@@ -126,8 +127,9 @@ class RunConfig:
     ...
     recode_eval.errors.UsageError: Unknown option of RunConfig 'temprature'. Did you mean \
 temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
-limit, problems, since, until, quarantine, cutoff, prompt, update_note, n, temperature, \
-top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, sandbox, executor, out.
+limit, problems, since, until, quarantine, cutoff, prompt, docs, conversation, budget, n, \
+temperature, top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, \
+sandbox, executor, out.
     """
 
     model: str | Path | Model
@@ -158,8 +160,10 @@ top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, san
     """The model's knowledge cut-off, a day: results are also given for changes before and after."""
     prompt: str | None = None
     """A prompt variant of the task, or a .jinja2 file."""
-    update_note: bool = True
-    """Whether the prompt tells the model about the update."""
+    docs: DocsOptions = field(default_factory=DocsOptions)
+    """What the prompt tells the model about the update."""
+    conversation: ConversationOptions = field(default_factory=ConversationOptions)
+    budget: BudgetOptions = field(default_factory=BudgetOptions)
     n: int | None = None
     """Samples per problem, 1 to 10,000."""
     temperature: float | None = None
@@ -209,14 +213,22 @@ top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, san
         put("data", data_files(self.data))
         put("model_options", options_of(ModelOptions, "model_options", self.model_options))
         put("sandbox", options_of(SandboxOptions, "sandbox", self.sandbox, named="tier"))
+        arms = [self.docs] if isinstance(self.docs, str) else self.docs
+        put(
+            "docs",
+            options_of(
+                DocsOptions, "docs", {"arms": arms} if isinstance(arms, list | tuple) else arms
+            ),
+        )
+        put("conversation", options_of(ConversationOptions, "conversation", self.conversation))
+        put("budget", options_of(BudgetOptions, "budget", self.budget))
         put("executor", options_of(ExecutorOptions, "executor", self.executor, named="name"))
         of_type("seed", self.seed, int, "a whole number")
         at_least_one("repeats", self.repeats)
         if self.repeats > MOST_REPEATS:
             raise UsageError(f"repeats must be at most {MOST_REPEATS}, not {self.repeats}.")
         of_type("backend", self.backend, str, "a name")
-        for name in ("update_note", "skip_bad_rows"):
-            of_type(name, getattr(self, name), bool, "true or false")
+        of_type("skip_bad_rows", self.skip_bad_rows, bool, "true or false")
         if self.quarantine is not None:
             put("quarantine", path("quarantine", self.quarantine))
         for name in ("since", "until", "cutoff"):

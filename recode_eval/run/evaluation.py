@@ -11,23 +11,23 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.models.base import FinishReason, Request
+from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
+from recode_eval.run.generation import Generation
 from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.prompts import prompt_hash
-from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
-from recode_eval.run.settings import sample_seed
 from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder
 from recode_eval.sandbox.null import NullSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Generator, Mapping, Sequence
     from pathlib import Path
 
-    from recode_eval.models.base import Completion, Model, ModelInfo, SamplingParameters
+    from recode_eval.models.base import Model, ModelInfo, SamplingParameters
     from recode_eval.run.progress import Monitor
     from recode_eval.run.record_index import Samples
+    from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
     from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
     from recode_eval.sandbox.base import Sandbox, SandboxInfo
     from recode_eval.tasks.base import Problem, Task, TaskData
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 LIMITS_FOLDER = ".limits"
 """Beside the runs, which share what was measured."""
 _NO_MODEL = "not generated yet"
-_NO_ANSWER = "the model gave no answer"
 _FINGERPRINT = "system_fingerprint"
 """Among a server's details: the list of what it called its system in its answers."""
 
@@ -82,6 +81,7 @@ class Run:
         self.problems = selection.problems(data)
         self.prompts = {p.id: prompt.render(p) for p in self.problems}
         self.hashes = {key: prompt_hash(value) for key, value in self.prompts.items()}
+        self.generation = Generation(self.prompts, self.hashes, sampling, task.spec.language)
         self.identity = {
             "task": task.spec.name,
             "task_version": task.spec.version,
@@ -264,12 +264,11 @@ class Run:
             for key in ungraded:
                 grader.submit(problems[key[0]], completions[key])
             filtered = 0
-            with contextlib.closing(self._generate(model, missing, on_unscored)) as stream:
-                for completion in stream:
-                    filtered += completion.finish_reason is FinishReason.CONTENT_FILTER
-                    record = self._record(completion)
+            with contextlib.closing(self._records(model, missing, on_unscored)) as stream:
+                for record in stream:
+                    filtered += record.finish_reason == FinishReason.CONTENT_FILTER
                     completions.note(record.key, store.add_completion(record))
-                    self.monitor.generated(completion)
+                    self.monitor.generated(record)
                     grader.submit(problems[record.problem_id], record)
             if filtered:
                 self.monitor.log(
@@ -281,64 +280,15 @@ class Run:
             grader.abandon()
             raise
 
-    def _generate(
+    def _records(
         self,
         model: Model | None,
         missing: Sequence[Key],
         on_unscored: Callable[[Unscored], None],
-    ) -> Generator[Completion]:
-        """Yield each missing sample once, whatever the model yields; report the missing ones."""
+    ) -> Generator[CompletionRecord]:
         if model is None or not missing:
             return
-        pending = dict.fromkeys(missing)
-        stream = model.generate(self.requests(missing), self.sampling)
-        try:
-            for completion in stream:
-                key = completion.problem_id, completion.sample
-                if key not in pending:
-                    continue
-                del pending[key]
-                if not completion.finish_reason.is_sample:
-                    on_unscored(Unscored(*key, completion.detail or _NO_ANSWER))
-                else:
-                    yield completion
-        finally:  # An engine must not go on for nobody when a full disk ends the run.
-            if hasattr(stream, "close"):
-                stream.close()
-        for key in pending:
-            on_unscored(Unscored(*key, _NO_ANSWER))
-
-    def requests(self, missing: Iterable[Key]) -> list[Request]:
-        """Return what the model is asked for these samples."""
-        samples: dict[str, list[int]] = {}
-        for problem_id, sample in missing:
-            samples.setdefault(problem_id, []).append(sample)
-        return [
-            Request(
-                problem_id,
-                self.prompts[problem_id],
-                tuple(indices),
-                tuple(sample_seed(self.sampling.seed, problem_id, i) for i in indices),
-                self.task.spec.language,
-            )
-            for problem_id, indices in samples.items()
-        ]
-
-    def _record(self, completion: Completion) -> CompletionRecord:
-        prompt = self.prompts[completion.problem_id]
-        return CompletionRecord(
-            problem_id=completion.problem_id,
-            sample=completion.sample,
-            seed=sample_seed(self.sampling.seed, completion.problem_id, completion.sample),
-            prompt_hash=self.hashes[completion.problem_id],
-            text=completion.text,
-            finish_reason=str(completion.finish_reason),
-            prompt_tokens=completion.prompt_tokens,
-            completion_tokens=completion.completion_tokens,
-            seconds=None if completion.seconds is None else round(completion.seconds, 4),
-            prefill=prompt.prefill if completion.prefill is None else completion.prefill,
-            is_code=completion.is_code,
-        )
+        yield from self.generation.records(model, missing, on_unscored)
 
     def _stored_completions(
         self, store: RunStore, digests: dict[Key, str]

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from recode_eval.models.base import Completion
     from recode_eval.run.grading import Unscored
-    from recode_eval.run.records import ScoreRecord
+    from recode_eval.run.records import CompletionRecord, ScoreRecord
 
 _LOG_EVERY_S = 15.0
 
@@ -50,7 +49,7 @@ class Monitor(Protocol):
         """Announce the total, and how much of it was stored already."""
         ...
 
-    def generated(self, completion: Completion) -> None:
+    def generated(self, record: CompletionRecord) -> None:
         """One more sample is stored."""
         ...
 
@@ -76,7 +75,7 @@ class SilentMonitor:
     def begin(self, *, samples: int, generated: int, graded: int) -> None:
         """Ignore."""
 
-    def generated(self, completion: Completion) -> None:
+    def generated(self, record: CompletionRecord) -> None:
         """Ignore."""
 
     def graded(self, record: ScoreRecord | Unscored) -> None:
@@ -107,9 +106,9 @@ class CallbackMonitor:
             self._samples, self._generated, self._graded = samples, generated, graded
             self._tell("begin")
 
-    def generated(self, completion: Completion) -> None:
+    def generated(self, record: CompletionRecord) -> None:
         """Count."""
-        del completion
+        del record
         with self._lock:
             self._generated += 1
             self._tell("generated")
@@ -244,9 +243,9 @@ class BarMonitor:
             self._bars[name] = self._progress.add_task(name, total=samples, completed=done)
         self._progress.start()
 
-    def generated(self, completion: Completion) -> None:
+    def generated(self, record: CompletionRecord) -> None:
         """Advance the first bar."""
-        del completion
+        del record
         self._advance("generated")
 
     def graded(self, record: ScoreRecord | Unscored) -> None:
@@ -285,9 +284,9 @@ class LogMonitor:
         stored = f", {generated} generated and {graded} graded before" if generated else ""
         self.log(f"{samples} samples{stored}")
 
-    def generated(self, completion: Completion) -> None:
+    def generated(self, record: CompletionRecord) -> None:
         """Count."""
-        del completion
+        del record
         with self._lock:
             self._generated += 1
             self._show()

@@ -86,6 +86,13 @@ class CompletionRecord(_Record):
     prefill: str = ""
     """What opened the assistant's turn; extraction reads `prefill + text`."""
     is_code: bool = False
+    reasoning_tokens: int | None = None
+    """Of the completion tokens, where the server says so."""
+    cached_tokens: int | None = None
+    """Of the prompt tokens, where the server says so."""
+    turns: int = 1
+    """Answers that the sample took; `text` is the last one, the token counts are of all."""
+    tool_calls: int = 0
 
     def check(self) -> None:
         """Raise `TypeError` for what is no count or no time: results could not be read again."""
@@ -94,6 +101,10 @@ class CompletionRecord(_Record):
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             seconds=self.seconds,
+            reasoning_tokens=self.reasoning_tokens,
+            cached_tokens=self.cached_tokens,
+            turns=self.turns,
+            tool_calls=self.tool_calls,
         )
 
     @property

@@ -266,7 +266,7 @@ def prompt_settings(config: RunConfig, task: Task) -> tuple[PromptSettings, Defa
         name=name if variant else path.name,
         template=PromptTemplate.from_file(path),
         source=str(path) if variant is None else f"{task.spec.name}/{path.name}",
-        update_note=config.update_note,
+        update_note=config.docs.arms == ("note",),
     )
     return settings, (variant or task.spec.prompts[task.spec.default_prompt]).defaults
 

@@ -515,7 +515,7 @@ def test_options_reach_the_evaluations(training: Training) -> None:
     assert run == from_mapping(RunConfig, json.loads(json.dumps(to_mapping(run))))
     assert (run.tasks, run.n, run.temperature) == (("arena", "arena-mini"), 4, 0.5)
     assert (run.stop, run.k, run.problems) == (("-x", "y"), (1, 2), ("a", "b"))
-    assert (run.model_options.engine_args, run.update_note) == ({"a": 1}, False)
+    assert (run.model_options.engine_args, run.docs.arms) == ({"a": 1}, ("none",))
     assert (run.timeout_s, run.sandbox.workers, run.sandbox.tier) == (3, 2, "auto")
     assert run.data == {"arena": str(Path("x.jsonl").absolute())}
     assert (candidate.tasks, candidate.sandbox.workers) == (("arena", "arena-mini"), 2)

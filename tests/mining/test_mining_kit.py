@@ -80,7 +80,7 @@ def test_its_first_pair_is_proven_and_both_prompts_run(kit: Path, tmp_path: Path
             tasks=["numpy-update"],
             include_path=[kit / "task"],
             prompt=prompt,
-            update_note=False,
+            docs="none",
             n=1,
             k=[1],
             out=tmp_path / prompt,
