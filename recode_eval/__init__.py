@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from recode_eval.lazy import loader
 
 if TYPE_CHECKING:
-    from recode_eval.api import Evaluation, TaskResult, compare, evaluate, gate, rescore
+    from recode_eval.api import Evaluation, TaskResult, compare, evaluate, gate, lift, rescore
     from recode_eval.errors import DataError, InfrastructureError, RecodeError, UsageError
     from recode_eval.gating.candidate import Candidate
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
+    from recode_eval.run.config_parts import BudgetOptions, ConversationOptions, DocsOptions
     from recode_eval.run.progress import ProgressEvent
     from recode_eval.run.rescore import RescoreConfig
     from recode_eval.run.reward import RewardGrader, reward
@@ -30,6 +31,7 @@ _HOMES = {
     "compare": "api",
     "evaluate": "api",
     "gate": "api",
+    "lift": "api",
     "rescore": "api",
     "DataError": "errors",
     "InfrastructureError": "errors",
@@ -37,6 +39,9 @@ _HOMES = {
     "UsageError": "errors",
     "Candidate": "gating.candidate",
     "ModelOptions": "models.options",
+    "BudgetOptions": "run.config_parts",
+    "ConversationOptions": "run.config_parts",
+    "DocsOptions": "run.config_parts",
     "ExecutorOptions": "run.config",
     "RunConfig": "run.config",
     "SandboxOptions": "run.config",
@@ -52,8 +57,11 @@ _HOMES = {
     "load_task": "tasks.loading",
 }
 __all__ = [
+    "BudgetOptions",
     "Candidate",
+    "ConversationOptions",
     "DataError",
+    "DocsOptions",
     "Evaluation",
     "ExecutorOptions",
     "InfrastructureError",
@@ -74,6 +82,7 @@ __all__ = [
     "compare",
     "evaluate",
     "gate",
+    "lift",
     "load_task",
     "open_sandbox",
     "rescore",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recode_eval.comparison.differences import Comparison
+    from recode_eval.comparison.lift import Lift
     from recode_eval.gating.candidate import Candidate
     from recode_eval.gating.decision import Decision
     from recode_eval.gating.policy import Policy
@@ -196,11 +197,7 @@ def compare(
         runs = tuple(_paths("runs", runs[0]))
     if metrics is not None:
         metrics = texts("metrics", metrics)
-    confidence = plain(confidence)
-    of_type("confidence", confidence, (int, float), "a number between 0 and 1")
-    within("confidence", confidence, 0, 1, above=True)
-    if confidence == 1:
-        raise UsageError("confidence must be below 1.")
+    confidence = _confidence(confidence)
     pairs, cautions = pair_runs(_paths("runs", runs))
     if metrics:
         known = dict.fromkeys(name for pair in pairs for run in pair for name in run.metrics)
@@ -215,6 +212,57 @@ def compare(
                 f"The baseline has: {', '.join(item.baseline.metrics)}."
             )
     return comparisons
+
+
+def lift(
+    *runs: str | Path | Sequence[str | Path],
+    references: Sequence[str] = ("none", "note"),
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> list[Lift]:
+    """Compare the arms of `--docs` of each model and task: paired by problem, Holm-corrected.
+
+    `runs` differ in what the prompt told the model; a folder given with `--out` names all runs in
+    it. Every arm is compared with those of `references` that were run. `metrics` defaults to
+    pass@1 and what tells whether the old API stops; the primary metric is always among them.
+
+    Raises:
+        UsageError: no model has two arms of which one is a reference, or an arm is there twice.
+        DataError: results are damaged.
+
+    >>> from recode_eval import RunConfig, evaluate, lift
+    >>> config = RunConfig(
+    ...     model="baseline:reference", tasks=["arena-mini"], docs=["none", "note"], limit=8,
+    ...     k=[1], out=runs)
+    >>> folders = [result.folder for result in evaluate(config)]
+    >>> [found] = lift(folders)
+    >>> [(x.arm, x.reference, x.primary.estimate.mean) for x in found.effects]
+    [('note', 'none', 0.0)]
+    """
+    from recode_eval.comparison.lift import lifts
+    from recode_eval.run.results_file import load_every_run
+
+    places = [one for item in runs for one in _paths("runs", item)]
+    if not places:
+        raise UsageError("runs: name at least one stored run.")
+    if metrics is not None:
+        metrics = texts("metrics", metrics)
+    return lifts(
+        load_every_run(places),
+        references=texts("references", references),
+        metrics=metrics,
+        confidence=_confidence(confidence),
+    )
+
+
+def _confidence(value: Any) -> float:
+    """Return a level of intervals; raises `UsageError` for what is none."""
+    value = plain(value)
+    of_type("confidence", value, (int, float), "a number between 0 and 1")
+    within("confidence", value, 0, 1, above=True)
+    if value == 1:
+        raise UsageError("confidence must be below 1.")
+    return float(value)
 
 
 def gate(

@@ -22,6 +22,7 @@ COMMANDS = {
     "sweep": "evaluate many models on many tasks as one job",
     "score": "grade the stored completions of a run again, without a model",
     "compare": "compare stored runs, problem by problem",
+    "lift": "show what documentation in the prompt changes",
     "retest": "show how far one model's figures move from run to run",
     "items": "name the problems that are worth a look, over many models",
     "gate": "decide whether a new checkpoint may replace the old one (for CI)",

@@ -34,6 +34,7 @@ NOT_COMPARED: Final = frozenset({"model"})
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SANDBOX = ("tier", "python", "libraries")
 _FIRST_ISOLATION, _SAFEST_ISOLATION = "program", "split"
+_FIRST_ARMS = frozenset({"none", "note"})
 _LONGEST = 200
 """Characters of a version in a message; a file may hold anything."""
 
@@ -110,6 +111,8 @@ RULES: Final = (
     Rule("prompt", "prompt", "the prompt's hash differs: {a} and {b}", **_CONDITION),
     Rule("update_note", "update note", "whether the update is shown differs: {a} and {b}",
          **_CONDITION),
+    Rule("docs", "documentation", "the documentation in the prompt differs: {a} and {b}",
+         after=("update_note",), **_CONDITION),
     Rule("sampling", "sampling", "{key} differs: {a} and {b}", **_CONDITION),
     Rule("identity", "identity", "{key} differs: {a} and {b}", **_CONDITION),
     Rule("n", "samples per problem", "n (samples per problem) differs: {a} and {b}", _STRICT),
@@ -166,7 +169,9 @@ def facts(run: ResultsFile) -> Facts:
 def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str, Any]:
     """Return the facts that a board's runs share: all that was fixed before anything was graded."""
     task, prompt, sampling = results.task, results.prompt, results.sampling
-    covered = {"task", "task_version", "data", "prompt", "update_note", "sampling", *NOT_COMPARED}
+    covered = {
+        "task", "task_version", "data", "prompt", "update_note", "docs", "sampling", *NOT_COMPARED
+    }  # fmt: skip
     drawn = {key: value for key, value in sampling.items() if key not in {"n", "seed"}}
     return {
         "task": task.name,
@@ -177,11 +182,31 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
         "tested": tested(problems),
         "prompt": prompt.hash,
         "update_note": prompt.update_note,
+        "docs": _docs(results),
         "sampling": drawn,
         "identity": {k: v for k, v in results.identity.items() if k not in covered},
         "isolation": isolation(results),
         "scoring": results.scoring["hash"],
     }
+
+
+def docs_arm(results: Results) -> str:
+    """Return what the prompt told the model of the update: `none`, `note`, or another arm.
+
+    A file from somebody else may name any other.
+    """
+    docs = results.identity.get("docs")
+    if isinstance(docs, dict) and docs.get("arm"):
+        return one_line(str(docs["arm"]), _LONGEST)
+    return "note" if results.prompt.update_note else "none"
+
+
+def _docs(results: Results) -> str:
+    """Return the arm, with the hash of its texts where it has any of its own."""
+    docs = results.identity.get("docs")
+    if not isinstance(docs, dict):
+        return docs_arm(results)
+    return f"{docs_arm(results)} {one_line(str(docs.get('hash')), _LONGEST)[:12]}"
 
 
 def model_key(results: Results) -> str:
@@ -208,9 +233,11 @@ def comparability_key(results: Results, digest: Callable[[object], str]) -> dict
         "problems": digest(sorted(found["problems"])),
         "clusters": digest(sorted([key, value] for key, value in clusters.items())),
     }
+    # Boards that are older than a condition keep their keys, and so their links.
     if found["isolation"] == _FIRST_ISOLATION:
-        # Boards that are older than this condition keep their keys, and so their links.
         del found["isolation"]
+    if found["docs"] in _FIRST_ARMS:
+        del found["docs"]
     others = found.pop("identity")
     return {**others, **{r.field: found[r.field] for r in RULES if r.field in found}, **long}
 

@@ -28,7 +28,7 @@ from recode_eval.stats.estimates import IntervalMethod, cluster_t, minimum_detec
 from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE, new_samples, shares
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Sequence
 
     from recode_eval.comparison.pairing import Pairs
     from recode_eval.run.results_file import ResultsFile
@@ -314,11 +314,13 @@ def compare(
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
     cautions: Sequence[Sequence[str]] | None = None,
+    expected: Collection[str] = (),
 ) -> list[Comparison]:
     """Compare pairs of runs (baseline first); Holm's correction goes over each family of metrics.
 
     The primary metric of each pair comes first. A metric that is named twice is one test.
-    `cautions` are what `pair_runs` says of each pair.
+    `cautions` are what `pair_runs` says of each pair; differences in the fields `expected`
+    (`comparability.RULES`) are what the comparison is about, and no caution.
     """
     if metrics is not None:
         metrics = tuple(dict.fromkeys(metrics))
@@ -331,7 +333,7 @@ def compare(
             problem_changes(a, b),
             (
                 *said,
-                *(item.text for item in mismatches(a, b)),
+                *(item.text for item in mismatches(a, b) if item.what not in expected),
                 *remarks(a, b),
                 *coverage_notes(a, b, metrics),
             ),

@@ -115,18 +115,19 @@ def load_runs(paths: Iterable[Path]) -> list[ResultsFile]:
 
 
 def load_every_run(paths: Iterable[Path]) -> list[ResultsFile]:
-    """Read the runs of some places as `load_runs` does, also several of one task."""
-    return [run for place in paths for run in _runs_at(place)]
+    """Read the runs of some places as `load_runs` does, also several of one task or model."""
+    return [run for place in paths for run in _runs_at(place, several=True)]
 
 
-def _runs_at(place: Path) -> list[ResultsFile]:
+def _runs_at(place: Path, *, several: bool = False) -> list[ResultsFile]:
+    """Read the runs of a place; with `several`, a folder may hold those of several models."""
     from recode_eval.run import hub
 
     name = str(place)
     if not name.startswith(hub.PREFIX):
         if place.is_file():
             return [_read_file(place, name)]
-        return [read_run(file) for file in _results_files(place)]
+        return [read_run(file) for file in _results_files(place, several=several)]
     return [_read_file(hub.fetch(name), name)]
 
 
@@ -146,11 +147,11 @@ def _read_file(file: Path, name: str) -> ResultsFile:
             raise DataError(text) from error
 
 
-def _of_one_model(place: Path) -> list[Path]:
-    """Return the runs in a folder given with `--out`, if all are of one model."""
+def _by_model(place: Path, *, several: bool) -> list[Path]:
+    """Return the runs in a folder given with `--out`; unless `several`, all are of one model."""
     below = sorted(place.glob(f"*/*/{RESULTS}"))
     models = sorted({file.parent.parent.name for file in below})
-    if len(models) > 1:
+    if len(models) > 1 and not several:
         raise DataError(
             f"{place} holds runs of {len(models)} models; name one: {place / models[0]}, "
             f"{place / models[1]}{', ...' if len(models) > 2 else ''}."
@@ -158,12 +159,12 @@ def _of_one_model(place: Path) -> list[Path]:
     return below
 
 
-def _results_files(place: Path) -> Sequence[Path]:
+def _results_files(place: Path, *, several: bool) -> Sequence[Path]:
     if not place.exists():
         raise DataError(f"There is no run at {place}: no such folder, results.json or pack.")
     if (place / RESULTS).exists():
         return [place / RESULTS]
-    found = sorted(place.glob(f"*/{RESULTS}")) or _of_one_model(place)
+    found = sorted(place.glob(f"*/{RESULTS}")) or _by_model(place, several=several)
     if not found:
         raise DataError(
             f"Neither {place} nor a folder in it has a {RESULTS}. If the run was interrupted, "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recode_eval.schemas.base import json_schema
 from recode_eval.schemas.comparison import ComparisonOutput
+from recode_eval.schemas.lift import LiftOutput
 from recode_eval.schemas.plan import Plan
 from recode_eval.schemas.results import Results
 from recode_eval.schemas.verdict import VerdictFile
@@ -20,6 +21,7 @@ def schema_texts() -> dict[str, str]:
     made = {
         "results.schema.json": json_schema(Results, "recode-eval results"),
         "compare.schema.json": json_schema(ComparisonOutput, "recode-eval comparison"),
+        "lift.schema.json": json_schema(LiftOutput, "recode-eval lift"),
         "plan.schema.json": json_schema(Plan, "recode-eval plan"),
         "verdict.schema.json": json_schema(VerdictFile, "recode-eval gate verdict"),
     }
