@@ -72,8 +72,11 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         evaluation = evaluate(config, progress=create_monitor(quiet=arguments.quiet))
     results = evaluation.contents()
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    folders = [result["folder"] for result in results]
     if config.repeats > 1 and not arguments.json:
-        _show_spread([result["folder"] for result in results])
+        _show_spread(folders)
+    if len(config.docs.arms) > 1 and not arguments.json:
+        _show_lift(folders)
     return exit_code(results)
 
 
@@ -84,6 +87,16 @@ def _show_spread(folders: Sequence[str]) -> None:
     from recode_eval.terminal import stdout_console
 
     retest.show(stdout_console(), retests(load_every_run(map(Path, folders))))
+
+
+def _show_lift(folders: Sequence[str]) -> None:
+    from recode_eval.commands import lift
+    from recode_eval.comparison.lift import lifts
+    from recode_eval.run.results_file import load_every_run
+
+    found = lifts(load_every_run(map(Path, folders)), strict=False)
+    if found:
+        lift.show(found)
 
 
 def exit_code(results: Sequence[Mapping[str, Any]]) -> ExitCode:

@@ -128,17 +128,19 @@ def lifts(
     references: Sequence[str] = REFERENCES,
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
+    strict: bool = True,
 ) -> list[Lift]:
     """Group runs into lifts and compare the arms of each.
 
     `metrics` defaults to `METRICS` and the primary one of each task; the primary one is always
-    among them. A reference that was not run is left out.
+    among them. A reference that was not run is left out. Unless `strict`, the first run of an arm
+    counts, and there may be nothing to compare.
 
     Raises:
         UsageError: no model has two arms one of which is a reference, or an arm was run twice with
             the same settings.
     """
-    groups = [arms for arms in _grouped(runs) if len(arms) > 1]
+    groups = [arms for arms in _grouped(runs, strict=strict) if len(arms) > 1]
     plans: list[tuple[tuple[ArmRun, ...], ArmRun, ArmRun]] = []
     for arms in groups:
         known = {arm.name: arm for arm in arms}
@@ -150,6 +152,8 @@ def lifts(
             for arm in arms
             if arm.name != name and not (arm.name in references and _later(name, arm.name))
         ]
+    if not plans and not strict:
+        return []
     if not plans:
         found = ", ".join(sorted({docs_arm(run.results) for run in runs})) or "no run"
         raise UsageError(
@@ -198,11 +202,13 @@ def _has(run: ResultsFile, name: str) -> bool:
     return any(value is not None for value in run.values(name).values())
 
 
-def _grouped(runs: Sequence[ResultsFile]) -> list[tuple[ArmRun, ...]]:
+def _grouped(runs: Sequence[ResultsFile], *, strict: bool) -> list[tuple[ArmRun, ...]]:
     """Return the runs that differ in their arm alone, each group in the order of arms."""
     groups: dict[str, dict[str, ArmRun]] = defaultdict(dict)
     for run in runs:
         arm, key = docs_arm(run.results), _key(run)
+        if arm in groups[key] and not strict:
+            continue
         if arm in groups[key]:
             raise UsageError(
                 f"The arm {arm} of {run.model} on {run.task} is there twice: "

@@ -5,6 +5,7 @@ No style attributes and no scripts, so that the page's content security policy h
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,29 +71,92 @@ def _words(dot: Dot) -> str:
 
 
 def _row(dot: Dot, top: float) -> Markup:
+    ends = None if dot.low is None or dot.high is None else (_x(dot.low), _x(dot.high))
+    kind = "ranked" if dot.ranked else "unranked"
+    return Markup("").join(_marks(dot.label, _x(dot.value), ends, top, kind))
+
+
+def _marks(
+    label: str, place: str, ends: tuple[str, str] | None, top: float, kind: str
+) -> list[Markup]:
     """Draw the label above its dot, so that it has the whole width of a phone."""
-    label = shown(dot.label)
+    label = shown(label)
     if len(label) > _LONGEST_LABEL:
         label = label[: _LONGEST_LABEL - 1] + "…"
-    kind = "ranked" if dot.ranked else "unranked"
     parts = [
         Markup('<text class="label" x="{x}" y="{y}">{label}</text>').format(
             x=_MARGIN, y=coordinate(top + 17), label=label
         )
     ]
-    y = top + 30
-    if dot.low is not None and dot.high is not None:
+    y = coordinate(top + 30)
+    if ends is not None:
         parts.append(
             Markup('<line class="whisker" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/>').format(
-                a=_x(dot.low), b=_x(dot.high), y=coordinate(y)
+                a=ends[0], b=ends[1], y=y
             )
         )
     parts.append(
         Markup('<circle class="dot {kind}" cx="{x}" cy="{y}" r="5"/>').format(
-            kind=kind, x=_x(dot.value), y=coordinate(y)
+            kind=kind, x=place, y=y
         )
     )
-    return Markup("").join(parts)
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    """One row of a forest plot: a difference in shares, from -1 to 1, with its interval."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+def forest_plot(rows: Sequence[Whisker], title: str, identifier: str) -> Markup:
+    """Return an SVG with a row per difference around zero; `identifier` is unique on its page.
+
+    The axis is as wide on either side as the farthest end, in steps of 10 points.
+    """
+    ends = [abs(e) for row in rows for e in (row.value, row.low, row.high) if e is not None]
+    reach = min(1.0, math.ceil(max([*ends, 0.1]) * 10 - 1e-9) / 10)
+    height, bottom = _TOP + _ROW * len(rows) + _BOTTOM, _TOP + _ROW * len(rows)
+    words = "; ".join(_difference_words(row) for row in rows)
+    parts = [
+        Markup(
+            '<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-labelledby="{i}-t {i}-d">'
+            '<title id="{i}-t">{title}</title><desc id="{i}-d">{text}</desc>'
+        ).format(w=_WIDTH, h=height, i=identifier, title=shown(title), text=words)
+    ]
+
+    def across(value: float) -> str:
+        return _x((value / reach + 1) / 2)
+
+    for share in (-1, -0.5, 0, 0.5, 1):
+        points = 100 * share * reach
+        parts.append(
+            Markup(
+                '<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+                '<text class="tick" x="{x}" y="{y}" text-anchor="middle">{text}</text>'
+            ).format(
+                kind="grid" if share else "grid zero", x=across(share * reach), top=_TOP,
+                bottom=bottom, y=bottom + 20, text=f"{points:+g}" if share else "0",
+            )
+        )  # fmt: skip
+    for index, row in enumerate(rows):
+        parts += _marks(
+            row.label, across(row.value),
+            None if row.low is None or row.high is None else (across(row.low), across(row.high)),
+            _TOP + _ROW * index, "ranked",
+        )  # fmt: skip
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _difference_words(row: Whisker) -> str:
+    text = f"{shown(row.label)}: {100 * row.value:+.1f} points"
+    if row.low is None or row.high is None:
+        return f"{text}, no interval"
+    return f"{text}, interval {100 * row.low:+.1f} to {100 * row.high:+.1f}"
 
 
 def _x(share: float) -> str:

@@ -70,6 +70,7 @@ VIEWS: Registry[SiteView] = Registry(
     {
         "methods": "recode_eval.leaderboard.views:METHODS_VIEW",
         "training": "recode_eval.leaderboard.views:TRAINING_VIEW",
+        "lift": "recode_eval.leaderboard.lift:LIFT_VIEW",
         "compare": "recode_eval.leaderboard.comparing:COMPARE_VIEW",
         "gate": "recode_eval.leaderboard.gates:GATE_VIEW",
     },

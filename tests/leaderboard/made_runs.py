@@ -44,6 +44,7 @@ def make_run(
     seed: int = 0,
     isolation: str = "program",
     unsplit: int = 0,
+    update_note: bool = True,
 ) -> Path:
     """Write a run whose samples pass with `chance`; `texts` are worked into its answers.
 
@@ -56,7 +57,8 @@ def make_run(
     identity = identity or {"sha256": digest}
     run = Run(
         task, data, ModelInfo(name, backend, identity),
-        PromptSettings(spec.name, PromptTemplate.from_file(spec.path), "own"),
+        PromptSettings(spec.name, PromptTemplate.from_file(spec.path), "own",
+                       update_note=update_note),
         SamplingParameters(temperature=temperature, top_p=0.95, max_tokens=1024, seed=seed),
         Selection(n), ScoringSettings(isolation=isolation), out=out,
         monitor=create_monitor(quiet=True),

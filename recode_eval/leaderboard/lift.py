@@ -1,0 +1,167 @@
+"""The page on documentation: models by arms, what each arm changes, and what it takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recode_eval.comparison.lift import cost_of, currency_of, lifts
+from recode_eval.comparison.lift_report import STALE, cautions
+from recode_eval.comparison.pooling import Change
+from recode_eval.leaderboard.charts import Whisker, forest_plot
+from recode_eval.leaderboard.site_views import SiteView
+from recode_eval.leaderboard.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from recode_eval.comparison.differences import MetricDifference
+    from recode_eval.comparison.lift import ArmRun, Lift
+    from recode_eval.leaderboard.site_views import SiteData
+    from recode_eval.schemas.results import StoredEstimate
+
+_MOST_ROWS = 40
+"""Of a forest plot; the table beside it has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiftCell:
+    """One arm of one model."""
+
+    estimate: StoredEstimate | None
+    """Of the primary metric."""
+    against: Mapping[str, Change]
+    """By reference, in the primary metric."""
+    stale: StoredEstimate | None
+    stale_change: Change | None
+    """Against the first reference."""
+    problems: int
+    left_out: int
+    prompt_tokens: float | None
+    completion_tokens: float | None
+    cost: str | None
+    """Per solved problem, with its currency."""
+    run: str
+    """The run's key, for links."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiftRow:
+    """One model: a cell for each of its arms."""
+
+    model: str
+    slug: str
+    seed: int
+    cells: Mapping[str, LiftCell]
+    cautions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LiftSection:
+    """One task: models by arms."""
+
+    task: str
+    key: str
+    metric: str
+    arms: Sequence[str]
+    reference: str
+    references: Sequence[str]
+    rows: Sequence[LiftRow]
+    chart: Markup
+
+    @property
+    def has_stale(self) -> bool:
+        """Whether some arm has the measure of the old API."""
+        return any(cell.stale is not None for row in self.rows for cell in row.cells.values())
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether the cost of some arm is known."""
+        return any(cell.cost is not None for row in self.rows for cell in row.cells.values())
+
+
+def sections(site: SiteData) -> list[LiftSection]:
+    """Return a section per task on which some model has two arms."""
+    runs = {
+        id(standing.run.stored): standing.run
+        for board in site.boards
+        for standing in board.standings
+    }
+    found: dict[str, list[Lift]] = defaultdict(list)
+    for item in lifts([run.stored for run in runs.values()], strict=False):
+        found[item.task].append(item)
+    return [_section(task, items, runs) for task, items in sorted(found.items())]
+
+
+def _section(task: str, items: Sequence[Lift], runs: Mapping[int, Any]) -> LiftSection:
+    reference = items[0].effects[0].reference
+    arms = dict.fromkeys(arm.name for item in items for arm in item.arms)
+    rows = [_row(item, runs) for item in items]
+    whiskers = [
+        Whisker(f"{row.model}: {name}", cell.against[reference].value,
+                cell.against[reference].low, cell.against[reference].high)
+        for row in rows
+        for name, cell in row.cells.items()
+        if reference in cell.against
+    ]  # fmt: skip
+    key = digest(task)
+    return LiftSection(
+        task,
+        key,
+        items[0].effects[0].primary.metric,
+        tuple(arms),
+        reference,
+        tuple(dict.fromkeys(effect.reference for item in items for effect in item.effects)),
+        tuple(sorted(rows, key=lambda row: (row.model, row.seed))),
+        forest_plot(
+            whiskers[:_MOST_ROWS],
+            f"What each arm changes on {task} against {reference}, points with 95 % intervals",
+            f"lift-{key}",
+        ),
+    )
+
+
+def _row(item: Lift, runs: Mapping[int, Any]) -> LiftRow:
+    first = runs[id(item.arms[0].run)]
+    cells = {arm.name: _cell(item, arm, runs[id(arm.run)].key) for arm in item.arms}
+    return LiftRow(item.model, first.model_slug, item.seed, cells, cautions(item))
+
+
+def _cell(item: Lift, arm: ArmRun, key: str) -> LiftCell:
+    effects = [effect for effect in item.effects if effect.arm == arm.name]
+    name = item.effects[0].primary.metric
+    first = item.effects[0].reference
+    stale = next((e.metric(STALE) for e in effects if e.reference == first), None)
+    cost = cost_of(arm.run, "per_solved")
+    metrics = arm.run.results.metrics
+    return LiftCell(
+        estimate=metrics.get(name),
+        against={e.reference: _change(e.primary) for e in effects},
+        stale=metrics.get(STALE),
+        stale_change=None if stale is None else _change(stale),
+        problems=arm.run.results.counts.problems,
+        left_out=arm.left_out,
+        prompt_tokens=arm.prompt_tokens,
+        completion_tokens=arm.completion_tokens,
+        cost=None if cost is None else f"{cost:.4g} {currency_of(arm.run) or ''}".rstrip(),
+        run=key,
+    )
+
+
+def _change(item: MetricDifference) -> Change:
+    found = item.estimate
+    assert found.mean is not None
+    return Change(
+        found.mean, found.low, found.high, item.p_value, item.detectable, found.n, item.p_holm
+    )
+
+
+def _context(site: SiteData) -> dict[str, Any] | None:
+    found = sections(site)
+    return {"sections": found} if found else None
+
+
+LIFT_VIEW = SiteView("lift.html", "Documentation", "lift.html", _context)
