@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from recode_eval.comparison.lift import REFERENCES, cost_of, currency_of
+from recode_eval.comparison.lift import cost_of, currency_of
 from recode_eval.comparison.report import change_text, code, markdown_table
 from recode_eval.comparison.sentences import p_text, sentence
 from recode_eval.metrics import label, metric
@@ -37,7 +37,7 @@ def shown_tags(item: Lift, asked: Sequence[str] | None) -> list[str]:
 def headings(item: Lift) -> list[str]:
     """Return the headings of the table of arms."""
     first = item.effects[0].primary.metric
-    references = [name for name in REFERENCES if item.arm(name) is not None]
+    references = _references(item)
     return [
         "arm",
         "problems",
@@ -50,10 +50,14 @@ def headings(item: Lift) -> list[str]:
     ]
 
 
+def _references(item: Lift) -> list[str]:
+    return list(dict.fromkeys(effect.reference for effect in item.effects))
+
+
 def arm_rows(item: Lift) -> list[list[str]]:
     """Return a row per arm, as `headings` say; the first cell is the arm's name, unsafe."""
     first = item.effects[0].primary.metric
-    references = [name for name in REFERENCES if item.arm(name) is not None]
+    references = _references(item)
     rows = []
     for arm in item.arms:
         row = [arm.name, _problems(arm), _estimate(arm, first)]
