@@ -23,7 +23,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -144,6 +144,21 @@ def shared_data() -> Path:
 def vllm_python() -> str:
     """The interpreter of the environment with the vLLM engine; only for tests marked vllm."""
     return os.environ["RECODE_EVAL_VLLM_PYTHON"]
+
+
+@pytest.fixture(scope="session")
+def peer_python() -> Callable[[str], str]:
+    """Return the interpreter of another program's environment (.ci/peers.txt), by its name."""
+
+    def find(name: str) -> str:
+        folder = os.environ.get("RECODE_EVAL_PEERS")
+        python = Path(folder or "", name, "bin", "python")
+        there = folder is not None and python.exists()
+        missing = f"RECODE_EVAL_PEERS names no folder with {name}; .ci/peers makes one"
+        _need("PEERS", None if there else missing)
+        return str(python)
+
+    return find
 
 
 def _need(what: str, missing: str | None) -> None:

@@ -256,7 +256,13 @@ def mismatches(
 def remarks(a: ResultsFile, b: ResultsFile) -> list[str]:
     """Return differences that do not forbid a comparison but may explain a result."""
     found = differences(facts(a), facts(b), ("the baseline", "the candidate"))
-    return [item.text for item in found if item.level is Strictness.CAUTION]
+    told = [item.text for item in found if item.level is Strictness.CAUTION]
+    own = {"the baseline": a.results.cautions, "the candidate": b.results.cautions}
+    both = [text for text in a.results.cautions if text in b.results.cautions]
+    told += [f"both: {text}" for text in both]
+    return told + [
+        f"{role}: {text}" for role, texts in own.items() for text in texts if text not in both
+    ]
 
 
 def differences(

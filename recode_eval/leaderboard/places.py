@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import DataError, UsageError
 from recode_eval.leaderboard.loading import BrokenRun
 from recode_eval.run.archive import SUFFIX, unpack
+from recode_eval.run.foreign.importing import import_file, logs_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,29 +23,42 @@ _RUNS, _ARMS, _MODELS = "runs", "arms", "models.yaml"
 
 
 def open_packs(roots: Sequence[Path], folder: Path) -> tuple[dict[Path, Path], list[BrokenRun]]:
-    """Unpack the packs among `roots`, and in them, into `folder`.
+    """Unpack the packs among `roots`, and in them, into `folder`; logs of others become runs there.
 
-    Returns the folders with runs, each with the folder or pack that it comes from. A pack that is
-    not sound is named in the list.
+    Returns the folders with runs, each with the folder, pack or log that it comes from. A pack or
+    a log that is not sound is named in the list.
     """
     opened: dict[Path, Path] = {}
     broken: list[BrokenRun] = []
     for root in roots:
-        packs = [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
-        if root.is_file() and not root.name.endswith(SUFFIX):
-            raise UsageError(f"{root} is neither a folder nor a pack (*{SUFFIX}).")
-        if not root.is_file():
+        if root.is_file():
+            files = [root]
+        else:
+            files = [*sorted(root.glob(f"*{SUFFIX}")), *logs_in(root)]
             opened[root] = root
-        for pack in packs:
-            place = folder / str(len(opened) + len(broken)) / pack.name.removesuffix(SUFFIX)
+        for file in files:
+            place = folder / str(len(opened) + len(broken)) / file.name.removesuffix(SUFFIX)
             place.parent.mkdir()
             try:
-                unpack(pack, place)
+                _open(file, place)
             except DataError as error:
-                broken.append(BrokenRun(pack.name, str(error)))
+                broken.append(BrokenRun(file.name, str(error)))
             else:
-                opened[place] = pack
+                opened[place] = file
     return opened, broken
+
+
+def _open(file: Path, place: Path) -> None:
+    """Make a folder with the run of a pack or a log.
+
+    Raises:
+        UsageError: it is neither.
+        DataError: it is not sound.
+    """
+    if file.name.endswith(SUFFIX):
+        unpack(file, place)
+    elif import_file(file, file.name, place) is None:
+        raise UsageError(f"{file} is neither a folder, nor a pack (*{SUFFIX}), nor a log.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,17 +127,30 @@ def _runs_at(place: Path, *, several: bool = False) -> list[ResultsFile]:
     if not name.startswith(hub.PREFIX):
         if place.is_file():
             return [_read_file(place, name)]
+        if place.is_dir() and (logs := _logs_at(place)):
+            return [_read_file(log, str(log)) for log in logs]
         return [read_run(file) for file in _results_files(place, several=several)]
     return [_read_file(hub.fetch(name), name)]
 
 
+def _logs_at(place: Path) -> list[Path]:
+    """Return another harness's logs in a folder that has no runs of this one."""
+    from recode_eval.run.foreign.importing import logs_in
+
+    own = (place / RESULTS, *place.glob(f"*/{RESULTS}"), *place.glob(f"*/*/{RESULTS}"))
+    return [] if any(file.exists() for file in own) else logs_in(place)
+
+
 def _read_file(file: Path, name: str) -> ResultsFile:
-    """Read a results.json or a pack, which people know as `name`."""
+    """Read a results.json, a pack or another harness's log, which people know as `name`."""
     from recode_eval.run.archive import SUFFIX, unpack
+    from recode_eval.run.foreign.importing import import_file
 
     with tempfile.TemporaryDirectory(prefix="recode-eval-") as temporary:
         results = file
         try:
+            if (imported := import_file(file, name, Path(temporary))) is not None:
+                results = imported / RESULTS
             if name.endswith(SUFFIX):
                 unpack(file, Path(temporary) / "run", names=(RESULTS,))
                 results = Path(temporary) / "run" / RESULTS

@@ -43,9 +43,13 @@ def identity_hash(identity: Mapping[str, Any]) -> str:
 
 
 def run_folder(out: Path, model_name: str, task_name: str, identity: Mapping[str, Any]) -> Path:
-    """Return `out/MODEL/TASK-HASH`; the path stays below `out`, whatever the model's name."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model_name).strip("-.")[:80] or "model"
-    return out / slug / f"{task_name}-{identity_hash(identity)}"
+    """Return `out/MODEL/TASK-HASH`; the path stays below `out`, whatever the names are."""
+    model, task = _slug(model_name) or "model", _slug(task_name) or "task"
+    return out / model / f"{task}-{identity_hash(identity)}"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
 
 
 class AppendOnlyFile:

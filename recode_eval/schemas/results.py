@@ -336,6 +336,13 @@ class Results(JsonStruct, frozen=True, kw_only=True):
         SplitSection | None,
         Meta(description="Null where the isolation is not `split`."),
     ] = None
+    cautions: Annotated[
+        list[str],
+        Meta(
+            description="What a reader must know of a run that another harness made: what its log "
+            "does not say, or says against its figures."
+        ),
+    ] = field(default_factory=list)
     invocations: Annotated[
         list[Annotated[dict[str, Any], free_form(_INVOCATION)]], Meta(min_length=1)
     ]

@@ -1,0 +1,1 @@
+"""Logs of other harnesses, read as runs: everything that compares stored runs takes them."""
