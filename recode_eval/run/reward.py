@@ -10,6 +10,7 @@ import atexit
 import os
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from recode_eval.checks import of_type
@@ -21,9 +22,28 @@ from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.sandbox.base import Limits
 from recode_eval.tasks.loading import LoadedTask, load_task
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
+    from recode_eval.run.grading import Unscored
     from recode_eval.tasks.base import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class GradedAnswer:
+    """What grading says of one answer.
+
+    >>> GradedAnswer(None, "the sandbox was lost").reward is None
+    True
+    """
+
+    reward: float | None
+    """1.0: passes all tests; 0.0: does not, or holds no code; None: unscored."""
+    explanation: str
+    """The first test that fails and how, why there is no code, or why it is unscored: one line,
+    without control characters; empty for an answer that passes. Never holds a test's source."""
+    code: str | None = None
+    """The code that was found in the text."""
 
 
 class RewardGrader:
@@ -72,6 +92,10 @@ class RewardGrader:
             UsageError: there is no problem of this id; the message has the nearest one.
             InfrastructureError: there is no sandbox.
         """
+        return [graded.reward for graded in self.grade(answers)]
+
+    def grade(self, answers: Iterable[tuple[str, str]]) -> list[GradedAnswer]:
+        """Return reward and explanation of each `(problem id, text)`; see `rewards`."""
         answers = _pairs(answers)
         asked = [self._loaded.problem(key) for key, _ in answers]
         if not asked:
@@ -80,7 +104,7 @@ class RewardGrader:
             self._begin()
         sandbox = self._sandboxes.opener(self._loaded.task, "split")()
         self._limits.measure(self._loaded.task, asked, sandbox)
-        found: list[float | None] = [None] * len(answers)
+        found = [GradedAnswer(None, "the run was stopped")] * len(answers)
         grader = Grader(
             self._loaded.task,
             sandbox,
@@ -88,7 +112,7 @@ class RewardGrader:
             scoring="reward",
             unsplit=self._limits.unsplit,
             on_score=lambda record: self._note(record, found),
-            on_unscored=lambda _: None,
+            on_unscored=lambda item: _note_unscored(item, found),
         )
         try:
             for place, (problem, (_, text)) in enumerate(zip(asked, answers, strict=True)):
@@ -99,9 +123,15 @@ class RewardGrader:
             raise
         return found
 
-    def _note(self, record: ScoreRecord, found: list[float | None]) -> None:
-        if record.setup_error is None:
-            found[record.sample] = float(record.passed(self._loaded.task.conditions[0]))
+    def _note(self, record: ScoreRecord, found: list[GradedAnswer]) -> None:
+        if record.setup_error is not None:
+            reason = f"the problem's own set-up fails: {record.setup_error}"
+            found[record.sample] = GradedAnswer(None, one_line(reason), record.code)
+            return
+        condition = self._loaded.task.conditions[0]
+        reward = float(record.passed(condition))
+        told = "" if reward else _explanation(record, condition)
+        found[record.sample] = GradedAnswer(reward, told, record.code)
 
     def close(self) -> None:
         """Close the sandbox. Idempotent; a forked process leaves its parent's open."""
@@ -115,6 +145,18 @@ class RewardGrader:
     def __exit__(self, *exc: object) -> None:
         """Close."""
         self.close()
+
+
+def _note_unscored(item: Unscored, found: list[GradedAnswer]) -> None:
+    found[item.sample] = GradedAnswer(None, one_line(item.reason))
+
+
+def _explanation(record: ScoreRecord, condition: str) -> str:
+    if record.code is None:
+        return one_line(f"no code found: {record.extraction_detail}".rstrip(": "))
+    tests = record.conditions.get(condition, {}).get("tests", [])
+    failed = next((test for test in tests if test[1] != "passed"), None)
+    return "there is no test" if failed is None else one_line(": ".join(filter(None, failed)))
 
 
 def _pairs(answers: object) -> list[tuple[str, str]]:

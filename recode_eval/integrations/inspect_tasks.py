@@ -1,0 +1,164 @@
+"""Tasks of this package as tasks of inspect_ai, found there by its entry point.
+
+`inspect eval recode_eval/arena_mini` asks the model with the prompt of a task's variant and scores
+the answer in this package's sandbox. Every sample's metadata name its cluster, so that the standard
+error is clustered. A sample that the machine could not grade is unscored, not wrong.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio.to_thread
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+from inspect_ai.scorer import Score, accuracy, scorer, stderr
+from inspect_ai.solver import generate
+
+from recode_eval.errors import UsageError
+from recode_eval.run.config import SandboxOptions
+from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.reward import RewardGrader
+from recode_eval.tasks.loading import LoadedTask, load_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inspect_ai.model import ChatMessage
+    from inspect_ai.scorer import Scorer, Target
+    from inspect_ai.solver import TaskState
+
+    from recode_eval.tasks.base import Problem
+
+TASKS: Final = (
+    "arena", "arena-mini", "arena-multi", "gitchameleon", "humaneval", "humaneval-plus",
+    "migration", "migration-js", "migration-js-train", "migration-multi", "migration-train",
+    "migration-validation", "rustevo",
+)  # fmt: skip
+"""The tasks with tests; a test holds them against the task folders."""
+_ROLES: Final = {
+    "system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant,
+}  # fmt: skip
+
+
+def make_task(
+    name: str,
+    *,
+    prompt: str | None = None,
+    update_note: bool = True,
+    data: str | None = None,
+    sandbox: str = "auto",
+    workers: int | None = None,
+) -> Task:
+    """Return a task of this package as one of inspect_ai.
+
+    `prompt` is a variant of the task that opens no answer (default: the task's own), `update_note`
+    tells the model of the update, `data` is a file with the rows, `sandbox` a tier.
+
+    Raises:
+        UsageError: there is no such task or variant, or the variant opens the answer.
+        DataError, InfrastructureError: those of `load_task`.
+    """
+    loaded = load_task(name, data)
+    variants = loaded.task.spec.prompts
+    variant = variants.get(prompt or loaded.task.spec.default_prompt)
+    if variant is None:
+        raise UsageError(f"{name} has no prompt {prompt}; choose one of {', '.join(variants)}.")
+    template = PromptTemplate.from_file(variant.path)
+    samples = [_sample(p, template, update_note=update_note) for p in loaded.problems]
+    options = SandboxOptions(tier=sandbox, workers=workers)
+    return Task(
+        dataset=MemoryDataset(samples, name=f"recode_eval/{name}"),
+        solver=generate(),
+        scorer=recode_grader(name, data, options),
+        version=loaded.task.spec.version,
+        metadata={"data_hash": loaded.data.content_hash, "prompt_hash": template.content_hash},
+    )
+
+
+def _sample(problem: Problem, template: PromptTemplate, *, update_note: bool) -> Sample:
+    rendered = template.render({**problem.context, "update_note": update_note})
+    if rendered.prefill:
+        raise UsageError(
+            f"The prompt {template.name} opens the answer, which not every provider of inspect_ai "
+            "takes; choose a variant that does not, such as plain."
+        )
+    messages: list[ChatMessage] = [_ROLES[m.role](content=m.content) for m in rendered.messages]
+    # No target: what is in a log may end in somebody's training data.
+    return Sample(
+        id=problem.id,
+        input=messages,
+        metadata={"cluster": problem.cluster, **problem.tags},
+    )
+
+
+@scorer(metrics=[accuracy(), stderr(cluster="cluster")], name="recode_grader")
+def recode_grader(name: str, data: str | None, options: SandboxOptions) -> Scorer:
+    """Score by the task's tests, in this package's sandbox."""
+    grader = _graders.get(load_task(name, data), options)
+
+    async def score(state: TaskState, target: Target) -> Score:
+        del target
+        answer = [(str(state.sample_id), state.output.completion)]
+        [graded] = await anyio.to_thread.run_sync(grader.grade, answer)
+        if graded.reward is None:
+            return Score.unscored(reason="scoring_failed", explanation=graded.explanation)
+        return Score(
+            value="C" if graded.reward == 1 else "I",
+            answer=graded.code,
+            explanation=graded.explanation or "passes all tests",
+        )
+
+    return score
+
+
+class _Graders:
+    """One grader per task and sandbox, closed when the process ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, str, SandboxOptions], RewardGrader] = {}
+
+    def get(self, loaded: LoadedTask, options: SandboxOptions) -> RewardGrader:
+        key = loaded.name, loaded.data.content_hash, options
+        with self._lock:
+            if not self._open:
+                atexit.register(self.close)
+            if key not in self._open:
+                self._open[key] = RewardGrader(loaded, options)
+            return self._open[key]
+
+    def close(self) -> None:
+        with self._lock:
+            for grader in self._open.values():
+                grader.close()
+            self._open.clear()
+
+
+_graders = _Graders()
+
+
+def _register(name: str) -> Callable[..., Task]:
+    def made(
+        prompt: str | None = None,
+        update_note: bool = True,
+        data: str | None = None,
+        sandbox: str = "auto",
+        workers: int | None = None,
+    ) -> Task:
+        return make_task(
+            name, prompt=prompt, update_note=update_note, data=data, sandbox=sandbox,
+            workers=workers,
+        )  # fmt: skip
+
+    made.__doc__ = f"The task {name} of recode-eval."
+    made.__name__ = made.__qualname__ = name.replace("-", "_")
+    registered: Any = partial(task, name=made.__name__)()(made)
+    return registered  # type: ignore[no-any-return]
+
+
+globals().update({name.replace("-", "_"): _register(name) for name in TASKS})
