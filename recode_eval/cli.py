@@ -28,6 +28,7 @@ COMMANDS = {
     "gate": "decide whether a new checkpoint may replace the old one (for CI)",
     "plan": "plan how many problems and samples a verdict needs",
     "pack": "pack a run into one file, to send or submit it",
+    "export-tasks": "write tasks in another program's format",
     "export": "write stored runs in another program's format",
     "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",
@@ -69,7 +70,7 @@ def create_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def _module(name: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(f"recode_eval.commands.{name}")
+    return importlib.import_module(f"recode_eval.commands.{name.replace('-', '_')}")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -1,0 +1,76 @@
+"""`recode-eval export-tasks`: write tasks in the format of another program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recode_eval.commands import configs, options
+from recode_eval.errors import ExitCode
+from recode_eval.task_exports import FORMATS
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from recode_eval.task_exports import TaskFile
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--format",
+        required=True,
+        metavar="FORMAT",
+        help=f"what to write (docs/integrations.md): {', '.join(FORMATS.builtin)}, or the name of "
+        "another package's format",
+    )
+    parser.add_argument(
+        "--out",
+        type=options.path,
+        required=True,
+        metavar="FOLDER",
+        help="a folder that is new or empty",
+    )
+    options.add_task_options(parser, default=None)
+    parser.add_argument(
+        "--prompt", metavar="NAME", help="a prompt variant of the tasks (default: each task's own)"
+    )
+    parser.add_argument(
+        "--no-update-note", action="store_true", help="do not tell the model about the update"
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("--quiet", action="store_true", help="no notes")
+    group.add_argument("--debug", action="store_true", help="show a traceback on errors")
+
+
+def execute(arguments: argparse.Namespace) -> ExitCode:
+    """Export every task."""
+    from recode_eval.run.progress import create_monitor
+    from recode_eval.run.settings import Selection
+    from recode_eval.task_exports import ExportOptions, write
+    from recode_eval.tasks.loading import load_tasks
+
+    log = create_monitor(quiet=arguments.quiet).log
+    made = FORMATS.get(arguments.format)
+    loaded = load_tasks(
+        arguments.tasks,
+        configs.data_sources(arguments.data, arguments.tasks),
+        include_path=arguments.include_path,
+        skip_bad_rows=arguments.skip_bad_rows,
+        log=log,
+    )
+
+    chosen = Selection(
+        1, arguments.limit, tuple(arguments.problems), arguments.since, arguments.until
+    )
+
+    def files() -> Iterator[TaskFile]:
+        for one in loaded:
+            problems = chosen.problems(one.data)
+            note = not arguments.no_update_note
+            yield from made(one, ExportOptions(arguments.prompt, note, problems))
+
+    # All is made before anything is written: an error leaves no half of it.
+    count = write(list(files()), arguments.out)
+    log(f"{count} files in {arguments.out}")
+    return ExitCode.OK

@@ -1,0 +1,76 @@
+"""What the tasks that `export-tasks --format lm-eval` writes call: rows, and the grader.
+
+lm-eval judges one sample at a time, so programs run one after the other. A sample that the machine
+could not grade has no metric: lm-eval averages over the others.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset
+
+from recode_eval.errors import DataError
+from recode_eval.run.reward import RewardGrader
+from recode_eval.task_exports import ExportOptions, prompts
+from recode_eval.tasks.loading import load_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_lock = threading.Lock()
+_graders: dict[str, RewardGrader] = {}
+
+
+def dataset(
+    recode_task: str,
+    recode_prompt: str,
+    recode_update_note: bool = True,
+    recode_data_hash: str = "",
+    recode_problems: Sequence[str] | None = None,
+    **_: Any,
+) -> dict[str, Dataset]:
+    """Return the split `test`: a row per problem with its prompt and cluster.
+
+    Raises:
+        DataError: the rows found here are not those that the task was exported with.
+    """
+    loaded = load_task(recode_task)
+    if recode_data_hash and loaded.data.content_hash != recode_data_hash:
+        raise DataError(
+            f"The rows of {recode_task} differ from those that the task was exported with; export "
+            "it again: recode-eval export-tasks --format lm-eval"
+        )
+    wanted = None if recode_problems is None else set(recode_problems)
+    chosen = tuple(p for p in loaded.problems if wanted is None or p.id in wanted)
+    options = ExportOptions(recode_prompt, recode_update_note, chosen)
+    rows = [
+        {
+            "recode_task": recode_task,
+            "id": problem.id,
+            "cluster": problem.cluster,
+            "prompt": prompt.messages[0].content,
+        }
+        for problem, prompt in prompts(loaded, options)
+    ]
+    return {"test": Dataset.from_list(rows)}
+
+
+def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Return `pass` of an answer, 1 or 0; nothing if it could not be graded."""
+    with _lock:
+        if not _graders:
+            atexit.register(_close)
+        name = str(doc["recode_task"])
+        if name not in _graders:
+            _graders[name] = RewardGrader(name)
+        grader = _graders[name]
+    reward = grader(str(doc["id"]), str(results[0]))
+    return {} if reward is None else {"pass": reward}
+
+
+def _close() -> None:
+    for grader in _graders.values():
+        grader.close()
