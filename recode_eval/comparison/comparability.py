@@ -178,10 +178,21 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
         "prompt": prompt.hash,
         "update_note": prompt.update_note,
         "sampling": drawn,
-        "identity": {k: v for k, v in results.identity.items() if k not in covered},
+        "identity": _told_apart({k: v for k, v in results.identity.items() if k not in covered}),
         "isolation": isolation(results),
         "scoring": results.scoring["hash"],
     }
+
+
+def _told_apart(others: dict[str, Any]) -> dict[str, Any]:
+    """Name the documentation arm and the hash of its texts for people."""
+    docs = others.pop("docs", None)
+    if docs is None:
+        return others
+    if not isinstance(docs, Mapping):  # a file of somebody else's
+        return {**others, "documentation": one_line(str(docs), _LONGEST)}
+    arm, digest = (one_line(str(docs.get(key)), _LONGEST) for key in ("arm", "hash"))
+    return {**others, "documentation arm": arm, "documentation hash": digest}
 
 
 def model_key(results: Results) -> str:
