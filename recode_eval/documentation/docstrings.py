@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from recode_eval.sandbox.base import Sandbox
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the program and of what is kept: raise it with every change of either."""
 MOST_CHARS: Final = 2500
 """Of a docstring; a longer one is cut, and says so."""

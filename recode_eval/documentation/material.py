@@ -121,7 +121,8 @@ def put(problem: Problem, text: DocsText, facts: Mapping[Key, ApiFacts]) -> Show
                     paragraphs.append(fact.docstring)
                 size = count_tokens(fact.docstring)
                 sources.append(Source(part.path, part.environment or "", tokens=size))
-    return Shown("\n\n".join(paragraphs), tuple(sources), withheld) if paragraphs else NOTHING
+    whole = "\n\n".join(filter(None, map(str.strip, paragraphs)))
+    return Shown(whole, tuple(sources), withheld) if whole else NOTHING
 
 
 def gives_away(problem: Problem, text: str) -> bool:

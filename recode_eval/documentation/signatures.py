@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import DataError, UsageError
 from recode_eval.files import replace_file
 from recode_eval.tasks.base import NamesApis
+from recode_eval.tasks.release_docs import parent_of
 from recode_eval.tasks.signatures import read_signatures, signatures_path
 
 if TYPE_CHECKING:
@@ -34,18 +35,39 @@ def ask(
     """
     if not isinstance(task, NamesApis) or signatures_path(task.spec) is None:
         raise UsageError(f"{task.spec.name} has no APIs whose signatures could be kept.")
-    own = task.spec.environment
-    wanted = dict.fromkeys(pair for problem in problems for pair in task.apis(problem))
-    facts = read((None if name == own else name, path) for name, path in wanted)
     found: Asked = {}
     lost: list[str] = []
+    wanted = dict.fromkeys(pair for problem in problems for pair in task.apis(problem))
+    while wanted:
+        absent = _ask(task.spec.environment, wanted, read, found, lost)
+        # What is not there may be an argument: then its function is asked.
+        parents = ((name, parent_of(path)) for name, path in absent)
+        wanted = dict.fromkeys(
+            (name, path) for name, path in parents if path and path not in found.get(name, {})
+        )
+    return found, lost
+
+
+def _ask(
+    own: str,
+    wanted: Iterable[tuple[str, str]],
+    read: Callable[[Iterable[Key]], Mapping[Key, ApiFacts]],
+    found: Asked,
+    lost: list[str],
+) -> list[tuple[str, str]]:
+    """Ask once, note what is found and lost, and return what is not there."""
+    wanted = list(wanted)
+    facts = read((None if name == own else name, path) for name, path in wanted)
+    absent = []
     for name, path in wanted:
         fact = facts[None if name == own else name, path]
         if fact.why:
             lost.append(f"{path} in {name}: {fact.why}")
-        else:
-            found.setdefault(name, {})[path] = fact.signature
-    return found, lost
+            continue
+        found.setdefault(name, {})[path] = fact.signature
+        if fact.absent:
+            absent.append((name, path))
+    return absent
 
 
 def write(task: Task, found: Asked) -> Path:

@@ -124,6 +124,11 @@ def _check_whole(run: Path) -> None:
             f"{run}: {RESULTS} and {MANIFEST} belong to different runs. `recode-eval score RUN` "
             f"rewrites {RESULTS}."
         )
+    if identity is not None and "docs" in identity and not (run / DOCS).is_file():
+        raise DataError(
+            f"{run} has no {DOCS}, which holds what its prompts showed. Repeat the run's own "
+            "command: it writes the file anew."
+        )
 
 
 def _entry(path: Path) -> dict[str, Any]:

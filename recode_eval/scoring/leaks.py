@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tokenize
 from typing import Final
 
@@ -12,6 +13,7 @@ its name and one argument has up to six."""
 _SKIPPED = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 )
+_PART = re.compile(r"\w+|\W")
 
 
 def leaked(note: str, old_code: str, new_code: str) -> str:
@@ -56,7 +58,7 @@ def _by_word(line: str) -> list[tokenize.TokenInfo]:
     for word in line.split():
         try:
             tokens += tokenize.generate_tokens(io.StringIO(word).readline)
-        except (tokenize.TokenError, SyntaxError, ValueError):
-            for character in word:  # a lone bracket or quote
-                tokens.append(tokenize.TokenInfo(tokenize.OP, character, (1, 0), (1, 1), word))
+        except (tokenize.TokenError, SyntaxError, ValueError):  # a lone bracket or quote
+            for part in _PART.findall(word):
+                tokens.append(tokenize.TokenInfo(tokenize.OP, part, (1, 0), (1, 1), word))
     return tokens

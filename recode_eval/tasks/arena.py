@@ -103,7 +103,9 @@ class ArenaTask:
     def _signature(self, update: Update) -> Iterator[str]:
         if before := self._installed(update):
             yield f"{update.function_path} before: {before}"
-        yield f"{update.function_path} now: {update.signature}"
+        # A function that is added leaves the one it is named for as it was.
+        when = "now has beside it" if update.update_type == "add-function" else "now"
+        yield f"{update.function_path} {when}: {update.signature}"
         yield update.docstring
 
     def _installed(self, update: Update) -> str | None:

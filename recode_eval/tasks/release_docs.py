@@ -52,10 +52,10 @@ class ReleasePair:
         """Return old and new signature of each API, and the new docstring.
 
         An API that was looked for and is in neither release has nothing: its name may be one that
-        only objects have.
+        only objects have. An argument (`function.argument`) has what its function has.
         """
         parts: list[str | OthersNote | ApiDocs] = []
-        for path in self.row.apis:
+        for path in self._found(known):
             before, now = known.of(self.old, path), known.of(self.new, path)
             if isinstance(before, str):
                 parts.append(f"{path} in {self._title(self.row.old_version)}: {before}")
@@ -74,12 +74,24 @@ class ReleasePair:
 
         Without the release's name: what is out of date seldom says so.
         """
-        found = ((path, known.of(self.old, path)) for path in self.row.apis)
+        found = ((path, known.of(self.old, path)) for path in self._found(known))
         return tuple(
             ApiDocs(path, self.old, f"{path}: ", before if isinstance(before, str) else None)
             for path, before in found
             if before is UNKNOWN or isinstance(before, str)
         )
+
+    def _found(self, known: Signatures) -> list[str]:
+        """Return the APIs as the releases know them: an argument by its function, each once."""
+        found: dict[str, None] = {}
+        for path in self.row.apis:
+            nowhere = known.of(self.old, path) is None and known.of(self.new, path) is None
+            is_argument = nowhere and self._is_call(parent_of(path), known)
+            found[parent_of(path) if is_argument else path] = None
+        return list(found)
+
+    def _is_call(self, path: str, known: Signatures) -> bool:
+        return any("(" in str(known.of(release, path)) for release in (self.old, self.new))
 
     def _title(self, version: str) -> str:
         return f"{self.row.dependency} {version}"
@@ -87,6 +99,16 @@ class ReleasePair:
     def _now(self, path: str, signature: object) -> ApiDocs:
         lead = f"{path} in {self._title(self.row.new_version)}: "
         return ApiDocs(path, self.new, lead, signature if isinstance(signature, str) else None)
+
+
+def parent_of(path: str) -> str:
+    """Return what an API is a member or an argument of; empty for a member of the library itself.
+
+    >>> parent_of("validators.url.public"), parent_of("numpy.trapz")
+    ('validators.url', '')
+    """
+    parent = path.rpartition(".")[0]
+    return parent if "." in parent else ""
 
 
 def changelog(row: MigrationRow, known: Iterable[MigrationRow]) -> DocsText:

@@ -42,6 +42,10 @@ def _member(thing, part, path):
     except AttributeError:
         if not inspect.ismodule(thing):
             raise AbsentError from None
+    except ModuleNotFoundError:
+        raise  # an optional dependency of what would be there
+    except ImportError:  # how a module says of an old name that it was removed
+        raise AbsentError from None
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
