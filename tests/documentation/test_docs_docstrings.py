@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import zlib
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_sandbox import FakeSandbox
 
+from recode_eval import RunConfig, SandboxOptions
 from recode_eval.documentation import docstrings
+from recode_eval.documentation.block import framed
 from recode_eval.documentation.docstrings import MOST_CHARS, ApiFacts, read_docs, shortened
 from recode_eval.documentation.signatures import ask
+from recode_eval.run.docs import Documentation
+from recode_eval.run.sandboxes import Sandboxes
+from recode_eval.run.session import prompt_settings
 from recode_eval.sandbox import open_router
 from recode_eval.sandbox.base import Execution, SandboxCrashError, Status, TestVerdict
 from recode_eval.sandbox.locks import NoSuchReleaseError
+from recode_eval.sandbox.requirements import get_environment
+from recode_eval.sandbox.venvs import ensure_venv
 from recode_eval.tasks.loading import load_task
 from recode_eval.tasks.signatures import read_signatures
 
@@ -148,3 +157,57 @@ def test_committed_signatures_are_those_of_the_releases() -> None:
             assert found
             for name, apis in found.items():
                 assert {path: known[name][path] for path in apis} == apis
+
+
+def installed_docstring(environment: str, path: str) -> str:
+    """Ask the release directly, with the interpreter of its own environment."""
+    module, _, member = path.partition(".")
+    program = f"import inspect, {module}; print(inspect.getdoc({module}.{member}))"
+    python = ensure_venv(get_environment(environment)).python
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_exact_prompts_of_a_migration() -> None:
+    loaded = load_task("migration")
+    problem = loaded.problem("itsdangerous-cookie-age")
+    config = RunConfig(
+        model="", tasks=["migration"], problems=[problem.id],
+        docs=["none", "note", "signature", "wrong-version", "changelog"],
+        sandbox=SandboxOptions(tier="landlock", workers=1),
+    )  # fmt: skip
+    shown: dict[str, str] = {}
+    with Sandboxes(config.sandbox) as sandboxes:
+        documentation = Documentation(config, sandboxes, lambda _: None)
+        settings, _ = prompt_settings(config, loaded.task)
+        for arm in documentation.arms:
+            docs = documentation.of(loaded, arm)
+            asked = replace(settings, docs=docs, update_note=arm.name == "note")
+            [message] = asked.render(problem).messages
+            shown[arm.name] = message.content
+    note = problem.payload.update_info
+    none = shown["none"]
+    assert note not in none
+    assert none.startswith(
+        "Rewrite this Python program, written for itsdangerous 1.1.0, for itsdangerous 2.2.0.\n\n"
+        "What the program does: "
+    )
+    start, end = none.split("\n\nWhat the program does: ")
+    assert shown["note"] == (f"{start}\n\nWhat has changed: {note}\n\nWhat the program does: {end}")
+    api = "itsdangerous.TimestampSigner.unsign"
+    old = "unsign(self, value, max_age=None, return_timestamp=False)"
+    new = (
+        "unsign(self, signed_value: 'str | bytes', max_age: 'int | None' = None, "
+        "return_timestamp: 'bool' = False) -> 'tuple[bytes, datetime] | bytes'"
+    )
+    text = (
+        f"{api} in itsdangerous 1.1.0: {old}\n\n{api} in itsdangerous 2.2.0: {new}\n\n"
+        f"{installed_docstring('itsdangerous-2.2.0', api)}"
+    )
+    assert shown["signature"] == f"{framed(text)}\n\n{none}"
+    text = f"{api}: {old}\n\n{installed_docstring('itsdangerous-1.1.0', api)}"
+    assert shown["wrong-version"] == f"{framed(text)}\n\n{none}"
+    title = "itsdangerous 2.2.0, what has changed since 1.1.0:"
+    assert shown["changelog"].startswith(framed(f"{title}\n\n- ").split("\n</")[0].rstrip())
+    assert f"\n\n- {note}\n\n- " in shown["changelog"]
+    assert shown["changelog"].endswith(f"\n</documentation>\n\n{none}")
