@@ -85,14 +85,17 @@ class PromptDocs:
         }
 
     def to_text(self) -> str:
-        """Return the content of `docs.jsonl`; a text that several problems have is there once."""
-        lines: list[dict[str, Any]] = [{"arm": self.arm, "hash": self.hash}]
-        first: dict[str, str] = {}
+        """Return the content of `docs.jsonl`; what several problems have alike is there once."""
+        lines: list[dict[str, Any]] = [{"arm": self.arm, "form": FORM, "hash": self.hash}]
+        first: dict[Shown, str] = {}
         for key, one in self.shown.items():
-            same = first.setdefault(one.text, key)
-            text = {"text": one.text} if same == key else {"same_as": same}
+            same = first.setdefault(one, key)
+            if same != key:
+                lines.append({"problem_id": key, "same_as": same})
+                continue
             sources = [source.to_json() for source in one.sources]
-            lines.append({"problem_id": key, **text, "withheld": one.withheld, "sources": sources})
+            content = {"text": one.text, "withheld": one.withheld, "sources": sources}
+            lines.append({"problem_id": key, **content})
         lines += [
             {"problem_id": key, "text": None, "reason": why} for key, why in self.missing.items()
         ]
@@ -112,17 +115,22 @@ def parse_docs(text: str, expected: Any, where: str) -> PromptDocs:
         for row in rows:
             key = str(row["problem_id"])
             if "same_as" in row:
-                shown[key] = Shown(shown[row["same_as"]].text, _sources(row), int(row["withheld"]))
+                shown[key] = shown[row["same_as"]]
             elif row["text"] is None:
                 missing[key] = str(row["reason"])
             else:
                 shown[key] = Shown(_text(row["text"]), _sources(row), int(row["withheld"]))
-        docs = PromptDocs(_text(head["arm"]), shown, missing)
+        docs, form = PromptDocs(_text(head["arm"]), shown, missing), head["form"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{where} is damaged ({type(error).__name__}: {error}). The run's own command writes "
             "it anew."
         ) from error
+    if form != FORM:
+        raise DataError(
+            f"{where} was written for the form {str(form)[:20]} of the block, and this version has "
+            f"{FORM}. Use the version that wrote it."
+        )
     if docs.identity != expected:
         raise DataError(
             f"{where} does not hold what the run's prompts showed: its hash is {docs.hash[:12]}. "

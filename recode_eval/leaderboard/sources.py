@@ -85,10 +85,9 @@ class Sources:
         """Return what the run's prompts showed, from its folder; raises `DataError`."""
         if "docs" not in run.identity:
             return None
-        key = run.folder
-        if key not in self._shown:
-            self._shown[key] = stored_docs(run.folder, run.identity)
-        return self._shown[key]
+        if run.folder not in self._shown:  # a run is shown as a whole before the next one
+            self._shown = {run.folder: stored_docs(run.folder, run.identity)}
+        return self._shown[run.folder]
 
     def knows_template(self, run: RunEntry) -> bool:
         """Whether the run used one of the task's own templates."""

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.documentation.arms import Arm, Kind, parse_arm
 from recode_eval.documentation.shown import DOCS, PromptDocs, Shown, parse_docs
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from recode_eval.tasks.loading import LoadedTask
 
 _MOST_REASONS = 3
+MOST_STORED: Final = 256 << 20
+"""Bytes of `docs.jsonl` that are read: a pack may come from anybody."""
 
 
 class Documentation:
@@ -191,6 +193,8 @@ def stored_docs(folder: Path, identity: Mapping[str, Any]) -> PromptDocs | None:
         return None
     path = folder / DOCS
     try:
+        if path.stat().st_size > MOST_STORED:
+            raise DataError(f"{path} is larger than {MOST_STORED >> 20} MiB, so no run wrote it.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import failed, recode_eval
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recode_eval import RescoreConfig, RunConfig, SandboxOptions, cli, evaluate, rescore
 from recode_eval.documentation.arms import arm_of
 from recode_eval.documentation.block import framed
-from recode_eval.documentation.shown import DOCS, parse_docs
+from recode_eval.documentation.shown import DOCS, PromptDocs, Shown, Source, parse_docs
 from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.leaderboard.loading import load_run
 from recode_eval.leaderboard.sources import Sources
@@ -208,7 +210,8 @@ def test_a_changed_folder_is_another_run(tmp_path: Path, folder: Path) -> None:
         lambda _: "",
         lambda _: "[]\n[]\n",
         lambda _: '{"arm": 1}\n',
-        lambda text: text + '{"problem_id": "x", "same_as": "y", "withheld": 0, "sources": []}\n',
+        lambda text: text + '{"problem_id": "x", "same_as": "y"}\n',
+        lambda text: text.replace('"form": 1', '"form": 2'),
     ],
 )
 def test_texts_that_somebody_changed_are_refused(tmp_path: Path, folder: Path, change: Any) -> None:
@@ -352,3 +355,18 @@ def test_the_gate_asks_the_candidate_as_the_baseline_was(
     words = ["gate", "--baseline", str(alone), "--model", other, "--runs", str(tmp_path / "g")]
     assert cli.run(words) == ExitCode.USAGE
     assert "--docs folder:docs" in capsys.readouterr().err
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
+SOURCES = st.builds(Source, TEXTS, TEXTS, st.none() | st.floats(0, 100), st.none() | st.just(3))
+
+
+@given(
+    st.dictionaries(TEXTS, st.builds(Shown, TEXTS, st.tuples(SOURCES), st.integers(0, 9))),
+    st.dictionaries(TEXTS, TEXTS),
+)
+def test_what_is_stored_is_read_back(shown: dict[str, Shown], missing: dict[str, str]) -> None:
+    docs = PromptDocs("mixed", shown, {k: v for k, v in missing.items() if k not in shown})
+    read = parse_docs(docs.to_text(), docs.identity, "here")
+    assert read == docs
+    assert read.to_text() == docs.to_text()
