@@ -115,11 +115,12 @@ def put(problem: Problem, text: DocsText, facts: Mapping[Key, ApiFacts]) -> Show
                 if fact.absent or signature is None:
                     continue
                 paragraphs.append(f"{part.lead}{signature}")
-                hidden = bool(fact.docstring) and gives_away(problem, fact.docstring)
+                docstring = fact.docstring if part.docstring else ""
+                hidden = bool(docstring) and gives_away(problem, docstring)
                 withheld += hidden
-                if fact.docstring and not hidden:
-                    paragraphs.append(fact.docstring)
-                size = count_tokens(fact.docstring)
+                if docstring and not hidden:
+                    paragraphs.append(docstring)
+                size = count_tokens(docstring)
                 sources.append(Source(part.path, part.environment or "", tokens=size))
     whole = "\n\n".join(filter(None, map(str.strip, paragraphs)))
     return Shown(whole, tuple(sources), withheld) if whole else NOTHING

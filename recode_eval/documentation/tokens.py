@@ -20,7 +20,7 @@ def count_tokens(text: str) -> int:
     character that is no space counts one.
 
     >>> count_tokens("numpy.trapezoid(y, dx=1.0)")
-    12
+    13
     >>> count_tokens("")
     0
     """

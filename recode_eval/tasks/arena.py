@@ -100,9 +100,12 @@ class ArenaTask:
         for update in problem.payload.updates:
             yield self.spec.environment, update.function_path
 
-    def _signature(self, update: Update) -> Iterator[str]:
-        if before := self._installed(update):
-            yield f"{update.function_path} before: {before}"
+    def _signature(self, update: Update) -> Iterator[str | ApiDocs]:
+        path, before = update.function_path, self._installed(update)
+        if before is None:  # rows of one's own, or from the hub
+            yield ApiDocs(path, None, f"{path} before: ", docstring=False)
+        else:
+            yield f"{path} before: {before}"
         # A function that is added leaves the one it is named for as it was.
         when = "now has beside it" if update.update_type == "add-function" else "now"
         yield f"{update.function_path} {when}: {update.signature}"

@@ -213,6 +213,8 @@ class ApiDocs:
     """The line above."""
     signature: str | None = None
     """None: not known yet."""
+    docstring: bool = True
+    """Whether the docstring is shown too."""
 
 
 DocsText = tuple[str | OthersNote | ApiDocs, ...]

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from arena_rows import write_rows
 
 from recode_eval.documentation.arms import parse_arm
 from recode_eval.documentation.docstrings import ApiFacts
@@ -216,3 +217,16 @@ def test_a_damaged_file_of_signatures_is_named(tmp_path: Path, content: str) -> 
 def test_a_lone_bracket_does_not_make_letters_into_tokens() -> None:
     """`DeepDiff(` at the end of a line was nine tokens, so every mention of it was a leak."""
     assert leaked("Call DeepDiff(a, b).", "x = 1\n", "x = DeepDiff(\n    a)\n") == ""
+
+
+def test_rows_of_ones_own_ask_for_the_old_signature(tmp_path: Path) -> None:
+    loaded = load_task("arena", write_rows(tmp_path / "rows.jsonl", 4))
+    everything = loaded.problems
+    shown = of_task(loaded.task, parse_arm("signature"), everything, everything, 4, told)
+    for one in shown.values():
+        assert isinstance(one, Shown)
+        assert one.text == (
+            "textwrap.dedent before: dedent(x)\n\n"
+            "textwrap.dedent now: textwrap.dedent(text, times=1)\n\n"
+            "`times` (default 1) repeats the text."
+        )
