@@ -57,7 +57,7 @@ class Index:
         indexed = [words(f"{one.place}\n{one.text}") for one in self._passages]
         if not any(indexed):
             raise UsageError("The documents to search in hold no word.")
-        self._ranking: Any = bm25s.BM25()
+        self._ranking: Any = bm25s.BM25(dtype="float64")
         self._known = {word for passage in indexed for word in passage}
         self._ranking.index(indexed, show_progress=False)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -104,3 +109,27 @@ def test_documents_without_a_word_are_refused() -> None:
 def test_names_count_as_a_whole_and_by_their_parts() -> None:
     assert words("np.linalg.solve(A)") == ["np.linalg.solve", "np", "linalg", "solve", "a"]
     assert words("_private __init__ ...") == ["private", "init__"]
+
+
+def test_a_search_finds_the_same_whatever_the_hashes_of_the_process(tmp_path: Path) -> None:
+    """Python's sets are in another order in every process; a run must be found again."""
+    for name in "abcdefgh":
+        (tmp_path / f"{name}.md").write_text(
+            f"# {name}\nmany same words {name} numpy.{name} here\n"
+        )
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from recode_eval.documentation.folders import read_folder\n"
+        "from recode_eval.documentation.retrieval import Index\n"
+        "found = Index(read_folder(Path(sys.argv[1])).found)\n"
+        "print(found.search('same words numpy.c and b here, many g', top=8, tokens=900))\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True,
+            check=True, env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(said) == 1
+    assert "c.md" in said.pop()
