@@ -153,7 +153,7 @@ def _parts(updates: tuple[Update, ...]) -> list[tuple[Update, ...]]:
 def _whole_note(update: Update) -> str:
     return (
         f"{update.function_path}: {update.description}\n\nNew signature: {update.signature}\n\n"
-        f"{update.docstring}"
+        f"{update.docstring.strip()}"
     )
 
 
