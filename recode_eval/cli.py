@@ -35,6 +35,7 @@ COMMANDS = {
     "library": "make a folder that tests whether models know a library's update",
     "mine": "find what changed between two releases of a library, and prove it",
     "tasks": "list the tasks",
+    "docs": "count, show and make the documentation that prompts can show",
     "doctor": "check what this machine can do, and how to get the rest",
     "demo": "evaluate the built-in baselines on the bundled task",
     "sandbox": "build, test and prune the sandbox",

@@ -62,22 +62,20 @@ def _show(outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
         return
     from rich.table import Table
 
-    from recode_eval.run.report import main_figure
+    from recode_eval.run.report import column_of, main_figure
     from recode_eval.terminal import one_line, stdout_console
 
     table = Table(caption="in percent, with 95 % intervals clustered by update")
     table.add_column("model", overflow="fold")
-    for task in arguments.tasks:
-        table.add_column(task, overflow="fold")
+    found = [column_of(result) for outcome in outcomes for result in outcome.results]
+    columns = list(dict.fromkeys(found)) or list(arguments.tasks)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for outcome in outcomes:
-        cells = {result["task"]["name"]: main_figure(result) for result in outcome.results}
+        cells = {column_of(result): main_figure(result) for result in outcome.results}
         if outcome.error is not None:
-            cells = dict.fromkeys(
-                arguments.tasks[:1], f"failed: {one_line(str(outcome.error), 200)}"
-            )
-        table.add_row(
-            one_line(outcome.model, 80), *(cells.get(task, "-") for task in arguments.tasks)
-        )
+            cells = {columns[0]: f"failed: {one_line(str(outcome.error), 200)}"}
+        table.add_row(one_line(outcome.model, 80), *(cells.get(column, "-") for column in columns))
     stdout_console().print(table)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.documentation.arms import arm_of
 from recode_eval.metrics import tested
 from recode_eval.terminal import one_line
 
@@ -190,23 +191,12 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
     }
 
 
-def docs_arm(results: Results) -> str:
-    """Return what the prompt told the model of the update: `none`, `note`, or another arm.
-
-    A file from somebody else may name any other.
-    """
-    docs = results.identity.get("docs")
-    if isinstance(docs, dict) and docs.get("arm"):
-        return one_line(str(docs["arm"]), _LONGEST)
-    return "note" if results.prompt.update_note else "none"
-
-
 def _docs(results: Results) -> str:
     """Return the arm, with the hash of its texts where it has any of its own."""
     docs = results.identity.get("docs")
     if not isinstance(docs, dict):
-        return docs_arm(results)
-    return f"{docs_arm(results)} {one_line(str(docs.get('hash')), _LONGEST)[:12]}"
+        return arm_of(results)
+    return f"{arm_of(results)} {one_line(str(docs.get('hash')), _LONGEST)[:12]}"
 
 
 def model_key(results: Results) -> str:

@@ -14,9 +14,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from recode_eval.comparison.comparability import docs_arm, model_key
+from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.differences import compare, difference
 from recode_eval.comparison.pairing import paired
+from recode_eval.documentation.arms import arm_of
 from recode_eval.errors import UsageError
 from recode_eval.metrics import primary_of
 
@@ -155,7 +156,7 @@ def lifts(
     if not plans and not strict:
         return []
     if not plans:
-        found = ", ".join(sorted({docs_arm(run.results) for run in runs})) or "no run"
+        found = ", ".join(sorted({arm_of(run.results) for run in runs})) or "no run"
         raise UsageError(
             f"There are no two arms of one model to compare (found: {found}). Run them with "
             f"--docs {references[0]},ARM, and name all runs, or the folder given with --out."
@@ -206,7 +207,7 @@ def _grouped(runs: Sequence[ResultsFile], *, strict: bool) -> list[tuple[ArmRun,
     """Return the runs that differ in their arm alone, each group in the order of arms."""
     groups: dict[str, dict[str, ArmRun]] = defaultdict(dict)
     for run in runs:
-        arm, key = docs_arm(run.results), _key(run)
+        arm, key = arm_of(run.results), _key(run)
         if arm in groups[key] and not strict:
             continue
         if arm in groups[key]:

@@ -103,6 +103,7 @@ def run_like(
 
 def _prompt(baseline: ResultsFile, task: Task, file: Path | None) -> PromptSettings:
     """Find the baseline's prompt. Templates that lie in a run's folder are not executed."""
+    from recode_eval.run.docs import docs_of_baseline
     from recode_eval.run.prompts import PromptTemplate
     from recode_eval.run.settings import PromptSettings
 
@@ -115,7 +116,11 @@ def _prompt(baseline: ResultsFile, task: Task, file: Path | None) -> PromptSetti
             "same template with --prompt FILE.jinja2"
         )
     return PromptSettings(
-        stored["name"], PromptTemplate.from_file(path), stored["source"], stored["update_note"]
+        stored["name"],
+        PromptTemplate.from_file(path),
+        stored["source"],
+        stored["update_note"],
+        docs_of_baseline(baseline),
     )
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, InfrastructureError, UsageError
+from recode_eval.run.docs import stored_docs
 from recode_eval.run.prompts import PromptTemplate, prompt_hash
+from recode_eval.run.settings import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from recode_eval.documentation.shown import PromptDocs
     from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.models.base import Prompt
     from recode_eval.tasks.base import Problem, Task
@@ -31,6 +34,7 @@ class Sources:
         self._data = dict(data or {})
         self._include = tuple(include_paths)
         self._problems: dict[tuple[str, str], tuple[Mapping[str, Problem], str]] = {}
+        self._shown: dict[Path, PromptDocs | None] = {}
         self._templates: dict[tuple[str, str], PromptTemplate | None] = {}
 
     def problems(self, run: RunEntry) -> tuple[Mapping[str, Problem], str]:
@@ -69,12 +73,21 @@ class Sources:
         template = self._template(run)
         if template is None:
             return None
-        context = {**problem.context, "update_note": run.identity["update_note"]}
         try:
-            prompt = template.render(context)
-        except UsageError:
+            docs = self._docs(run)
+            text = "" if docs is None else docs.shown[problem.id].text
+            prompt = render(template, problem, text, update_note=run.identity["update_note"])
+        except (UsageError, DataError, KeyError):
             return None
         return prompt if prompt_hash(prompt) == expected else None
+
+    def _docs(self, run: RunEntry) -> PromptDocs | None:
+        """Return what the run's prompts showed, from its folder; raises `DataError`."""
+        if "docs" not in run.identity:
+            return None
+        if run.folder not in self._shown:  # a run is shown as a whole before the next one
+            self._shown = {run.folder: stored_docs(run.folder, run.identity)}
+        return self._shown[run.folder]
 
     def knows_template(self, run: RunEntry) -> bool:
         """Whether the run used one of the task's own templates."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.mining.candidates import Evidence
-from recode_eval.mining.inspection import LostError, run_inside
 from recode_eval.mining.probes import Probe, probes_for
+from recode_eval.sandbox.inside import LostError, run_inside
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run_probes(
             "most_bytes": _MOST_BYTES,
         }
         try:
-            lines = run_inside(sandbox, environment, "probe", settings, 240.0)
+            lines = run_inside(sandbox, environment, "mining/probe", settings, 240.0)
         except LostError as error:
             answers.lost[f"a batch of probes: {error}"] += len(batch)
             continue

@@ -213,7 +213,7 @@ sandbox, executor, out.
         put("data", data_files(self.data))
         put("model_options", options_of(ModelOptions, "model_options", self.model_options))
         put("sandbox", options_of(SandboxOptions, "sandbox", self.sandbox, named="tier"))
-        arms = [self.docs] if isinstance(self.docs, str) else self.docs
+        arms = [str(self.docs)] if isinstance(self.docs, str | Path) else self.docs
         put(
             "docs",
             options_of(

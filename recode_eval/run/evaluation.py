@@ -11,14 +11,16 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.documentation.shown import DOCS
 from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
 from recode_eval.run.generation import Generation
 from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.prompts import prompt_hash
-from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder
+from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder, write_text
 from recode_eval.sandbox.null import NullSandbox
+from recode_eval.tasks.base import BadRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Mapping, Sequence
@@ -78,7 +80,7 @@ class Run:
         self.scoring, self.monitor = scoring, monitor
         self.scoring_hash = scoring.hash(task, data)
         self.settings = dict(settings or {})
-        self.problems = selection.problems(data)
+        self.problems = tuple(p for p in selection.problems(data) if prompt.covers(p))
         self.prompts = {p.id: prompt.render(p) for p in self.problems}
         self.hashes = {key: prompt_hash(value) for key, value in self.prompts.items()}
         self.generation = Generation(self.prompts, self.hashes, sampling, task.spec.language)
@@ -91,6 +93,8 @@ class Run:
             "sampling": asdict(sampling),
             "model": {"backend": model_info.backend, **model_info.identity},
         }
+        if prompt.docs is not None:
+            self.identity["docs"] = prompt.docs.identity
         self.out = out
         self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
 
@@ -140,6 +144,8 @@ class Run:
                 ]
             manifest = self._manifest(store, working=bool(missing or ungraded))
             store.write_prompt(self.prompt.template.source)
+            if self.prompt.docs is not None:
+                write_text(self.folder / DOCS, self.prompt.docs.to_text())
             store.write_manifest(manifest)
             if missing or ungraded:
                 sandbox = open_sandbox()
@@ -338,6 +344,13 @@ class Run:
             del scores[key]
         return list(others)
 
+    def _undocumented(self) -> list[str]:
+        """Name the problems that the documentation arm has nothing for."""
+        docs = self.prompt.docs
+        if docs is None:
+            return []
+        return [str(BadRow(key, f"the arm {docs.arm}: {why}")) for key, why in docs.missing.items()]
+
     def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
         before = store.manifest()
         invocations = list(before.get("invocations", []))
@@ -361,7 +374,7 @@ class Run:
                 "data_hash": self.data.content_hash,
                 "language": self.task.spec.language,
                 "bad_rows": [str(row) for row in self.data.bad_rows],
-                "skipped": [str(row) for row in self.data.skipped],
+                "skipped": [*map(str, self.data.skipped), *self._undocumented()],
                 "quarantined": [str(row) for row in self.data.quarantined],
             },
             "prompt": {
@@ -369,6 +382,7 @@ class Run:
                 "source": self.prompt.source,
                 "hash": self.prompt.template.content_hash,
                 "update_note": self.prompt.update_note,
+                **({} if self.prompt.docs is None else {"docs": self.prompt.docs.summary}),
             },
             "sampling": {"n": self.selection.n, **asdict(self.sampling)},
             "selection": {"problems": len(self.problems), **asdict(self.selection)},

@@ -12,7 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, Template, TemplateError, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from recode_eval.errors import UsageError
@@ -33,6 +33,8 @@ _PREFILL = "assistant"
 
 _FILE = re.compile(r"\{\{-?\s*file\(\"(?P<name>[^\"\\]+)\"\)\s*-?\}\}")
 _DELIMITER = re.compile(r"\{(?=[{%#])|[}%#](?=\})")
+DOCS_VARIABLE = "docs"
+"""The text of the documentation arm; empty with `note` and `none`."""
 LONGEST_FILE = 1 << 20
 """Characters; a longer file fits no model's context."""
 
@@ -51,6 +53,8 @@ class PromptTemplate:
             outside = _outside_blocks(tree)
             _check_files(tree, name)
             self._template: Template = environment.from_string(source)
+            self.shows_docs = DOCS_VARIABLE in meta.find_undeclared_variables(tree)
+            """Whether it gives the documentation a place of its own."""
         except TemplateError as error:
             line = getattr(error, "lineno", "?")
             raise UsageError(f"Prompt template {name}, line {line}: {error}.") from error

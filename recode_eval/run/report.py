@@ -7,6 +7,7 @@ import sys
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.documentation.arms import Kind, arm_of
 from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
 from recode_eval.sandbox.null import TIER as NO_EXECUTION
 from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE, Shares
@@ -72,8 +73,11 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
 
     table = Table()
     table.add_column("metric", no_wrap=True)
-    for result in results:
+    arms = [one_line(arm_of(result), 40) for result in results]
+    shown = len(set(arms)) > 1 or not {Kind.NOTE.value, Kind.NONE.value}.issuperset(arms)
+    for result, arm in zip(results, arms, strict=True):
         heading = f"{one_line(result['model']['name'], 40)}\n{result['task']['name']}"
+        heading += f"\n{arm}" if shown else ""
         table.add_column(heading, justify="right", min_width=_VALUE_WIDTH - 3, overflow="fold")
     table.add_column("N", justify="right", overflow="fold")
     rows, counted = {}, {}
@@ -245,6 +249,17 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
 def _tokens(result: dict[str, Any]) -> str:
     tokens = result["usage"]["completion_tokens"]
     return "-" if tokens is None else f"{tokens:,.0f}"
+
+
+def column_of(result: dict[str, Any]) -> str:
+    """Return what tells the runs of one model apart: the task, and the arm where it is not usual.
+
+    >>> column_of({"task": {"name": "migration"}, "prompt": {"update_note": False}})
+    'migration (none)'
+    """
+    arm = one_line(arm_of(result), 60)
+    name: str = result["task"]["name"]
+    return name if arm == Kind.NOTE else f"{name} ({arm})"
 
 
 def main_figure(result: dict[str, Any]) -> str:

@@ -163,6 +163,7 @@ def _reopen(
 ) -> Run:
     """Build the run that a manifest describes; only how it is graded may differ."""
     from recode_eval.models.base import ModelInfo, SamplingParameters
+    from recode_eval.run.docs import stored_docs
     from recode_eval.run.evaluation import Run
     from recode_eval.run.prompts import PromptTemplate
     from recode_eval.run.settings import PromptSettings, Selection
@@ -185,6 +186,7 @@ def _reopen(
             PromptTemplate.from_file(folder / PROMPT),
             prompt["source"],
             update_note=prompt["update_note"],
+            docs=stored_docs(folder, manifest["identity"]),
         ),
         SamplingParameters(**{**sampling, "stop": tuple(sampling["stop"])}),
         Selection.from_json(selection["n"], selection),

@@ -249,6 +249,9 @@ def _check(run: ResultsFile) -> None:
         raise damaged("it has no problems")
     if len(run.scores) != len(results.problems):
         raise damaged("the ids of its problems are not unique")
+    docs = results.prompt.docs
+    if results.identity.get("docs") != (docs and {"arm": docs.arm, "hash": docs.hash}):
+        raise damaged("`prompt.docs` and `identity.docs` are not about the same documentation")
     if not counts.samples or counts.unscored > counts.samples:
         raise damaged(f"counts: {counts.unscored} of {counts.samples} samples are unscored")
     # Not `run.metrics`, which keeps the values: a leaderboard reads hundreds of runs.

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from recode_eval.documentation.arms import Kind
 from recode_eval.errors import DataError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend
+from recode_eval.run.docs import Documentation, parse_arms
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.tasks.loading import LoadedTask, load_tasks
 
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
 
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.run.config import RunConfig
+    from recode_eval.run.config_parts import DocsOptions
     from recode_eval.run.evaluation import Run
     from recode_eval.run.progress import Monitor
-    from recode_eval.run.settings import PromptSettings, ScoringSettings
+    from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
     from recode_eval.tasks.base import Defaults, Task
 
 TEMPLATE_SUFFIXES = frozenset({".jinja2", ".jinja", ".j2"})
@@ -36,6 +39,7 @@ class Session:
         self, config: RunConfig, monitor: Monitor, loaded: Sequence[LoadedTask] | None = None
     ) -> None:
         """Open nothing yet; load only the rows, unless they are given."""
+        parse_arms(config.docs.arms)  # a file that is not there must not cost the loading of rows
         self.config = config
         self.monitor = monitor
         self.loaded = load_configured(config, monitor.log) if loaded is None else list(loaded)
@@ -44,8 +48,9 @@ class Session:
     def run(self) -> list[dict[str, Any]]:
         """Evaluate the model on every task; returns the results (results.json and `folder`).
 
-        With `repeats`, those of a task follow one another. Raises `UsageError` for repeats of a
-        model that gives the same answers whatever the seed.
+        With several documentation arms or with `repeats`, those of a task follow one another. An
+        arm for which a task has nothing is passed over. Raises `UsageError` for repeats of a model
+        that gives the same answers whatever the seed.
         """
         seeds = range(self.config.seed, self.config.seed + self.config.repeats)
         found = []
@@ -58,8 +63,14 @@ class Session:
                 )
             found += [
                 evaluate_task(
-                    replace(self.config, seed=seed), loaded, model, self.sandboxes, self.monitor
+                    replace(config, seed=seed),
+                    loaded,
+                    model,
+                    self.sandboxes,
+                    self.monitor,
+                    self.documentation,
                 )
+                for config in arm_by_arm(self.config, loaded, self.documentation)
                 for seed in seeds
             ]
         return found
@@ -72,6 +83,7 @@ class Session:
         model = str(config.model) if isinstance(config.model, Path) else config.model
         if not isinstance(model, str):
             self.sandboxes = self._enter(Sandboxes(config.sandbox, log))
+            self._prepare_docs()
             return [(loaded, model) for loaded in self.loaded]
         backend = chosen_backend(model, config, log)
         executor = self._enter(open_executor(config.executor, log))
@@ -79,6 +91,7 @@ class Session:
         self.sandboxes = self._enter(Sandboxes(config.sandbox, log, executor))
         if get_backend(backend).loads_checkpoint:
             open_first(self.sandboxes, self.loaded, config.isolation)
+        self._prepare_docs()
         opened: list[tuple[LoadedTask, Model]] = []
         for group in answered_together(self.loaded, backend):
             made = executor.create_model(
@@ -87,6 +100,10 @@ class Session:
             self._closing.callback(made.close)
             opened += [(loaded, made) for loaded in group]
         return opened
+
+    def _prepare_docs(self) -> None:
+        self.documentation = Documentation(self.config, self.sandboxes, self.monitor.log)
+        self.documentation.prepare(self.loaded)
 
     def _enter(self, thing: Any) -> Any:
         return self._closing.enter_context(thing)
@@ -159,11 +176,33 @@ def known_solutions(group: Iterable[LoadedTask]) -> dict[str, Any]:
     return {p.id: p.solutions for _, data in group for p in data.problems}
 
 
+def arm_by_arm(
+    config: RunConfig, loaded: LoadedTask, documentation: Documentation
+) -> list[RunConfig]:
+    """Return the configuration with each single arm for which a task has something to show."""
+    return [
+        replace(config, docs=replace(config.docs, arms=(text,)))
+        for text, arm in zip(config.docs.arms, documentation.arms, strict=True)
+        if documentation.has(loaded, arm)
+    ]
+
+
 def evaluate_task(
-    config: RunConfig, loaded: LoadedTask, model: Model, sandboxes: Sandboxes, monitor: Monitor
+    config: RunConfig,
+    loaded: LoadedTask,
+    model: Model,
+    sandboxes: Sandboxes,
+    monitor: Monitor,
+    documentation: Documentation | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a model on a task, write results.json, and return its content and the folder."""
-    run = create_run(config, loaded, model, monitor)
+    """Evaluate a model on a task, write results.json, and return its content and the folder.
+
+    The configuration names one documentation arm; `documentation` has its texts, if they are made.
+    """
+    if documentation is None:
+        documentation = Documentation(config, sandboxes, monitor.log)
+        documentation.prepare([loaded])
+    run = create_run(config, loaded, model, monitor, documentation)
     announce(run)
     return complete(run, model, sandboxes, config.k, config.sandbox.named_tier)
 
@@ -196,13 +235,20 @@ def complete(
     return {**results, "folder": str(run.folder)}
 
 
-def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Monitor) -> Run:
+def create_run(
+    config: RunConfig,
+    loaded: LoadedTask,
+    model: Model,
+    monitor: Monitor,
+    documentation: Documentation,
+) -> Run:
     """Combine the configuration, the prompt variant's defaults and the model into a `Run`."""
     from recode_eval.run.evaluation import Run
-    from recode_eval.run.settings import Selection
 
     task, data = loaded
     prompt, defaults = prompt_settings(config, task)
+    [arm] = parse_arms(config.docs.arms)
+    prompt = replace(prompt, docs=documentation.of(loaded, arm))
     sampling, n = _sampling(config, defaults, model, monitor.log)
     return Run(
         task,
@@ -210,12 +256,19 @@ def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Mon
         model.info,
         prompt,
         sampling,
-        Selection(n, config.limit, tuple(config.problems), config.since, config.until),
+        selection(config, n),
         scoring_settings(config),
         out=config.folder,
         monitor=monitor,
         settings=stored_settings(config, loaded.name, config.k),
     )
+
+
+def selection(config: RunConfig, n: int) -> Selection:
+    """Return which problems a configuration selects, and `n` samples of each."""
+    from recode_eval.run.settings import Selection
+
+    return Selection(n, config.limit, tuple(config.problems), config.since, config.until)
 
 
 def stored_settings(config: RunConfig, task: str, ks: Iterable[int]) -> dict[str, Any]:
@@ -227,7 +280,17 @@ def stored_settings(config: RunConfig, task: str, ks: Iterable[int]) -> dict[str
         "k": list(ks),
         "cutoff": config.cutoff,
         "quarantine": _digest(config.quarantine),
+        **_stored_docs_options(config.docs),
     }
+
+
+def _stored_docs_options(docs: DocsOptions) -> dict[str, Any]:
+    """Name the arms and what shaped their texts; nothing for the prompt's own note."""
+    if tuple(docs.arms) == (Kind.NOTE,):
+        return {}
+    arms = [arm.name for arm in parse_arms(docs.arms)]
+    shaped = {"distractors": docs.distractors, "top": docs.top, "tokens": docs.tokens}
+    return {"docs": {"arms": arms, **shaped}}
 
 
 def _digest(quarantine: Path | str | None) -> str | None:
@@ -266,7 +329,7 @@ def prompt_settings(config: RunConfig, task: Task) -> tuple[PromptSettings, Defa
         name=name if variant else path.name,
         template=PromptTemplate.from_file(path),
         source=str(path) if variant is None else f"{task.spec.name}/{path.name}",
-        update_note=config.docs.arms == ("note",),
+        update_note=tuple(config.docs.arms) == (Kind.NOTE,),
     )
     return settings, (variant or task.spec.prompts[task.spec.default_prompt]).defaults
 
@@ -308,5 +371,12 @@ def announce(run: Run) -> None:
         how = run.model_info.backend
     run.monitor.log(
         f"{run.task.spec.name}: {len(run.problems)} problems x {n} ({how}, prompt "
-        f"{run.prompt.name}); stored in {run.folder}"
+        f"{run.prompt.name}{_shown_docs(run.prompt)}); stored in {run.folder}"
     )
+
+
+def _shown_docs(prompt: PromptSettings) -> str:
+    """Name the documentation arm, where it is not the prompt's own note."""
+    if prompt.docs is None:
+        return "" if prompt.update_note else ", docs none"
+    return f", docs {prompt.docs.arm} of {prompt.docs.summary['mean_tokens']:g} tokens"

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.documentation.block import in_front
 from recode_eval.errors import UsageError
 from recode_eval.run.grading import SCORING_VERSION
+from recode_eval.run.prompts import DOCS_VARIABLE
 from recode_eval.sandbox.base import Limits
 from recode_eval.sandbox.requirements import get_environment, has_environment
 from recode_eval.tasks.base import OwnEnvironments
@@ -18,6 +20,7 @@ from recode_eval.tasks.base import OwnEnvironments
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from recode_eval.documentation.shown import PromptDocs
     from recode_eval.models.base import Prompt
     from recode_eval.run.calibration import Calibration
     from recode_eval.run.prompts import PromptTemplate
@@ -26,16 +29,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PromptSettings:
-    """Which prompt: a variant's name or a file, and whether the model is told of the update."""
+    """Which prompt: a variant's name or a file, and what the model is told of the update."""
 
     name: str
     template: PromptTemplate
     source: str
     update_note: bool = True
+    docs: PromptDocs | None = None
+    """What the arms besides `note` and `none` show; the template's own note is then left out."""
 
     def render(self, problem: Problem) -> Prompt:
-        """Return the prompt of a problem."""
-        return self.template.render({**problem.context, "update_note": self.update_note})
+        """Return the prompt of a problem, which must be one that the documentation covers."""
+        text = "" if self.docs is None else self.docs.shown[problem.id].text
+        return render(self.template, problem, text, update_note=self.update_note)
+
+    def covers(self, problem: Problem) -> bool:
+        """Whether there is something to show for a problem."""
+        return self.docs is None or problem.id in self.docs.shown
+
+
+def render(template: PromptTemplate, problem: Problem, text: str, *, update_note: bool) -> Prompt:
+    """Return a problem's prompt with the `text` of an arm, if there is any.
+
+    The text stands in a block before the user's message, or where the template has `{{ docs }}`. It
+    is a value: nothing in it is evaluated.
+    """
+    own_place = {DOCS_VARIABLE: text} if template.shows_docs else {}
+    prompt = template.render({**problem.context, "update_note": update_note, **own_place})
+    return in_front(prompt, text) if text and not own_place else prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from recode_eval.models.backends import get_backend
 from recode_eval.models.options import ModelOptions
 from recode_eval.run import session
 from recode_eval.run.config import to_mapping
+from recode_eval.run.docs import Documentation, documents_digest
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.run.sweep import Ledger, Outcome, work_through
 
@@ -86,15 +87,25 @@ class SweepJob:
         sandboxes = closing.enter_context(Sandboxes(config.sandbox, log, executor))
         if loading:
             session.open_first(sandboxes, self._loaded, config.isolation)
+        documentation = Documentation(config, sandboxes, log)
+        documentation.prepare(self._loaded)
         self._at_once, copies = executor.models_at_once(config.model_options, len(models))
 
         def evaluate(model: str) -> Outcome:
-            return self._evaluate(model, backends[model], executor, copies, sandboxes)
+            return self._evaluate(
+                model, backends[model], executor, copies, sandboxes, documentation
+            )
 
         return evaluate
 
     def _evaluate(
-        self, model: str, backend: str, executor: Executor, copies: int, sandboxes: Sandboxes
+        self,
+        model: str,
+        backend: str,
+        executor: Executor,
+        copies: int,
+        sandboxes: Sandboxes,
+        documentation: Documentation,
     ) -> Outcome:
         from recode_eval.run.progress import SilentMonitor
 
@@ -112,8 +123,9 @@ class SweepJob:
             )
             with contextlib.closing(opened):
                 results += [
-                    session.evaluate_task(config, loaded, opened, sandboxes, monitor)
+                    session.evaluate_task(single, loaded, opened, sandboxes, monitor, documentation)
                     for loaded in group
+                    for single in session.arm_by_arm(config, loaded, documentation)
                 ]
         # Files that changed meanwhile are another model than the one that answered.
         identity = self._identities[model]
@@ -154,10 +166,11 @@ class SweepJob:
             session.prompt_settings(self._config, task)[0].template.content_hash
             for task, _ in self._loaded
         ]
-        return [_decisive(self._config), tasks, prompts]
+        documents = documents_digest(self._config.docs.arms)
+        return [_decisive(self._config), tasks, prompts, *([documents] if documents else [])]
 
     def _tell(self, outcome: Outcome) -> None:
-        from recode_eval.run.report import main_figure
+        from recode_eval.run.report import column_of, main_figure
         from recode_eval.terminal import one_line
 
         name = one_line(outcome.model, 80)
@@ -165,7 +178,7 @@ class SweepJob:
             self._monitor.log(f"{name}: FAILED: {one_line(str(outcome.error), 300)}")
             return
         figures = ", ".join(
-            f"{result['task']['name']} {main_figure(result)}" for result in outcome.results
+            f"{column_of(result)} {main_figure(result)}" for result in outcome.results
         )
         self._monitor.log(f"{name}: {figures}")
 

@@ -121,13 +121,36 @@ class TaskSection(JsonStruct, frozen=True, kw_only=True):
     ] = field(default_factory=list)
 
 
+class DocsSection(JsonStruct, frozen=True, kw_only=True):
+    """The documentation that the prompts showed in a block of its own (`docs.jsonl`).
+
+    Tokens are those of the whole block, counted by a rule that is the same for all models.
+    """
+
+    arm: str
+    hash: Annotated[Hash, Meta(description="Of the arm and every problem's text.")]
+    problems: Annotated[Count, Meta(description="with something to show")]
+    missing: Annotated[
+        Count, Meta(description="selected, but with nothing to show; `task.skipped` says why")
+    ] = 0
+    withheld: Annotated[
+        Count, Meta(description="parts left out because they give an answer away")
+    ] = 0
+    mean_tokens: Annotated[float, Meta(ge=0)]
+    max_tokens: Count
+
+
 class PromptSection(JsonStruct, frozen=True, kw_only=True):
     """The prompt template."""
 
     name: str
     source: str
     hash: Hash
-    update_note: bool
+    update_note: Annotated[bool, Meta(description="Whether the template's own note is shown.")]
+    docs: Annotated[
+        DocsSection | None,
+        Meta(description="Null for the documentation arms `note` and `none`."),
+    ] = None
 
 
 class SamplingSection(JsonStruct, frozen=True, kw_only=True):

@@ -15,13 +15,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.sandbox.base import Program, Test
-from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
+from recode_eval.tasks.base import ApiDocs, DocsText, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.rows import RowError, joined, open_rows, parse_rows, split_tests, text
+from recode_eval.tasks.signatures import Signatures
 from recode_eval.tasks.updates import Update, enforce_statement, parse_updates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 WITH_UPDATE = "with_update"
 WITHOUT_UPDATE = "without_update"
@@ -52,6 +53,7 @@ class ArenaTask:
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
+        self._signatures = Signatures(spec)
 
     def load(self, source: str | None, *, skip_bad_rows: bool = False) -> TaskData:
         """Read and check the rows; see `Task.load`."""
@@ -75,6 +77,43 @@ class ArenaTask:
         setup = (row.imports, *implementations, *map(_enforce_once, in_force))
         preload = self.spec.preload | {update.package for update in row.updates}
         return Program("".join(f"{part}\n" for part in setup), code, row.unit_tests, preload)
+
+    def documentation(self, problem: Problem, known: Sequence[Problem]) -> Mapping[str, DocsText]:
+        """Return what the row and the installed function say of the updates; see `Documented`.
+
+        The wrong version is the function as it is really installed: the update is invented.
+        """
+        del known
+        updates: tuple[Update, ...] = problem.payload.updates
+        return {
+            "note": tuple(_whole_note(update) for update in updates),
+            "signature": tuple(part for update in updates for part in self._signature(update)),
+            "changelog": tuple(f"{one.function_path}: {one.description}" for one in updates),
+            "wrong-version": tuple(
+                ApiDocs(one.function_path, None, f"{one.function_path}: ", self._installed(one))
+                for one in updates
+            ),
+        }
+
+    def apis(self, problem: Problem) -> Iterator[tuple[str, str]]:
+        """Yield the functions that the updates change, as they are installed."""
+        for update in problem.payload.updates:
+            yield self.spec.environment, update.function_path
+
+    def _signature(self, update: Update) -> Iterator[str | ApiDocs]:
+        path, before = update.function_path, self._installed(update)
+        if before is None:  # rows of one's own, or from the hub
+            yield ApiDocs(path, None, f"{path} before: ", docstring=False)
+        else:
+            yield f"{path} before: {before}"
+        # A function that is added leaves the one it is named for as it was.
+        when = "now has beside it" if update.update_type == "add-function" else "now"
+        yield f"{update.function_path} {when}: {update.signature}"
+        yield update.docstring
+
+    def _installed(self, update: Update) -> str | None:
+        known = self._signatures.of(self.spec.environment, update.function_path)
+        return known if isinstance(known, str) else None
 
     def own_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
         """Yield the program that runs the update's own tests, where the row has any."""
@@ -109,6 +148,13 @@ def _parts(updates: tuple[Update, ...]) -> list[tuple[Update, ...]]:
     """Return the choices of one update, and of all but one, that leave something out."""
     sizes = sorted({1, len(updates) - 1} - {0, len(updates)})
     return [part for size in sizes for part in combinations(updates, size)]
+
+
+def _whole_note(update: Update) -> str:
+    return (
+        f"{update.function_path}: {update.description}\n\nNew signature: {update.signature}\n\n"
+        f"{update.docstring.strip()}"
+    )
 
 
 def _paths(updates: Iterable[Update]) -> str:

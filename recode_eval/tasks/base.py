@@ -194,6 +194,56 @@ class OwnEnvironments(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OthersNote:
+    """A note that was written for other problems: it may hold this one's answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDocs:
+    """An API's signature and docstring, read from an installed release when they are needed."""
+
+    path: str
+    """The dotted name that leads to it."""
+    environment: str | None
+    """Where the release is installed; None: in the task's own environment."""
+    lead: str
+    """The line above."""
+    signature: str | None = None
+    """None: not known yet."""
+    docstring: bool = True
+    """Whether the docstring is shown too."""
+
+
+DocsText = tuple[str | OthersNote | ApiDocs, ...]
+"""A text about an update in parts; each becomes a paragraph, or is left out if there is nothing."""
+
+
+@runtime_checkable
+class Documented(Protocol):
+    """A task that has documentation of the updates that its problems are about."""
+
+    def documentation(self, problem: Problem, known: Sequence[Problem]) -> Mapping[str, DocsText]:
+        """Return the text of each documentation arm that the task has for a problem.
+
+        Arms are `note`, `signature`, `changelog` and `wrong-version`; `known` are all problems of
+        the data. The texts never hold an answer or a hidden test; docstrings belong to others and
+        are not stored, so they are named (`ApiDocs`).
+        """
+        ...
+
+
+@runtime_checkable
+class NamesApis(Protocol):
+    """A task whose problems are about APIs of releases that can be asked for signatures."""
+
+    def apis(self, problem: Problem) -> Iterable[tuple[str, str]]:
+        """Yield each environment with the dotted name of an API that it may have."""
+        ...
+
+
 @runtime_checkable
 class Preparing(Protocol):
     """A task that must find out what it can run before it runs anything."""

@@ -21,6 +21,7 @@ from recode_eval.tasks import data
 from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.days import day
+from recode_eval.tasks.release_docs import ReleasePair, changelog
 from recode_eval.tasks.rows import (
     RowError,
     open_rows,
@@ -29,12 +30,14 @@ from recode_eval.tasks.rows import (
     text,
     text_list,
 )
+from recode_eval.tasks.signatures import Signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from recode_eval.languages.base import Language
+    from recode_eval.tasks.base import DocsText
 
 NEW_RELEASE = "new_release"
 
@@ -114,6 +117,7 @@ class MigrationTask:
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
+        self._signatures = Signatures(spec)
 
     def load(self, source: str | None, *, skip_bad_rows: bool = False) -> TaskData:
         """Read and check the rows; see `Task.load`."""
@@ -150,6 +154,34 @@ class MigrationTask:
     def environments(self, problem: Problem) -> tuple[str, ...]:
         """Return the environment of the new release."""
         return (self._environment(problem.payload, problem.payload.new_version),)
+
+    def documentation(self, problem: Problem, known: Sequence[Problem]) -> Mapping[str, DocsText]:
+        """Return what the data and the releases say of the change; see `Documented`.
+
+        Releases of Python packages alone are asked: a program of JavaScript cannot tell signatures.
+        """
+        row: MigrationRow = problem.payload
+        texts: dict[str, DocsText] = {
+            "note": (f"{row.dependency} {row.new_version}: {row.update_info}",),
+            "changelog": changelog(row, [other.payload for other in known]),
+        }
+        if self.spec.language == PYTHON:
+            releases = self.releases(row)
+            texts["signature"] = releases.signature(self._signatures)
+            texts["wrong-version"] = releases.wrong_version(self._signatures)
+        return {arm: text for arm, text in texts.items() if text}
+
+    def apis(self, problem: Problem) -> Iterator[tuple[str, str]]:
+        """Yield what the row is about in its two releases; nothing for JavaScript."""
+        if self.spec.language == PYTHON:
+            yield from self.releases(problem.payload).asked()
+
+    def releases(self, row: MigrationRow) -> ReleasePair:
+        """Return the two releases of a row, with the APIs that it is about."""
+        old, new = (
+            self._environment(row, version) for version in (row.old_version, row.new_version)
+        )
+        return ReleasePair(row, old, new)
 
     def own_programs(self, problem: Problem) -> Iterator[tuple[str, Program]]:
         """Yield the old code with the old release, which must pass."""

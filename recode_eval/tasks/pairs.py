@@ -14,11 +14,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.languages import get_language
-from recode_eval.tasks.base import Problem, TaskData, TaskSpec, task_data
+from recode_eval.tasks.base import (
+    DocsText,
+    OthersNote,
+    Problem,
+    TaskData,
+    TaskSpec,
+    task_data,
+)
 from recode_eval.tasks.rows import RowError, open_rows, parse_rows, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from recode_eval.sandbox.base import Program
 
@@ -58,6 +65,27 @@ class PairsTask:
         """Return nothing: there are no tests."""
         del problem, code
         return {}
+
+    def documentation(self, problem: Problem, known: Sequence[Problem]) -> Mapping[str, DocsText]:
+        """Return the pair's note, and all notes of its release; see `Documented`."""
+        row: PairRow = problem.payload
+        release = f"{row.dependency} {row.new_version}".strip()
+        same = (other.payload for other in known)
+        notes = {
+            other.update_info: None
+            for other in same
+            if (other.dependency, other.new_version) == (row.dependency, row.new_version)
+        }
+        return {
+            "note": (f"{release}: {row.update_info}",),
+            "changelog": (
+                f"{release}:",
+                *(
+                    f"- {note}" if note == row.update_info else OthersNote(f"- {note}")
+                    for note in sorted(notes)
+                ),
+            ),
+        }
 
     def faults(self, problem: Problem) -> list[str]:
         """Return what is wrong with a row although it follows the schema."""

@@ -18,12 +18,12 @@ from recode_eval.languages import get_language
 from recode_eval.languages.rust.runtime import failing_test
 from recode_eval.sandbox.base import Program, Test
 from recode_eval.tasks import data
-from recode_eval.tasks.base import BadRow, Problem, TaskData, TaskSpec, task_data
+from recode_eval.tasks.base import BadRow, DocsText, Problem, TaskData, TaskSpec, task_data
 from recode_eval.tasks.days import rust_release
 from recode_eval.tasks.rows import RowError, parse_rows, split_tests, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 TESTS = "tests"
@@ -136,6 +136,16 @@ class RustEvoTask:
         if not self._checks_use(row):
             return {}
         return {"new_api": float(code is not None and self._uses(row, code))}
+
+    def documentation(self, problem: Problem, known: Sequence[Problem]) -> Mapping[str, DocsText]:
+        """Return the API's documentation in the new release; see `Documented`."""
+        del known
+        row: RustRow = problem.payload
+        if not row.signature:
+            return {}
+        name = f"{row.module}::{row.name}"
+        text = (f"{name} in Rust {row.to_version}: {row.signature}", row.documentation)
+        return {arm: tuple(filter(None, text)) for arm in ("note", "signature")}
 
     def _checks_use(self, row: RustRow) -> bool:
         """Whether use can be seen: the reference shows it (some use an API under another name)."""

@@ -10,10 +10,11 @@ from jsonschema import Draft202012Validator
 from stored_runs import store_run
 
 from recode_eval.cli import run as command
-from recode_eval.comparison.comparability import comparability_key, docs_arm, facts
+from recode_eval.comparison.comparability import comparability_key, facts
 from recode_eval.comparison.comparability import differences as field_differences
 from recode_eval.comparison.lift import lifts
 from recode_eval.comparison.lift_report import arm_rows, headings, lift_markdown, shown_tags
+from recode_eval.documentation.arms import arm_of
 from recode_eval.errors import UsageError
 from recode_eval.run.results_file import read_run
 from recode_eval.schemas.base import json_schema
@@ -42,7 +43,8 @@ def stored(
     content = json.loads((place / "results.json").read_text())
     content["prompt"]["update_note"] = content["identity"]["update_note"] = arm == "note"
     if arm not in {"none", "note"}:
-        content["identity"]["docs"] = {"arm": arm, "hash": "ab" * 32}
+        docs = content["identity"]["docs"] = {"arm": arm, "hash": "ab" * 32}
+        content["prompt"]["docs"] = {**docs, "problems": 20, "mean_tokens": 9, "max_tokens": 9}
     for number, problem in enumerate(content["problems"]):
         problem["measures"] = {"stale_api": 1 - rate / 10 if number % 3 else 0.5}
         problem["tags"]["update_type"] = "renamed" if number < 10 else "removed"
@@ -173,7 +175,7 @@ def test_other_grading_is_a_caution(runs: dict[str, ResultsFile], tmp_path: Path
 
 def test_an_arm_is_a_condition_of_every_other_comparison(runs: dict[str, ResultsFile]) -> None:
     """Runs with other documentation must not share a board, nor be compared unseen."""
-    assert [docs_arm(run.results) for run in runs.values()] == list(RATES)
+    assert [arm_of(run.results) for run in runs.values()] == list(RATES)
     for arm in ("signature", "note"):
         found = field_differences(facts(runs["none"]), facts(runs[arm]), ("", ""))
         [item] = [x for x in found if x.what in {"docs", "update_note"}]
@@ -212,7 +214,8 @@ def test_hostile_names_stay_text(runs: dict[str, ResultsFile], tmp_path: Path) -
     """An arm is named after a file of the user's, and a file may be called anything."""
     place = stored(tmp_path, "signature")
     content = json.loads((place / "results.json").read_text())
-    content["identity"]["docs"]["arm"] = "`<img src=x>` | [x](javascript:1)\x1b[2J\n# head"
+    hostile = "`<img src=x>` | [x](javascript:1)\x1b[2J\n# head"
+    content["identity"]["docs"]["arm"] = content["prompt"]["docs"]["arm"] = hostile
     (place / "results.json").write_text(json.dumps(content))
     [found] = lifts([runs["none"], read_run(place / "results.json")])
     text = lift_markdown(found)

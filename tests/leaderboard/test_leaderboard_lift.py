@@ -29,7 +29,8 @@ def make_arms(folder: Path, name: str, *, other: str | None = None) -> None:
     if other is not None:
         place = make_run(folder / "third", name, 0.5, n=1, update_note=False)
         content = json.loads((place / "results.json").read_text())
-        content["identity"]["docs"] = {"arm": other, "hash": "ab" * 32}
+        docs = content["identity"]["docs"] = {"arm": other, "hash": "ab" * 32}
+        content["prompt"]["docs"] = {**docs, "problems": 9, "mean_tokens": 9, "max_tokens": 9}
         content["run"] = identity_hash(content["identity"])
         (place / "results.json").write_text(json.dumps(content))
         manifest = json.loads((place / "manifest.json").read_text())

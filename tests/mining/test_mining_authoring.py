@@ -19,7 +19,7 @@ from recode_eval.files import lock_folder
 from recode_eval.mining.authoring import writing
 from recode_eval.mining.authoring.drafts import DraftError, parse_draft, row_of, writable
 from recode_eval.mining.authoring.judging import Verdict
-from recode_eval.mining.authoring.texts import leaked, near_duplicate
+from recode_eval.mining.authoring.texts import near_duplicate
 from recode_eval.mining.authoring.writing import Authored, AuthorSettings, write_pairs, yields
 from recode_eval.mining.candidates import Candidate, Evidence, Note
 from recode_eval.models.base import (
@@ -30,6 +30,7 @@ from recode_eval.models.base import (
     SamplingParameters,
 )
 from recode_eval.sandbox import open_router
+from recode_eval.scoring.leaks import leaked
 from recode_eval.tasks.migration import parse_row
 from recode_eval.tasks.registry import create_task
 

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from recode_eval.mining.authoring.texts import leaked, near_duplicate
+from recode_eval.mining.authoring.texts import near_duplicate
 from recode_eval.resources import resource_dir
 from recode_eval.run.proven import Proven
 from recode_eval.run.validate import validate
 from recode_eval.sandbox import Limits, Program, Test, open_router
+from recode_eval.scoring.leaks import leaked
 from recode_eval.tasks.base import Problem, Task
 from recode_eval.tasks.migration import KINDS, MigrationRow, composition
 from recode_eval.tasks.registry import create_task

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.languages.python.mutants import mutants
 from recode_eval.languages.python.tampering import suspicions
-from recode_eval.mining.authoring.texts import leaked, near_duplicate
+from recode_eval.mining.authoring.texts import near_duplicate
 from recode_eval.run.validate import validate
 from recode_eval.sandbox.base import Limits, SandboxError
+from recode_eval.scoring.leaks import leaked
 from recode_eval.tasks.migration import NEW_RELEASE, MigrationTask, parse_row
 from recode_eval.tasks.rows import RowError
 

@@ -1,9 +1,7 @@
-"""Two checks of a pair's texts: whether the note gives the solution away, and near-duplicates."""
+"""A check of a pair's texts: whether it is nearly another pair."""
 
 from __future__ import annotations
 
-import io
-import tokenize
 from typing import TYPE_CHECKING, Final
 
 from rapidfuzz import fuzz
@@ -13,66 +11,12 @@ if TYPE_CHECKING:
 
     from recode_eval.tasks.migration import MigrationRow
 
-LEAK_TOKENS: Final = 8
-"""A run of this many tokens of the changed code in the note gives the solution away; a call with
-its name and one argument has up to six."""
 SAME_CODE: Final = 90.0
 """Similarity (rapidfuzz, 0 to 100) of two new programs above which one adds nothing."""
 SAME_STORY: Final = 92.0
 """The same of two descriptions."""
 PER_API: Final = 3
 """Pairs about the same APIs and kind of change; more of them say the same again."""
-_SKIPPED = frozenset(
-    {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
-)
-
-
-def leaked(note: str, old_code: str, new_code: str) -> str:
-    r"""Return the longest passage of the changed lines in the note, if it is too long.
-
-    Passages are compared token by token, so that line breaks and spaces do not hide one.
-
-    >>> leaked("Write x = f(a, b=c, d=e) now.", "x = g(a)\n", "x = f(a, b=c, d=e)\n")
-    'x = f ( a , b = c , d = e )'
-    >>> leaked("f takes its place.", "x = g(a)\n", "x = f(a, b=c, d=e)\n")
-    ''
-    """
-    told = f" {' '.join(_tokens(note))} "
-    old_lines = {line.strip() for line in old_code.splitlines()}
-    longest: list[str] = []
-    for line in new_code.splitlines():
-        if not line.strip() or line.strip() in old_lines:
-            continue
-        tokens = _tokens(line)
-        for start in range(len(tokens)):
-            end = start + max(LEAK_TOKENS, len(longest) + 1)
-            while end <= len(tokens) and f" {' '.join(tokens[start:end])} " in told:
-                longest = tokens[start:end]
-                end += 1
-    return " ".join(longest)
-
-
-def _tokens(text: str) -> list[str]:
-    """Return Python's tokens of a text; of what is no Python as far as they go, word by word."""
-    found: list[str] = []
-    for line in text.splitlines():
-        try:
-            tokens = list(tokenize.generate_tokens(io.StringIO(line).readline))
-        except (tokenize.TokenError, SyntaxError, ValueError):
-            tokens = _by_word(line)
-        found += [one.string for one in tokens if one.type not in _SKIPPED and one.string.strip()]
-    return found
-
-
-def _by_word(line: str) -> list[tokenize.TokenInfo]:
-    tokens: list[tokenize.TokenInfo] = []
-    for word in line.split():
-        try:
-            tokens += tokenize.generate_tokens(io.StringIO(word).readline)
-        except (tokenize.TokenError, SyntaxError, ValueError):
-            for character in word:  # a lone bracket or quote
-                tokens.append(tokenize.TokenInfo(tokenize.OP, character, (1, 0), (1, 1), word))
-    return tokens
 
 
 def near_duplicate(row: MigrationRow, others: Iterable[MigrationRow]) -> str:
