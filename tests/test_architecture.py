@@ -10,7 +10,7 @@ import recode_eval
 ROOT = Path(recode_eval.__file__).parent
 ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "api", "mining",
-    "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
+    "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor", "costs",
     "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats",
     "boundary", "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip

@@ -101,7 +101,7 @@ class Pages:
             "model.html",
             root="../",
             model=first,
-            facts=self._site.facts.find(first.model_name),
+            facts=self._site.facts.find(first.bare_name),
             members=members,
             versions=_versions([standing.run for _, standing in members]),
         )

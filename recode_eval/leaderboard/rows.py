@@ -89,7 +89,7 @@ def rows(
 
 def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Exposure) -> Row:
     run, rank = standing.run, standing.rank
-    known = facts.find(run.model_name)
+    known = facts.find(run.bare_name)
     counts = run.counts
     return Row(
         model=run.model_name,

@@ -85,7 +85,6 @@ class Asking:
 
     async def _answer(self, job: Job, parameters: SamplingParameters) -> Completion:
         started = time.perf_counter()
-        prompt = job.request.prompt
         try:
             answer = await self._ask(job, parameters, parameters.max_tokens)
         except PromptTooLongError as overflow:
@@ -93,22 +92,32 @@ class Asking:
             if isinstance(found, Completion):
                 return found
             answer = found
+        return self.answered(job, parameters, answer, seconds=time.perf_counter() - started)
+
+    def answered(
+        self, job: Job, parameters: SamplingParameters, answer: protocol.ServerAnswer, **more: Any
+    ) -> Completion:
+        """Return the sample that an answer is; `more` are further fields of it."""
+        prompt = job.request.prompt
         content, reason = answer.content, answer.finish_reason
         cut = first_stop(content, self._dialect.stops(prompt, parameters))
         if cut is not None:  # a server may ignore stop strings, or leave them at the end
             content, reason = content[:cut], FinishReason.STOP
         if answer.fingerprint and len(self.fingerprints) < _LISTED:
             self.fingerprints.add(answer.fingerprint)
-        return self._completion(
+        return self.completion(
             job,
             self._whole_text(answer, content, reason, prompt),
             reason,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
-            seconds=time.perf_counter() - started,
+            reasoning_tokens=answer.reasoning_tokens,
+            cached_tokens=answer.cached_tokens,
+            **more,
         )
 
-    def _completion(self, job: Job, text: str, reason: FinishReason, **fields: Any) -> Completion:
+    def completion(self, job: Job, text: str, reason: FinishReason, **fields: Any) -> Completion:
+        """Return a sample as it is."""
         prefill = "" if self._dialect.prefill is None else None
         name = job.request.problem_id
         return Completion(name, job.sample, text, reason, prefill=prefill, **fields)
@@ -130,7 +139,7 @@ class Asking:
                 job.request.problem_id,
                 failure.error,
             )
-        return self._completion(job, "", FinishReason.UNANSWERED, detail=str(failure.error))
+        return self.completion(job, "", FinishReason.UNANSWERED, detail=str(failure.error))
 
     async def _works(
         self, job: Job, parameters: SamplingParameters, failure: FailedRequestError
@@ -158,7 +167,7 @@ class Asking:
     ) -> protocol.ServerAnswer | Completion:
         """Some servers count `max_tokens` in: ask for what is left, if the prompt alone fits."""
         limit = limit or self._context
-        too_long = self._completion(job, "", FinishReason.PROMPT_TOO_LONG, completion_tokens=0)
+        too_long = self.completion(job, "", FinishReason.PROMPT_TOO_LONG, completion_tokens=0)
         if limit is None or parameters.max_tokens == 1:
             return too_long
         try:

@@ -23,6 +23,7 @@ from recode_eval.models.deadline import client_with_deadline
 from recode_eval.models.openai_asking import Asking, Job
 from recode_eval.models.openai_dialect import Dialect
 from recode_eval.models.openai_errors import ErrorWords
+from recode_eval.models.request_options import check_no_key
 from recode_eval.models.streaming import BackgroundLoop
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class OpenAIModel:
         self._options = options
         self._url = options.base_url.rstrip("/")
         self._key = _read_key(options.api_key_env)
+        check_no_key(options.request, self._key)
         self._client = openai.AsyncOpenAI(
             base_url=self._url,
             api_key=self._key or _NO_KEY,
@@ -140,7 +142,11 @@ class OpenAIModel:
         return ModelInfo(
             name=self._name,
             backend="openai",
-            identity={**identity, **({"served": dict(traits)} if traits else {})},
+            identity={
+                **identity,
+                **({"served": dict(traits)} if traits else {}),
+                **({"request": dict(self._options.request)} if self._options.request else {}),
+            },
             details={
                 "openai": self._openai.__version__,
                 "server": self._kind or "unknown",
@@ -258,6 +264,7 @@ BACKEND: Final = Backend(
             "request_timeout",
             "max_retries",
             "server_prefill",
+            "request",
         }
     ),
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Mapping, Sequence
     from pathlib import Path
 
+    from recode_eval.costs.of_run import Pricing
     from recode_eval.models.base import Model, ModelInfo, SamplingParameters
     from recode_eval.run.progress import Monitor
     from recode_eval.run.record_index import Samples
@@ -91,6 +92,8 @@ class Run:
             "sampling": asdict(sampling),
             "model": {"backend": model_info.backend, **model_info.identity},
         }
+        self.pricing: Pricing | None = None
+        """The model's price; None: what the manifest has of an earlier part of the run."""
         self.out = out
         self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
 
@@ -338,6 +341,12 @@ class Run:
             del scores[key]
         return list(others)
 
+    def _stored_pricing(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the price as the manifest has it; {} where nobody ever gave one."""
+        if self.pricing is not None:
+            return {"pricing": self.pricing.to_json()}
+        return {"pricing": before["pricing"]} if "pricing" in before else {}
+
     def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
         before = store.manifest()
         invocations = list(before.get("invocations", []))
@@ -377,6 +386,7 @@ class Run:
                 **asdict(self.scoring),
             },
             "sandbox": before.get("sandbox"),
+            **self._stored_pricing(before),
             "settings": self.settings or before.get("settings", {}),
             "created": before.get("created", provenance.now()),
             "invocations": invocations,

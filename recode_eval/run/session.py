@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend
+from recode_eval.run.paying import Purse
+from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.tasks.loading import LoadedTask, load_tasks
 
@@ -49,7 +51,14 @@ class Session:
         """
         seeds = range(self.config.seed, self.config.seed + self.config.repeats)
         found = []
-        for loaded, model in self.open_models():
+        purse = Purse(self.config.budget)
+        opened = self.open_models()
+        if self.config.budget.is_limited:  # what a later run has stored is spent already
+            for loaded, model in opened:
+                for seed in seeds:
+                    config = replace(self.config, seed=seed)
+                    purse.count(create_run(config, loaded, model, SilentMonitor()))
+        for loaded, model in opened:
             facts = backend_facts(model.info.backend)
             if len(seeds) > 1 and (facts.deterministic or not facts.generates):
                 raise UsageError(
@@ -58,7 +67,12 @@ class Session:
                 )
             found += [
                 evaluate_task(
-                    replace(self.config, seed=seed), loaded, model, self.sandboxes, self.monitor
+                    replace(self.config, seed=seed),
+                    loaded,
+                    model,
+                    self.sandboxes,
+                    self.monitor,
+                    purse,
                 )
                 for seed in seeds
             ]
@@ -160,12 +174,18 @@ def known_solutions(group: Iterable[LoadedTask]) -> dict[str, Any]:
 
 
 def evaluate_task(
-    config: RunConfig, loaded: LoadedTask, model: Model, sandboxes: Sandboxes, monitor: Monitor
+    config: RunConfig,
+    loaded: LoadedTask,
+    model: Model,
+    sandboxes: Sandboxes,
+    monitor: Monitor,
+    purse: Purse | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content and the folder."""
     run = create_run(config, loaded, model, monitor)
+    asked = (purse or Purse(config.budget)).model_for(run, model, monitor.log)
     announce(run)
-    return complete(run, model, sandboxes, config.k, config.sandbox.named_tier)
+    return complete(run, asked, sandboxes, config.k, config.sandbox.named_tier)
 
 
 def complete(

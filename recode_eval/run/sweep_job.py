@@ -11,6 +11,7 @@ from recode_eval.models.backends import get_backend
 from recode_eval.models.options import ModelOptions
 from recode_eval.run import session
 from recode_eval.run.config import to_mapping
+from recode_eval.run.paying import Purse, read_prices
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.run.sweep import Ledger, Outcome, work_through
 
@@ -42,6 +43,7 @@ class SweepJob:
     def __init__(self, config: RunConfig, monitor: Monitor) -> None:
         """Load the tasks; raises what loading them raises."""
         self._config, self._monitor = config, monitor
+        self._purse = Purse(config.budget)
         self._loaded = session.load_configured(config, monitor.log)
         self._ledger = Ledger(config.folder, self._job())
         self._identities: dict[str, Any] = {}
@@ -112,7 +114,7 @@ class SweepJob:
             )
             with contextlib.closing(opened):
                 results += [
-                    session.evaluate_task(config, loaded, opened, sandboxes, monitor)
+                    session.evaluate_task(config, loaded, opened, sandboxes, monitor, self._purse)
                     for loaded in group
                 ]
         # Files that changed meanwhile are another model than the one that answered.
@@ -177,4 +179,6 @@ def _decisive(config: RunConfig) -> dict[str, Any]:
     model_options = replace(config.model_options, **same)
     content = to_mapping(replace(config, model="", model_options=model_options))
     content["sandbox"] = {"tier": config.sandbox.tier}
+    prices = config.budget.prices  # a budget changes no result, but prices do
+    content["budget"] = [] if prices is None else [x.to_json() for x in read_prices(prices)]
     return {key: value for key, value in content.items() if key not in _CHANGES_NO_RESULT}
