@@ -27,9 +27,11 @@ from recode_eval.models.request_options import check_no_key
 from recode_eval.models.streaming import BackgroundLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from recode_eval.models.base import Completion, Request, SamplingParameters
+    from recode_eval.models.base import Completion, Model, Request, SamplingParameters
+    from recode_eval.models.batch_client import BatchClient
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -187,6 +189,24 @@ class OpenAIModel:
                 parameters.temperature,
                 self._url,
             )
+
+    def batched(self, place: Path, log: Callable[[str], None]) -> Model:
+        """Return the same model, asked by batch jobs that the file `place` keeps account of."""
+        from recode_eval.models.openai_batch import BatchedModel
+
+        client = self._batches()
+        return BatchedModel(
+            self, client, self._asking, self._dialect, self._errors, self._url, place, log
+        )
+
+    def check_batches(self) -> None:
+        """Raise `UsageError` if the server has no batch jobs."""
+        self._batches().check()
+
+    def _batches(self) -> BatchClient:
+        from recode_eval.models.batch_client import BatchClient
+
+        return BatchClient(self._openai, self._client, self._url, self._errors, self._loop.run)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
