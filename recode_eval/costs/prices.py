@@ -121,7 +121,7 @@ class Price:
         if self.per_hour is not None:
             if answer.seconds is None:
                 raise ValueError("the back-end does not say how long the generation took")
-            return Decimal(repr(answer.seconds)) / _HOUR * self.per_hour
+            return Decimal(repr(answer.seconds)) * self.per_hour / _HOUR
         asked, written = answer.prompt_tokens, answer.completion_tokens
         if answer.finish_reason == _NEVER_ASKED:  # refused before anything was read
             asked, written = asked or 0, written or 0

@@ -223,6 +223,8 @@ sandbox, executor, out.
         put("conversation", options_of(ConversationOptions, "conversation", self.conversation))
         put("budget", options_of(BudgetOptions, "budget", self.budget))
         put("executor", options_of(ExecutorOptions, "executor", self.executor, named="name"))
+        if self.budget.batch and self.conversation.tools:
+            raise UsageError("batch and tools exclude each other: a tool is used at once.")
         of_type("seed", self.seed, int, "a whole number")
         at_least_one("repeats", self.repeats)
         if self.repeats > MOST_REPEATS:

@@ -48,7 +48,7 @@ class BatchServer(ProtocolServer):
         self.create_status: list[int | str] = []
         """What the next creations answer instead: a status, or `lost` (made, but never said)."""
         self.list_of_batches = 200
-        self.moment: Callable[[str, str], None] = lambda _what, _phase: None
+        self.moment: Callable[[str, str], object] = lambda _what, _phase: None
 
 
 def answered(item: str, body: dict[str, Any], text: str | None = None) -> dict[str, Any]:
@@ -96,7 +96,9 @@ class _BatchHandler(_Handler):
             super().do_POST()
 
     def _moment(self, what: str, handle: Callable[[], tuple[int, Any]]) -> None:
-        self.server.moment(what, "before")
+        if self.server.moment(what, "before"):
+            self.close_connection = True
+            return
         with self.server.lock:
             status, content = handle()
         self.server.moment(what, "after")
