@@ -189,8 +189,8 @@ class BatchClient:
 
     def _nonsense(self, expected: str) -> InfrastructureError:
         return InfrastructureError(
-            f"the server {self._url} answered something other than {expected} about its batch jobs; "
-            "repeat the command"
+            f"the server {self._url} answered something other than {expected} about its batch "
+            "jobs; repeat the command"
         )
 
 

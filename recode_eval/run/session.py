@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend
+from recode_eval.run.findings import Findings
 from recode_eval.run.paying import Purse
 from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.sandboxes import Sandboxes
@@ -40,43 +41,39 @@ class Session:
         """Open nothing yet; load only the rows, unless they are given."""
         self.config = config
         self.monitor = monitor
-        self.loaded = load_configured(config, monitor.log) if loaded is None else list(loaded)
+        self._findings = Findings()
+        self.loaded = self._load() if loaded is None else list(loaded)
         self._closing = contextlib.ExitStack()
 
     def run(self) -> list[dict[str, Any]]:
         """Evaluate the model on every task; returns the results (results.json and `folder`).
 
-        With `repeats`, those of a task follow one another. Raises `UsageError` for repeats of a
-        model that gives the same answers whatever the seed.
+        With `repeats`, those of a task follow one another. Raises what is missing, all at once.
         """
-        seeds = range(self.config.seed, self.config.seed + self.config.repeats)
-        found = []
-        purse = Purse(self.config.budget)
-        opened = self.open_models()
+        from recode_eval.run.preflight import checked
+
+        first, *later = range(self.config.seed, self.config.seed + self.config.repeats)
+        runs, purse = checked(self, self._findings)
+        for text in self._findings.notes:
+            self.monitor.log(f"Note: {text}.")
         if self.config.budget.is_limited:  # what a later run has stored is spent already
-            for loaded, model in opened:
-                for seed in seeds:
+            for run, loaded, model in runs:
+                purse.count(run)
+                for seed in later:
                     config = replace(self.config, seed=seed)
                     purse.count(create_run(config, loaded, model, SilentMonitor()))
-        for loaded, model in opened:
-            facts = backend_facts(model.info.backend)
-            if len(seeds) > 1 and (facts.deterministic or not facts.generates):
-                raise UsageError(
-                    f"{model.info.name} gives the same answers whatever the seed: leave out "
-                    "--repeats."
-                )
-            found += [
-                evaluate_task(
-                    replace(self.config, seed=seed),
-                    loaded,
-                    model,
-                    self.sandboxes,
-                    self.monitor,
-                    purse,
-                )
-                for seed in seeds
-            ]
+        found = []
+        for run, loaded, model in runs:
+            for seed in (first, *later):
+                config = replace(self.config, seed=seed)
+                this = run if seed == first else create_run(config, loaded, model, self.monitor)
+                found.append(evaluate_run(config, this, model, self.sandboxes, purse))
         return found
+
+    def _load(self) -> list[LoadedTask]:
+        from recode_eval.run.preflight import load_each
+
+        return load_each(self.config, self.monitor, self._findings)
 
     def open_models(self) -> list[tuple[LoadedTask, Model]]:
         """Return every task with the model that answers it; the session closes what it opens."""
@@ -183,7 +180,14 @@ def evaluate_task(
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content and the folder."""
     run = create_run(config, loaded, model, monitor)
-    asked = (purse or Purse(config.budget)).model_for(run, model, monitor.log)
+    return evaluate_run(config, run, model, sandboxes, purse or Purse(config.budget))
+
+
+def evaluate_run(
+    config: RunConfig, run: Run, model: Model, sandboxes: Sandboxes, purse: Purse
+) -> dict[str, Any]:
+    """Do the same for a run that is made already."""
+    asked = purse.model_for(run, model, run.monitor.log)
     announce(run)
     return complete(run, asked, sandboxes, config.k, config.sandbox.named_tier)
 

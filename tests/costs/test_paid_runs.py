@@ -74,7 +74,9 @@ class Paid:
 
 @pytest.fixture
 def paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paid]:
-    monkeypatch.setattr("recode_eval.sandbox.open_router", lambda *_, **__: KnownSandbox("landlock"))
+    monkeypatch.setattr(
+        "recode_eval.sandbox.open_router", lambda *_, **__: KnownSandbox("landlock")
+    )
     monkeypatch.setattr(openai_batch, "FIRST_WAIT", 0.001)
     with BatchServer() as server:
         server.always = partial(answer, text=RIGHT)
@@ -166,15 +168,13 @@ def test_thoughts_and_cached_tokens_are_counted(paid: Paid) -> None:
 
 
 @pytest.mark.parametrize("details", [[], "x", {"reasoning_tokens": -1}, {"reasoning_tokens": 99},
-                                     {"reasoning_tokens": True}, {"reasoning_tokens": 1.5}])  # fmt: skip
+                                     {"reasoning_tokens": True}, {"reasoning_tokens": 1.5}])  # fmt: skip  # noqa: E501
 def test_odd_counts_are_left_out(paid: Paid, details: Any) -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "completion_tokens_details": details}
     body = {"choices": [{"message": {"content": RIGHT}}], "usage": usage}
     paid.server.always = lambda handler, _: handler.send(200, body)
     assert paid.run("--limit", "1") == ExitCode.OK
     assert paid.results["usage"]["reasoning_tokens"] is None
-
-
 
 
 def test_tokens_are_limited_over_all_invocations(
@@ -291,6 +291,18 @@ sys.exit(cli.run(sys.argv[1:]))
 """
 
 
+def _kill_at(
+    wanted: tuple[str, str], process: list[Any], ready: threading.Event, what: str, phase: str
+) -> bool:
+    """Kill the process at a moment; True: the request is lost with it."""
+    if (what, phase) != wanted:
+        return False
+    ready.wait(30)
+    process[0].kill()
+    process[0].wait(30)
+    return True
+
+
 def test_a_process_killed_at_any_moment_pays_nothing_twice(paid: Paid) -> None:
     """The kernel kills the command before or after the server handles each kind of request."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
@@ -305,15 +317,7 @@ def test_a_process_killed_at_any_moment_pays_nothing_twice(paid: Paid) -> None:
         process: list[subprocess.Popen[bytes]] = []
         ready = threading.Event()
 
-        def kill(what: str, phase: str, wanted: Any = wanted, process: Any = process) -> bool:
-            if (what, phase) != wanted:
-                return False
-            ready.wait(30)
-            process[0].kill()
-            process[0].wait(30)
-            return True
-
-        server.moment = kill
+        server.moment = partial(_kill_at, wanted, process, ready)
         process.append(subprocess.Popen(command, env=environment))
         ready.set()
         assert process[0].wait(60) == -9, wanted

@@ -82,9 +82,7 @@ def test_the_first_match_counts(tmp_path: Path) -> None:
         (GOOD, "currency: EUR\nmodels: [3]", "must be a mapping"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(
-    tmp_path: Path, old: str, new: str, words: str
-) -> None:
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
     file = written(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(UsageError, match=r"prices\.yaml") as error:
         load_prices(file)

@@ -24,7 +24,9 @@ def completion(sample: int, prompt: int | None, tokens: int | None) -> Completio
     st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50), st.data()), max_size=30),
     st.integers(1, 400),
 )
-def test_a_budget_of_tokens_holds(requests: list[tuple[int, int, st.DataObject]], most: int) -> None:
+def test_a_budget_of_tokens_holds(
+    requests: list[tuple[int, int, st.DataObject]], most: int
+) -> None:
     budget = Budget(max_tokens=most)
     spending = Spending(budget, None)
     for number, (prompt, longest, data) in enumerate(requests):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from protocol_server import ProtocolServer, _Handler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 Lines = "Sequence[tuple[str, dict[str, Any]]]"
 

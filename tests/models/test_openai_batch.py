@@ -119,7 +119,7 @@ def test_odd_files_lose_only_what_they_lack(client: Client) -> None:
     assert "blocked by our policy" in told[0] or "blocked by our policy" in told[1]
     assert any("has no line for it" in text for text in told)
     assert any("7 lines are malformed or of other requests" in text for text in client.told)
-    again = client.ask([r for r in client.requests])  # the next command asks for these two alone
+    again = client.ask(list(client.requests))  # the next command asks for these two alone
     assert all(c.finish_reason is FinishReason.STOP for c in again.values())
     assert sorted(client.server.paid.values()) == [1] * 10 + [2] * 2
 
@@ -151,7 +151,9 @@ def test_a_batch_that_expires_again_and_again_ends(client: Client) -> None:
 
 def test_a_refused_parameter_is_left_out_in_the_next_batch(client: Client) -> None:
     words = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-    client.server.scripts = [lambda lines: Script(errors=[refused(i, 400, words) for i, _ in lines])]
+    client.server.scripts = [
+        lambda lines: Script(errors=[refused(i, 400, words) for i, _ in lines])
+    ]
     found = client.ask()
     assert {c.finish_reason for c in found.values()} == {FinishReason.STOP}
     uploads = [v for k, v in client.server.files.items() if "batch" not in k]
@@ -208,7 +210,7 @@ def test_lost_answers_are_read_again_and_not_paid_again(client: Client) -> None:
 
 def test_a_server_without_batches_and_a_damaged_journal_are_named(client: Client) -> None:
     client.server.create_status = [404]
-    with pytest.raises(UsageError, match="has no batch jobs .* leave out --batch"):
+    with pytest.raises(UsageError, match=r"has no batch jobs .* leave out --batch"):
         client.ask()
     client.server.list_of_batches = 404
     model = create_model("tiny", options=ModelOptions(base_url=client.server.url, max_retries=0))
