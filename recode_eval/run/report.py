@@ -281,11 +281,19 @@ def _tokens(result: dict[str, Any], key: str) -> str:
 
 def cost_text(cost: dict[str, Any] | None, key: str) -> str:
     """Return `0.0123 EUR` for a part of `usage.cost`, or a dash where it is unknown."""
-    amount = None if cost is None else cost[key]
-    if cost is None or amount is None:
+    return "-" if cost is None else money(cost[key], cost["currency"])
+
+
+def money(amount: float | None, currency: str) -> str:
+    """Return an amount for people, or a dash where it is unknown.
+
+    >>> money(0.00123456, "EUR"), money(1234.5, "EUR"), money(None, "EUR")
+    ('0.001235 EUR', '1,234.50 EUR', '-')
+    """
+    if amount is None:
         return "-"
     shown = f"{amount:,.2f}" if amount >= _LARGE else f"{Decimal(f'{amount:.4g}'):f}"
-    return f"{shown} {one_line(cost['currency'], 3)}"
+    return f"{shown} {one_line(currency, 3)}"
 
 
 def main_figure(result: dict[str, Any]) -> str:
