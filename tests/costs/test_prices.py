@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,6 @@ from recode_eval.costs.of_run import PER_HOUR_SERVED, Pricing, RunCost, pricing_
 from recode_eval.costs.prices import Price, find_price, load_prices, rounded
 from recode_eval.errors import UsageError
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = """\
 currency: EUR
@@ -168,3 +165,19 @@ def test_the_sum_of_costs_is_the_cost_of_sums(
 def test_a_hostile_manifest_is_refused_in_words(stored: dict[str, str]) -> None:
     with pytest.raises((ValueError, TypeError)):
         Price.from_json(stored)
+
+
+def test_the_format_of_the_documentation_is_refused_until_it_is_filled_in(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cost.md").read_text()
+    shown = page.partition("```yaml\n")[2].partition("```")[0]
+    values = {"CURRENCY": "EUR", "MODEL": "big", "LOCAL-MODEL": "small", "DAY": "2026-01-31",
+              "WHERE": "a list", "PRICE": "1.5", "FACTOR": "0.5"}  # fmt: skip
+    for left in values:
+        filled = shown
+        for name, value in values.items():
+            filled = filled if name == left else filled.replace(f"<{name}>", value)
+        with pytest.raises(UsageError, match=f"still the placeholder <{left}>"):
+            load_prices(written(tmp_path, filled))
+    for name, value in values.items():
+        shown = shown.replace(f"<{name}>", value)
+    assert [price.model for price in load_prices(written(tmp_path, shown))] == ["big", "small"]
