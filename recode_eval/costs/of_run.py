@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.costs.prices import Price, find_price, rounded
+from recode_eval.models.backends import backend_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PER_HOUR_SERVED = (
     "the price is per hour, but of a server only its requests' times are known, many at once"
 )
+NOT_GENERATED = "its answers are saved or known, so none was paid for"
 NO_PRICE = "no entry of the prices matches the model's name"
 
 
@@ -41,6 +43,8 @@ class Pricing:
 
 def pricing_of(prices: tuple[Price, ...], model: ModelInfo) -> Pricing:
     """Return what a price file says of a model."""
+    if not backend_facts(model.backend).generates:
+        return Pricing(None, NOT_GENERATED)
     price = find_price(prices, model.name)
     if price is None:
         return Pricing(None, NO_PRICE)

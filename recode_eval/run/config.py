@@ -129,7 +129,7 @@ class RunConfig:
 temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
 limit, problems, since, until, quarantine, cutoff, prompt, docs, conversation, budget, n, \
 temperature, top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, \
-sandbox, executor, out.
+sandbox, executor, and 1 more.
     """
 
     model: str | Path | Model

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recode_eval.run.record_index import Samples
     from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
     from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
-    from recode_eval.sandbox.base import Sandbox, SandboxInfo
+    from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Problem, Task, TaskData
 
 LIMITS_FOLDER = ".limits"
@@ -146,7 +146,7 @@ class Run:
             store.write_manifest(manifest)
             if missing or ungraded:
                 sandbox = open_sandbox()
-                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
+                manifest["sandbox"] = provenance.sandbox_json(sandbox.info, manifest["sandbox"])
                 store.write_manifest(manifest)
                 ungraded += self._drop_other_tiers(scores, sandbox.info.tier)
                 limits = self._limit_book(sandbox, {key[0] for key in (*missing, *ungraded)})
@@ -170,7 +170,7 @@ class Run:
                     )
                 finally:
                     self.monitor.end()
-                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
+                manifest["sandbox"] = provenance.sandbox_json(sandbox.info, manifest["sandbox"])
                 manifest["invocations"][-1]["finished"] = provenance.now()
             else:
                 self.monitor.log(f"All {len(scores)} samples are already generated and graded.")
@@ -396,15 +396,3 @@ class Run:
 def _kept(details: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an earlier part of the run learnt of a server's answers."""
     return {key: details[key] for key in (_FINGERPRINT,) if key in details}
-
-
-def _sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Describe a sandbox; what an earlier part of the run knew of other environments is kept."""
-    known, nodes = ({**(before or {}).get(key, {})} for key in ("environments", "nodes"))
-    return {
-        **asdict(info),
-        "libraries": dict(info.libraries),
-        "guarantees": list(info.guarantees),
-        "environments": {**known, **info.environments},
-        "nodes": {**nodes, **info.nodes},
-    }

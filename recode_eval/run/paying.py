@@ -9,6 +9,7 @@ from recode_eval.costs.of_run import Pricing, pricing_of
 from recode_eval.costs.prices import load_prices
 from recode_eval.costs.spending import Budget, Spending, estimate_tokens
 from recode_eval.errors import UsageError
+from recode_eval.models.backends import backend_facts
 from recode_eval.run.records import CompletionRecord
 from recode_eval.run.store import BATCHES, COMPLETIONS, read_records
 
@@ -47,7 +48,7 @@ class Purse:
 
         Raises `UsageError` where the budget needs a price that there is not.
         """
-        if not self._options.is_limited:
+        if not self._options.is_limited or not backend_facts(model.backend).generates:
             return None
         pricing = self.pricing(model)
         if self._options.max_cost is not None and pricing is not None and pricing.price is None:
