@@ -286,6 +286,16 @@ openai_batch.FIRST_WAIT = 0.005
 from stored_runs import KnownSandbox
 import recode_eval.sandbox
 recode_eval.sandbox.open_router = lambda *_, **__: KnownSandbox("landlock")
+import os, signal
+from recode_eval.run.store import RunStore
+add, left = RunStore.add_completion, [int(os.environ.get("RECORDS", "99"))]
+def add_and_die(self, record):
+    place = add(self, record)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return place
+RunStore.add_completion = add_and_die
 from recode_eval import cli
 sys.exit(cli.run(sys.argv[1:]))
 """
@@ -303,6 +313,7 @@ def _kill_at(
     return True
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_pays_nothing_twice(paid: Paid) -> None:
     """The kernel kills the command before or after the server handles each kind of request."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
@@ -322,6 +333,10 @@ def test_a_process_killed_at_any_moment_pays_nothing_twice(paid: Paid) -> None:
         ready.set()
         assert process[0].wait(60) == -9, wanted
     server.moment = lambda *_: None
+    for records in ("1", "3"):  # it is killed with a part of the answers stored
+        dying = {**environment, "RECORDS": records}
+        assert subprocess.run(command, env=dying, check=False, timeout=60).returncode == -9
+    assert sum(paid.stored.values()) == 4
     assert subprocess.run(command, env=environment, check=False, timeout=60).returncode == 0
     assert set(server.paid.values()) == {1}
     assert len(server.paid) == 2 * PROBLEMS
