@@ -62,12 +62,10 @@ def check_place(out: Path) -> None:
     """Raise `StorageError` if no run can be stored there; makes nothing."""
     place = next((path for path in (out, *out.absolute().parents) if path.exists()), Path("/"))
     if not place.is_dir():
-        raise StorageError(
-            f"{place} is a file: no run can be stored below it; choose another --out"
-        )
+        raise StorageError(f"Cannot write runs below {place}: it is a file; choose another --out")
     if not os.access(place, os.W_OK | os.X_OK):
         raise StorageError(
-            f"{place} is not writable: no run can be stored there; choose another --out"
+            f"Cannot write runs below {place}: no permission; correct it, or choose another --out"
         )
 
 

@@ -110,7 +110,7 @@ def test_all_that_is_missing_is_named_at_once(
     told = capsys.readouterr().err
     assert code == ExitCode.USAGE
     assert "5 things are in the way: (1) " in told
-    for words in ("no run can be stored", "Cannot read the prices", "no model 'other'",
+    for words in ("Cannot write runs below", "Cannot read the prices", "no model 'other'",
                   "nothing_like_it", "--i-know-this-is-unsafe"):  # fmt: skip
         assert words in told
     assert plan.server.requests == []
@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     assert plan.run("--preflight") == ExitCode.IO
-    assert "is not writable" in capsys.readouterr().out
+    assert "no permission" in capsys.readouterr().out
 
 
 def test_a_checkpoint_is_not_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
