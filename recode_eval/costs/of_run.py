@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.costs.prices import Price, find_price, rounded
+from recode_eval.errors import DataError
 from recode_eval.models.backends import backend_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from recode_eval.costs.prices import Answered
     from recode_eval.models.base import ModelInfo
@@ -39,6 +41,17 @@ class Pricing:
         """Read what a manifest keeps; raises `ValueError`, `TypeError` or `KeyError`."""
         price = stored["price"]
         return cls(None if price is None else Price.from_json(price), str(stored["unknown"]))
+
+
+def stored_pricing(stored: Any, folder: Path) -> Pricing:
+    """Read the price of a run's manifest; raises `DataError` for what no run writes."""
+    try:
+        return Pricing.from_json(stored)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{folder}: in manifest.json, `pricing` is malformed ({error}). Give the prices again "
+            "with --prices FILE."
+        ) from error
 
 
 def pricing_of(prices: tuple[Price, ...], model: ModelInfo) -> Pricing:

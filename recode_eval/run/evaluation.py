@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.costs.of_run import stored_pricing
 from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
@@ -343,9 +344,9 @@ class Run:
 
     def _stored_pricing(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """Return the price as the manifest has it; {} where nobody ever gave one."""
-        if self.pricing is not None:
-            return {"pricing": self.pricing.to_json()}
-        return {"pricing": before["pricing"]} if "pricing" in before else {}
+        if self.pricing is None and "pricing" in before:
+            self.pricing = stored_pricing(before["pricing"], self.folder)
+        return {} if self.pricing is None else {"pricing": self.pricing.to_json()}
 
     def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
         before = store.manifest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.checks import named_fields_only, numbers, of_type, one_of, path, paths
-from recode_eval.costs.of_run import Pricing, pricing_of
+from recode_eval.costs.of_run import pricing_of, stored_pricing
 from recode_eval.costs.prices import load_prices
 from recode_eval.errors import DataError, UsageError
 from recode_eval.run.config import (
@@ -207,7 +207,7 @@ def _reopen(
     if prices is not None:
         run.pricing = pricing_of(prices, run.model_info)
     elif "pricing" in manifest:
-        run.pricing = Pricing.from_json(manifest["pricing"])
+        run.pricing = stored_pricing(manifest["pricing"], folder)
     return run
 
 

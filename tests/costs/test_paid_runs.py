@@ -134,6 +134,22 @@ def test_prices_are_no_part_of_the_identity_and_survive_scoring(paid: Paid) -> N
     assert paid.results["usage"]["cost"] == changed
 
 
+@pytest.mark.parametrize("stored", [[], "x", {}, {"price": 3, "unknown": ""},
+                                    {"price": {"input": "nan"}, "unknown": ""}])  # fmt: skip
+def test_a_damaged_price_is_named_and_can_be_given_again(
+    paid: Paid, stored: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert paid.run("--limit", "1") == ExitCode.OK
+    manifest = json.loads((paid.place / "manifest.json").read_text())
+    (paid.place / "manifest.json").write_text(json.dumps({**manifest, "pricing": stored}))
+    score = ["score", str(paid.place), "--data", f"arena={paid.folder / 'rows.jsonl'}"]
+    assert paid.run("--limit", "1", prices=False) == ExitCode.DATA
+    assert "`pricing` is malformed" in capsys.readouterr().err
+    assert cli.run(score) == ExitCode.DATA
+    assert cli.run([*score, "--prices", str(paid.folder / "prices.yaml")]) == ExitCode.OK
+    assert paid.results["usage"]["cost"]["currency"] == "EUR"
+
+
 def test_a_model_without_a_price_has_no_cost_and_says_so(
     paid: Paid, capsys: pytest.CaptureFixture[str]
 ) -> None:
