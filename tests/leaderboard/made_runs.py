@@ -14,8 +14,8 @@ from typing import Any
 from recode_eval.models.base import ModelInfo, SamplingParameters
 from recode_eval.run.evaluation import Run, RunData
 from recode_eval.run.progress import create_monitor
-from recode_eval.run.provenance import sandbox_json
 from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.provenance import sandbox_json
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.results import compute_results
 from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
