@@ -200,6 +200,10 @@ def told(report: Report) -> Sequence[str]:
     content = report.to_json()
     lines = [f"missing: {error}" for error in report.findings.errors]
     lines += [f"note: {note}" for note in report.findings.notes]
+    if not report.findings.errors:
+        lines.append("Nothing is missing.")
+    if not report.planned:
+        return lines
     lines.append(f"requests: {content['requests']:,} ({content['stored']:,} answers are stored)")
     lines.append(
         f"tokens: at most about {content['prompt_tokens']:,} of prompts (a generous estimate) and "
@@ -207,6 +211,6 @@ def told(report: Report) -> Sequence[str]:
     )
     if content["most_it_costs"] is not None:
         lines.append(f"cost: at most about {content['most_it_costs']:,.4g} {content['currency']}")
-    else:
+    elif content["requests"]:
         lines.append("cost: unknown (no price of tokens)")
     return lines
