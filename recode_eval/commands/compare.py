@@ -92,6 +92,7 @@ def _power(item: Comparison, safe: Callable[[str], str] = str) -> str | None:
 
 
 def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any]:
+    from recode_eval.comparison.costs import cost_difference, cost_json
     from recode_eval.comparison.differences import compared_json
     from recode_eval.comparison.problems import changes_json
     from recode_eval.gating.decision import run_json
@@ -107,6 +108,7 @@ def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any
                 "candidate": run_json(item.candidate),
                 "cautions": list(item.cautions),
                 "power": _power(item),
+                "cost": cost_json(cost_difference(item.baseline, item.candidate)),
                 "metrics": [
                     compared_json(x, item.baseline.model, item.candidate.model, item.baseline.task)
                     for x in item.differences

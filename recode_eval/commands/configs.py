@@ -104,7 +104,7 @@ def model_options(arguments: argparse.Namespace) -> ModelOptions:
         tensor_parallel_size=arguments.tensor_parallel_size,
         data_parallel_size=arguments.data_parallel_size,
         gpu_memory_utilization=arguments.gpu_memory_utilization,
-        engine_args=_engine_arguments(arguments.engine_arg),
+        engine_args=_named_values("--engine-arg", arguments.engine_arg),
         trust_remote_code=arguments.trust_remote_code,
         revision=arguments.revision,
         base_url=arguments.base_url,
@@ -113,6 +113,7 @@ def model_options(arguments: argparse.Namespace) -> ModelOptions:
         request_timeout=arguments.request_timeout,
         max_retries=arguments.max_retries,
         server_prefill=arguments.server_prefill,
+        request=_named_values("--request", getattr(arguments, "request", ())),
     )
 
 
@@ -139,14 +140,15 @@ def _no_constant(text: str) -> None:
     raise ValueError(text)
 
 
-def _engine_arguments(items: Sequence[str]) -> dict[str, Any]:
+def _named_values(option: str, items: Sequence[str]) -> dict[str, Any]:
+    """Return `NAME=VALUE`s as a mapping; a value is JSON, or else text."""
     parsed: dict[str, Any] = {}
     for item in items:
         name, separator, value = item.partition("=")
         if not separator or not name.isidentifier():
-            raise UsageError(f"--engine-arg {item}: write NAME=VALUE.")
+            raise UsageError(f"{option} {item}: write NAME=VALUE.")
         try:
             parsed[name] = json.loads(value, parse_constant=_no_constant)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed[name] = value
     return parsed

@@ -365,6 +365,14 @@ def add_model_options(
         help="retries of a failed request, with back-off (default: 5)",
     )
     server.add_argument(
+        "--request",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of every request, such as reasoning_effort=high (repeatable); the value "
+        "is read as JSON, else as text; it is stored and tells models apart",
+    )
+    server.add_argument(
         "--server-prefill",
         choices=("auto", "continue", "omit"),
         default="auto",

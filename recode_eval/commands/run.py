@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from recode_eval.errors import ExitCode
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
+
+    from recode_eval.run.config import RunConfig
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,12 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
             metavar="R",
             help="run every task R times, with the seeds --seed, --seed + 1, ..., and show how far "
             "the figures move (see `recode-eval retest`)",
+        )
+        parser.add_argument(
+            "--preflight",
+            action="store_true",
+            help="only check that nothing is missing; say how many requests there will be, and "
+            "what they may cost",
         )
     parser.add_argument(
         "--quarantine",
@@ -68,16 +78,39 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.terminal import stdout_for_results
 
     config = configs.run_config(arguments, model=arguments.model, out=arguments.out)
+    if arguments.preflight:
+        return _preflight(config, arguments)
     with stdout_for_results():
         evaluation = evaluate(config, progress=create_monitor(quiet=arguments.quiet))
     results = evaluation.contents()
     report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    code = exit_code(results)
     folders = [result["folder"] for result in results]
-    if config.repeats > 1 and not arguments.json:
+    shown = not arguments.json and code is not ExitCode.INCOMPLETE
+    if config.repeats > 1 and shown:
         _show_spread(folders)
-    if len(config.docs.arms) > 1 and not arguments.json:
+    if len(config.docs.arms) > 1 and shown:
         _show_lift(folders)
-    return exit_code(results)
+    return code
+
+
+def _preflight(config: RunConfig, arguments: argparse.Namespace) -> ExitCode:
+    """Print what is missing; the exit code is that of the run, or 0 if nothing is."""
+    from recode_eval.run.preflight import preflight, told
+    from recode_eval.run.progress import create_monitor
+    from recode_eval.terminal import one_line, stdout_console, stdout_for_results
+
+    with stdout_for_results():
+        report = preflight(config, create_monitor(quiet=arguments.quiet))
+    if arguments.json:
+        json.dump(report.to_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        console = stdout_console()
+        for line in told(report):
+            console.print(one_line(line), soft_wrap=True)
+    error = report.findings.error
+    return ExitCode.OK if error is None else ExitCode(error.exit_code)
 
 
 def _show_spread(folders: Sequence[str]) -> None:

@@ -34,6 +34,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="K[,K]",
         help="values of k for pass@k (default: the run's)",
     )
+    parser.add_argument(
+        "--prices",
+        type=options.path,
+        metavar="FILE",
+        help="compute the costs anew with this prices.yaml (default: the run's own price)",
+    )
     options.add_sandbox_options(parser, default="the run's")
     options.add_output_options(parser)
 
@@ -56,6 +62,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         timeout_s=arguments.timeout,
         memory_mib=arguments.memory,
         sandbox=configs.sandbox_options(arguments),
+        prices=arguments.prices,
     )
     with stdout_for_results():
         evaluation = rescore(arguments.run, config, progress=create_monitor(quiet=arguments.quiet))

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.comparison.comparability import mismatches, remarks
+from recode_eval.comparison.costs import cost_cautions
 from recode_eval.comparison.coverage import coverage_notes
 from recode_eval.comparison.pairing import paired
 from recode_eval.comparison.problems import ProblemChanges, problem_changes
@@ -336,6 +337,7 @@ def compare(
                 *(item.text for item in mismatches(a, b) if item.what not in expected),
                 *remarks(a, b),
                 *coverage_notes(a, b, metrics),
+                *cost_cautions(a, b),
             ),
         )
         for (a, b), group, said in zip(pairs, groups, cautions or [()] * len(pairs), strict=True)

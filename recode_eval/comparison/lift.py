@@ -259,11 +259,11 @@ def _groups(comparison: Comparison, confidence: float) -> tuple[GroupEffect, ...
 
 def cost_of(run: ResultsFile, name: str) -> float | None:
     """Return `per_sample` or `per_solved` of a run's cost; None where it is not known."""
-    cost = getattr(run.results.usage, "cost", None)
-    return None if cost is None else getattr(cost, name)
+    cost = run.results.usage.cost
+    return None if cost is None else cost[name]
 
 
 def currency_of(run: ResultsFile) -> str | None:
     """Return the currency of a run's cost; hostile text."""
-    cost = getattr(run.results.usage, "cost", None)
+    cost = run.results.usage.cost
     return None if cost is None else cost.currency

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recode_eval.comparison.costs import cost_difference, cost_sentence
 from recode_eval.comparison.problems import FALSE_DISCOVERIES
 from recode_eval.comparison.sentences import p_text, sentence, two_questions
 from recode_eval.metrics import label, metric
@@ -109,11 +110,16 @@ def comparison_markdown(item: Comparison) -> str:
             "\n",
             *(f"- {sentence(x, names[1], names[0], names[2])}\n" for x in item.differences),
             *(f"- {text}\n" for x in item.differences[:1] if (text := two_questions(x, names[2]))),
+            f"- {text}\n" if (text := _cost(item)) else "",
             f"\n{changes_text(item.changes, names[2])}\n\n",
             markdown_problems("Fixed", item.changes.fixed),
             markdown_problems("Broken", item.changes.broken),
         ]
     )
+
+
+def _cost(item: Comparison) -> str:
+    return cost_sentence(cost_difference(item.baseline, item.candidate))
 
 
 def changes_text(changes: ProblemChanges, task: str = "") -> str:
@@ -160,6 +166,8 @@ def print_comparison(console: Console, item: Comparison) -> None:
     for found in item.differences[:1]:
         if text := two_questions(found, shown[2]):
             console.print(text, soft_wrap=True)
+    if text := _cost(item):
+        console.print(text, soft_wrap=True)
     console.print(changes_text(item.changes, shown[2]), soft_wrap=True)
     for title, ids in (("fixed", item.changes.fixed), ("broken", item.changes.broken)):
         for key in ids[:SHOWN_PROBLEMS]:

@@ -73,7 +73,7 @@ def board_results(boards: Iterable[Board], facts: FactBook) -> dict[Path, list[R
     """Return what the boards have of models that come from a training, by its folder."""
     found: dict[Path, list[Result]] = defaultdict(list)
     for board in boards:
-        runs = [(s.run, facts.find(s.run.model_name)) for s in board.standings if s.rank]
+        runs = [(s.run, facts.find(s.run.bare_name)) for s in board.standings if s.rank]
         made: dict[tuple[Path, str | None], list[RunEntry]] = defaultdict(list)
         bases: dict[str | None, list[RunEntry]] = defaultdict(list)
         for run, known in runs:

@@ -102,7 +102,7 @@ def exposures(
         if chosen not in known:
             known[chosen] = dates.of(run, sources)
         days = known[chosen]
-        released = facts.find(run.model_name).released
+        released = facts.find(run.bare_name).released
         seen = 0 if released is None else bisect_right(days, date.fromisoformat(released))
         since = days[0].isoformat() if days else None
         found[run.key] = Exposure(released, since, seen, len(days), len(run.problems))

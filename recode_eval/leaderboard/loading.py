@@ -94,9 +94,14 @@ class RunEntry:
         return None if split is None else split.unsplit
 
     @property
-    def model_name(self) -> str:
+    def bare_name(self) -> str:
         """The model's name, as the user gave it."""
         return self.results.model.name
+
+    @property
+    def model_name(self) -> str:
+        """The model's name with its request parameters, if it has any."""
+        return self.stored.model
 
     @property
     def model_slug(self) -> str:

@@ -189,7 +189,7 @@ def _by_base(board: Board, facts: FactBook) -> dict[str, dict[str, list[Standing
     found: dict[str, dict[str, list[Standing]]] = defaultdict(dict)
     names: dict[tuple[str, str], str] = {}
     for standing in board.standings:
-        known = facts.find(standing.run.model_name)
+        known = facts.find(standing.run.bare_name)
         if known.base is None or known.method is None or known.method.casefold() in _NO_METHOD:
             continue
         key = "" if role(known.method) is Role.BASE else known.method.casefold()

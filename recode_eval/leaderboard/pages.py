@@ -29,6 +29,7 @@ from recode_eval.metrics import (
     primary,
     unit_note,
 )
+from recode_eval.run.report import money
 from recode_eval.stats.estimates import is_bound
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Pages:
             boards=self._boards,
             charts=[(board, self._chart(board)) for board in self._boards],
             rows=self._rows,
+            costs=any(row.cost for row in self._rows),
             facets=_facets(self._rows),
             broken=site.broken,
             sources=_citations(site.reported),
@@ -101,7 +103,7 @@ class Pages:
             "model.html",
             root="../",
             model=first,
-            facts=self._site.facts.find(first.model_name),
+            facts=self._site.facts.find(first.bare_name),
             members=members,
             versions=_versions([standing.run for _, standing in members]),
         )
@@ -186,6 +188,7 @@ def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
         signed=_signed,
         cut=cut,
         slug=slug,
+        money=money,
     )
     environment.globals.update(
         anchor=anchor, columns=OVERVIEW, digest=digest, problem_path=problem_path, highlight=_code

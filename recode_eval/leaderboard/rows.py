@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.contamination import Exposure
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
-    from recode_eval.schemas.results import StoredEstimate
+    from recode_eval.schemas.results import CostSection, StoredEstimate
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -59,6 +59,8 @@ class Row:
     source: str
     """`measured`, or `reported`."""
     citation: str = ""
+    cost: CostSection | None = None
+    """What the answers cost, by the user's own prices."""
 
     @property
     def contamination(self) -> str | None:
@@ -89,7 +91,7 @@ def rows(
 
 def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Exposure) -> Row:
     run, rank = standing.run, standing.rank
-    known = facts.find(run.model_name)
+    known = facts.find(run.bare_name)
     counts = run.counts
     return Row(
         model=run.model_name,
@@ -119,6 +121,7 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         isolation=board.isolation,
         faulty=counts.faulty_problems,
         source="measured",
+        cost=run.results.usage.cost,
     )
 
 
@@ -160,6 +163,10 @@ def _plain(row: Row) -> dict[str, Any]:
         "suspicious_passed": row.suspicious_passed, "unsplit": row.unsplit,
         "isolation": row.isolation, "faulty_problems": row.faulty, "source": row.source,
         "citation": row.citation,
+        "cost": row.cost.total if row.cost else None,
+        "cost_per_solved": row.cost.per_solved if row.cost else None,
+        "currency": row.cost.currency if row.cost else None,
+        "prices_as_of": row.cost.as_of if row.cost else None,
         "metrics": {
             key: msgspec.to_builtins(value) for key, value in row.metrics.items() if value
         },

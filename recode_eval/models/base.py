@@ -130,6 +130,8 @@ class Completion:
     """How many of the completion tokens were thoughts, where the server says so."""
     cached_tokens: int | None = None
     """How many of the prompt tokens the server read from its cache, where it says so."""
+    batched: bool = False
+    """A batch job asked for it, which servers sell cheaper."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Dialect:
 
     def __init__(self, name: str, kind: str | None, options: ModelOptions, url: str) -> None:
         self._name, self._kind, self._url = name, kind, url
+        self._more = dict(options.request)
         self.prefill = protocol.prefill_settings(kind, options.server_prefill)
         """What is sent along so that the server continues the opened turn; None: it would not."""
         self._length_field = "max_tokens"
@@ -99,6 +100,7 @@ class Dialect:
             settings["stop"] = stop
         if self._sends_seed:
             settings["seed"] = seed
+        extra.update(self._more)
         if extra:
             settings["extra_body"] = extra
         return settings

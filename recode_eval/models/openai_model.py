@@ -4,10 +4,6 @@ Every sample is a request of its own with its own seed, never one request with `
 the seeds of `n` choices in their own ways or ignore `n`, and a resumed run must get exactly the
 samples it still lacks. Servers share the prompt's computation between such requests anyway.
 
-One prompt that the server refuses or fails at does not end the run: a harmless request of the same
-shape tells whether the server still works, and then the sample is unscored. A server that fails at
-everything is an error at once.
-
 The key comes from the environment variable that the options name. It is sent to the base URL and
 goes nowhere else: no log, no record, no error message.
 """
@@ -16,25 +12,26 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.errors import InfrastructureError, RecodeError, UsageError
+from recode_eval.errors import RecodeError, UsageError
 from recode_eval.models import openai_protocol as protocol
 from recode_eval.models.backend import Backend
-from recode_eval.models.base import Completion, FinishReason, Message, ModelInfo, Prompt
+from recode_eval.models.base import ModelInfo
 from recode_eval.models.deadline import client_with_deadline
+from recode_eval.models.openai_asking import Asking, Job
 from recode_eval.models.openai_dialect import Dialect
-from recode_eval.models.openai_errors import ErrorWords, FailedRequestError
-from recode_eval.models.sampling import first_stop
+from recode_eval.models.openai_errors import ErrorWords
+from recode_eval.models.request_options import check_no_key
 from recode_eval.models.streaming import BackgroundLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from recode_eval.models.base import Request, SamplingParameters
+    from recode_eval.models.base import Completion, Model, Request, SamplingParameters
+    from recode_eval.models.batch_client import BatchClient
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -44,30 +41,7 @@ _WARM: Final = 0.5
 """Temperature from which ten pairs of equal samples are not a coincidence."""
 _ENOUGH_PAIRS: Final = 10
 _LISTED: Final = 8
-"""Models named in an error message, and fingerprints in the details."""
-_HARMLESS: Final = "Say hello."
-_FEW_FAILING: Final = 4
-"""Prompts that failed, with no answer since, from which nothing is retried."""
-_ADAPTED: Final = frozenset({400, 422, 500})
-"""Some servers fail where their chat template refuses a role."""
-_MOST_FAILING: Final = 16
-"""Prompts that failed, with no answer since, after which the server is to blame."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One sample to ask for."""
-
-    request: Request
-    sample: int
-    seed: int
-
-
-class _PromptTooLongError(Exception):
-    """The server says that the prompt does not fit; `limit` is the context it names."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
+"""Models named in an error message."""
 
 
 class _SameTexts:
@@ -120,6 +94,7 @@ class OpenAIModel:
         self._options = options
         self._url = options.base_url.rstrip("/")
         self._key = _read_key(options.api_key_env)
+        check_no_key(options.request, self._key)
         self._client = openai.AsyncOpenAI(
             base_url=self._url,
             api_key=self._key or _NO_KEY,
@@ -140,9 +115,15 @@ class OpenAIModel:
         self._context = self._served.context if self._served else None
         self._dialect = Dialect(name, self._kind, options, self._url)
         self._sampling = ""
-        self._fingerprints: set[str] = set()
-        self._failing: set[str] = set()
-        self._unanswered_samples = 0
+        self._asking = Asking(
+            openai,
+            self._client,
+            self._dialect,
+            self._errors,
+            self._url,
+            self._context,
+            self._not_found,
+        )
         if self._dialect.prefill is None:
             _LOG.warning(
                 "cannot tell whether the server %s continues an opened answer: sending prompts "
@@ -153,7 +134,7 @@ class OpenAIModel:
     @property
     def info(self) -> ModelInfo:
         """Name, back-end, identity; `details` tell what the server did not take so far."""
-        fingerprints = sorted(self._fingerprints)[:_LISTED]
+        fingerprints = sorted(self._asking.fingerprints)
         identity = {
             "base_url": self._url,
             "model": self._name,
@@ -163,7 +144,11 @@ class OpenAIModel:
         return ModelInfo(
             name=self._name,
             backend="openai",
-            identity={**identity, **({"served": dict(traits)} if traits else {})},
+            identity={
+                **identity,
+                **({"served": dict(traits)} if traits else {}),
+                **({"request": dict(self._options.request)} if self._options.request else {}),
+            },
             details={
                 "openai": self._openai.__version__,
                 "server": self._kind or "unknown",
@@ -185,13 +170,14 @@ class OpenAIModel:
         nonsense, and `UsageError` when it refuses the model, the key or a parameter.
         """
         jobs = (
-            _Job(request, sample, seed)
+            Job(request, sample, seed)
             for request in requests
             for sample, seed in zip(request.samples, request.seeds, strict=True)
         )
         watch = _SameTexts()
         for completion in self._loop.stream(
-            (partial(self._complete, job, parameters) for job in jobs), self._options.concurrency
+            (partial(self._asking.complete, job, parameters) for job in jobs),
+            self._options.concurrency,
         ):
             watch.add(completion)
             yield completion
@@ -204,151 +190,29 @@ class OpenAIModel:
                 self._url,
             )
 
+    def batched(self, place: Path, log: Callable[[str], None]) -> Model:
+        """Return the same model, asked by batch jobs that the file `place` keeps account of."""
+        from recode_eval.models.openai_batch import BatchedModel
+
+        client = self._batches()
+        return BatchedModel(
+            self, client, self._asking, self._dialect, self._errors, self._url, place, log
+        )
+
+    def check_batches(self) -> None:
+        """Raise `UsageError` if the server has no batch jobs."""
+        self._batches().check()
+
+    def _batches(self) -> BatchClient:
+        from recode_eval.models.batch_client import BatchClient
+
+        return BatchClient(self._openai, self._client, self._url, self._errors, self._loop.run)
+
     def close(self) -> None:
         """Close the connections. Idempotent."""
         if not self._client.is_closed():
             self._loop.run(self._client.close())
         self._loop.close()
-
-    async def _complete(self, job: _Job, parameters: SamplingParameters) -> Completion:
-        try:
-            completion = await self._answer(job, parameters)
-        except FailedRequestError as failure:
-            return await self._unanswered(job, parameters, failure)
-        self._failing.clear()
-        return completion
-
-    async def _answer(self, job: _Job, parameters: SamplingParameters) -> Completion:
-        started = time.perf_counter()
-        prompt = job.request.prompt
-        try:
-            answer = await self._ask(job, parameters, parameters.max_tokens)
-        except _PromptTooLongError as overflow:
-            found = await self._ask_for_less(job, parameters, overflow.limit)
-            if isinstance(found, Completion):
-                return found
-            answer = found
-        content, reason = answer.content, answer.finish_reason
-        cut = first_stop(content, self._dialect.stops(prompt, parameters))
-        if cut is not None:  # a server may ignore stop strings, or leave them at the end
-            content, reason = content[:cut], FinishReason.STOP
-        if answer.fingerprint and len(self._fingerprints) < _LISTED:
-            self._fingerprints.add(answer.fingerprint)
-        return self._completion(
-            job,
-            self._whole_text(answer, content, reason, prompt),
-            reason,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-            seconds=time.perf_counter() - started,
-        )
-
-    def _completion(self, job: _Job, text: str, reason: FinishReason, **fields: Any) -> Completion:
-        prefill = "" if self._dialect.prefill is None else None
-        name = job.request.problem_id
-        return Completion(name, job.sample, text, reason, prefill=prefill, **fields)
-
-    async def _unanswered(
-        self, job: _Job, parameters: SamplingParameters, failure: FailedRequestError
-    ) -> Completion:
-        """Return the sample as unanswered if the server answers another prompt, else raise."""
-        if not failure.refused:
-            self._failing.add(job.request.problem_id)
-        if len(self._failing) >= _MOST_FAILING or not (
-            failure.alive or await self._works(job, parameters, failure)
-        ):
-            raise failure.error from failure
-        self._unanswered_samples += 1
-        if self._unanswered_samples == 1:
-            _LOG.warning(
-                "a sample of %s stays unscored, and others for which this happens: %s",
-                job.request.problem_id,
-                failure.error,
-            )
-        return self._completion(job, "", FinishReason.UNANSWERED, detail=str(failure.error))
-
-    async def _works(
-        self, job: _Job, parameters: SamplingParameters, failure: FailedRequestError
-    ) -> bool:
-        """Whether the server answers a harmless prompt of the same shape.
-
-        A parameter that it refuses must be refused here as well; where the server failed, one token
-        will do.
-        """
-        prompt = job.request.prompt
-        messages = tuple(Message(message.role, _HARMLESS) for message in prompt.messages)
-        length = parameters.max_tokens if failure.refused else 1
-        harmless = Prompt(messages, prompt.prefill)
-        settings = self._dialect.settings(harmless, job.seed, parameters, length)
-        client = self._client.with_options(max_retries=0)
-        try:
-            raw = await client.chat.completions.with_raw_response.create(**settings)
-            protocol.parse_answer(raw.http_response.content, self._url)
-        except (self._openai.OpenAIError, InfrastructureError, protocol.NoAnswerError):
-            return False
-        return True
-
-    async def _ask_for_less(
-        self, job: _Job, parameters: SamplingParameters, limit: int | None
-    ) -> protocol.ServerAnswer | Completion:
-        """Some servers count `max_tokens` in: ask for what is left, if the prompt alone fits."""
-        limit = limit or self._context
-        too_long = self._completion(job, "", FinishReason.PROMPT_TOO_LONG, completion_tokens=0)
-        if limit is None or parameters.max_tokens == 1:
-            return too_long
-        try:
-            probe = await self._ask(job, parameters, 1)
-            room = 0 if probe.prompt_tokens is None else limit - probe.prompt_tokens
-            if room <= 1:
-                return probe if room == 1 else too_long
-            return await self._ask(job, parameters, min(room, parameters.max_tokens))
-        except _PromptTooLongError:
-            return too_long
-
-    def _whole_text(
-        self, answer: protocol.ServerAnswer, content: str, reason: FinishReason, prompt: Prompt
-    ) -> str:
-        """Put back the think block that some servers split off into a field of its own."""
-        if not answer.reasoning:
-            return content
-        opened = self._dialect.prefill is not None and "<think>" in prompt.prefill
-        closing = "</think>" if answer.content or reason is FinishReason.STOP else ""
-        return f"{'' if opened else '<think>'}{answer.reasoning}{closing}{content}"
-
-    async def _ask(
-        self, job: _Job, parameters: SamplingParameters, max_tokens: int
-    ) -> protocol.ServerAnswer:
-        """Send one request; what the server refuses by name is left out from then on."""
-        prompt, openai = job.request.prompt, self._openai
-        client = self._client
-        if len(self._failing) >= _FEW_FAILING:
-            client = client.with_options(max_retries=0)
-        prefilled = bool(prompt.prefill) and self._dialect.prefill is not None
-        while True:
-            settings = self._dialect.settings(prompt, job.seed, parameters, max_tokens)
-            try:
-                raw = await client.chat.completions.with_raw_response.create(**settings)
-            except openai.NotFoundError as error:
-                raise await self._not_found(error) from error
-            except openai.OpenAIError as error:
-                if isinstance(error, openai.APIStatusError):
-                    words = self._errors.words(error)
-                    if error.status_code in {400, 422}:
-                        overflow, limit = protocol.parse_context_overflow(words)
-                        if overflow:
-                            raise _PromptTooLongError(limit) from error
-                    if error.status_code in _ADAPTED and self._dialect.adapt(words, settings):
-                        continue
-                raise self._errors.failed(error, prefilled=prefilled) from error
-            try:
-                return protocol.parse_answer(raw.http_response.content, self._url)
-            except protocol.NoAnswerError as error:
-                reason = self._errors.without_key(str(error))
-                told = InfrastructureError(f"the server {self._url} gave no answer: {reason}")
-                alive = "content filter" in str(error)
-                raise FailedRequestError(told, refused=True, alive=alive) from error
-            except InfrastructureError as error:
-                raise FailedRequestError(error, refused=False) from error
 
     async def _not_found(self, error: Any) -> RecodeError:
         models = await self._list_models()
@@ -420,6 +284,7 @@ BACKEND: Final = Backend(
             "request_timeout",
             "max_retries",
             "server_prefill",
+            "request",
         }
     ),
 )

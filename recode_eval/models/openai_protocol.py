@@ -61,6 +61,8 @@ class ServerAnswer:
     completion_tokens: int | None
     fingerprint: str | None = None
     """The server's own `system_fingerprint`, where it has one."""
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class NoAnswerError(Exception):
@@ -156,7 +158,16 @@ def _parse_choice(choice: Any, content: Any) -> ServerAnswer:
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),
         fingerprint[:_SHOWN] if isinstance(fingerprint, str) and fingerprint else None,
+        _part(usage, "completion_tokens", "reasoning_tokens"),
+        _part(usage, "prompt_tokens", "cached_tokens"),
     )
+
+
+def _part(usage: Mapping[str, Any], whole: str, name: str) -> int | None:
+    """Return a part of the prompt's or the answer's tokens; None where it cannot be right."""
+    details, total = usage.get(f"{whole}_details"), _count(usage.get(whole))
+    found = _count(details.get(name)) if isinstance(details, dict) else None
+    return None if found is None or total is None or found > total else found
 
 
 def _finish_reason(reason: object) -> FinishReason:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from recode_eval.checks import named_fields_only
 from recode_eval.errors import UsageError
+from recode_eval.models.request_options import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,7 @@ class ModelOptions:
         )
         share = self.gpu_memory_utilization
         _require(share is None or 0 < share <= 1, "gpu_memory_utilization must be in (0, 1]", share)
+        check_request(self.request)
         if self.base_url is not None:
             rule = "base_url must look like http://HOST:PORT/v1"
             try:

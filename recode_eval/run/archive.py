@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from recode_eval.documentation.shown import DOCS
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.run.store import (
+    BATCHES,
     COMPLETIONS,
     MANIFEST,
     PROMPT,
@@ -39,7 +40,7 @@ SUFFIX: Final = ".tar.zst"
 INDEX: Final = "pack.json"
 """The first member: size and SHA-256 of the others."""
 MEMBERS: Final = tuple(sorted((COMPLETIONS, MANIFEST, PROMPT, RESULTS, SCORES)))
-OPTIONAL: Final = (DOCS,)
+OPTIONAL: Final = (BATCHES, DOCS)
 """Members that only some runs have; a pack of a run without them is as it always was."""
 VERSION: Final = 1
 MAX_MEMBER: Final = (8 << 30) - 1
@@ -190,7 +191,7 @@ def _add(stream: IO[bytes], name: str, size: int, file: IO[bytes], digest: str |
     stream.write(bytes(-size % _BLOCK))
 
 
-def unpack(file: Path, folder: Path, names: Collection[str] = (*MEMBERS, *OPTIONAL)) -> None:
+def unpack(file: Path, folder: Path, names: Collection[str] | None = None) -> None:
     """Write a pack's files into a folder, which must be new or empty; all of them or none.
 
     The folder is readable for its owner alone. With `names`, only these files are written, but all
@@ -226,7 +227,7 @@ def _empty(folder: Path) -> bool:
     return next(folder.iterdir(), None) is None
 
 
-def _read(source: IO[bytes], folder: Path, names: Collection[str]) -> None:
+def _read(source: IO[bytes], folder: Path, wanted: Collection[str] | None) -> None:
     stream = _Frame(source)
     name, size = _next(stream)
     if name != INDEX or size > _MAX_INDEX:
@@ -235,7 +236,8 @@ def _read(source: IO[bytes], folder: Path, names: Collection[str]) -> None:
     _padding(stream, size)
     files = _files(content)
     _check_sizes(files, os.fstat(source.fileno()).st_size)
-    kept = sum(entry["size"] for name, entry in files.items() if name in names)
+    names = [name for name in files if wanted is None or name in wanted]
+    kept = sum(files[name]["size"] for name in names)
     if kept > shutil.disk_usage(folder).free:
         raise StorageError(f"{folder.parent} has no room for the {kept:,} bytes of this pack.")
     for name in files:

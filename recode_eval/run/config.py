@@ -129,7 +129,7 @@ class RunConfig:
 temperature? Known: model, tasks, backend, model_options, data, include_path, skip_bad_rows, \
 limit, problems, since, until, quarantine, cutoff, prompt, docs, conversation, budget, n, \
 temperature, top_p, max_tokens, seed, repeats, stop, k, isolation, timeout_s, memory_mib, \
-sandbox, executor, out.
+sandbox, executor, and 1 more.
     """
 
     model: str | Path | Model
@@ -223,6 +223,8 @@ sandbox, executor, out.
         put("conversation", options_of(ConversationOptions, "conversation", self.conversation))
         put("budget", options_of(BudgetOptions, "budget", self.budget))
         put("executor", options_of(ExecutorOptions, "executor", self.executor, named="name"))
+        if self.budget.batch and self.conversation.tools:
+            raise UsageError("batch and tools exclude each other: a tool is used at once.")
         of_type("seed", self.seed, int, "a whole number")
         at_least_one("repeats", self.repeats)
         if self.repeats > MOST_REPEATS:

@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.costs.of_run import stored_pricing
 from recode_eval.documentation.shown import DOCS
 from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Mapping, Sequence
     from pathlib import Path
 
+    from recode_eval.costs.of_run import Pricing
     from recode_eval.models.base import Model, ModelInfo, SamplingParameters
     from recode_eval.run.progress import Monitor
     from recode_eval.run.record_index import Samples
     from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
     from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
-    from recode_eval.sandbox.base import Sandbox, SandboxInfo
+    from recode_eval.sandbox.base import Sandbox
     from recode_eval.tasks.base import Problem, Task, TaskData
 
 LIMITS_FOLDER = ".limits"
@@ -95,6 +97,8 @@ class Run:
         }
         if prompt.docs is not None:
             self.identity["docs"] = prompt.docs.identity
+        self.pricing: Pricing | None = None
+        """The model's price; None: what the manifest has of an earlier part of the run."""
         self.out = out
         self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
 
@@ -149,7 +153,7 @@ class Run:
             store.write_manifest(manifest)
             if missing or ungraded:
                 sandbox = open_sandbox()
-                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
+                manifest["sandbox"] = provenance.sandbox_json(sandbox.info, manifest["sandbox"])
                 store.write_manifest(manifest)
                 ungraded += self._drop_other_tiers(scores, sandbox.info.tier)
                 limits = self._limit_book(sandbox, {key[0] for key in (*missing, *ungraded)})
@@ -173,7 +177,7 @@ class Run:
                     )
                 finally:
                     self.monitor.end()
-                manifest["sandbox"] = _sandbox_json(sandbox.info, manifest["sandbox"])
+                manifest["sandbox"] = provenance.sandbox_json(sandbox.info, manifest["sandbox"])
                 manifest["invocations"][-1]["finished"] = provenance.now()
             else:
                 self.monitor.log(f"All {len(scores)} samples are already generated and graded.")
@@ -351,6 +355,12 @@ class Run:
             return []
         return [str(BadRow(key, f"the arm {docs.arm}: {why}")) for key, why in docs.missing.items()]
 
+    def _stored_pricing(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the price as the manifest has it; {} where nobody ever gave one."""
+        if self.pricing is None and "pricing" in before:
+            self.pricing = stored_pricing(before["pricing"], self.folder)
+        return {} if self.pricing is None else {"pricing": self.pricing.to_json()}
+
     def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
         before = store.manifest()
         invocations = list(before.get("invocations", []))
@@ -391,6 +401,7 @@ class Run:
                 **asdict(self.scoring),
             },
             "sandbox": before.get("sandbox"),
+            **self._stored_pricing(before),
             "settings": self.settings or before.get("settings", {}),
             "created": before.get("created", provenance.now()),
             "invocations": invocations,
@@ -400,15 +411,3 @@ class Run:
 def _kept(details: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an earlier part of the run learnt of a server's answers."""
     return {key: details[key] for key in (_FINGERPRINT,) if key in details}
-
-
-def _sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Describe a sandbox; what an earlier part of the run knew of other environments is kept."""
-    known, nodes = ({**(before or {}).get(key, {})} for key in ("environments", "nodes"))
-    return {
-        **asdict(info),
-        "libraries": dict(info.libraries),
-        "guarantees": list(info.guarantees),
-        "environments": {**known, **info.environments},
-        "nodes": {**nodes, **info.nodes},
-    }

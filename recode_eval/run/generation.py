@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recode_eval.costs.spending import estimate_tokens
 from recode_eval.models.base import Request
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord
@@ -16,6 +17,7 @@ from recode_eval.run.settings import sample_seed
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
+    from recode_eval.costs.spending import Spending
     from recode_eval.models.base import Completion, Model, Prompt, SamplingParameters
     from recode_eval.run.records import Key
 
@@ -35,6 +37,8 @@ class Generation:
         """`prompts` and their `hashes` are by problem; answers are written in `language`."""
         self._prompts, self._hashes = prompts, hashes
         self._sampling, self._language = sampling, language
+        self.spending: Spending | None = None
+        """What may be spent; None: as much as it takes."""
 
     def records(
         self,
@@ -42,8 +46,38 @@ class Generation:
         missing: Sequence[Key],
         on_unscored: Callable[[Unscored], None],
     ) -> Generator[CompletionRecord]:
-        """Yield each missing sample once; report those that the model does not answer."""
+        """Yield each missing sample once; report those that the model does not answer.
+
+        With a budget, the samples go out in waves of which each would fit at its worst: what one
+        wave leaves of it, the next may use.
+        """
+        if self.spending is None:
+            yield from self._answers(model, missing, on_unscored)
+            return
+        left = list(missing)
+        while wave := self._wave(left):
+            yield from self._answers(model, wave, on_unscored)
+            left = left[len(wave) :]
+        for key in left:
+            on_unscored(Unscored(*key, self.spending.reason))
+
+    def _wave(self, left: Sequence[Key]) -> Sequence[Key]:
+        """Return the first of the samples that may all be asked for."""
+        assert self.spending is not None
+        for count, key in enumerate(left):
+            prompt = estimate_tokens(self._prompts[key[0]])
+            if not self.spending.admit(prompt, self._sampling.max_tokens, key):
+                return left[:count]
+        return left
+
+    def _answers(
+        self,
+        model: Model,
+        missing: Sequence[Key],
+        on_unscored: Callable[[Unscored], None],
+    ) -> Generator[CompletionRecord]:
         pending = dict.fromkeys(missing)
+        spending, reason = self.spending, _NO_ANSWER
         stream = model.generate(self.requests(missing), self._sampling)
         try:
             for completion in stream:
@@ -51,15 +85,22 @@ class Generation:
                 if key not in pending:
                     continue
                 del pending[key]
+                if spending is not None:
+                    spending.note(completion)
                 if not completion.finish_reason.is_sample:
                     on_unscored(Unscored(*key, completion.detail or _NO_ANSWER))
                 else:
                     yield self.record(completion)
+                if spending is not None and pending and spending.out_of_time:
+                    reason = spending.reason
+                    break
         finally:  # An engine must not go on for nobody when a full disk ends the run.
             if hasattr(stream, "close"):
                 stream.close()
+            if spending is not None:
+                spending.release()
         for key in pending:
-            on_unscored(Unscored(*key, _NO_ANSWER))
+            on_unscored(Unscored(*key, reason))
 
     def requests(self, missing: Iterable[Key]) -> list[Request]:
         """Return what the model is asked for these samples."""
@@ -94,4 +135,5 @@ class Generation:
             is_code=completion.is_code,
             reasoning_tokens=completion.reasoning_tokens,
             cached_tokens=completion.cached_tokens,
+            batched=completion.batched,
         )

@@ -7,11 +7,17 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recode_eval import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_eval.sandbox.base import SandboxInfo
 
 _PACKAGES = (
     "numpy",
@@ -74,3 +80,15 @@ def git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None
+
+
+def sandbox_json(info: SandboxInfo, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Describe a sandbox; what an earlier part of the run knew of other environments is kept."""
+    known, nodes = ({**(before or {}).get(key, {})} for key in ("environments", "nodes"))
+    return {
+        **asdict(info),
+        "libraries": dict(info.libraries),
+        "guarantees": list(info.guarantees),
+        "environments": {**known, **info.environments},
+        "nodes": {**nodes, **info.nodes},
+    }

@@ -93,6 +93,8 @@ class CompletionRecord(_Record):
     turns: int = 1
     """Answers that the sample took; `text` is the last one, the token counts are of all."""
     tool_calls: int = 0
+    batched: bool = False
+    """A batch job asked for it."""
 
     def check(self) -> None:
         """Raise `TypeError` for what is no count or no time: results could not be read again."""

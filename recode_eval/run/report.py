@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.documentation.arms import Kind, arm_of
 from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
+from recode_eval.models.request_options import labelled
 from recode_eval.sandbox.null import TIER as NO_EXECUTION
 from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE, Shares
 from recode_eval.terminal import one_line, printable, stdout_console
@@ -25,6 +27,8 @@ _LABEL_WIDTH, _VALUE_WIDTH, _COUNT_WIDTH = 25, 17, 6
 of numbers of problems."""
 
 _MOST_REASONS = 5
+_LARGE = 100
+"""An amount of money from which two decimals are enough."""
 _ONE_PROCESS = frozenset({"program", "test"})
 """Isolations (`sandbox.base.ISOLATIONS`) under which tests and answer share a process."""
 
@@ -76,7 +80,7 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
     arms = [one_line(arm_of(result), 40) for result in results]
     shown = len(set(arms)) > 1 or not {Kind.NOTE.value, Kind.NONE.value}.issuperset(arms)
     for result, arm in zip(results, arms, strict=True):
-        heading = f"{one_line(result['model']['name'], 40)}\n{result['task']['name']}"
+        heading = f"{one_line(_model(result), 60)}\n{result['task']['name']}"
         heading += f"\n{arm}" if shown else ""
         table.add_column(heading, justify="right", min_width=_VALUE_WIDTH - 3, overflow="fold")
     table.add_column("N", justify="right", overflow="fold")
@@ -100,8 +104,13 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
         ("faulty problems", "faulty_problems"),
     ):
         table.add_row(text, *(str(result["counts"][key]) for result in results))
-    table.add_row("completion tokens", *(_tokens(result) for result in results))
+    for text, cells in _usage_rows(results):
+        table.add_row(text, *cells)
     console.print(table)
+
+
+def _model(result: dict[str, Any]) -> str:
+    return labelled(result["model"]["name"], result["identity"]["model"])
 
 
 def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any]]) -> None:
@@ -123,7 +132,7 @@ def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any
 
 def _print_notes(console: Console, result: dict[str, Any]) -> None:
     counts, sandbox = result["counts"], result["sandbox"]
-    name = one_line(result["model"]["name"], 60)
+    name = one_line(_model(result), 60)
 
     def warn(text: str) -> None:
         console.print(f"{name}: {text}", style="yellow", soft_wrap=True)
@@ -142,6 +151,14 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         console.print(
             f"{name}: no value for {', '.join(map(label, missing))} ({cause}).", soft_wrap=True
         )
+    if cost := result["usage"].get("cost"):
+        source = one_line(cost["source"], 100)
+        console.print(
+            f"{name}: cost by the price of {one_line(cost['as_of'], 10)} ({source}).",
+            soft_wrap=True,
+        )
+    if unknown := result["usage"].get("cost_unknown"):
+        warn(f"its cost is unknown: {one_line(unknown, 200)}.")
     if partly := _partly_covered(result):
         console.print(f"{name}: averaged over fewer problems: {partly}.", soft_wrap=True)
     if counts["unscored"]:
@@ -246,8 +263,23 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
     return f"{found.show(estimate['value'])} {found.show_uncertainty(estimate)}".rstrip()
 
 
-def _tokens(result: dict[str, Any]) -> str:
-    tokens = result["usage"]["completion_tokens"]
+def _usage_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Return the rows on tokens and money; those that no run knows are left out."""
+    rows = [("completion tokens", [_tokens(result, "completion_tokens") for result in results])]
+    for text, key in (
+        ("of them thoughts", "reasoning_tokens"),
+        ("prompt tokens cached", "cached_tokens"),
+    ):
+        if any(result["usage"].get(key) is not None for result in results):
+            rows.append((text, [_tokens(result, key) for result in results]))
+    if any(result["usage"].get("cost") for result in results):
+        for text, key in (("cost", "total"), ("cost per solved", "per_solved")):
+            rows.append((text, [cost_text(result["usage"].get("cost"), key) for result in results]))
+    return rows
+
+
+def _tokens(result: dict[str, Any], key: str) -> str:
+    tokens = result["usage"].get(key)
     return "-" if tokens is None else f"{tokens:,.0f}"
 
 
@@ -260,6 +292,23 @@ def column_of(result: dict[str, Any]) -> str:
     arm = one_line(arm_of(result), 60)
     name: str = result["task"]["name"]
     return name if arm == Kind.NOTE else f"{name} ({arm})"
+
+
+def cost_text(cost: dict[str, Any] | None, key: str) -> str:
+    """Return `0.0123 EUR` for a part of `usage.cost`, or a dash where it is unknown."""
+    return "-" if cost is None else money(cost[key], cost["currency"])
+
+
+def money(amount: float | None, currency: str) -> str:
+    """Return an amount for people, or a dash where it is unknown.
+
+    >>> money(0.00123456, "EUR"), money(1234.5, "EUR"), money(None, "EUR")
+    ('0.001235 EUR', '1,234.50 EUR', '-')
+    """
+    if amount is None:
+        return "-"
+    shown = f"{amount:,.2f}" if amount >= _LARGE else f"{Decimal(f'{amount:.4g}'):f}"
+    return f"{shown} {one_line(currency, 3)}"
 
 
 def main_figure(result: dict[str, Any]) -> str:

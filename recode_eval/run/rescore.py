@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.checks import named_fields_only, numbers, of_type, one_of, paths
+from recode_eval.checks import named_fields_only, numbers, of_type, one_of, path, paths
+from recode_eval.costs.of_run import pricing_of, stored_pricing
+from recode_eval.costs.prices import load_prices
 from recode_eval.errors import DataError, UsageError
 from recode_eval.run.config import (
     SandboxOptions,
@@ -20,6 +22,7 @@ from recode_eval.sandbox.base import ISOLATIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from recode_eval.costs.prices import Price
     from recode_eval.run.evaluation import Run
     from recode_eval.run.progress import Monitor
     from recode_eval.run.sandboxes import Sandboxes
@@ -42,6 +45,8 @@ class RescoreConfig:
     timeout_s: float | None = None
     memory_mib: float | None = None
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
+    prices: Path | str | None = None
+    """Another file of prices than the run had; costs follow from it."""
 
     def __post_init__(self) -> None:
         put = functools.partial(object.__setattr__, self)
@@ -53,6 +58,8 @@ class RescoreConfig:
         if self.isolation is not None:
             one_of("isolation", self.isolation, ISOLATIONS)
         check_limits(self.timeout_s, self.memory_mib)
+        if self.prices is not None:
+            put("prices", path("prices", self.prices))
         put("sandbox", options_of(SandboxOptions, "sandbox", self.sandbox, named="tier"))
 
 
@@ -86,11 +93,12 @@ def rescore_runs(
                 f"{folder} is a folder of runs. Name the runs themselves, for example "
                 f"{inside[0].parent}"
             )
+    prices = None if config.prices is None else load_prices(Path(config.prices))
     manifests = {folder: read_json(folder / MANIFEST) for folder in folders}
     alone = len(manifests) == 1
     with Sandboxes(config.sandbox, monitor.log) as sandboxes:
         return [
-            _rescore(folder, manifest, config, sandboxes, monitor, alone=alone)
+            _rescore(folder, manifest, config, sandboxes, monitor, prices, alone=alone)
             for folder, manifest in manifests.items()
         ]
 
@@ -101,6 +109,7 @@ def _rescore(
     config: RescoreConfig,
     sandboxes: Sandboxes,
     monitor: Monitor,
+    prices: tuple[Price, ...] | None,
     *,
     alone: bool,
 ) -> dict[str, Any]:
@@ -110,7 +119,7 @@ def _rescore(
 
     try:
         task, data = _load(manifest, config, alone=alone)
-        run = _reopen(folder, manifest, task, data, config, monitor)
+        run = _reopen(folder, manifest, task, data, config, monitor, prices)
         same = identity_hash(run.identity) == identity_hash(manifest["identity"])
         ks = config.k or manifest["settings"].get("k") or DEFAULT_KS
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -160,6 +169,7 @@ def _reopen(
     data: TaskData,
     config: RescoreConfig,
     monitor: Monitor,
+    prices: tuple[Price, ...] | None,
 ) -> Run:
     """Build the run that a manifest describes; only how it is graded may differ."""
     from recode_eval.models.base import ModelInfo, SamplingParameters
@@ -196,6 +206,10 @@ def _reopen(
         settings=manifest["settings"],
     )
     run.folder = folder
+    if prices is not None:
+        run.pricing = pricing_of(prices, run.model_info)
+    elif "pricing" in manifest:
+        run.pricing = stored_pricing(manifest["pricing"], folder)
     return run
 
 

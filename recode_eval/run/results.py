@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from recode_eval.costs.of_run import Pricing, RunCost
 from recode_eval.metrics import DEFAULT_KS, metric, reported_metrics, similarity_names
 from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
@@ -252,7 +253,7 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
         "confidence": CONFIDENCE,
         "metrics": estimates(problems, ks, split=True),
         "breakdown": {tag: _breakdown(problems, tag, ks) for tag in _tags(run)},
-        "usage": _usage(totals),
+        "usage": _usage(totals, problems),
         "problems": [problem.to_json() for problem in problems],
         "unscored": [
             {
@@ -278,6 +279,7 @@ class _Totals:
     unsplit: Counter[str] = field(default_factory=Counter)
     """Samples by the reason for which they ran in one process with their tests."""
     usage: dict[str, float] = field(default_factory=dict)
+    cost: RunCost = field(default_factory=lambda: RunCost(None))
 
     def add(self, name: str, value: float | None) -> None:
         if value is not None:
@@ -285,12 +287,17 @@ class _Totals:
 
 
 def _totals(run: RunData, faulty: set[str]) -> _Totals:
-    totals = _Totals()
+    pricing = run.manifest.get("pricing")
+    totals = _Totals(cost=RunCost(None if pricing is None else Pricing.from_json(pricing)))
     for completion in run.completions.values():
         totals.reasons[completion.finish_reason] += 1
         totals.add("prompt_tokens", completion.prompt_tokens)
         totals.add("completion_tokens", completion.completion_tokens)
         totals.add("generation_seconds", completion.seconds)
+        totals.add("reasoning_tokens", completion.reasoning_tokens)
+        totals.add("cached_tokens", completion.cached_tokens)
+        scored = completion.key in run.scores and completion.problem_id not in faulty
+        totals.cost.add(completion, scored=scored)
     for score in run.scores.values():
         totals.suspicious += bool(score.flags)
         for condition in score.conditions.values():
@@ -362,13 +369,20 @@ def _breakdown(
     }
 
 
-def _usage(totals: _Totals) -> dict[str, Any]:
-    return {
+def _usage(totals: _Totals, problems: Sequence[ProblemResult]) -> dict[str, Any]:
+    usage = {
         name: round(totals.usage[name], 3) if name in totals.usage else None
         for name in (
             "prompt_tokens",
             "completion_tokens",
             "generation_seconds",
             "execution_cpu_seconds",
+            "reasoning_tokens",
+            "cached_tokens",
         )
+    }
+    return {
+        **usage,
+        "cost": totals.cost.to_json(sum(problem.passed or 0 for problem in problems)),
+        "cost_unknown": totals.cost.unknown,
     }

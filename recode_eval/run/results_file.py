@@ -16,6 +16,7 @@ import msgspec
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import metric, tested
+from recode_eval.models.request_options import labelled
 from recode_eval.run.results import metric_values
 from recode_eval.run.store import RESULTS
 from recode_eval.schemas.base import check_numbers, decode
@@ -50,8 +51,8 @@ class ResultsFile:
 
     @property
     def model(self) -> str:
-        """The model's name; hostile text."""
-        return self.results.model.name
+        """The model's name, with its request parameters if it has any; hostile text."""
+        return labelled(self.results.model.name, self.results.identity["model"])
 
     @property
     def n(self) -> int:

@@ -11,6 +11,9 @@ from recode_eval.documentation.arms import Kind
 from recode_eval.errors import DataError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend
 from recode_eval.run.docs import Documentation, parse_arms
+from recode_eval.run.findings import Findings
+from recode_eval.run.paying import Purse
+from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.tasks.loading import LoadedTask, load_tasks
 
@@ -42,38 +45,40 @@ class Session:
         parse_arms(config.docs.arms)  # a file that is not there must not cost the loading of rows
         self.config = config
         self.monitor = monitor
-        self.loaded = load_configured(config, monitor.log) if loaded is None else list(loaded)
+        self._findings = Findings()
+        self.loaded = self._load() if loaded is None else list(loaded)
         self._closing = contextlib.ExitStack()
 
     def run(self) -> list[dict[str, Any]]:
         """Evaluate the model on every task; returns the results (results.json and `folder`).
 
         With several documentation arms or with `repeats`, those of a task follow one another. An
-        arm for which a task has nothing is passed over. Raises `UsageError` for repeats of a model
-        that gives the same answers whatever the seed.
+        arm for which a task has nothing is passed over. Raises what is missing, all at once.
         """
-        seeds = range(self.config.seed, self.config.seed + self.config.repeats)
+        from recode_eval.run.preflight import checked
+
+        first, *later = range(self.config.seed, self.config.seed + self.config.repeats)
+        runs, purse = checked(self, self._findings)
+        for text in self._findings.notes:
+            self.monitor.log(f"Note: {text}.")
+        if self.config.budget.is_limited:  # what a later run has stored is spent already
+            for run, config, loaded, model in runs:
+                purse.count(run)
+                for seed in later:
+                    one = replace(config, seed=seed)
+                    purse.count(self._run(one, loaded, model, SilentMonitor()))
         found = []
-        for loaded, model in self.open_models():
-            facts = backend_facts(model.info.backend)
-            if len(seeds) > 1 and (facts.deterministic or not facts.generates):
-                raise UsageError(
-                    f"{model.info.name} gives the same answers whatever the seed: leave out "
-                    "--repeats."
-                )
-            found += [
-                evaluate_task(
-                    replace(config, seed=seed),
-                    loaded,
-                    model,
-                    self.sandboxes,
-                    self.monitor,
-                    self.documentation,
-                )
-                for config in arm_by_arm(self.config, loaded, self.documentation)
-                for seed in seeds
-            ]
+        for run, config, loaded, model in runs:
+            for seed in (first, *later):
+                one = replace(config, seed=seed)
+                this = run if seed == first else self._run(one, loaded, model, self.monitor)
+                found.append(evaluate_run(one, this, model, self.sandboxes, purse))
         return found
+
+    def _load(self) -> list[LoadedTask]:
+        from recode_eval.run.preflight import load_each
+
+        return load_each(self.config, self.monitor, self._findings)
 
     def open_models(self) -> list[tuple[LoadedTask, Model]]:
         """Return every task with the model that answers it; the session closes what it opens."""
@@ -100,6 +105,14 @@ class Session:
             self._closing.callback(made.close)
             opened += [(loaded, made) for loaded in group]
         return opened
+
+    def _run(self, config: RunConfig, loaded: LoadedTask, model: Model, monitor: Monitor) -> Run:
+        return create_run(config, loaded, model, monitor, self.documentation)
+
+    def prepare_alone(self) -> None:
+        """Make the documentation without opening a model, as `open_models` does with one."""
+        self.sandboxes = self._enter(Sandboxes(self.config.sandbox, self.monitor.log))
+        self._prepare_docs()
 
     def _prepare_docs(self) -> None:
         self.documentation = Documentation(self.config, self.sandboxes, self.monitor.log)
@@ -193,6 +206,7 @@ def evaluate_task(
     model: Model,
     sandboxes: Sandboxes,
     monitor: Monitor,
+    purse: Purse | None = None,
     documentation: Documentation | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on a task, write results.json, and return its content and the folder.
@@ -203,8 +217,16 @@ def evaluate_task(
         documentation = Documentation(config, sandboxes, monitor.log)
         documentation.prepare([loaded])
     run = create_run(config, loaded, model, monitor, documentation)
+    return evaluate_run(config, run, model, sandboxes, purse or Purse(config.budget))
+
+
+def evaluate_run(
+    config: RunConfig, run: Run, model: Model, sandboxes: Sandboxes, purse: Purse
+) -> dict[str, Any]:
+    """Do the same for a run that is made already."""
+    asked = purse.model_for(run, model, run.monitor.log)
     announce(run)
-    return complete(run, model, sandboxes, config.k, config.sandbox.named_tier)
+    return complete(run, asked, sandboxes, config.k, config.sandbox.named_tier)
 
 
 def complete(

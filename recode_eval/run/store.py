@@ -31,6 +31,8 @@ MANIFEST = "manifest.json"
 COMPLETIONS = "completions.jsonl"
 SCORES = "scores.jsonl"
 RESULTS = "results.json"
+BATCHES = "batches.json"
+"""Batch jobs that the run sent; only runs with `--batch` have it."""
 MANIFEST_VERSION = 1
 PROMPT = "prompt.jinja2"
 _FSYNC_EVERY_S = 1.0

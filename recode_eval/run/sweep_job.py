@@ -12,6 +12,7 @@ from recode_eval.models.options import ModelOptions
 from recode_eval.run import session
 from recode_eval.run.config import to_mapping
 from recode_eval.run.docs import Documentation, documents_digest
+from recode_eval.run.paying import Purse, read_prices
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.run.sweep import Ledger, Outcome, work_through
 
@@ -43,6 +44,7 @@ class SweepJob:
     def __init__(self, config: RunConfig, monitor: Monitor) -> None:
         """Load the tasks; raises what loading them raises."""
         self._config, self._monitor = config, monitor
+        self._purse = Purse(config.budget)
         self._loaded = session.load_configured(config, monitor.log)
         self._ledger = Ledger(config.folder, self._job())
         self._identities: dict[str, Any] = {}
@@ -123,7 +125,9 @@ class SweepJob:
             )
             with contextlib.closing(opened):
                 results += [
-                    session.evaluate_task(single, loaded, opened, sandboxes, monitor, documentation)
+                    session.evaluate_task(
+                        single, loaded, opened, sandboxes, monitor, self._purse, documentation
+                    )
                     for loaded in group
                     for single in session.arm_by_arm(config, loaded, documentation)
                 ]
@@ -190,4 +194,6 @@ def _decisive(config: RunConfig) -> dict[str, Any]:
     model_options = replace(config.model_options, **same)
     content = to_mapping(replace(config, model="", model_options=model_options))
     content["sandbox"] = {"tier": config.sandbox.tier}
+    prices = config.budget.prices  # a budget changes no result, but prices do
+    content["budget"] = [] if prices is None else [x.to_json() for x in read_prices(prices)]
     return {key: value for key, value in content.items() if key not in _CHANGES_NO_RESULT}

@@ -109,6 +109,18 @@ class ChangedProblems(JsonStruct, frozen=True, kw_only=True):
     broken: Annotated[list[str], Meta(description="The other way round.")]
 
 
+class ComparedCost(JsonStruct, frozen=True, kw_only=True):
+    """What a solved sample costs, by the prices that the runs were given."""
+
+    baseline: float | None
+    candidate: float | None
+    baseline_currency: str
+    candidate_currency: str
+    ratio: Annotated[
+        float | None, Meta(description="Candidate / baseline; null in another currency.")
+    ]
+
+
 class ComparedPair(ChangedProblems, frozen=True, kw_only=True):
     """A candidate against the baseline on one task."""
 
@@ -131,6 +143,7 @@ class ComparedPair(ChangedProblems, frozen=True, kw_only=True):
             "where the runs do not show it."
         ),
     ]
+    cost: Annotated[ComparedCost | None, Meta(description="Null where a run has no cost.")]
     metrics: Annotated[list[ComparedMetric], Meta(min_length=1)]
 
 

@@ -184,6 +184,23 @@ class Counts(JsonStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     suspicious: Annotated[Count, Meta(description="samples whose code was flagged, scored or not")]
 
 
+class CostSection(JsonStruct, frozen=True, kw_only=True):
+    """What the answers cost, by the user's own price that matched the model."""
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    total: Annotated[float, Meta(ge=0, description="Of all answers of the run.")]
+    per_sample: Annotated[float, Meta(ge=0, description="`total` / generated samples.")]
+    per_solved: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="Cost of the scored samples / those that pass; null where none passes, or "
+            "the task has no tests."
+        ),
+    ]
+    as_of: Annotated[str, Meta(description="The day on which the price held.")]
+    source: Annotated[str, Meta(description="Where the price stands, in the user's words.")]
+
+
 class UsageSection(JsonStruct, frozen=True, kw_only=True):
     """What the run took; null where the back-end does not say."""
 
@@ -191,6 +208,18 @@ class UsageSection(JsonStruct, frozen=True, kw_only=True):
     completion_tokens: float | None
     generation_seconds: float | None
     execution_cpu_seconds: float | None
+    reasoning_tokens: Annotated[
+        float | None, Meta(description="Of the completion tokens, where the server says so.")
+    ] = None
+    cached_tokens: Annotated[
+        float | None, Meta(description="Of the prompt tokens, where the server says so.")
+    ] = None
+    cost: Annotated[
+        CostSection | None, Meta(description="Null without prices, and where it is unknown.")
+    ] = None
+    cost_unknown: Annotated[
+        str | None, Meta(description="Why the cost is unknown although there are prices.")
+    ] = None
 
 
 class ProblemResult(JsonStruct, frozen=True, kw_only=True, gc=False):

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from recode_eval.models.base import ModelInfo, SamplingParameters
-from recode_eval.run.evaluation import Run, RunData, _sandbox_json
+from recode_eval.run.evaluation import Run, RunData
 from recode_eval.run.progress import create_monitor
 from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.provenance import sandbox_json
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.results import compute_results
 from recode_eval.run.settings import PromptSettings, ScoringSettings, Selection
@@ -69,7 +70,7 @@ def make_run(
     completions, scores = {}, {}
     with RunStore(run.folder) as store:
         manifest = run._manifest(store, working=True)
-        manifest["sandbox"] = _sandbox_json(SandboxInfo("made", ("none",), isolation, 1, "3"), None)
+        manifest["sandbox"] = sandbox_json(SandboxInfo("made", ("none",), isolation, 1, "3"), None)
         manifest["created"] = created
         manifest["invocations"] = [{"started": created, "command": ["recode-eval", *texts],
                                     "recode_eval": "0.1.0", "git_commit": None, "python": "3",

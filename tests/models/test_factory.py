@@ -126,6 +126,7 @@ SETTINGS: dict[str, Any] = {
     "request_timeout": 1.0,
     "max_retries": 0,
     "server_prefill": "omit",
+    "request": {"reasoning_effort": "low"},
 }
 
 

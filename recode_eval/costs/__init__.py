@@ -1,0 +1,1 @@
+"""What models cost: the user's own prices, and budgets that a command keeps to."""
