@@ -11,7 +11,7 @@ ROOT = Path(recode_eval.__file__).parent
 ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "api", "mining",
     "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
-    "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats",
+    "conversations", "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats",
     "boundary", "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""

@@ -14,6 +14,7 @@ goes nowhere else: no log, no record, no error message.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recode_eval.models.base import Request, SamplingParameters
+    from recode_eval.models.feed import Feed
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -204,6 +206,18 @@ class OpenAIModel:
                 self._url,
             )
 
+    def follow(self, feed: Feed[Request], parameters: SamplingParameters) -> Iterator[Completion]:
+        """Yield the samples of requests that come while others are answered; see `generate`.
+
+        Each request is for one sample.
+        """
+
+        async def complete(request: Request) -> Completion:
+            (sample,), (seed,) = request.samples, request.seeds
+            return await self._complete(_Job(request, sample, seed), parameters)
+
+        return self._loop.follow(feed, complete, self._options.concurrency)
+
     def close(self) -> None:
         """Close the connections. Idempotent."""
         if not self._client.is_closed():
@@ -241,6 +255,7 @@ class OpenAIModel:
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             seconds=time.perf_counter() - started,
+            tool_calls=answer.tool_calls,
         )
 
     def _completion(self, job: _Job, text: str, reason: FinishReason, **fields: Any) -> Completion:
@@ -276,10 +291,13 @@ class OpenAIModel:
         will do.
         """
         prompt = job.request.prompt
-        messages = tuple(Message(message.role, _HARMLESS) for message in prompt.messages)
+        # From the first tool call on, messages refer to each other.
+        plain = itertools.takewhile(lambda message: not message.tool_calls, prompt.messages)
+        messages = tuple(Message(message.role, _HARMLESS) for message in plain)
         length = parameters.max_tokens if failure.refused else 1
         harmless = Prompt(messages, prompt.prefill)
-        settings = self._dialect.settings(harmless, job.seed, parameters, length)
+        tools = job.request.tools
+        settings = self._dialect.settings(harmless, job.seed, parameters, length, tools)
         client = self._client.with_options(max_retries=0)
         try:
             raw = await client.chat.completions.with_raw_response.create(**settings)
@@ -325,7 +343,8 @@ class OpenAIModel:
             client = client.with_options(max_retries=0)
         prefilled = bool(prompt.prefill) and self._dialect.prefill is not None
         while True:
-            settings = self._dialect.settings(prompt, job.seed, parameters, max_tokens)
+            tools = job.request.tools
+            settings = self._dialect.settings(prompt, job.seed, parameters, max_tokens, tools)
             try:
                 raw = await client.chat.completions.with_raw_response.create(**settings)
             except openai.NotFoundError as error:
@@ -422,4 +441,5 @@ BACKEND: Final = Backend(
             "server_prefill",
         }
     ),
+    calls_tools=True,
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError
-from recode_eval.models.base import FinishReason
+from recode_eval.models.base import FinishReason, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,7 @@ class ServerAnswer:
     completion_tokens: int | None
     fingerprint: str | None = None
     """The server's own `system_fingerprint`, where it has one."""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class NoAnswerError(Exception):
@@ -156,7 +157,29 @@ def _parse_choice(choice: Any, content: Any) -> ServerAnswer:
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),
         fingerprint[:_SHOWN] if isinstance(fingerprint, str) and fingerprint else None,
+        _tool_calls(message.get("tool_calls")),
     )
+
+
+def _tool_calls(calls: object) -> tuple[ToolCall, ...]:
+    """Return what a message calls; what is malformed in it is the model's, and so is kept.
+
+    Most servers give the arguments as text, some as the object that the text is of.
+    """
+    found = []
+    for call in calls if isinstance(calls, list) else []:
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            continue
+        name, arguments, number = function.get("name"), function.get("arguments"), call.get("id")
+        found.append(
+            ToolCall(
+                number if isinstance(number, str) else "",
+                name if isinstance(name, str) else "",
+                arguments if isinstance(arguments, str) else json.dumps(arguments),
+            )
+        )
+    return tuple(found)
 
 
 def _finish_reason(reason: object) -> FinishReason:

@@ -162,6 +162,7 @@ def _reopen(
     monitor: Monitor,
 ) -> Run:
     """Build the run that a manifest describes; only how it is graded may differ."""
+    from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.models.base import ModelInfo, SamplingParameters
     from recode_eval.run.evaluation import Run
     from recode_eval.run.prompts import PromptTemplate
@@ -192,6 +193,7 @@ def _reopen(
         out=folder.parent.parent,
         monitor=monitor,
         settings=manifest["settings"],
+        conversation=ConversationSettings.from_identity(manifest["identity"].get("conversation")),
     )
     run.folder = folder
     return run

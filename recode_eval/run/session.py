@@ -15,6 +15,7 @@ from recode_eval.tasks.loading import LoadedTask, load_tasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.run.config import RunConfig
     from recode_eval.run.evaluation import Run
@@ -215,6 +216,27 @@ def create_run(config: RunConfig, loaded: LoadedTask, model: Model, monitor: Mon
         out=config.folder,
         monitor=monitor,
         settings=stored_settings(config, loaded.name, config.k),
+        conversation=conversation_settings(config),
+    )
+
+
+def conversation_settings(config: RunConfig) -> ConversationSettings | None:
+    """Return how samples are held; None where the model answers once. Raises `UsageError`."""
+    from recode_eval.conversations.searching import read_folder, texts_hash
+    from recode_eval.conversations.settings import ConversationSettings
+
+    own = config.conversation
+    if own.is_single:
+        return None
+    docs = None if own.tool_docs is None else Path(own.tool_docs)
+    return ConversationSettings(
+        own.turns,
+        tuple(own.tools),
+        own.tool_calls,
+        own.tool_seconds,
+        own.tool_tokens,
+        "" if docs is None else texts_hash(read_folder(docs)),
+        docs,
     )
 
 
