@@ -83,7 +83,7 @@ def output_and_trace(execution: Execution) -> tuple[str, str]:
 def presentable(text: str, most: int = LONGEST) -> str:
     """Return text as a model may see it: printable, without folders of the machine, cut."""
     text = printable(shortened(text, 4 * most))
-    return shortened(_HARNESS.sub("", _FOLDERS.sub("", text)).strip(), most)
+    return shortened(_HARNESS.sub("", _FOLDERS.sub("", text)).strip("\n").rstrip(), most)
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -92,13 +92,15 @@ def _told(wanted: Place, done: Execution, mark: str) -> str:
         why = ended(done.verdicts[0]) if done.verdicts and not done.passed else "it says nothing"
         return f"{name} cannot be read: {why}."
     if "error" in answer:
-        names = answer.get("names") or []
+        listed = answer.get("names")
+        names = listed if isinstance(listed, list) else []
         has = ", ".join(one_line(n, 80) for n in names[:_MOST_NAMES])
         return f"{name}: {one_line(answer['error'])}." + (f" It has: {has}" if has else "")
     text = printable(str(answer.get("text", "")))
     where = one_line(answer.get("file") or "no source: signature and documentation", 200)
-    lines = f"lines {answer.get('first')} to {answer.get('last')}" if answer.get("file") else ""
-    head = f"{name} ({where}{', from ' + lines if lines else ''}):"
+    numbers = [one_line(answer.get(key), 12) for key in ("first", "last", "of")]
+    lines = ", lines {} to {} of {}".format(*numbers) if answer.get("file") else ""
+    head = f"{name} ({where}{lines}):"
     return f"{head}\n{_cut(text, answer)}"
 
 
@@ -109,5 +111,6 @@ def _cut(text: str, answer: dict[str, Any]) -> str:
     kept = text[: 2 * LONGEST].rpartition("\n")[0]
     if not kept:
         return shortened(presentable(text), 2 * LONGEST)
-    following = int(answer.get("first") or 1) + kept.count("\n") + 1
+    first = answer.get("first")
+    following = (first if isinstance(first, int) else 1) + kept.count("\n") + 1
     return f"{kept}\n[... cut; read on with first_line {following} ...]"

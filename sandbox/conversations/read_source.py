@@ -94,9 +94,10 @@ def __recode_read__(given, mark):
     lines = answer.pop("lines", None)
     if lines is not None:
         start = answer["first"]
-        answer["last"] = start + len(lines) - 1
+        last = start + len(lines) - 1
         wanted = given["first_line"] or start
-        end = given["last_line"] or answer["last"]
+        end = given["last_line"] or last
+        answer["last"], answer["of"] = min(end, last), last
         answer["text"] = "\n".join(lines[max(0, wanted - start) : max(0, end - start + 1)])[:10000]
         answer["first"] = max(start, wanted)
     text = json.dumps(answer)

@@ -48,6 +48,11 @@ def __recode_traced__(source, file, shown, name):
     if shown:
         lines = source.splitlines(True)
         linecache.cache[file] = (len(source), None, lines, file)
+        try:  # a syntax error shows the line that it finds on disk
+            with open(file, "w", encoding="utf-8") as out:
+                out.write(source)
+        except BaseException:
+            pass
     before = space["__name__"]
     space["__name__"] = name
     try:
