@@ -93,25 +93,39 @@ def to_line(entry: Entry) -> dict[str, Any]:
 
 
 def read_journal(path: Path) -> Iterator[Line]:
-    """Read the whole lines of a journal; a torn last line is left out.
+    """Read the whole lines of a journal; a torn last line is left out, a missing file is empty.
 
     Raises:
         DataError: a line in the middle is damaged (its number is named).
         StorageError: the file cannot be read.
     """
+    for _, _, line in placed_lines(path):
+        yield line
+
+
+def placed_lines(path: Path) -> Iterator[tuple[int, int, Line]]:
+    """Yield what `read_journal` does, with the bytes at which each line begins and ends."""
+    start = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield msgspec.convert(json.loads(line), Line)
+                    yield start, start + len(line), parse_line(line)
                 except (ValueError, RecursionError) as error:
                     raise DataError(
                         f"{path}, line {number} is damaged ({error}). Delete all lines of its "
                         "sample; the same command then asks for that sample again."
                     ) from error
+                start += len(line)
     except FileNotFoundError:
         return
     except OSError as error:
         raise StorageError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def parse_line(line: bytes) -> Line:
+    """Read one line; raises `ValueError` or `RecursionError` for what no run writes."""
+    found: Line = msgspec.convert(json.loads(line), Line)
+    return found

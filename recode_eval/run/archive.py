@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from recode_eval.conversations.journal import FILE as TURNS
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.run.store import (
     COMPLETIONS,
@@ -38,6 +39,8 @@ SUFFIX: Final = ".tar.zst"
 INDEX: Final = "pack.json"
 """The first member: size and SHA-256 of the others."""
 MEMBERS: Final = tuple(sorted((COMPLETIONS, MANIFEST, PROMPT, RESULTS, SCORES)))
+OPTIONAL: Final = (TURNS,)
+"""What only some runs have: it is packed where it is, after the others."""
 VERSION: Final = 1
 MAX_MEMBER: Final = (8 << 30) - 1
 """Bytes of one file: what the header can say."""
@@ -61,7 +64,8 @@ def pack(run: Path, out: Path) -> None:
         DataError: the run is not whole, changes meanwhile, or is larger than `unpack` takes.
         StorageError: a file cannot be read or written.
     """
-    for name in MEMBERS:
+    members = (*MEMBERS, *(name for name in OPTIONAL if os.path.lexists(run / name)))
+    for name in members:
         path = run / name
         if path.is_symlink() or not path.is_file():
             raise DataError(
@@ -73,7 +77,7 @@ def pack(run: Path, out: Path) -> None:
     try:
         with _nobody_writes(run):
             _check_whole(run)
-            files = {name: _entry(run / name) for name in MEMBERS}
+            files = {name: _entry(run / name) for name in members}
             _write(run, files, out)
     except FileExistsError:
         raise _exists(out) from None
@@ -176,7 +180,7 @@ def _add(stream: IO[bytes], name: str, size: int, file: IO[bytes], digest: str |
     stream.write(bytes(-size % _BLOCK))
 
 
-def unpack(file: Path, folder: Path, names: Collection[str] = MEMBERS) -> None:
+def unpack(file: Path, folder: Path, names: Collection[str] = (*MEMBERS, *OPTIONAL)) -> None:
     """Write a pack's files into a folder, which must be new or empty; all of them or none.
 
     The folder is readable for its owner alone. With `names`, only these files are written, but all
@@ -221,10 +225,10 @@ def _read(source: IO[bytes], folder: Path, names: Collection[str]) -> None:
     _padding(stream, size)
     files = _files(content)
     _check_sizes(files, os.fstat(source.fileno()).st_size)
-    kept = sum(files[name]["size"] for name in names)
+    kept = sum(entry["size"] for name, entry in files.items() if name in names)
     if kept > shutil.disk_usage(folder).free:
         raise StorageError(f"{folder.parent} has no room for the {kept:,} bytes of this pack.")
-    for name in MEMBERS:
+    for name in files:
         if _next(stream) != (name, files[name]["size"]):
             raise DataError(f"{name} is missing, or its size is not the one in {INDEX}.")
         _extract(stream, folder / name if name in names else None, name, files[name])
@@ -275,7 +279,7 @@ def _next(stream: _Frame) -> tuple[str, int]:
     try:
         name = block[:100].rstrip(b"\0").decode("ascii")
         size = int(block[124:135].decode("ascii"), 8)
-        sound = name in {INDEX, *MEMBERS} and size >= 0 and _header(name, size) == block
+        sound = name in {INDEX, *MEMBERS, *OPTIONAL} and size >= 0 and _header(name, size) == block
     except ValueError:
         sound = False
     if not sound:
@@ -296,7 +300,7 @@ def _files(raw: bytes) -> dict[str, dict[str, Any]]:
             raise ValueError(f"schema version {content['schema_version']!r}")
         files = {
             name: {key: content["files"][name][key] for key in ("size", "sha256")}
-            for name in MEMBERS
+            for name in (*MEMBERS, *(name for name in OPTIONAL if name in content["files"]))
         }
         for entry in files.values():
             if type(entry["size"]) is not int or entry["size"] < 0:

@@ -9,7 +9,7 @@ def __recode_traced__(source, file, shown, name):
     import traceback
 
     space = globals()
-    own = space["__file__"]
+    own = __recode_traced__.__code__.co_filename
 
     def short(filename):
         folders = {*sysconfig.get_paths().values(), *sys.path, os.path.dirname(own)}

@@ -1,0 +1,4 @@
+import textwrap
+
+def f(x):
+    return textwrap.dedent(x)

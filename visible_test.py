@@ -1,0 +1,3 @@
+def test_a():
+    assert f('a') == 'aa'
+test_a()
