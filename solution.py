@@ -2,3 +2,4 @@ import textwrap
 
 def f(x):
     return textwrap.dedent(x)
+# 1

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LONGEST: Final = 4_000
 """Characters of one text that the model is told: about a thousand tokens."""
 _FOLDERS: Final = re.compile(
-    r"(?:file://)?/[^\s\"'():]{0,200}?/(?:site-packages|dist-packages|node_modules|lib/python3\.\d+)/"
+    r"(?:file://)?/[^\s\"'():]{0,200}?/(?:(?:lib/python3\.\d+/)?(?:site|dist)-packages"
+    r"|node_modules|lib/python3\.\d+)/"
     r"|(?:file://)?/[^\s\"'():]{0,200}/(?=(?:solution|program)\.(?:py|mjs|js|mts|ts|rs)\b)"
 )
 _HARNESS: Final = re.compile(

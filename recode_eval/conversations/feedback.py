@@ -70,7 +70,9 @@ class Feedback:
         verdict = done.verdicts[0]
         output, trace = output_and_trace(done)
         if verdict.status is Status.FAILED:
-            traced = self._tracing.traced(program, shown=source is not None)
+            # What stands for a test that may not be seen has other lines.
+            shown = test is not None and source == test.code
+            traced = self._tracing.traced(program, shown=shown)
             again = self._bench.run(problem, traced)
             if not again.passed and again.setup_error is None:
                 output, trace = output_and_trace(again)

@@ -95,11 +95,21 @@ class BackgroundLoop:
         """Stop the loop. Idempotent."""
         if self._loop.is_closed():
             return
-        with contextlib.suppress(RuntimeError):  # stopped in between
+        with contextlib.suppress(RuntimeError, TimeoutError):  # stopped in between, or stuck
+            asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result(_JOIN_SECONDS)
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_JOIN_SECONDS)
         if not self._thread.is_alive():
             self._loop.close()
+
+
+async def _end_all() -> None:
+    """Cancel what runs in this loop and wait for its end: Python complains of what is left."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
