@@ -104,6 +104,8 @@ class Dialect:
             settings["seed"] = seed
         if tools:
             settings["tools"] = [_function(tool) for tool in tools]
+            # The protocol's default; llama-cpp-python shows no tools unless it is said.
+            settings["tool_choice"] = "auto"
         if extra:
             settings["extra_body"] = extra
         return settings
