@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ from recode_eval.errors import UsageError
 from recode_eval.languages import get_language
 from recode_eval.languages.base import Tracing
 from recode_eval.models.backends import BACKENDS, backend_facts, get_backend
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,3 +127,27 @@ class ConversationSettings:
                 f"{', '.join(able)} (a server, for instance `vllm serve MODEL "
                 "--enable-auto-tool-choice --tool-call-parser NAME`)."
             )
+
+
+def described(stored: object) -> str:
+    """Return what a stored identity says of conversations, for people; it may hold anything.
+
+    >>> described(ConversationSettings(3, ("run",)).identity("4f" * 32))
+    'up to 3 turns (visible tests 4f4f4f4f4f4f), tools run (16 calls, 120 s, 16384 tokens)'
+    """
+    try:
+        assert isinstance(stored, dict)
+        own = ConversationSettings.from_identity(stored)
+        assert own is not None
+        text = f"up to {own.turns} turns" if own.turns > 1 else "1 turn"
+        if own.turns > 1:
+            text += f" (visible tests {stored['visible'][:12]})"
+        if own.tools:
+            docs = f", documentation {own.docs_hash[:12]}" if own.docs_hash else ""
+            text += (
+                f", tools {', '.join(own.tools)} ({own.tool_calls} calls, {own.tool_seconds:g} s, "
+                f"{own.tool_tokens} tokens{docs})"
+            )
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
+        text = json.dumps(stored, sort_keys=True)
+    return one_line(text)
