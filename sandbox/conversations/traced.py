@@ -49,8 +49,10 @@ def __recode_traced__(source, file, shown, name):
         lines = source.splitlines(True)
         linecache.cache[file] = (len(source), None, lines, file)
         try:  # a syntax error shows the line that it finds on disk
-            with open(file, "w", encoding="utf-8") as out:
-                out.write(source)
+            folder = os.path.dirname(own)
+            if folder:
+                with open(os.path.join(folder, file), "w", encoding="utf-8") as out:
+                    out.write(source)
         except BaseException:
             pass
     before = space["__name__"]

@@ -154,3 +154,21 @@ def test_models_without_conversations(
     told = ["--model", model, "--tasks", "arena-mini", "--out", str(talks.folder / "runs")]
     assert cli.run([*told, *words, "--sandbox", "landlock"]) == ExitCode.USAGE
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_gate_draws_a_candidate_in_the_same_conversations(talks: Talks, fake: Any) -> None:
+    """Turns are the baseline's; a run of single answers cannot be compared with it."""
+    fake()
+    server = talks.serve(learns, names=("tiny", "other"))
+    assert talks.run(server, "--turns", "2", "--n", "2") == ExitCode.OK
+    asked = len(server.requests)
+    words = ["gate", "--baseline", str(talks.place), "--model", "other", "--base-url", server.url]
+    words += ["--data", f"arena={talks.rows}", "--sandbox", "landlock", "--json"]
+    words += ["--runs", str(talks.folder / "gate"), "--out", str(talks.folder / "verdict")]
+    assert cli.run(words) in {0, 3}
+    new = server.requests[asked:]
+    assert {body["model"] for body in new} == {"other"}
+    assert {turn_of(body) for body in new} == {1, 2}
+    (candidate,) = (talks.folder / "gate").rglob("results.json")
+    identity = json.loads(candidate.read_text())["identity"]
+    assert identity["conversation"] == talks.results["identity"]["conversation"]

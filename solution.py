@@ -1,5 +1,0 @@
-import textwrap
-
-def f(x):
-    return textwrap.dedent(x)
-# 1

@@ -1,3 +1,0 @@
-def test_a():
-    assert f('a') == 'aa'
-test_a()
