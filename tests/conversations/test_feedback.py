@@ -92,8 +92,10 @@ def test_a_right_answer_ends_the_conversation(arena: Any, python: Sandbox) -> No
         ("def f(x):\n    return f(x)", ["[Previous line repeated", "RecursionError"]),
         ("import json\ndef f(x):\n    return json.loads('{')", ['File "json/decoder.py", line']),
         (
-            "def f(x):\n    try:\n        1/0\n    except ZeroDivisionError as e:\n"
-            "        raise ValueError('\\x1b[31m\\u202e') from e",
+            (
+                "def f(x):\n    try:\n        1/0\n    except ZeroDivisionError as e:\n"
+                "        raise ValueError('\\x1b[31m\\u202e') from e"
+            ),
             ["direct cause of the following", "ValueError: \\x1b[31m\\u202e"],
         ),
         ("print('\\x1b]0;title\\x07')\ndef f(x): return x", ["\\x1b]0;title\\x07"]),
@@ -159,9 +161,8 @@ def test_rust(tmp_path: Path) -> None:
     find_rustc()
     rows = {"task_idx": 0, "query": "Negate.", "function_signature": "fn flip(n: i32) -> i32",
             "code": "fn flip(n: i32) -> i32 { n.wrapping_neg() }",
-            "test_program": "#[cfg(test)] mod tests { use super::*; "
-            "#[test] fn a() { assert_eq!(flip(1), -1); } #[test] fn b() { assert_eq!(flip(2), -2); }"
-            " }"}  # fmt: skip
+            "test_program": "#[cfg(test)] mod tests { use super::*; #[test] fn a() { "
+            "assert_eq!(flip(1), -1); } #[test] fn b() { assert_eq!(flip(2), -2); } }"}  # fmt: skip
     api = {"name": "wrapping_neg", "module": "core::num", "from_version": "1.79.0",
            "to_version": "1.80.0", "change_type": "implicit",
            "signature": "pub const fn wrapping_neg(self) -> Self",

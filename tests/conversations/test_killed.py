@@ -39,10 +39,10 @@ def begin(talks: Talks, server: TalkServer, tools: list[str]) -> subprocess.Pope
     words += ["--base-url", server.url, "--data", f"arena={talks.rows}", "--quiet"]
     words += ["--sandbox", "landlock", "--isolation", "program", "--max-retries", "0"]
     words += ["--concurrency", str(CONCURRENCY), "--turns", str(TURNS), *tools]
+    out = ["--out", str(talks.folder / "runs")]
     folders = [str(TESTS.parent), str(TESTS), str(TESTS / "models"), str(TESTS / "conversations")]
     return subprocess.Popen(
-        [sys.executable, str(TESTS / "conversations" / "killed_run.py"), *words]
-        + ["--out", str(talks.folder / "runs")],
+        [sys.executable, str(TESTS / "conversations" / "killed_run.py"), *words, *out],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -86,7 +86,9 @@ def test_most_rows_have_a_visible_test() -> None:
         visible = [visible_test(task, problem) for problem in problems]
         assert sum(test is not None for test in visible) > len(problems) / 2
         assert all(
-            shown_source(task, problem, test) for problem, test in zip(problems, visible) if test
+            shown_source(task, problem, test)
+            for problem, test in zip(problems, visible, strict=True)
+            if test
         )
         assert all(hidden(task, problem) for problem in problems)
 

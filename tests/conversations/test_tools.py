@@ -1,4 +1,4 @@
-"""Whole runs with `--tools`: what a model may call, what it is told, and what is its own mistake."""
+"""Whole runs with `--tools`: what a model may call and is told, and what is its own mistake."""
 
 from __future__ import annotations
 

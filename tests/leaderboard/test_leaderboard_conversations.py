@@ -1,4 +1,4 @@
-"""Conversations on the page of a problem, in a real browser: in order, and inert whatever they say."""
+"""Conversations on a problem's page, in a real browser: in order, and inert whatever they say."""
 
 from __future__ import annotations
 
