@@ -40,9 +40,11 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
+        """List the one model."""
         self._send({"object": "list", "data": [{"id": "instant", "owned_by": "vllm"}]})
 
     def do_POST(self) -> None:
+        """Answer at once."""
         self.rfile.read(int(self.headers["Content-Length"]))
         message = {"role": "assistant", "content": "```python\nx = 1\n```"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1}

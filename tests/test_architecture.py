@@ -12,7 +12,8 @@ ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "api", "mining",
     "exports", "leaderboard", "gating", "comparison", "run", "distributed", "doctor",
     "conversations", "models", "tasks", "attacks", "schemas", "metrics", "scoring", "languages",
-    "sandbox", "stats", "boundary", "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
+    "sandbox", "stats", "boundary",
+    "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""
 
