@@ -113,17 +113,24 @@ class ConversationSettings:
 
     def check_model(self, model: Model) -> None:
         """Raise `UsageError` for a model that cannot hold such conversations."""
-        info = model.info
-        facts = backend_facts(info.backend)
+        able = bool(getattr(model, "calls_tools", False))
+        self.check_backend(model.info.backend, model.info.name, calls_tools=able)
+
+    def check_backend(self, backend: str, model: str, *, calls_tools: bool = False) -> None:
+        """Raise `UsageError` as `check_model` does, before minutes of loading.
+
+        `calls_tools`: the model can, whatever is known of its back-end.
+        """
+        facts = backend_facts(backend)
         if not facts.generates:
             raise UsageError(
-                f"{info.name} has its answers already and cannot answer anew: --turns and --tools "
+                f"{model} has its answers already and cannot answer anew: --turns and --tools "
                 "need a model that generates."
             )
-        if self.tools and not (facts.calls_tools or getattr(model, "calls_tools", False)):
+        if self.tools and not (facts.calls_tools or calls_tools):
             able = [name for name in BACKENDS.builtin if get_backend(name).calls_tools]
             raise UsageError(
-                f"The back-end {info.backend} has no tool calls; --tools needs one of "
+                f"The back-end {backend} has no tool calls; --tools needs one of "
                 f"{', '.join(able)} (a server, for instance `vllm serve MODEL "
                 "--enable-auto-tool-choice --tool-call-parser NAME`)."
             )

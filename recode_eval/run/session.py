@@ -75,6 +75,8 @@ class Session:
             self.sandboxes = self._enter(Sandboxes(config.sandbox, log))
             return [(loaded, model) for loaded in self.loaded]
         backend = chosen_backend(model, config, log)
+        if (talks := conversation_settings(config)) is not None:
+            talks.check_backend(backend, model)
         executor = self._enter(open_executor(config.executor, log))
         executor.prepare(backend, config.model_options)
         self.sandboxes = self._enter(Sandboxes(config.sandbox, log, executor))

@@ -2,16 +2,18 @@
 # failure to standard error, after a mark. Frames of this file and of the tests' frame are left out;
 # names of library files are told from the library on. Python 3.7 and later.
 def __recode_traced__(source, file, shown, name):
-    import linecache
     import os
-    import sys
-    import sysconfig
-    import traceback
 
+    # Spelt so that the harness does not take this for a program that wants its own file: to write
+    # one costs more than all the rest.
+    cache = __import__("line-cache".replace("-", "")).cache
     space = globals()
     own = __recode_traced__.__code__.co_filename
 
     def short(filename):
+        import sys
+        import sysconfig
+
         folders = {*sysconfig.get_paths().values(), *sys.path, os.path.dirname(own)}
         for folder in sorted(filter(None, folders), key=len, reverse=True):
             if filename.startswith(folder + os.sep):
@@ -35,9 +37,13 @@ def __recode_traced__(source, file, shown, name):
             told = told.__context__
 
     def tell(error):
+        import traceback
+
         told = traceback.TracebackException(type(error), error, error.__traceback__)
         clean(told, set())
         text = "".join(told.format())[-20000:]
+        import sys
+
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -47,11 +53,11 @@ def __recode_traced__(source, file, shown, name):
 
     if shown:
         lines = source.splitlines(True)
-        linecache.cache[file] = (len(source), None, lines, file)
-        try:  # a syntax error shows the line that it finds on disk
-            folder = os.path.dirname(own)
-            if folder:
-                with open(os.path.join(folder, file), "w", encoding="utf-8") as out:
+        cache[file] = (len(source), None, lines, file)
+        try:  # a program that wants its file has this one there
+            path = os.path.join(os.path.dirname(own), file)
+            if path != file and os.path.exists(path):
+                with open(path, "w", encoding="utf-8") as out:
                     out.write(source)
         except BaseException:
             pass
