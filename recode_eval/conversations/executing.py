@@ -26,7 +26,7 @@ LONGEST: Final = 4_000
 _FOLDERS: Final = re.compile(
     r"(?:file://)?/[^\s\"'():]{0,200}?/(?:(?:lib/python3\.\d+/)?(?:site|dist)-packages"
     r"|node_modules|lib/python3\.\d+)/"
-    r"|(?:file://)?/[^\s\"'():]{0,200}/(?=(?:solution|program)\.(?:py|mjs|js|mts|ts|rs)\b)"
+    r"|(?:file://)?/[^\s\"'():]{0,200}/(?=(?:solution|program)\.(?:py|[mc]?[jt]s|rs)\b)"
 )
 _HARNESS: Final = re.compile(
     r"^[^\n]{0,400}(?:recode_(?:node|program|supervisor)|node:internal|__recode|runner\.cjs)"

@@ -15,14 +15,21 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tasks"))
 from humaneval_rows import BODY, plus_row
 
 from recode_eval.conversations.conversation import Use
-from recode_eval.conversations.executing import Bench, presentable, shortened
+from recode_eval.conversations.executing import (
+    Bench,
+    ended,
+    output_and_trace,
+    presentable,
+    shortened,
+)
 from recode_eval.conversations.feedback import Feedback
 from recode_eval.conversations.journal import Answered, Call
 from recode_eval.conversations.split import shown_source, visible_test
 from recode_eval.conversations.tools import Toolbox
-from recode_eval.languages import runtimes_of
+from recode_eval.languages import get_language, runtimes_of
+from recode_eval.languages.base import Tracing
 from recode_eval.sandbox import open_router
-from recode_eval.sandbox.base import Limits, SandboxUnavailableError
+from recode_eval.sandbox.base import Limits, Program, SandboxUnavailableError, Test
 from recode_eval.tasks.registry import create_task
 
 if TYPE_CHECKING:
@@ -202,3 +209,26 @@ def test_cutting_takes_no_time() -> None:
     for text in ("/" * 1_000_000, "/a" * 500_000, "__recod" * 200_000):
         assert len(presentable(text)) < 4_200
     assert shortened("a" * 10, 10) == "a" * 10
+
+
+@pytest.mark.parametrize("language", ["javascript", "typescript"])
+def test_javascript(language: str) -> None:
+    """What a test throws has its stack, with frames of the program alone."""
+    known = get_language(language)
+    assert isinstance(known, Tracing)
+    for sandbox in opened("node", language):
+        code = "function half(x) {\n  return x.missing.part;\n}\n"
+        test = Test("test_half", "function test_half() { assert.equal(half(4), 2); }\ntest_half();")
+        program = Program("", code, (test,), language=language)
+        done = sandbox.submit(known.traced(program, shown=True), LIMITS).result()
+        output, trace = output_and_trace(done)
+        assert output == ""
+        first, *frames = trace.splitlines()
+        assert first == "TypeError: Cannot read properties of undefined (reading 'part')"
+        assert frames[0].strip().startswith("at half (solution.")
+        assert "/" not in trace
+        assert "recode" not in trace
+        good = sandbox.submit(known.script(program, "console.log(6 * 7)"), LIMITS).result()
+        assert (good.passed, good.output) == (True, "42\n")
+        bad = sandbox.submit(known.script(program, "throw new Error('no')"), LIMITS).result()
+        assert ended(bad.verdicts[0]).startswith("Error: no")
