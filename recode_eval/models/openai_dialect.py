@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.models import openai_protocol as protocol
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+"""What a function's name must not have; servers refuse a history in which a model made one up."""
+_LONGEST_NAME: Final = 64
 
 
 class Dialect:
@@ -156,7 +160,7 @@ def _message(message: Message) -> dict[str, Any]:
                 "id": call.id,
                 "type": "function",
                 "function": {
-                    "name": well_formed(call.name) or "none",
+                    "name": _NO_NAME.sub("_", call.name)[:_LONGEST_NAME] or "none",
                     "arguments": well_formed(call.arguments) if _is_object(call) else "{}",
                 },
             }

@@ -276,3 +276,19 @@ def test_a_cancelled_feed_ends_what_runs() -> None:
     assert list(loop.follow(feed, never, 2)) == []
     assert time.monotonic() - started < 30
     loop.close()
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "said"),
+    [
+        ("migration-js", ConversationSettings(tools=("read",)), "migration-js is in JavaScript"),
+        ("recode-train-data", ConversationSettings(2), "has no tests"),
+    ],
+)
+def test_tasks_that_cannot_be_talked_about(
+    task: str, settings: ConversationSettings, said: str
+) -> None:
+    from recode_eval.tasks.registry import create_task
+
+    with pytest.raises(UsageError, match=said):
+        settings.identity_of(create_task(task), [])
