@@ -93,6 +93,7 @@ def test_most_rows_have_a_visible_test() -> None:
         assert all(hidden(task, problem) for problem in problems)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUNDLED)
 def test_no_byte_that_is_sent_is_hidden(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
