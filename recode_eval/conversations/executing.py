@@ -91,7 +91,7 @@ def shortened(text: str, most: int = LONGEST) -> str:
     r"""Return text without its middle, if it is longer than `most` characters; says so.
 
     >>> shortened("abcdefghij", 6)
-    'ab\\n[... 4 characters left out ...]\\nghij'
+    'ab\n[... 4 characters left out ...]\nghij'
     """
     if len(text) <= most:
         return text
