@@ -121,8 +121,12 @@
     parts.push(fold("What the model wrote", () => block("wrap", "Completion",
       sample.prefill === undefined ? null : make("span", { className: "prefill" }, file.texts[sample.prefill]),
       file.texts[sample.text])));
+    if (sample.talk) parts.push(fold("The conversation", () => talk(file, sample)));
     return make("div", {}, ...parts);
   };
+  // What was said turn by turn: titles and texts are the model's and the sandbox's, so text nodes.
+  const talk = (file, sample) => make("ol", { className: "talk" }, ...sample.talk.map(([title, text]) =>
+    make("li", {}, make("h4", {}, title), block("wrap", title, file.texts[text]))));
 
   const word = (file, sample) => {
     if (!scored(sample)) return ["unscored", "warn"];

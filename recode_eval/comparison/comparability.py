@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.conversations.settings import described
 from recode_eval.documentation.arms import arm_of
 from recode_eval.metrics import tested
 from recode_eval.terminal import one_line
@@ -174,6 +175,9 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
         "task", "task_version", "data", "prompt", "update_note", "docs", "sampling", *NOT_COMPARED
     }  # fmt: skip
     drawn = {key: value for key, value in sampling.items() if key not in {"n", "seed"}}
+    others = {k: v for k, v in results.identity.items() if k not in covered}
+    if "conversation" in others:
+        others["conversation"] = described(others["conversation"])
     return {
         "task": task.name,
         "task_version": task.version,
@@ -185,7 +189,7 @@ def conditions(results: Results, problems: Sequence[ProblemResult]) -> dict[str,
         "update_note": prompt.update_note,
         "docs": _docs(results),
         "sampling": drawn,
-        "identity": {k: v for k, v in results.identity.items() if k not in covered},
+        "identity": others,
         "isolation": isolation(results),
         "scoring": results.scoring["hash"],
     }

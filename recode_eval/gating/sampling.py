@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.gating.policy import Policy
     from recode_eval.models.base import ModelInfo
     from recode_eval.run.evaluation import Run
@@ -93,12 +94,27 @@ def run_like(
             out=out,
             monitor=monitor,
             settings=settings,
+            conversation=_conversation(baseline),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{baseline.source}: in its settings, {error} is missing or malformed. Did another "
             "program write the file?"
         ) from error
+
+
+def _conversation(baseline: ResultsFile) -> ConversationSettings | None:
+    """Return how the baseline's samples were held; raises `UsageError` for what it searched in."""
+    from recode_eval.conversations.settings import SEARCH, ConversationSettings
+
+    found = ConversationSettings.from_identity(baseline.results["identity"].get("conversation"))
+    if found is not None and SEARCH in found.tools:
+        raise UsageError(
+            f"The baseline {baseline.source} searched a folder of documentation, which the gate "
+            "does not have. Run the candidate with the baseline's own options, and give the gate "
+            "its run with --candidate."
+        )
+    return found
 
 
 def _prompt(baseline: ResultsFile, task: Task, file: Path | None) -> PromptSettings:

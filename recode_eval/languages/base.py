@@ -7,11 +7,12 @@ which tests a file holds. How the sandbox runs a program is data (`sandbox.runti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from recode_eval.sandbox.base import Program
     from recode_eval.sandbox.runtimes import CommandRuntime
 
 MAX_CODE_CHARS = 200_000
@@ -98,4 +99,34 @@ class Language(Protocol):
 
     def tamper_flags(self, code: str | None) -> tuple[str, ...]:
         """Return reasons to distrust an answer: what would reach its own grader. May be empty."""
+        ...
+
+
+TRACE_MARK: Final = "=== where the program fails ==="
+"""A line of what a traced program prints: what follows tells where it fails."""
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """A language whose programs can tell where they fail, as a developer would see it.
+
+    Conversations need it; it is apart from `Language`, which other packages may have implemented.
+    """
+
+    def traced(self, program: Program, *, shown: bool) -> Program:
+        """Return the same program, which prints where it fails after `TRACE_MARK`.
+
+        It runs in one process. Lines of its tests occur in what it prints only if they are `shown`.
+        """
+        ...
+
+    def script(self, program: Program, code: str) -> Program:
+        """Return a program that runs `code` as a script in the place of a program's answer.
+
+        It has one test, which passes if the script ends well.
+        """
+        ...
+
+    def loads(self, program: Program) -> Program:
+        """Return the program with one test, which passes if the program can be loaded."""
         ...

@@ -81,6 +81,8 @@ class AnswerFile:
             found["tokens"] = completion["completion_tokens"]
         if completion.get("prefill"):
             found["prefill"] = self._text(completion["prefill"])
+        if completion.get("conversation"):
+            found["talk"] = list(self._talk(completion["conversation"]))
         if score is None:
             return found
         found["extraction"] = shown(score["extraction"])
@@ -100,6 +102,24 @@ class AnswerFile:
                 self._condition(name, condition) for name, condition in score["conditions"].items()
             ]
         return found
+
+    def _talk(self, lines: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+        """Yield title and text of what was said, in order; `lines` are those of the journal."""
+        turn: object = 1
+        for line in lines:
+            kind, text = line.get("kind"), str(line.get("text", ""))
+            if kind == "answer":
+                turn = line.get("turn", turn)
+                if text or not line.get("calls"):
+                    yield shown(f"Turn {turn}: the model"), self._text(text)
+                for call in line.get("calls") or ():
+                    title = f"Turn {turn}: the model calls {call['name']}"
+                    yield shown(title), self._text(call["arguments"])
+            elif kind == "feedback" and text:
+                yield shown(f"Turn {turn}: what the model was told"), self._text(text)
+            elif kind == "tool":
+                title = f"Turn {turn}: {line.get('name', '')} gives ({line.get('status', '')})"
+                yield shown(title), self._text(text)
 
     def _text(self, text: str) -> int:
         known = self._known.get(("text", text))

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.conversations.journal import FILE as TURNS
+from recode_eval.conversations.journal import placed_lines
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.lines import LineIndex, changed, parse
 from recode_eval.leaderboard.processes import forked, no_collection
@@ -21,7 +23,14 @@ from recode_eval.metrics import TaskKind, metric, primary
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.run.results import with_current_intervals
 from recode_eval.run.results_file import read_run
-from recode_eval.run.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash, read_json
+from recode_eval.run.store import (
+    COMPLETIONS,
+    MANIFEST,
+    RESULTS,
+    SCORES,
+    identity_hash,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.schemas.results import Counts, ProblemResult, Results, StoredEstimate
 
+TALK = "conversation"
+"""Where `RunEntry.raw_samples` puts the lines of a sample's conversation in its completion."""
 _BUFFER = 1 << 20
 _WORTH_A_POOL = 32_000_000
 """Bytes of runs from which on they are read by several processes."""
@@ -66,6 +77,8 @@ class RunEntry:
     """Scored samples that pass and whose code was flagged; None without tests."""
     grading: str = ""
     """Tells this grading from others of the same completions; empty where there is one only."""
+    turn_lines: LineIndex | None = field(default=None, repr=False)
+    """Of the journal of conversations; None where samples are single answers."""
 
     @property
     def results(self) -> Results:
@@ -169,6 +182,11 @@ class RunEntry:
         scores = self.score_lines.read(self.folder / SCORES, position)
         try:
             graded = {score["sample"]: score for score in scores}
+            if self.turn_lines is not None:
+                lines = self.turn_lines.read(self.folder / TURNS, position)
+                for record in completions:
+                    own = record["sample"], record["prompt_hash"]
+                    record[TALK] = [x for x in lines if (x["sample"], x["prompt_hash"]) == own]
             return [(record, graded.get(record["sample"])) for record in completions]
         except (KeyError, TypeError) as error:
             raise changed(self.folder, error) from error
@@ -257,7 +275,7 @@ def load_run(folder: Path, where: str) -> RunEntry:
         DataError: a file is missing, damaged, or does not agree with another one.
         StorageError: a file cannot be read.
     """
-    for name in (RESULTS, MANIFEST, COMPLETIONS, SCORES):
+    for name in (RESULTS, MANIFEST, COMPLETIONS, SCORES, TURNS):
         path = folder / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
             # A submitted folder could link to any place, or to an endless file.
@@ -272,7 +290,13 @@ def load_run(folder: Path, where: str) -> RunEntry:
     flagged = [c[2] for p, c in zip(results.problems, counted, strict=True) if p.faulty is None]
     stored = replace(stored, results=with_current_intervals(results))
     return RunEntry(
-        folder, where, stored, completions, scores, sum(flagged) if stored.tested else None
+        folder,
+        where,
+        stored,
+        completions,
+        scores,
+        sum(flagged) if stored.tested else None,
+        turn_lines=_index_turns(folder, positions) if "conversation" in results.identity else None,
     )
 
 
@@ -308,6 +332,16 @@ def _index_completions(
             digests[key] = record.digest
             spans[key] = start, end
     return LineIndex.of(spans, len(positions)), digests
+
+
+def _index_turns(folder: Path, positions: Mapping[str, int]) -> LineIndex:
+    """Return where the lines of each problem's conversations are, in the order of the journal."""
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    for number, (start, end, line) in enumerate(placed_lines(folder / TURNS)):
+        position = positions.get(line.problem_id, -1)
+        if position >= 0:
+            spans[position, number] = start, end
+    return LineIndex.of(spans, len(positions))
 
 
 def _index_scores(

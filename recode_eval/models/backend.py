@@ -44,3 +44,5 @@ class Backend:
     generates: bool = True
     """A model writes the completions now. False: they are saved or known, and temperature, token
     limit and prompt do not change them."""
+    calls_tools: bool = False
+    """Its models may call tools that a request offers (`Request.tools`)."""

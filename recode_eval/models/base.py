@@ -16,6 +16,8 @@ from recode_eval.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from recode_eval.models.feed import Feed
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -168,4 +170,16 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class FollowingModel(Protocol):
+    """A model that takes requests while it answers others: a conversation waits for no other one.
+
+    Other models are asked in rounds, with what is open.
+    """
+
+    def follow(self, feed: Feed[Request], parameters: SamplingParameters) -> Iterator[Completion]:
+        """Yield the samples of what comes out of the feed, as `generate` does, until it closes."""
         ...

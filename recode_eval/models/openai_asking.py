@@ -7,6 +7,7 @@ everything is an error at once.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ class Asking:
             completion_tokens=answer.completion_tokens,
             reasoning_tokens=answer.reasoning_tokens,
             cached_tokens=answer.cached_tokens,
+            tool_calls=answer.tool_calls,
             **more,
         )
 
@@ -150,10 +152,13 @@ class Asking:
         will do.
         """
         prompt = job.request.prompt
-        messages = tuple(Message(message.role, _HARMLESS) for message in prompt.messages)
+        # From the first tool call on, messages refer to each other.
+        plain = itertools.takewhile(lambda message: not message.tool_calls, prompt.messages)
+        messages = tuple(Message(message.role, _HARMLESS) for message in plain)
         length = parameters.max_tokens if failure.refused else 1
         harmless = Prompt(messages, prompt.prefill)
-        settings = self._dialect.settings(harmless, job.seed, parameters, length)
+        tools = job.request.tools
+        settings = self._dialect.settings(harmless, job.seed, parameters, length, tools)
         client = self._client.with_options(max_retries=0)
         try:
             raw = await client.chat.completions.with_raw_response.create(**settings)
@@ -199,7 +204,8 @@ class Asking:
             client = client.with_options(max_retries=0)
         prefilled = bool(prompt.prefill) and self._dialect.prefill is not None
         while True:
-            settings = self._dialect.settings(prompt, job.seed, parameters, max_tokens)
+            tools = job.request.tools
+            settings = self._dialect.settings(prompt, job.seed, parameters, max_tokens, tools)
             try:
                 raw = await client.chat.completions.with_raw_response.create(**settings)
             except openai.NotFoundError as error:

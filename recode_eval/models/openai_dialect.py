@@ -6,19 +6,25 @@ change is logged once and stands in the run's manifest; what cannot be left out 
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.models import openai_protocol as protocol
 from recode_eval.models.chat import merge_system, well_formed
+from recode_eval.models.sampling import stops_without_prefill
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from recode_eval.models.base import Prompt, SamplingParameters
+    from recode_eval.models.base import Message, Prompt, SamplingParameters, Tool, ToolCall
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+"""What a function's name must not have; servers refuse a history in which a model made one up."""
+_LONGEST_NAME: Final = 64
 
 
 class Dialect:
@@ -63,11 +69,7 @@ class Dialect:
         """
         if self.prefill is not None or not prompt.prefill:
             return list(parameters.stop)
-        kept = [
-            text
-            for text in parameters.stop
-            if text not in prompt.prefill and (text.strip() or text) not in prompt.prefill
-        ]
+        kept = stops_without_prefill(parameters.stop, prompt.prefill)
         if dropped := set(parameters.stop) - {*kept} - self._dropped_stops:
             self._dropped_stops |= dropped
             _LOG.warning(
@@ -79,11 +81,16 @@ class Dialect:
         return kept
 
     def settings(
-        self, prompt: Prompt, seed: int, parameters: SamplingParameters, max_tokens: int
+        self,
+        prompt: Prompt,
+        seed: int,
+        parameters: SamplingParameters,
+        max_tokens: int,
+        tools: Sequence[Tool] = (),
     ) -> dict[str, Any]:
         """Return the arguments of a request."""
         chat = merge_system(prompt.messages) if self._merges_system else prompt.messages
-        messages = [{"role": m.role, "content": well_formed(m.content)} for m in chat]
+        messages = [_message(m) for m in chat]
         extra = dict(protocol.neutral_settings(self._kind))
         if prompt.prefill and self.prefill is not None:
             messages.append({"role": "assistant", "content": well_formed(prompt.prefill)})
@@ -100,6 +107,10 @@ class Dialect:
             settings["stop"] = stop
         if self._sends_seed:
             settings["seed"] = seed
+        if tools:
+            settings["tools"] = [_function(tool) for tool in tools]
+            # The protocol's default; llama-cpp-python shows no tools unless it is said.
+            settings["tool_choice"] = "auto"
         extra.update(self._more)
         if extra:
             settings["extra_body"] = extra
@@ -137,3 +148,43 @@ class Dialect:
             self._merges_system = True
             return True
         return False
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """Return a message in the protocol's form."""
+    found: dict[str, Any] = {"role": message.role, "content": well_formed(message.content)}
+    if message.tool_call_id:
+        found["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        # Some templates read the arguments as JSON and fail at what the model wrote instead.
+        found["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": _NO_NAME.sub("_", call.name)[:_LONGEST_NAME] or "none",
+                    "arguments": well_formed(call.arguments) if _is_object(call) else "{}",
+                },
+            }
+            for call in message.tool_calls
+        ]
+    return found
+
+
+def _is_object(call: ToolCall) -> bool:
+    try:
+        return isinstance(json.loads(call.arguments), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    parameters = dict(tool.parameters)
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": parameters,
+        },
+    }

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from recode_eval.models.base import Completion, Model, Request, SamplingParameters
     from recode_eval.models.batch_client import BatchClient
+    from recode_eval.models.feed import Feed
     from recode_eval.models.options import ModelOptions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -208,6 +209,18 @@ class OpenAIModel:
 
         return BatchClient(self._openai, self._client, self._url, self._errors, self._loop.run)
 
+    def follow(self, feed: Feed[Request], parameters: SamplingParameters) -> Iterator[Completion]:
+        """Yield the samples of requests that come while others are answered; see `generate`.
+
+        Each request is for one sample.
+        """
+
+        async def complete(request: Request) -> Completion:
+            (sample,), (seed,) = request.samples, request.seeds
+            return await self._asking.complete(Job(request, sample, seed), parameters)
+
+        return self._loop.follow(feed, complete, self._options.concurrency)
+
     def close(self) -> None:
         """Close the connections. Idempotent."""
         if not self._client.is_closed():
@@ -287,4 +300,5 @@ BACKEND: Final = Backend(
             "request",
         }
     ),
+    calls_tools=True,
 )

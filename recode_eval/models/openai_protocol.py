@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError
-from recode_eval.models.base import FinishReason
+from recode_eval.models.base import FinishReason, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,7 @@ class ServerAnswer:
     """The server's own `system_fingerprint`, where it has one."""
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class NoAnswerError(Exception):
@@ -160,6 +161,7 @@ def _parse_choice(choice: Any, content: Any) -> ServerAnswer:
         fingerprint[:_SHOWN] if isinstance(fingerprint, str) and fingerprint else None,
         _part(usage, "completion_tokens", "reasoning_tokens"),
         _part(usage, "prompt_tokens", "cached_tokens"),
+        _tool_calls(message.get("tool_calls")),
     )
 
 
@@ -168,6 +170,27 @@ def _part(usage: Mapping[str, Any], whole: str, name: str) -> int | None:
     details, total = usage.get(f"{whole}_details"), _count(usage.get(whole))
     found = _count(details.get(name)) if isinstance(details, dict) else None
     return None if found is None or total is None or found > total else found
+
+
+def _tool_calls(calls: object) -> tuple[ToolCall, ...]:
+    """Return what a message calls; what is malformed in it is the model's, and so is kept.
+
+    Most servers give the arguments as text, some as the object that the text is of.
+    """
+    found = []
+    for call in calls if isinstance(calls, list) else []:
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            continue
+        name, arguments, number = function.get("name"), function.get("arguments"), call.get("id")
+        found.append(
+            ToolCall(
+                number if isinstance(number, str) else "",
+                name if isinstance(name, str) else "",
+                arguments if isinstance(arguments, str) else json.dumps(arguments),
+            )
+        )
+    return tuple(found)
 
 
 def _finish_reason(reason: object) -> FinishReason:

@@ -132,3 +132,15 @@ class RowStops:
 def first_stop(text: str, stop: Sequence[str]) -> int | None:
     """Where the earliest stop string begins in `text`; None if it does not occur."""
     return min((at for at in map(text.find, stop) if at >= 0), default=None)
+
+
+def stops_without_prefill(stops: Sequence[str], prefill: str) -> list[str]:
+    """Return the stop strings that make sense for an answer whose prefill is not sent.
+
+    Such an answer opens with what the prefill would have held: a stop string in there (a fence)
+    would cut it off before its first line.
+
+    >>> stops_without_prefill(["```", "<end>"], "```python")
+    ['<end>']
+    """
+    return [text for text in stops if text not in prefill and (text.strip() or text) not in prefill]

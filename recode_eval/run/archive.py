@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from recode_eval.conversations.journal import FILE as TURNS
 from recode_eval.documentation.shown import DOCS
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.run.store import (
@@ -40,7 +41,7 @@ SUFFIX: Final = ".tar.zst"
 INDEX: Final = "pack.json"
 """The first member: size and SHA-256 of the others."""
 MEMBERS: Final = tuple(sorted((COMPLETIONS, MANIFEST, PROMPT, RESULTS, SCORES)))
-OPTIONAL: Final = (BATCHES, DOCS)
+OPTIONAL: Final = (BATCHES, DOCS, TURNS)
 """Members that only some runs have; a pack of a run without them is as it always was."""
 VERSION: Final = 1
 MAX_MEMBER: Final = (8 << 30) - 1

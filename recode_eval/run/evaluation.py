@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Mapping, Sequence
     from pathlib import Path
 
+    from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.costs.of_run import Pricing
     from recode_eval.models.base import Model, ModelInfo, SamplingParameters
     from recode_eval.run.progress import Monitor
@@ -75,8 +76,12 @@ class Run:
         out: Path,
         monitor: Monitor,
         settings: Mapping[str, Any] | None = None,
+        conversation: ConversationSettings | None = None,
     ) -> None:
-        """Render the prompts and name the folder; `score` rebuilds the run from `settings`."""
+        """Render the prompts and name the folder; `score` rebuilds the run from `settings`.
+
+        Without a `conversation` the model answers each sample once.
+        """
         self.task, self.data, self.model_info = task, data, model_info
         self.prompt, self.sampling, self.selection = prompt, sampling, selection
         self.scoring, self.monitor = scoring, monitor
@@ -99,6 +104,9 @@ class Run:
             self.identity["docs"] = prompt.docs.identity
         self.pricing: Pricing | None = None
         """The model's price; None: what the manifest has of an earlier part of the run."""
+        self.conversation = conversation
+        if conversation is not None:
+            self.identity["conversation"] = conversation.identity_of(task, self.problems)
         self.out = out
         self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
 
@@ -124,6 +132,8 @@ class Run:
         """
         if not self.task.conditions:
             open_sandbox, tier = NullSandbox, None
+        if model is not None and self.conversation is not None:
+            self.conversation.check_model(model)
         with RunStore(self.folder) as store:
             scoring = self.scoring_hash
             digests: dict[Key, str] = {}
@@ -274,7 +284,8 @@ class Run:
             for key in ungraded:
                 grader.submit(problems[key[0]], completions[key])
             filtered = 0
-            with contextlib.closing(self._records(model, missing, on_unscored)) as stream:
+            asked = self._records(model, missing, on_unscored, store, sandbox, limits)
+            with contextlib.closing(asked) as stream:
                 for record in stream:
                     filtered += record.finish_reason == FinishReason.CONTENT_FILTER
                     completions.note(record.key, store.add_completion(record))
@@ -295,10 +306,21 @@ class Run:
         model: Model | None,
         missing: Sequence[Key],
         on_unscored: Callable[[Unscored], None],
+        store: RunStore,
+        sandbox: Sandbox,
+        limits: LimitBook,
     ) -> Generator[CompletionRecord]:
         if model is None or not missing:
             return
-        yield from self.generation.records(model, missing, on_unscored)
+        if self.conversation is None:
+            yield from self.generation.records(model, missing, on_unscored)
+            return
+        from recode_eval.run.conversing import Conversing
+
+        conversing = Conversing(
+            self.task, self.problems, self.prompts, self.hashes, self.sampling, self.conversation
+        )
+        yield from conversing.records(model, missing, on_unscored, store, sandbox, limits)
 
     def _stored_completions(
         self, store: RunStore, digests: dict[Key, str]

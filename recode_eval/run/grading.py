@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.languages import get_language
 from recode_eval.run.records import CompletionRecord, ScoreRecord
 from recode_eval.sandbox.base import SandboxError, Status
-from recode_eval.scoring.extraction import Extraction, ExtractionMethod, extract, given
 from recode_eval.scoring.similarity import similarity_scores
-from recode_eval.tasks.base import Continuing, Measuring
+from recode_eval.tasks.answers import find_code
+from recode_eval.tasks.base import Measuring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
     from recode_eval.sandbox.base import Execution, Limits, Sandbox
+    from recode_eval.scoring.extraction import Extraction
     from recode_eval.tasks.base import Problem, Task
 
 SCORING_VERSION = 2
@@ -90,7 +91,6 @@ class Grader:
         """
         self._task = task
         self._language = get_language(task.spec.language)
-        self._continuing = task if isinstance(task, Continuing) else None
         self._measuring = task if isinstance(task, Measuring) else None
         self._sandbox = sandbox
         self._limits = limits
@@ -130,19 +130,13 @@ class Grader:
             self._execute(job, extraction.code)
 
     def _extract(self, problem: Problem, completion: CompletionRecord) -> Extraction:
-        if completion.is_code:
-            return given(completion.text)
-        found = extract(
+        return find_code(
+            self._task,
+            problem,
             completion.text,
             prefill=completion.prefill,
-            entry_point=problem.entry_point,
-            language=self._language.name,
+            is_code=completion.is_code,
         )
-        if found.method is ExtractionMethod.NONE and self._continuing is not None:
-            program = self._continuing.continuation(problem, completion.text)
-            if program is not None:
-                return Extraction(program, ExtractionMethod.CONTINUATION)
-        return found
 
     def _start(self, key: tuple[str, str], problem: Problem) -> _Job:
         job = self._jobs[key] = _Job(problem, [])

@@ -106,6 +106,8 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
         table.add_row(text, *(str(result["counts"][key]) for result in results))
     for text, cells in _usage_rows(results):
         table.add_row(text, *cells)
+    for turn in range(1, max(len(result.get("turns") or ()) for result in results) + 1):
+        table.add_row(f"  of turn {turn}", *(_turn_tokens(result, turn) for result in results))
     console.print(table)
 
 
@@ -181,6 +183,8 @@ def _print_notes(console: Console, result: dict[str, Any]) -> None:
         warn(f"{split['unsplit']} answers ran in one process with their tests ({_unsplit(split)}).")
     if text := _within_reach(result):
         warn(text)
+    if tools := result.get("tools"):
+        console.print(f"{name}: {_tool_note(tools)}", soft_wrap=True)
     for key, text in (
         ("cut_off", "samples ended at --max-tokens"),
         ("prompt_too_long", "prompts did not fit the model's context"),
@@ -309,6 +313,20 @@ def money(amount: float | None, currency: str) -> str:
         return "-"
     shown = f"{amount:,.2f}" if amount >= _LARGE else f"{Decimal(f'{amount:.4g}'):f}"
     return f"{shown} {one_line(currency, 3)}"
+
+
+def _turn_tokens(result: dict[str, Any], turn: int) -> str:
+    """Return the completion tokens of one turn; a dash where there is none, or nobody counted."""
+    found = next((t for t in result.get("turns") or () if t["turn"] == turn), None)
+    tokens = None if found is None else found["completion_tokens"]
+    return "-" if tokens is None else f"{tokens:,.0f}"
+
+
+def _tool_note(tools: dict[str, Any]) -> str:
+    return (
+        f"{tools['calls']} tool calls ({tools['malformed']} malformed); a budget was used up in "
+        f"{tools['budget_ended']} samples."
+    )
 
 
 def main_figure(result: dict[str, Any]) -> str:

@@ -172,6 +172,7 @@ def _reopen(
     prices: tuple[Price, ...] | None,
 ) -> Run:
     """Build the run that a manifest describes; only how it is graded may differ."""
+    from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.models.base import ModelInfo, SamplingParameters
     from recode_eval.run.docs import stored_docs
     from recode_eval.run.evaluation import Run
@@ -204,6 +205,7 @@ def _reopen(
         out=folder.parent.parent,
         monitor=monitor,
         settings=manifest["settings"],
+        conversation=ConversationSettings.from_identity(manifest["identity"].get("conversation")),
     )
     run.folder = folder
     if prices is not None:

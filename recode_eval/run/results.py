@@ -64,6 +64,7 @@ def _problem_result(run: RunData, problem: Problem, records: list[ScoreRecord]) 
     passed = None if first is None else [r.passed(first) for r in records]
     without = None if second is None else [r.passed(second) for r in records]
     groups = run.task.groups(problem) if isinstance(run.task, Grouped) else {}
+    by_turn = {} if first is None else _passed_by_turn(run, records, first)
     cutoff = run.manifest["settings"].get("cutoff")
     known = {} if cutoff is None else {KNOWLEDGE: _knowledge(problem, cutoff)}
     count = len(records)
@@ -78,7 +79,8 @@ def _problem_result(run: RunData, problem: Problem, records: list[ScoreRecord]) 
             name: sum(r.passed_part(first, prefix) for r in records)
             for name, prefix in groups.items()
             if first is not None
-        },
+        }
+        | by_turn,
         passed_without_update=None if without is None else sum(without),
         needed_update=(
             None
@@ -92,6 +94,15 @@ def _problem_result(run: RunData, problem: Problem, records: list[ScoreRecord]) 
         measures=_mean_measures(records),
         faulty=faulty,
     )
+
+
+def _passed_by_turn(run: RunData, records: Sequence[ScoreRecord], first: str) -> dict[str, int]:
+    """Return `turn1`, `turn2`, ...: the samples that pass and took at most so many turns."""
+    most = (run.manifest["identity"].get("conversation") or {}).get("turns", 1)
+    if most == 1:
+        return {}
+    turns = [run.completions[record.key].turns for record in records if record.passed(first)]
+    return {f"turn{t}": sum(taken <= t for taken in turns) for t in range(1, most + 1)}
 
 
 def _mean_similarity(records: Sequence[ScoreRecord]) -> dict[str, float]:
@@ -265,8 +276,20 @@ def compute_results(run: RunData, ks: Iterable[int] = DEFAULT_KS) -> dict[str, A
             for u in run.unscored[:MOST_UNSCORED_LISTED]
         ],
         "split": _split(totals) if manifest["scoring"]["isolation"] == "split" else None,
+        **_conversations(run),
         "invocations": manifest["invocations"],
     }
+
+
+def _conversations(run: RunData) -> dict[str, Any]:
+    """Return what results say of conversations; nothing where there are none."""
+    from recode_eval.conversations.journal import FILE
+    from recode_eval.run.conversing import turn_figures
+
+    own = run.manifest["identity"].get("conversation")
+    if own is None:
+        return {}
+    return turn_figures(run.folder / FILE, run.completions, tools="tools" in own)
 
 
 @dataclass(slots=True)

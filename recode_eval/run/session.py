@@ -20,6 +20,7 @@ from recode_eval.tasks.loading import LoadedTask, load_tasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.models.base import Model, SamplingParameters
     from recode_eval.run.config import RunConfig
     from recode_eval.run.config_parts import DocsOptions
@@ -91,6 +92,8 @@ class Session:
             self._prepare_docs()
             return [(loaded, model) for loaded in self.loaded]
         backend = chosen_backend(model, config, log)
+        if (talks := conversation_settings(config)) is not None:
+            talks.check_backend(backend, model)
         executor = self._enter(open_executor(config.executor, log))
         executor.prepare(backend, config.model_options)
         self.sandboxes = self._enter(Sandboxes(config.sandbox, log, executor))
@@ -283,6 +286,27 @@ def create_run(
         out=config.folder,
         monitor=monitor,
         settings=stored_settings(config, loaded.name, config.k),
+        conversation=conversation_settings(config),
+    )
+
+
+def conversation_settings(config: RunConfig) -> ConversationSettings | None:
+    """Return how samples are held; None where the model answers once. Raises `UsageError`."""
+    from recode_eval.conversations.searching import read_folder, texts_hash
+    from recode_eval.conversations.settings import ConversationSettings
+
+    own = config.conversation
+    if own.is_single:
+        return None
+    docs = None if own.tool_docs is None else Path(own.tool_docs)
+    return ConversationSettings(
+        own.turns,
+        tuple(own.tools),
+        own.tool_calls,
+        own.tool_seconds,
+        own.tool_tokens,
+        "" if docs is None else texts_hash(read_folder(docs)),
+        docs,
     )
 
 

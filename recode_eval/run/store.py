@@ -17,6 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from recode_eval.conversations.journal import FILE as TURNS
 from recode_eval.errors import DataError, StorageError
 from recode_eval.files import lock_folder, replace_file
 from recode_eval.run.record_index import R, Samples
@@ -234,6 +235,7 @@ class RunStore:
             undo.callback(self._completions.close)
             self._scores = AppendOnlyFile(folder / SCORES)
             undo.pop_all()
+        self._turns: AppendOnlyFile | None = None
 
     def completions(self, accept: Callable[[CompletionRecord], bool]) -> Samples[CompletionRecord]:
         """Return the stored completions that are accepted; the first one of a sample counts."""
@@ -270,6 +272,12 @@ class RunStore:
         """Append, and return where the line begins; raises `StorageError`."""
         return self._scores.append(record.to_json())
 
+    def turns(self) -> AppendOnlyFile:
+        """Return the journal of conversations; runs without any have no such file."""
+        if self._turns is None:
+            self._turns = AppendOnlyFile(self.folder / TURNS)
+        return self._turns
+
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of earlier invocations, or an empty one.
 
@@ -303,8 +311,9 @@ class RunStore:
     def close(self) -> None:
         """Sync, close and unlock; raises `StorageError`. Idempotent."""
         try:
-            with contextlib.closing(self._scores):
-                self._completions.close()
+            with contextlib.closing(self._scores), contextlib.closing(self._completions):
+                if self._turns is not None:
+                    self._turns.close()
         finally:
             if self._lock_fd >= 0:
                 os.close(self._lock_fd)

@@ -330,6 +330,25 @@ class SplitSection(JsonStruct, frozen=True, kw_only=True):
     ]
 
 
+class TurnSection(JsonStruct, frozen=True, kw_only=True):
+    """What one turn of the conversations took; null where the back-end does not say."""
+
+    turn: Positive
+    samples: Annotated[Count, Meta(description="samples that came to this turn")]
+    prompt_tokens: float | None
+    completion_tokens: float | None
+
+
+class ToolSection(JsonStruct, frozen=True, kw_only=True):
+    """What the models of conversations did with their tools."""
+
+    calls: Count
+    malformed: Annotated[Count, Meta(description="calls that no tool could take")]
+    budget_ended: Annotated[
+        Count, Meta(description="samples that went on without tools, a budget being used up")
+    ]
+
+
 class Results(JsonStruct, frozen=True, kw_only=True):
     """Content of results.json: one model on one task.
 
@@ -395,6 +414,13 @@ class Results(JsonStruct, frozen=True, kw_only=True):
             "does not say, or says against its figures."
         ),
     ] = field(default_factory=list)
+    turns: Annotated[
+        list[TurnSection] | None,
+        Meta(description="Turn by turn; null where each sample is one answer."),
+    ] = None
+    tools: Annotated[ToolSection | None, Meta(description="Null where the model had no tools.")] = (
+        None
+    )
     invocations: Annotated[
         list[Annotated[dict[str, Any], free_form(_INVOCATION)]], Meta(min_length=1)
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from recode_eval.sandbox.base import Program
+    from recode_eval.sandbox.base import Program, Test
 
 
 _LONGEST_REASON = 300
@@ -182,6 +182,15 @@ class Grouped(Protocol):
 
         A group that the problem has no tests of is left out.
         """
+        ...
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A task whose tests are not shown to models as they are, since they hold more than a test."""
+
+    def shown(self, problem: Problem, test: Test) -> str | None:
+        """Return what a model sees of a test that it may see; None: nothing but its verdict."""
         ...
 
 

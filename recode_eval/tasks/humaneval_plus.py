@@ -84,6 +84,15 @@ class HumanEvalPlusTask:
         """Return the program of an answer that is a bare body; see `tasks.base.Continuing`."""
         return continuation(problem.payload.function, text)
 
+    def shown(self, problem: Problem, test: Test) -> str | None:
+        """Return the inputs of a test; its code holds the reference that it compares with."""
+        row: HumanEvalPlusRow = problem.payload
+        inputs = _base_inputs(row).get(test.name)
+        if inputs is None:
+            return None
+        calls = "\n".join(f"{row.function.entry_point}(*{arguments})" for arguments in inputs)
+        return f"# each call must return what the task says\n{calls}"
+
     def groups(self, problem: Problem) -> Mapping[str, str]:
         """Return which tests are HumanEval's own."""
         return {BASE: f"{BASE} "} if problem.payload.base_input else {}
@@ -168,13 +177,29 @@ def _tests(row: HumanEvalPlusRow) -> tuple[Test, ...]:
 def _comparisons(
     row: HumanEvalPlusRow, name: str, inputs: tuple[str, ...], most: int
 ) -> list[Test]:
-    """Deal the inputs out, in order, to at most `most` tests."""
+    return [
+        Test(title, _comparison(row, inputs[first:last], first))
+        for title, first, last in _dealt(name, inputs, most)
+    ]
+
+
+def _dealt(name: str, inputs: tuple[str, ...], most: int) -> list[tuple[str, int, int]]:
+    """Deal the inputs out, in order, to at most `most` tests: name, first and end of each."""
     count = min(most, len(inputs))
     bounds = [len(inputs) * number // count for number in range(count + 1)] if count else [0]
     return [
-        Test(f"{name} {first}-{last - 1}", _comparison(row, inputs[first:last], first))
-        for first, last in itertools.pairwise(bounds)
+        (f"{name} {first}-{last - 1}", first, last) for first, last in itertools.pairwise(bounds)
     ]
+
+
+def _base_inputs(row: HumanEvalPlusRow) -> dict[str, tuple[str, ...]]:
+    """Return the inputs of each base test by its name."""
+    if row.test is not None:
+        return {}
+    return {
+        title: row.base_input[first:last]
+        for title, first, last in _dealt(BASE, row.base_input, _BASE_TESTS)
+    }
 
 
 def _comparison(row: HumanEvalPlusRow, inputs: tuple[str, ...], first: int) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from recode_eval.conversations.journal import Answered, Call, Checked, ToolUsed, to_line
+from recode_eval.conversations.settings import ConversationSettings
 from recode_eval.models.base import ModelInfo, SamplingParameters
 from recode_eval.run.evaluation import Run, RunData
 from recode_eval.run.progress import create_monitor
@@ -46,6 +48,7 @@ def make_run(
     isolation: str = "program",
     unsplit: int = 0,
     update_note: bool = True,
+    conversation: ConversationSettings | None = None,
 ) -> Path:
     """Write a run whose samples pass with `chance`; `texts` are worked into its answers.
 
@@ -62,7 +65,7 @@ def make_run(
                        update_note=update_note),
         SamplingParameters(temperature=temperature, top_p=0.95, max_tokens=1024, seed=seed),
         Selection(n), ScoringSettings(isolation=isolation), out=out,
-        monitor=create_monitor(quiet=True),
+        monitor=create_monitor(quiet=True), conversation=conversation,
     )  # fmt: skip
     luck = random.Random(digest)
     texts = texts or [""]
@@ -85,6 +88,9 @@ def make_run(
                 f"{extra}</think>\n<answer>\n```python\n{code}\n```\n</answer>", "stop",
                 None, 40 + sample, 0.1, run.prompts[problem_id].prefill,
             )  # fmt: skip
+            if conversation is not None:
+                record = replace(record, turns=2, tool_calls=1)
+                _talk(store, record, extra)
             completions[record.key] = record
             store.add_completion(record)
             if index < unscored:
@@ -107,6 +113,24 @@ def make_run(
     results = {**compute_results(outcome), "created": created}
     write_json(run.folder / RESULTS, results)
     return run.folder
+
+
+def _talk(store: RunStore, record: CompletionRecord, extra: str) -> None:
+    """Write a conversation of two turns, with a call in the first, whose texts are `extra`."""
+    place: dict[str, Any] = {
+        "problem_id": record.problem_id, "sample": record.sample,
+        "prompt_hash": record.prompt_hash,
+    }  # fmt: skip
+    call = Call("c", extra[:200], extra)
+    said: dict[str, Any] = {**place, "seed": 1, "finish_reason": "stop", "completion_tokens": 20}
+    for entry in (
+        Answered(**said, step=0, turn=1, text=extra, calls=(call,), offered=True),
+        ToolUsed(**place, step=0, index=0, name=extra[:200], status="ok", text=extra),
+        Answered(**said, step=1, turn=1, text=f"first {extra}", offered=True),
+        Checked(**place, step=1, ends=False, text=f"told {extra}"),
+        Answered(**said, step=2, turn=2, text=record.text, offered=True),
+    ):
+        store.turns().append(to_line(entry))
 
 
 def asdict_similarity(code: str, reference: str) -> dict[str, float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from recode_eval.languages import treesitter
+from recode_eval.languages.base import TRACE_MARK
 from recode_eval.languages.javascript import syntax
 from recode_eval.languages.javascript.normalize import normalize
 from recode_eval.languages.javascript.split_tests import split_tests
+from recode_eval.sandbox.base import Test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from recode_eval.languages.base import TestCase
     from recode_eval.languages.javascript.syntax import Grammar
     from recode_eval.languages.treesitter import Tree
+    from recode_eval.sandbox.base import Program
 
 _JAVASCRIPT_TAGS = frozenset(
     {"javascript", "js", "mjs", "cjs", "node", "nodejs", "ecmascript", "jsx"}
@@ -95,6 +99,35 @@ class JavaScript:
 
     def _read(self, code: str) -> Tree:
         return syntax.read(code, *self._grammars)
+
+    def traced(self, program: Program, *, shown: bool) -> Program:
+        """Return the program with tests that print the stack of what they throw.
+
+        What stops the program from loading has no stack that Node tells; the verdict names it.
+        """
+        del shown  # Node's stacks hold no lines of tests
+        return replace(
+            program,
+            tests=tuple(Test(test.name, _traced(test.code)) for test in program.tests),
+            unsplit="its stack is wanted",
+        )
+
+    def script(self, program: Program, code: str) -> Program:
+        """Return `code` as a module."""
+        return self.loads(replace(program, candidate=code))
+
+    def loads(self, program: Program) -> Program:
+        """Return the program with a test that does nothing."""
+        return replace(program, tests=(Test("the program loads", ";"),))
+
+
+def _traced(code: str) -> str:
+    """Return a test that prints the stack of what it throws; a frame of its own stays hidden."""
+    tell = f"console.error({TRACE_MARK!r} + String.fromCharCode(10) + "
+    return (
+        f"try {{\n{code}\n}} catch (thrown) {{ {tell}(thrown && thrown.stack || String(thrown))); "
+        "throw thrown; }"
+    )
 
 
 class TypeScript(JavaScript):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.languages.base import TestCase
+    from recode_eval.sandbox.base import Program
 
 
 class Python:
@@ -70,3 +71,21 @@ class Python:
         from recode_eval.languages.python.tampering import suspicions
 
         return suspicions(code)
+
+    def traced(self, program: Program, *, shown: bool) -> Program:
+        """Return the program run by one that prints its traceback; see `languages.base.Tracing`."""
+        from recode_eval.languages.python import tracing
+
+        return tracing.traced(program, shown=shown)
+
+    def script(self, program: Program, code: str) -> Program:
+        """Return `code` run as `__main__`, as `python FILE` does; prints its traceback."""
+        from recode_eval.languages.python import tracing
+
+        return tracing.script(program, code)
+
+    def loads(self, program: Program) -> Program:
+        """Return the program with a test that does nothing."""
+        from recode_eval.languages.python import tracing
+
+        return tracing.loads(program)

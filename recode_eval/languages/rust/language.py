@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from recode_eval.languages import treesitter
 from recode_eval.languages.rust import syntax
 from recode_eval.languages.rust.split_tests import split_tests
+from recode_eval.sandbox.base import Test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recode_eval.languages.base import TestCase
+    from recode_eval.sandbox.base import Program
     from recode_eval.sandbox.runtimes import CommandRuntime
 
 _PATTERN: Final = re.compile(r"[A-Za-z_]\w*(::[A-Za-z_]\w*)*")
@@ -85,6 +88,22 @@ class Rust:
         from recode_eval.languages.rust.tampering import suspicions
 
         return () if code is None else suspicions(syntax.read(code))
+
+    def traced(self, program: Program, *, shown: bool) -> Program:
+        """Return the program: a panic and the compiler tell by themselves where they are."""
+        del shown
+        return program
+
+    def script(self, program: Program, code: str) -> Program:
+        """Return a program that calls the `main` of `code`, if it has one."""
+        call = "crate::main()" if "main" in self.defined_names(code) else "()"
+        test = Test("the program runs", f"__recode::check(|| {call}, None);")
+        return replace(program, candidate=code, tests=(test,))
+
+    def loads(self, program: Program) -> Program:
+        """Return the program with a test that does nothing."""
+        test = Test("the program compiles", "__recode::check(|| (), None);")
+        return replace(program, tests=(test,))
 
 
 def _occurs(path: tuple[str, ...], names: set[str], paths: frozenset[tuple[str, ...]]) -> bool:

@@ -1,0 +1,78 @@
+"""Conversations on a problem's page, in a real browser: in order, and inert whatever they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chromium import Browser
+from hostile import CORPUS
+from made_runs import make_run
+
+from recode_eval.conversations.settings import ConversationSettings
+from recode_eval.leaderboard.loading import load_run
+from recode_eval.leaderboard.site import build
+
+SETTINGS = ConversationSettings(2, ("run",))
+
+
+def test_runs_with_conversations_have_a_board_of_their_own(tmp_path: Path) -> None:
+    from recode_eval.comparison.comparability import mismatches
+
+    alone = make_run(tmp_path, "A", 0.5)
+    turns = make_run(tmp_path, "B", 0.5, conversation=SETTINGS)
+    a, b = (load_run(folder, folder.name).stored for folder in (alone, turns))
+    (found,) = mismatches(a, b)
+    assert found.text.startswith("conversation differs: None and up to 2 turns (visible tests ")
+    assert found.text.endswith("tools run (16 calls, 120 s, 16384 tokens)")
+    entry = load_run(turns, "B")
+    lines = [line["kind"] for line in entry.raw_samples(0)[0][0]["conversation"]]
+    assert lines == ["answer", "tool", "answer", "feedback", "answer"]
+    (turns / "turns.jsonl").write_text("{}\n")
+    from recode_eval.errors import DataError
+
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        load_run(turns, "B")
+
+
+@pytest.mark.browser
+def test_a_conversation_is_shown_turn_by_turn_and_inert(tmp_path: Path) -> None:
+    texts = ["let me look", *CORPUS[:-1]]
+    make_run(tmp_path / "runs", "Talker", 0.5, n=len(texts), texts=texts, conversation=SETTINGS)
+    build([tmp_path / "runs"], tmp_path / "site")
+    page = sorted((tmp_path / "site" / "problems").rglob("*.html"))[0]
+    window = Browser()
+    try:
+        window.open(page)
+        window.click("details.run > summary")
+        window.click("details.run[open] details.sample > summary")
+        window.wait_for("details.sample[open] details")
+        window.run(
+            "for (const d of document.querySelectorAll('details.sample, details.sample details'))"
+            " { d.open = true; d.dispatchEvent(new Event('toggle')); }"
+        )
+        window.run(
+            "for (const d of document.querySelectorAll('details.sample details'))"
+            " { d.open = true; d.dispatchEvent(new Event('toggle')); }"
+        )
+        window.wait_for("ol.talk")
+        first = "return [...document.querySelector('ol.talk').querySelectorAll('{}')].map"
+        titles = window.run(first.format("h4") + "((e) => e.textContent)")
+        assert titles == [
+            "Turn 1: the model",
+            "Turn 1: the model calls let me look",
+            "Turn 1: let me look gives (ok)",
+            "Turn 1: the model",
+            "Turn 1: what the model was told",
+            "Turn 2: the model",
+        ]
+        said = window.run(first.format("pre") + "((e) => e.textContent)")
+        assert said[3:5] == ["first let me look", "told let me look"]
+        talks = window.run("return document.querySelectorAll('ol.talk').length")
+        assert talks == len(texts)
+        assert window.run("return window.pwned") is None
+        inner = "return document.querySelectorAll('ol.talk pre *, ol.talk h4 *').length"
+        assert window.run(inner) == 0
+        assert window.complaints() == []
+    finally:
+        window.close()
