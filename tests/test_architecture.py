@@ -11,10 +11,9 @@ ROOT = Path(recode_eval.__file__).parent
 ORDER = (
     "__init__", "__main__", "cli", "commands", "jobs", "integrations", "conformance", "api",
     "mining", "exports", "task_exports", "leaderboard", "gating", "comparison", "run",
-    "documentation", "distributed", "doctor", "conversations",
-    "costs", "models", "tasks", "attacks", "schemas",
-    "metrics", "scoring", "languages", "sandbox", "stats", "boundary", "terminal", "files",
-    "checks", "plugins", "lazy", "resources", "errors",
+    "conversations", "documentation", "distributed", "doctor", "costs", "models", "tasks",
+    "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats", "boundary",
+    "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""
 

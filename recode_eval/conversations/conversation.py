@@ -159,6 +159,7 @@ class Conversation:
             completion_tokens=completion.completion_tokens,
             reasoning_tokens=completion.reasoning_tokens,
             cached_tokens=completion.cached_tokens,
+            batched=completion.batched,
             seconds=None if completion.seconds is None else round(completion.seconds, 4),
         )
 

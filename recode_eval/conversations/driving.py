@@ -6,6 +6,9 @@ others (`FollowingModel`) is asked as soon as a conversation can go on; any othe
 each with all that are open, while the sandbox already works on those that have an answer.
 
 An answer is written to the journal by whoever receives it, before anything else happens to it.
+
+With a budget, a request that might cost more than is left of it waits until others have ended for
+less than their worst; when none is in flight, what still waits is stopped.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.conversations.conversation import Ask, Done
+from recode_eval.costs.spending import estimate_tokens
 from recode_eval.models.base import FollowingModel
 from recode_eval.models.feed import Feed
 from recode_eval.sandbox.base import SandboxError
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
     from recode_eval.conversations.conversation import Conversation, Next
     from recode_eval.conversations.journal import Entry, Line
+    from recode_eval.costs.spending import Spending
     from recode_eval.models.base import Completion, Model, Request, SamplingParameters
 
     Key = tuple[str, int]
@@ -64,10 +69,12 @@ class Driver:
         work: Callable[[Conversation, Next], Line],
         write: Callable[[Entry], object],
         workers: int,
+        spending: Spending | None = None,
     ) -> None:
         """`work` does what a conversation needs of the sandbox; `write` appends to the journal.
 
-        `work` is called from `workers` threads, `write` from any thread.
+        `work` is called from `workers` threads, `write` from any thread. `spending` is what may be
+        spent; None: as much as it takes.
         """
         self._open = {item.key: item for item in conversations}
         self._work, self._write = work, write
@@ -78,6 +85,12 @@ class Driver:
         self._received: dict[Key, int] = {}
         """The step of the last answer to each: a second one is no answer to anything."""
         self._ask: Callable[[Conversation], object] = self._wait_for_round
+        self._spending = spending
+        self._most_tokens = 0
+        self._flying: set[Key] = set()
+        """Asked for, and not answered yet."""
+        self._held: list[Conversation] = []
+        """What the budget does not admit now."""
 
     def drive(
         self, model: Model, parameters: SamplingParameters
@@ -86,6 +99,7 @@ class Driver:
 
         Raises what the model raises, and the errors of `work` and `write` except `SandboxError`.
         """
+        self._most_tokens = parameters.max_tokens
         try:
             if isinstance(model, FollowingModel):
                 yield from self._follow(model, parameters)
@@ -93,6 +107,8 @@ class Driver:
                 yield from self._rounds(model, parameters)
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            if self._spending is not None:
+                self._spending.release()
 
     def _follow(
         self, model: FollowingModel, parameters: SamplingParameters
@@ -106,6 +122,7 @@ class Driver:
         try:
             for conversation in list(self._open.values()):
                 yield from self._advance(conversation)
+            yield from self._admit_held()
             while self._open:
                 yield from self._handle(self._events.get())
         finally:
@@ -129,10 +146,12 @@ class Driver:
     ) -> Generator[Conversation | Stopped]:
         for conversation in list(self._open.values()):
             yield from self._advance(conversation)
+        yield from self._admit_held()
         while self._open:
             while self._working:
                 yield from self._handle(self._events.get())
             asked, self._asking = self._asking, {}
+            reason = _NO_ANSWER
             stream = model.generate(grouped(asked.values()), parameters)
             try:
                 for completion in stream:
@@ -140,12 +159,16 @@ class Driver:
                     self._receive(completion)
                     while not self._events.empty():
                         yield from self._handle(self._events.get())
+                    if self._spending is not None and asked and self._spending.out_of_time:
+                        reason = self._spending.reason
+                        break
             finally:  # An engine must not go on for nobody when a full disk ends the run.
                 close: Any = getattr(stream, "close", None)
                 if close is not None:
                     close()
             for key in asked:
-                yield from self._handle(_Event(key, error=SandboxError(_NO_ANSWER)))
+                self._flying.discard(key)
+                yield from self._handle(_Event(key, error=SandboxError(reason)))
 
     def _wait_for_round(self, conversation: Conversation) -> None:
         self._asking[conversation.key] = conversation
@@ -157,6 +180,8 @@ class Driver:
         if conversation is None or self._received.get(key) == conversation.step:
             return
         self._received[key] = conversation.step
+        if self._spending is not None:
+            self._spending.note(completion)
         if not completion.finish_reason.is_sample:
             reason = completion.detail or _NO_ANSWER
             self._events.put(_Event(key, error=SandboxError(reason)))
@@ -166,8 +191,14 @@ class Driver:
         self._events.put(_Event(key, entry))
 
     def _handle(self, event: _Event) -> Iterator[Conversation | Stopped]:
-        """Take an event; yields a conversation that it ends."""
+        """Take an event; yields the conversations that it ends."""
         self._working -= event.is_work
+        if event.key is not None and not event.is_work:
+            self._flying.discard(event.key)
+        yield from self._taken(event)
+        yield from self._admit_held()
+
+    def _taken(self, event: _Event) -> Iterator[Conversation | Stopped]:
         if event.key is None:
             if event.error is not None:
                 raise event.error
@@ -193,10 +224,40 @@ class Driver:
                 del self._open[conversation.key]
                 yield conversation
             case Ask():
-                self._ask(conversation)
+                self._held.append(conversation)
+                self._ask_what_is_admitted()
             case step:
                 self._working += 1
                 self._pool.submit(partial(self._do, conversation, step))
+
+    def _ask_what_is_admitted(self) -> None:
+        held, self._held = self._held, []
+        for conversation in held:
+            if conversation.key not in self._open:
+                continue
+            if self._admits(conversation):
+                self._flying.add(conversation.key)
+                self._ask(conversation)
+            else:
+                self._held.append(conversation)
+
+    def _admits(self, conversation: Conversation) -> bool:
+        if self._spending is None:
+            return True
+        estimate = estimate_tokens(conversation.request().prompt)
+        return self._spending.admit(estimate, self._most_tokens, conversation.key)
+
+    def _admit_held(self) -> Iterator[Stopped]:
+        """Ask what the budget admits by now; yields what it will never admit."""
+        if not self._held:
+            return
+        self._ask_what_is_admitted()
+        if self._flying or self._working or self._spending is None:
+            return
+        for conversation in self._held:
+            if self._open.pop(conversation.key, None) is not None:
+                yield Stopped(*conversation.key, self._spending.reason)
+        self._held = []
 
     def _do(self, conversation: Conversation, step: Next) -> None:
         """Do a piece of work in a thread of the pool; what came of it is written down here."""

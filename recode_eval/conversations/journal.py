@@ -62,6 +62,8 @@ class Answered(Entry, frozen=True, kw_only=True, tag="answer"):
     reasoning_tokens: Count | None = None
     cached_tokens: Count | None = None
     seconds: Amount | None = None
+    batched: bool = False
+    """A batch job asked for it."""
 
 
 class Checked(Entry, frozen=True, kw_only=True, tag="feedback"):

@@ -82,13 +82,13 @@ def read_document(path: Path) -> Document:
             raise UsageError(f"{where}: {why}.")
 
 
-def read_folder(folder: Path) -> Documents:
+def read_folder(folder: Path, option: str = "--docs") -> Documents:
     """Read the documents below a folder (`SUFFIXES`); what begins with a dot is not looked at.
 
     Raises:
         UsageError: it is no folder, holds more than the limits allow, or no document.
     """
-    where = f"--docs {printable(folder)}"
+    where = f"{option} {printable(folder)}"
     try:
         root = os.open(folder, _ROOT)
     except (OSError, ValueError) as error:

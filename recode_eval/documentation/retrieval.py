@@ -51,7 +51,7 @@ class Index:
             import bm25s
         except ImportError as error:
             raise UsageError(
-                "--docs retrieved:FOLDER needs bm25s: pip install 'recode-eval[retrieval]'"
+                "Searching a folder of documents needs bm25s: pip install 'recode-eval[retrieval]'"
             ) from error
         self._passages = [passage for document in documents for passage in cut(document)]
         indexed = [words(f"{one.place}\n{one.text}") for one in self._passages]

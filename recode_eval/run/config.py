@@ -222,6 +222,10 @@ sandbox, executor, and 1 more.
         )
         put("conversation", options_of(ConversationOptions, "conversation", self.conversation))
         put("budget", options_of(BudgetOptions, "budget", self.budget))
+        if self.budget.batch and self.conversation.tools:
+            raise UsageError(
+                "Tools need answers at once, and batch jobs take hours: leave one out."
+            )
         put("executor", options_of(ExecutorOptions, "executor", self.executor, named="name"))
         if self.budget.batch and self.conversation.tools:
             raise UsageError("batch and tools exclude each other: a tool is used at once.")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from recode_eval.conversations.conversation import Next
     from recode_eval.conversations.journal import Line
     from recode_eval.conversations.settings import ConversationSettings
+    from recode_eval.costs.spending import Spending
     from recode_eval.models.base import Model, Prompt, SamplingParameters
     from recode_eval.run.calibration import LimitBook
     from recode_eval.run.records import Key
@@ -65,8 +66,12 @@ class Conversing:
         store: RunStore,
         sandbox: Sandbox,
         limits: LimitBook,
+        spending: Spending | None = None,
     ) -> Generator[CompletionRecord]:
-        """Yield the record of each conversation that ends; report those that cannot go on."""
+        """Yield the record of each conversation that ends; report those that cannot go on.
+
+        `spending` is what may be spent; None: as much as it takes.
+        """
         bench = Bench(self._task, sandbox, limits.limits, limits.unsplit)
         feedback = Feedback(self._task, bench)
         docs = self._settings.docs
@@ -84,6 +89,7 @@ class Conversing:
             work,
             lambda entry: turns.append(journal.to_line(entry)),
             workers=2 * sandbox.info.workers,
+            spending=spending,
         )
         with contextlib.closing(driver.drive(model, self._parameters(missing))) as stream:
             for ended in stream:
@@ -154,6 +160,7 @@ class Conversing:
             is_code=last.is_code,
             reasoning_tokens=_sum(answer.reasoning_tokens for answer in answers),
             cached_tokens=_sum(answer.cached_tokens for answer in answers),
+            batched=last.batched,
             turns=conversation.turn,
             tool_calls=conversation.calls,
         )

@@ -54,6 +54,8 @@ class Documentation:
             UsageError: a task has nothing for the only arm, or nothing is left for any.
             InfrastructureError: a release cannot be asked now.
         """
+        if not loaded:  # that is told already
+            return
         if not any(self.has(task, arm) for task in loaded for arm in self.arms):
             raise UsageError("No task has anything to show for any arm of --docs.")
 

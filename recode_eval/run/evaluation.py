@@ -320,7 +320,9 @@ class Run:
         conversing = Conversing(
             self.task, self.problems, self.prompts, self.hashes, self.sampling, self.conversation
         )
-        yield from conversing.records(model, missing, on_unscored, store, sandbox, limits)
+        yield from conversing.records(
+            model, missing, on_unscored, store, sandbox, limits, self.generation.spending
+        )
 
     def _stored_completions(
         self, store: RunStore, digests: dict[Key, str]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from recode_eval.conversations.journal import FILE as JOURNAL
+from recode_eval.conversations.journal import Answered as JournalAnswer
+from recode_eval.conversations.journal import read_journal
 from recode_eval.costs.of_run import Pricing, pricing_of
 from recode_eval.costs.prices import load_prices
 from recode_eval.costs.spending import Budget, Spending, estimate_tokens
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from recode_eval.costs.prices import Price
+    from recode_eval.costs.prices import Answered, Price
     from recode_eval.models.base import Model, ModelInfo
     from recode_eval.run.config_parts import BudgetOptions
     from recode_eval.run.evaluation import Run
@@ -99,8 +102,16 @@ def read_prices(file: Path | str) -> tuple[Price, ...]:
     return load_prices(Path(file))
 
 
-def _stored(run: Run) -> Iterator[tuple[CompletionRecord, int]]:
-    """Yield every stored answer, and an estimate of its prompt's tokens."""
+def _stored(run: Run) -> Iterator[tuple[Answered, int]]:
+    """Yield every stored answer, and an estimate of its prompt's tokens.
+
+    A conversation's answers are in its journal, also those of conversations that are not finished.
+    """
     estimates = {key: estimate_tokens(prompt) for key, prompt in run.prompts.items()}
+    if run.conversation is not None:
+        for line in read_journal(run.folder / JOURNAL):
+            if isinstance(line, JournalAnswer):
+                yield line, estimates.get(line.problem_id, 0)
+        return
     for record in read_records(run.folder / COMPLETIONS, CompletionRecord):
         yield record, estimates.get(record.problem_id, 0)

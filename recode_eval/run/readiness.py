@@ -98,10 +98,10 @@ def check_run(run: Run, model: Model, config: RunConfig, purse: Purse, findings:
 def check_tools(model: Model, findings: Findings) -> None:
     """Ask a server for one token with a tool at hand, which is the only way to know; costs that."""
     with findings.collecting():
-        if "base_url" not in model.info.identity:
+        if not backend_facts(model.info.backend).calls_tools:
             raise UsageError(
-                f"--tools is for servers with tool calls (the back-end openai), not for "
-                f"{model.info.name} ({model.info.backend}); leave it out"
+                f"{model.info.name} ({model.info.backend}) has no tool calls: --tools is for "
+                "servers that have them (the back-end openai); leave it out"
             )
         tool = Tool("run", "Runs code.", {"type": "object", "properties": {}})
         prompt = Prompt((Message("user", "Say hello."),))

@@ -292,7 +292,7 @@ def create_run(
 
 def conversation_settings(config: RunConfig) -> ConversationSettings | None:
     """Return how samples are held; None where the model answers once. Raises `UsageError`."""
-    from recode_eval.conversations.searching import read_folder, texts_hash
+    from recode_eval.conversations.searching import read_texts, texts_hash
     from recode_eval.conversations.settings import ConversationSettings
 
     own = config.conversation
@@ -305,7 +305,7 @@ def conversation_settings(config: RunConfig) -> ConversationSettings | None:
         own.tool_calls,
         own.tool_seconds,
         own.tool_tokens,
-        "" if docs is None else texts_hash(read_folder(docs)),
+        "" if docs is None else texts_hash(read_texts(docs)),
         docs,
     )
 

@@ -188,7 +188,7 @@ def test_search_looks_in_the_folder_and_its_content_is_identity(talks: Talks, fa
     words = ["--tools", "search", "--tool-docs", str(docs), "--limit", "1"]
     assert talks.run(server, *words) == ExitCode.OK
     found, nothing = results_of(server.requests[-1])
-    assert found.startswith("text.md:\ntextwrap.dedent has a new argument `times`.")
+    assert found.startswith("[text.md]\ntextwrap.dedent has a new argument `times`.")
     assert "\\x1b[31mred" in found
     assert "root:" not in found
     assert nothing == "Nothing fits these words."
