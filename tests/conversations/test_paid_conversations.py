@@ -1,0 +1,141 @@
+"""Conversations within a budget, and by batch jobs: nothing too much, nothing paid twice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from arena_rows import REFERENCE, STALE
+from batch_server import BatchServer, answered
+from talk_server import fenced, turn_of
+
+from recode_eval.conversations.conversation import Conversation
+from recode_eval.conversations.driving import Driver, Stopped
+from recode_eval.conversations.journal import Checked
+from recode_eval.conversations.settings import ConversationSettings
+from recode_eval.costs.spending import Budget, Spending
+from recode_eval.errors import ExitCode
+from recode_eval.models.base import (
+    Completion,
+    FinishReason,
+    Message,
+    ModelInfo,
+    Prompt,
+    SamplingParameters,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from conftest import Talks
+
+    from recode_eval.models.base import Request
+
+
+def learns(body: dict[str, Any]) -> str:
+    """A model that is right from its second turn on."""
+    return fenced(REFERENCE if turn_of(body) > 1 else STALE)
+
+
+def spent(server: Any) -> int:
+    """Tokens of the prompts and answers that a server was paid for: 7 and 3 each."""
+    return 10 * len(server.requests)
+
+
+@pytest.mark.parametrize("limit", [1, 1500, 3000, 6000, 9000])
+def test_a_budget_is_never_exceeded_and_the_rest_waits(talks: Talks, fake: Any, limit: int) -> None:
+    """Follow-ups of conversations were asked for without a look at the budget."""
+    fake()
+    server = talks.serve(learns)
+    words = ("--turns", "2", "--max-tokens", "500", "--max-tokens-total", str(limit))
+    code = talks.run(server, *words)
+    first = spent(server)
+    assert first <= limit
+    unscored = talks.results["unscored"]
+    assert (code == ExitCode.INCOMPLETE) == bool(unscored)
+    assert all("the budget of" in item["reason"] for item in unscored)
+    asked = server.asked()
+    assert talks.run(server, "--turns", "2", "--max-tokens", "500") == ExitCode.OK
+    assert max(server.asked().values()) == 1, "nothing is paid twice"
+    assert spent(server) == 80
+    assert not asked - server.asked()
+
+
+def test_what_was_paid_in_an_unfinished_conversation_counts(talks: Talks, fake: Any) -> None:
+    """Only finished samples are in completions.jsonl; their first turns were free."""
+    fake()
+    server = talks.serve(learns)
+    words = ["--turns", "2", "--max-tokens", "500", "--limit", "1"]
+    assert talks.run(server, *words, "--max-tokens-total", "1000") == ExitCode.INCOMPLETE
+    assert len(server.requests) == 1
+    assert talks.run(server, *words, "--max-tokens-total", "505") == ExitCode.INCOMPLETE
+    assert len(server.requests) == 1
+    assert talks.run(server, *words, "--max-tokens-total", "5000") == ExitCode.OK
+    assert len(server.requests) == 2
+
+
+def test_turns_by_batch_jobs_are_a_batch_a_round(talks: Talks, fake: Any) -> None:
+    fake()
+    with BatchServer() as server:
+        server.answer = lambda item, body: answered(item, body, learns(body))
+        assert talks.run(server, "--turns", "3", "--batch") == ExitCode.OK  # type: ignore[arg-type]
+        assert talks.results["metrics"]["turn2_pass@1"]["value"] == 1.0
+        assert len(server.batches) == 2
+        assert set(server.paid.values()) == {1}
+        assert talks.run(server, "--turns", "3", "--batch") == ExitCode.OK  # type: ignore[arg-type]
+        assert len(server.batches) == 2
+        paid = json.loads((talks.place / "completions.jsonl").read_text().splitlines()[0])
+        assert paid["batched"] is True
+
+
+def test_tools_by_batch_jobs_are_refused(talks: Talks, capsys: pytest.CaptureFixture[str]) -> None:
+    server = talks.serve(learns)
+    assert talks.run(server, "--tools", "run", "--batch") == ExitCode.USAGE
+    assert "Tools need answers at once" in capsys.readouterr().err
+    assert server.requests == []
+
+
+class InRounds:
+    """An engine that is asked in rounds, and counts."""
+
+    def __init__(self, tokens: int) -> None:
+        self.info = ModelInfo("rounds", "test")
+        self.tokens, self.asked = tokens, 0
+
+    def generate(
+        self, requests: Sequence[Request], parameters: SamplingParameters
+    ) -> Iterator[Completion]:
+        del parameters
+        for request in requests:
+            for sample in request.samples:
+                self.asked += 1
+                yield Completion(request.problem_id, sample, "x", FinishReason.STOP,
+                                 prompt_tokens=1, completion_tokens=self.tokens)  # fmt: skip
+
+    def close(self) -> None:
+        pass
+
+
+def test_rounds_keep_the_budget_too() -> None:
+    settings = ConversationSettings(3, (), 1, 1.0, 1)
+    prompt = Prompt((Message("user", "say it"),))
+    conversations = [
+        Conversation(f"p{i}", 0, 1, prompt, "hash", settings, (), "python") for i in range(6)
+    ]
+    budget = Budget(None, 700)
+    spending, model = Spending(budget, None), InRounds(10)
+
+    def never(conversation: Conversation, step: Any) -> Checked:
+        del step
+        return Checked(problem_id=conversation.problem_id, sample=0, prompt_hash="hash",
+                       step=conversation.step, ends=False, text="again")  # fmt: skip
+
+    driver = Driver(conversations, never, lambda _: None, workers=2, spending=spending)
+    ended = list(driver.drive(model, SamplingParameters(max_tokens=100)))
+    assert len(ended) == 6
+    stopped = [item for item in ended if isinstance(item, Stopped)]
+    assert all("the budget of 700 tokens is spent" in item.reason for item in stopped)
+    assert model.asked * 11 == budget.tokens <= 700
+    assert model.asked > 6, "what answers left of their worst case is used"
+    assert not budget.flying
