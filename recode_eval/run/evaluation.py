@@ -11,17 +11,16 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.costs.of_run import stored_pricing
 from recode_eval.documentation.shown import DOCS
 from recode_eval.models.base import FinishReason
 from recode_eval.run import provenance
 from recode_eval.run.calibration import LimitBook, machine
 from recode_eval.run.generation import Generation
 from recode_eval.run.grading import Grader, Unscored
+from recode_eval.run.manifest import FINGERPRINT, manifest_of
 from recode_eval.run.prompts import prompt_hash
-from recode_eval.run.store import MANIFEST_VERSION, RunStore, run_folder, write_text
+from recode_eval.run.store import RunStore, run_folder, write_text
 from recode_eval.sandbox.null import NullSandbox
-from recode_eval.tasks.base import BadRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Mapping, Sequence
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 LIMITS_FOLDER = ".limits"
 """Beside the runs, which share what was measured."""
 _NO_MODEL = "not generated yet"
-_FINGERPRINT = "system_fingerprint"
-"""Among a server's details: the list of what it called its system in its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,7 @@ class Run:
                 unscored = [
                     Unscored(*key, _NO_MODEL) for key in self.keys if key not in completions
                 ]
-            manifest = self._manifest(store, working=bool(missing or ungraded))
+            manifest = manifest_of(self, store.manifest(), working=bool(missing or ungraded))
             store.write_prompt(self.prompt.template.source)
             if self.prompt.docs is not None:
                 write_text(self.folder / DOCS, self.prompt.docs.to_text())
@@ -221,14 +218,14 @@ class Run:
 
     def _server_details(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
         """Return the details with all fingerprints; says so if the server's system changed."""
-        old, new = (set(details.get(_FINGERPRINT, [])) for details in (before, now))
+        old, new = (set(details.get(FINGERPRINT, [])) for details in (before, now))
         if old and new and not old & new:
             self.monitor.log(
                 f"The server's system_fingerprint was {', '.join(sorted(old))} and is "
                 f"{', '.join(sorted(new))} now: this run may mix the answers of two models. Choose "
                 "another --out to start anew."
             )
-        return {**now, **({_FINGERPRINT: sorted(old | new)} if old | new else {})}
+        return {**now, **({FINGERPRINT: sorted(old | new)} if old | new else {})}
 
     def _limit_book(self, sandbox: Sandbox, needed: Container[str]) -> LimitBook:
         """Return the limits of the problems that will be graded; measures what is not known."""
@@ -371,67 +368,3 @@ class Run:
         for key in others:
             del scores[key]
         return list(others)
-
-    def _undocumented(self) -> list[str]:
-        """Name the problems that the documentation arm has nothing for."""
-        docs = self.prompt.docs
-        if docs is None:
-            return []
-        return [str(BadRow(key, f"the arm {docs.arm}: {why}")) for key, why in docs.missing.items()]
-
-    def _stored_pricing(self, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the price as the manifest has it; {} where nobody ever gave one."""
-        if self.pricing is None and "pricing" in before:
-            self.pricing = stored_pricing(before["pricing"], self.folder)
-        return {} if self.pricing is None else {"pricing": self.pricing.to_json()}
-
-    def _manifest(self, store: RunStore, *, working: bool) -> dict[str, Any]:
-        before = store.manifest()
-        invocations = list(before.get("invocations", []))
-        if working or not invocations:
-            invocations.append(provenance.invocation())
-        return {
-            "schema_version": MANIFEST_VERSION,
-            "identity": self.identity,
-            "model": {
-                "name": self.model_info.name,
-                "backend": self.model_info.backend,
-                "details": {
-                    **_kept(before.get("model", {}).get("details", {})),
-                    **self.model_info.details,
-                },
-            },
-            "task": {
-                "name": self.task.spec.name,
-                "version": self.task.spec.version,
-                "source": self.data.source,
-                "data_hash": self.data.content_hash,
-                "language": self.task.spec.language,
-                "bad_rows": [str(row) for row in self.data.bad_rows],
-                "skipped": [*map(str, self.data.skipped), *self._undocumented()],
-                "quarantined": [str(row) for row in self.data.quarantined],
-            },
-            "prompt": {
-                "name": self.prompt.name,
-                "source": self.prompt.source,
-                "hash": self.prompt.template.content_hash,
-                "update_note": self.prompt.update_note,
-                **({} if self.prompt.docs is None else {"docs": self.prompt.docs.summary}),
-            },
-            "sampling": {"n": self.selection.n, **asdict(self.sampling)},
-            "selection": {"problems": len(self.problems), **asdict(self.selection)},
-            "scoring": {
-                "hash": self.scoring_hash,
-                **asdict(self.scoring),
-            },
-            "sandbox": before.get("sandbox"),
-            **self._stored_pricing(before),
-            "settings": self.settings or before.get("settings", {}),
-            "created": before.get("created", provenance.now()),
-            "invocations": invocations,
-        }
-
-
-def _kept(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an earlier part of the run learnt of a server's answers."""
-    return {key: details[key] for key in (_FINGERPRINT,) if key in details}

@@ -15,6 +15,7 @@ from recode_eval.conversations.journal import Answered, Call, Checked, ToolUsed,
 from recode_eval.conversations.settings import ConversationSettings
 from recode_eval.models.base import ModelInfo, SamplingParameters
 from recode_eval.run.evaluation import Run, RunData
+from recode_eval.run.manifest import manifest_of
 from recode_eval.run.progress import create_monitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.provenance import sandbox_json
@@ -72,7 +73,7 @@ def make_run(
     scoring = run.scoring.hash(task, data)
     completions, scores = {}, {}
     with RunStore(run.folder) as store:
-        manifest = run._manifest(store, working=True)
+        manifest = manifest_of(run, store.manifest(), working=True)
         manifest["sandbox"] = sandbox_json(SandboxInfo("made", ("none",), isolation, 1, "3"), None)
         manifest["created"] = created
         manifest["invocations"] = [{"started": created, "command": ["recode-eval", *texts],
