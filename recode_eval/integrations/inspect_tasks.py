@@ -7,8 +7,6 @@ error is clustered. A sample that the machine could not grade is unscored, not w
 
 from __future__ import annotations
 
-import atexit
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +18,10 @@ from inspect_ai.scorer import Score, accuracy, scorer, stderr
 from inspect_ai.solver import generate
 
 from recode_eval.errors import UsageError
+from recode_eval.integrations.graders import shared_grader
 from recode_eval.run.config import SandboxOptions
 from recode_eval.run.prompts import PromptTemplate
-from recode_eval.run.reward import RewardGrader
-from recode_eval.tasks.loading import LoadedTask, load_task
+from recode_eval.tasks.loading import load_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +97,7 @@ def _sample(problem: Problem, template: PromptTemplate, *, update_note: bool) ->
 @scorer(metrics=[accuracy(), stderr(cluster="cluster")], name="recode_grader")
 def recode_grader(name: str, data: str | None, options: SandboxOptions) -> Scorer:
     """Score by the task's tests, in this package's sandbox."""
-    grader = _graders.get(load_task(name, data), options)
+    grader = shared_grader(load_task(name, data), options)
 
     async def score(state: TaskState, target: Target) -> Score:
         del target
@@ -114,32 +112,6 @@ def recode_grader(name: str, data: str | None, options: SandboxOptions) -> Score
         )
 
     return score
-
-
-class _Graders:
-    """One grader per task and sandbox, closed when the process ends."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[tuple[str, str, SandboxOptions], RewardGrader] = {}
-
-    def get(self, loaded: LoadedTask, options: SandboxOptions) -> RewardGrader:
-        key = loaded.name, loaded.data.content_hash, options
-        with self._lock:
-            if not self._open:
-                atexit.register(self.close)
-            if key not in self._open:
-                self._open[key] = RewardGrader(loaded, options)
-            return self._open[key]
-
-    def close(self) -> None:
-        with self._lock:
-            for grader in self._open.values():
-                grader.close()
-            self._open.clear()
-
-
-_graders = _Graders()
 
 
 def _register(name: str) -> Callable[..., Task]:

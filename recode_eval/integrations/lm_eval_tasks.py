@@ -6,22 +6,21 @@ could not grade has no metric: lm-eval averages over the others.
 
 from __future__ import annotations
 
-import atexit
-import threading
+import functools
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
 from recode_eval.errors import DataError
-from recode_eval.run.reward import RewardGrader
+from recode_eval.integrations.graders import shared_grader
+from recode_eval.run.config import SandboxOptions
 from recode_eval.task_exports import ExportOptions, prompts
 from recode_eval.tasks.loading import load_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_lock = threading.Lock()
-_graders: dict[str, RewardGrader] = {}
+_loaded = functools.cache(load_task)
 
 
 def dataset(
@@ -37,7 +36,7 @@ def dataset(
     Raises:
         DataError: the rows found here are not those that the task was exported with.
     """
-    loaded = load_task(recode_task)
+    loaded = _loaded(recode_task)
     if recode_data_hash and loaded.data.content_hash != recode_data_hash:
         raise DataError(
             f"The rows of {recode_task} differ from those that the task was exported with; export "
@@ -60,17 +59,7 @@ def dataset(
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """Return `pass` of an answer, 1 or 0; nothing if it could not be graded."""
-    with _lock:
-        if not _graders:
-            atexit.register(_close)
-        name = str(doc["recode_task"])
-        if name not in _graders:
-            _graders[name] = RewardGrader(name)
-        grader = _graders[name]
+    name = str(doc["recode_task"])
+    grader = shared_grader(_loaded(name), SandboxOptions())
     reward = grader(str(doc["id"]), str(results[0]))
     return {} if reward is None else {"pass": reward}
-
-
-def _close() -> None:
-    for grader in _graders.values():
-        grader.close()

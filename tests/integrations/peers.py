@@ -32,6 +32,10 @@ def installed(folder: Path) -> dict[str, str]:
         for group, members in groups.items()
     )
     (info / "entry_points.txt").write_text(text)
+    # What the wheel puts beside the package (pyproject.toml, force-include).
+    (folder / "recode_taskset.py").write_text(
+        (CHECKOUT / "recode_eval" / "integrations" / "verifiers_taskset.py").read_text()
+    )
     paths = [str(CHECKOUT), str(folder)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
 
