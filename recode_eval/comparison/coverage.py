@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from recode_eval.run.results_file import ResultsFile
 
 
-def coverage_notes(a: ResultsFile, b: ResultsFile, named: Iterable[str] | None = None) -> list[str]:
+def coverage_notes(
+    a: ResultsFile, b: ResultsFile, named: Iterable[str] | None = None, *, asked: bool = True
+) -> list[str]:
     """Return a sentence per reason why metrics are not compared, or not over all problems.
 
-    `named` are the metrics that were asked for; None: all that one of the runs has.
+    `named` are the metrics that are compared; None: all that one of the runs has. Unless the user
+    `asked` for them, one that neither run has is not missed.
     """
     names = dict.fromkeys([*a.metrics, *b.metrics] if named is None else named)
     graded = sum(bool(problem.n and b.scores[key].n) for key, problem in a.scores.items()
@@ -30,7 +33,7 @@ def coverage_notes(a: ResultsFile, b: ResultsFile, named: Iterable[str] | None =
         old, new = _problems_with(a, name), _problems_with(b, name)
         if not old and not new:
             # Asked for by name, it is missed; else it is a pass@k that neither run can have.
-            if named is not None:
+            if named is not None and asked:
                 reasons["neither run has a value, so it is not compared"].append(name)
         elif not old or not new:
             whose = "the baseline" if old else "the candidate"

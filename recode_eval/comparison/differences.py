@@ -316,12 +316,15 @@ def compare(
     confidence: float = 0.95,
     cautions: Sequence[Sequence[str]] | None = None,
     expected: Collection[str] = (),
+    *,
+    asked: bool = True,
 ) -> list[Comparison]:
     """Compare pairs of runs (baseline first); Holm's correction goes over each family of metrics.
 
     The primary metric of each pair comes first. A metric that is named twice is one test.
     `cautions` are what `pair_runs` says of each pair; differences in the fields `expected`
-    (`comparability.RULES`) are what the comparison is about, and no caution.
+    (`comparability.RULES`) are what the comparison is about, and no caution. `asked`: the user
+    named the metrics, and is told of those that neither run has.
     """
     if metrics is not None:
         metrics = tuple(dict.fromkeys(metrics))
@@ -336,7 +339,7 @@ def compare(
                 *said,
                 *(item.text for item in mismatches(a, b) if item.what not in expected),
                 *remarks(a, b),
-                *coverage_notes(a, b, metrics),
+                *coverage_notes(a, b, metrics, asked=asked),
                 *cost_cautions(a, b),
             ),
         )

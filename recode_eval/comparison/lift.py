@@ -163,7 +163,13 @@ def lifts(
         )
     pairs = [(reference.run, arm.run) for _, reference, arm in plans]
     names = None if metrics is None else tuple(metrics)
-    comparisons = compare(pairs, _with_primary(names, runs), confidence, expected=_ABOUT_DOCS)
+    comparisons = compare(
+        pairs,
+        _with_primary(names, runs),
+        confidence,
+        expected=_ABOUT_DOCS,
+        asked=names is not None,
+    )
     effects: dict[int, list[Effect]] = defaultdict(list)
     for (arms, reference, arm), comparison in zip(plans, comparisons, strict=True):
         if comparison.differences:

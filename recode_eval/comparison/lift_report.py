@@ -120,14 +120,15 @@ def _sentence(
 
 
 def cautions(item: Lift) -> list[str]:
-    """Return the cautions of all comparisons, each once; hostile text."""
-    return list(
-        dict.fromkeys(
-            f"{effect.arm} against {effect.reference}: {text}"
-            for effect in item.effects
-            for text in effect.comparison.cautions
-        )
-    )
+    """Return the cautions of all comparisons, each once with what it is about; hostile text."""
+    about: dict[str, list[str]] = {}
+    for effect in item.effects:
+        for text in effect.comparison.cautions:
+            about.setdefault(text, []).append(f"{effect.arm} against {effect.reference}")
+    return [
+        text if len(pairs) == len(item.effects) > 1 else f"{', '.join(pairs)}: {text}"
+        for text, pairs in about.items()
+    ]
 
 
 def group_table(item: Lift, tag: str) -> tuple[list[str], list[list[str]]]:

@@ -13,7 +13,13 @@ from recode_eval.cli import run as command
 from recode_eval.comparison.comparability import comparability_key, facts
 from recode_eval.comparison.comparability import differences as field_differences
 from recode_eval.comparison.lift import lifts
-from recode_eval.comparison.lift_report import arm_rows, headings, lift_markdown, shown_tags
+from recode_eval.comparison.lift_report import (
+    arm_rows,
+    cautions,
+    headings,
+    lift_markdown,
+    shown_tags,
+)
 from recode_eval.documentation.arms import arm_of
 from recode_eval.errors import UsageError
 from recode_eval.run.results_file import read_run
@@ -222,3 +228,24 @@ def test_hostile_names_stay_text(runs: dict[str, ResultsFile], tmp_path: Path) -
     assert "\x1b" not in text
     assert "\n# head" not in text
     assert all("<img" not in line or "`" in line for line in text.splitlines())
+
+
+def test_a_caution_of_all_comparisons_is_told_once(
+    runs: dict[str, ResultsFile], tmp_path: Path
+) -> None:
+    """Six comparisons told the same thing six times, and named metrics that nobody had asked for."""
+    others = []
+    for arm in ("note", "signature"):
+        place = stored(tmp_path, arm)
+        content = json.loads((place / "results.json").read_text())
+        content["scoring"]["hash"] = "0" * 16
+        (place / "results.json").write_text(json.dumps(content))
+        others.append(read_run(place / "results.json"))
+    [found] = lifts([runs["none"], *others], references=["none"])
+    [text] = cautions(found)
+    assert text.startswith("the limits or the rules of grading differ")
+    [found] = lifts([runs["none"], *others])
+    [text] = cautions(found)
+    assert text.startswith("note against none, signature against none: the limits")
+    [found] = lifts([runs["none"], runs["note"]], metrics=["pass@1", "new_api"])
+    assert any("neither run has a value" in text for text in cautions(found))
