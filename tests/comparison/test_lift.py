@@ -233,7 +233,7 @@ def test_hostile_names_stay_text(runs: dict[str, ResultsFile], tmp_path: Path) -
 def test_a_caution_of_all_comparisons_is_told_once(
     runs: dict[str, ResultsFile], tmp_path: Path
 ) -> None:
-    """Six comparisons told the same thing six times, and named metrics that nobody had asked for."""
+    """Six comparisons told the same six times, and named metrics that nobody had asked for."""
     others = []
     for arm in ("note", "signature"):
         place = stored(tmp_path, arm)
