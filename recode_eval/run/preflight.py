@@ -46,6 +46,8 @@ class Report:
 
     findings: Findings = field(default_factory=Findings)
     planned: list[Planned] = field(default_factory=list)
+    talks: bool = False
+    """Whether samples are conversations, which may end with fewer requests."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--preflight --json` prints."""
@@ -134,7 +136,7 @@ def checked(
 
 def preflight(config: RunConfig, monitor: Monitor) -> Report:
     """Check everything that a run needs, without generating, grading or loading weights."""
-    report = Report()
+    report = Report(talks=not config.conversation.is_single)
     found = report.findings
     with Session(config, monitor, load_each(config, monitor, found)) as session:
         purse = _purse(config, found)
@@ -231,7 +233,10 @@ def told(report: Report) -> Sequence[str]:
         lines.append("Nothing is missing.")
     if not report.planned:
         return lines
-    lines.append(f"requests: {content['requests']:,} ({content['stored']:,} answers are stored)")
+    most = "at most " if report.talks else ""
+    lines.append(
+        f"requests: {most}{content['requests']:,} ({content['stored']:,} answers are stored)"
+    )
     lines.append(
         f"tokens: at most about {content['prompt_tokens']:,} of prompts (a generous estimate) and "
         f"{content['answer_tokens']:,} of answers"
