@@ -88,6 +88,9 @@ class ConversationSettings:
     def identity_of(self, task: Task, problems: Iterable[Problem]) -> dict[str, Any]:
         """Return `identity` with the visible tests of these problems.
 
+        They are all of the data: a higher --limit goes on with a run, and documentation arms that
+        leave problems out stay comparable.
+
         Raises:
             UsageError: the task has nothing to run, or its language cannot say where a program
                 fails.
