@@ -12,11 +12,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.costs.prices import rounded
+from recode_eval.documentation.arms import Kind
 from recode_eval.errors import RecodeError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend, reject_unused
 from recode_eval.models.base import ModelInfo
 from recode_eval.run import readiness
 from recode_eval.run.config_parts import BudgetOptions
+from recode_eval.run.docs import parse_arms
 from recode_eval.run.findings import Findings
 from recode_eval.run.paying import Purse
 from recode_eval.run.progress import SilentMonitor
@@ -138,6 +140,10 @@ def preflight(config: RunConfig, monitor: Monitor) -> Report:
     """Check everything that a run needs, without generating, grading or loading weights."""
     report = Report(talks=not config.conversation.is_single)
     found = report.findings
+    with found.collecting():
+        parse_arms(config.docs.arms)
+    if found.errors:  # what else is missing does not depend on it
+        config = replace(config, docs=replace(config.docs, arms=(Kind.NOTE.value,)))
     with Session(config, monitor, load_each(config, monitor, found)) as session:
         purse = _purse(config, found)
         opened: list[tuple[LoadedTask, Model]] = []
