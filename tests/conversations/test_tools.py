@@ -14,8 +14,8 @@ from talk_server import calls, fenced
 
 from recode_eval.conversations.tools import MalformedError, parsed, schemas
 from recode_eval.errors import ExitCode
-from recode_eval.run import preflight, session
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
+from recode_eval.run import preflight, session
 from recode_eval.sandbox.base import SandboxCrashError
 
 if TYPE_CHECKING:
