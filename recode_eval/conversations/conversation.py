@@ -15,6 +15,8 @@ from recode_eval.conversations.journal import Answered, Call, Checked, ToolUsed
 from recode_eval.models.base import FinishReason, Message, Prompt, Request, ToolCall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from recode_eval.conversations.journal import Line
     from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.models.base import Completion, Tool
@@ -153,7 +155,7 @@ class Conversation:
             prefill=prefill,
             finish_reason=str(completion.finish_reason),
             is_code=completion.is_code,
-            calls=tuple(_kept(call, self.step, index) for index, call in enumerate(calls)),
+            calls=_kept(calls, self.step),
             offered=self.offers,
             prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.completion_tokens,
@@ -180,7 +182,10 @@ class Conversation:
     def _answered(self, answer: Answered) -> None:
         self.answers.append(answer)
         written = answer.completion_tokens
-        self.tokens += len(answer.text) // _CHARACTERS_PER_TOKEN if written is None else written
+        if written is None:
+            called = sum(len(call.name) + len(call.arguments) for call in answer.calls)
+            written = (len(answer.text) + called) // _CHARACTERS_PER_TOKEN
+        self.tokens += written
         if answer.calls:
             calls = tuple(ToolCall(call.id, call.name, call.arguments) for call in answer.calls)
             text = said(answer.text, answer.prefill, self._language, answer.finish_reason)
@@ -247,8 +252,15 @@ def _too_long(answer: Answered) -> bool:
     return answer.finish_reason == FinishReason.PROMPT_TOO_LONG
 
 
-def _kept(call: ToolCall, step: int, index: int) -> Call:
-    """Return a call of bounded size, with an id that a server takes back."""
-    sound = call.id.isascii() and call.id.isprintable() and 0 < len(call.id) <= _LONGEST_NAME
-    name = call.id if sound else f"call-{step}-{index}"
-    return Call(name, call.name[:_LONGEST_NAME], call.arguments[: LONGEST_ARGUMENTS + 1])
+def _kept(calls: Iterable[ToolCall], step: int) -> tuple[Call, ...]:
+    """Return calls of bounded size, with ids that a server takes back: each is there once."""
+    found: dict[str, Call] = {}
+    for index, call in enumerate(calls):
+        name = call.id
+        sound = name.isascii() and name.isprintable() and 0 < len(name) <= _LONGEST_NAME
+        name = name if sound else f"call-{step}-{index}"
+        while name in found:
+            name = f"{name[:_LONGEST_NAME]}-{index}"
+        arguments = call.arguments[: LONGEST_ARGUMENTS + 1]
+        found[name] = Call(name, call.name[:_LONGEST_NAME], arguments)
+    return tuple(found.values())

@@ -244,7 +244,8 @@ class Driver:
     def _admits(self, conversation: Conversation) -> bool:
         if self._spending is None:
             return True
-        estimate = estimate_tokens(conversation.request().prompt)
+        request = conversation.request()
+        estimate = estimate_tokens(request.prompt, request.tools)
         return self._spending.admit(estimate, self._most_tokens, conversation.key)
 
     def _admit_held(self) -> Iterator[Stopped]:

@@ -4,6 +4,10 @@ The verdict comes from a program that is the one of grading but for its tests: i
 one alone, or one that does nothing. So it is the verdict that grading gives that test, and hidden
 tests cannot leak from a program that does not hold them. Only a failure is run once more, by a
 program that prints where it fails.
+
+A visible test may hold what the model must not see (HumanEval+ compares with the reference). An
+answer can read its caller's frames and print them, raise or return what it finds. So nothing of
+that program is told but how it ended; the second program has what is shown in the test's place.
 """
 
 from __future__ import annotations
@@ -15,14 +19,14 @@ from recode_eval.conversations.executing import ended, output_and_trace, shorten
 from recode_eval.conversations.split import shown_source, visible_test
 from recode_eval.languages import get_language
 from recode_eval.models.base import FinishReason
-from recode_eval.sandbox.base import Status
+from recode_eval.sandbox.base import Status, Test
 from recode_eval.tasks.answers import find_code
 
 if TYPE_CHECKING:
     from recode_eval.conversations.executing import Bench
     from recode_eval.conversations.journal import Answered
     from recode_eval.languages.base import Tracing
-    from recode_eval.sandbox.base import Execution, Program, Test
+    from recode_eval.sandbox.base import Execution, Program
     from recode_eval.tasks.base import Problem, Task
 
 _AGAIN: Final = "Answer again, with the whole program and in the same form as before."
@@ -67,17 +71,9 @@ class Feedback:
         cut: bool,
     ) -> str:
         source = None if test is None else shown_source(self._task, problem, test)
-        verdict = done.verdicts[0]
-        output, trace = output_and_trace(done)
-        if verdict.status is Status.FAILED:
-            # What stands for a test that may not be seen has other lines.
-            shown = test is not None and source == test.code
-            traced = self._tracing.traced(program, shown=shown)
-            again = self._bench.run(problem, traced)
-            if not again.passed and again.setup_error is None:
-                output, trace = output_and_trace(again)
+        how, output, trace = self._failure(problem, test, source, program, done)
         what = "does not run" if test is None else f"does not pass the test {test.name}"
-        parts = [f"Your program {what}: {ended(verdict)}."]
+        parts = [f"Your program {what}: {how}."]
         if trace:
             parts.append(_block("Where it fails:", trace))
         if output:
@@ -85,6 +81,36 @@ class Feedback:
         if source is not None:
             parts.append(_block("The test:", shortened(source.strip()), self._tag))
         return _message(*parts, cut=cut)
+
+    def _failure(
+        self,
+        problem: Problem,
+        test: Test | None,
+        source: str | None,
+        program: Program,
+        done: Execution,
+    ) -> tuple[str, str, str]:
+        """Return how the visible test ended, what the program printed, and where it fails."""
+        verdict = done.verdicts[0]
+        if test is not None and source != test.code:
+            shown = self._tracing.loads(program)
+            if source is not None:
+                shown = replace(program, tests=(Test(test.name, source),))
+            again = self._bench.run(problem, self._tracing.traced(shown, shown=True))
+            if not again.passed and again.setup_error is None:
+                return ended(again.verdicts[0]), *output_and_trace(again)
+            how = (
+                "it failed"
+                if verdict.status is Status.FAILED
+                else ended(replace(verdict, detail=""))
+            )
+            return how, output_and_trace(again)[0], ""
+        output, trace = output_and_trace(done)
+        if verdict.status is Status.FAILED:
+            again = self._bench.run(problem, self._tracing.traced(program, shown=True))
+            if not again.passed and again.setup_error is None:
+                output, trace = output_and_trace(again)
+        return ended(verdict), output, trace
 
 
 def _message(*parts: str, cut: bool) -> str:

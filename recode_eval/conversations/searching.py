@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from recode_eval.documentation.folders import read_folder
 from recode_eval.documentation.retrieval import Index
+from recode_eval.errors import UsageError
+from recode_eval.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +56,16 @@ def texts_hash(documents: Sequence[Document]) -> str:
     return digest.hexdigest()
 
 
-def open_index(folder: Path) -> Searcher:
-    """Return the index of a folder's passages; raises `UsageError`."""
-    return FolderSearcher(read_texts(folder))
+def open_index(folder: Path, expected: str) -> Searcher:
+    """Return the index of a folder's passages; `expected` is the hash that the run goes by.
+
+    Raises `UsageError`, also where the texts have become others since they were hashed: the run
+    would be stored as one that searched in texts that it never saw.
+    """
+    documents = read_texts(folder)
+    if texts_hash(documents) != expected:
+        raise UsageError(
+            f"--tool-docs {printable(folder)}: the documents changed while the run began. Repeat "
+            "the command when nothing writes there any more."
+        )
+    return FolderSearcher(documents)

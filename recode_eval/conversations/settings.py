@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FORM: Final = 1
 """Of what the model is told on the way; another form is another run."""
+MOST_TOLD: Final = 8_000
+"""Tokens that a tool or a failure tells at most, by the generous count of `costs.spending`: about
+16,000 characters."""
 RUN, READ, SEARCH = "run", "read", "search"
 
 
@@ -48,6 +51,25 @@ class ConversationSettings:
         """Whether the model answers once, without tools: no conversation at all."""
         return self.turns == 1 and not self.tools
 
+    def worst(
+        self, prompt_tokens: int, max_tokens: int, context: int | None = None
+    ) -> tuple[int, int, int]:
+        """Return the most that one sample may take: requests, tokens of prompts and of answers.
+
+        `prompt_tokens` are those of the first prompt. Each request but one of each turn uses a call
+        of the budget; each prompt holds what was written and told before, and fits the `context`.
+
+        >>> ConversationSettings(turns=2).worst(100, 50, context=120)
+        (2, 220, 100)
+        """
+        requests = self.turns + (self.tool_calls if self.tools else 0)
+        most = max(prompt_tokens, context or 2**53)
+        prompts = sum(
+            min(most, prompt_tokens + number * (max_tokens + MOST_TOLD))
+            for number in range(requests)
+        )
+        return requests, prompts, requests * max_tokens
+
     def identity(self, visible: str) -> dict[str, Any]:
         """Return what tells this run from others; `visible` is `split.visible_hash`."""
         found: dict[str, Any] = {"form": FORM, "turns": self.turns}
@@ -65,6 +87,9 @@ class ConversationSettings:
 
     def identity_of(self, task: Task, problems: Iterable[Problem]) -> dict[str, Any]:
         """Return `identity` with the visible tests of these problems.
+
+        They are all of the data: a higher --limit goes on with a run, and documentation arms that
+        leave problems out stay comparable.
 
         Raises:
             UsageError: the task has nothing to run, or its language cannot say where a program

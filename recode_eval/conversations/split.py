@@ -1,7 +1,7 @@
 """Which of a problem's tests the model may see: its first, where there are hidden ones besides.
 
-The choice depends on the problem alone, so that every model sees the same, and its hash is part of
-a run's identity.
+The choice depends on the problem alone, so that every model sees the same, and its hash over the
+data is part of a run's identity.
 """
 
 from __future__ import annotations

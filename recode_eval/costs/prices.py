@@ -116,6 +116,18 @@ class Price:
         whole = (prompt - cached) * self.input + cached * read + answer * self.output
         return whole / _MILLION * (self.batch if batched and self.batch is not None else 1)
 
+    def most_of_tokens(self, prompt: int, answer: int, *, batched: bool) -> Decimal:
+        """Return what tokens cost at most, however many of them the server has in its cache.
+
+        >>> million = Price("m", "EUR", "2026-01-31", "a list", Decimal(2), Decimal(3), Decimal(8))
+        >>> million.most_of_tokens(500, 250, batched=False)
+        Decimal('0.0035')
+        """
+        costs = (
+            self.of_tokens(prompt, answer, cached=cached, batched=batched) for cached in (0, prompt)
+        )
+        return max(costs)
+
     def of(self, answer: Answered) -> Decimal:
         """Return what one answer costs; raises `ValueError` with the reason if nobody can know."""
         if self.per_hour is not None:

@@ -8,6 +8,7 @@ generous, and grows as soon as a server counts more.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING
 from recode_eval.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from recode_eval.costs.prices import Answered, Price
-    from recode_eval.models.base import Completion, Prompt
+    from recode_eval.models.base import Completion, Prompt, Tool
 
 Key = tuple[str, int]
 _BYTES_PER_TOKEN = 2
@@ -28,14 +29,17 @@ _PER_MESSAGE = 16
 """Tokens that a chat template may put around a message."""
 
 
-def estimate_tokens(prompt: Prompt) -> int:
-    """Return more tokens than a prompt is likely to have.
+def estimate_tokens(prompt: Prompt, tools: Sequence[Tool] = ()) -> int:
+    """Return more tokens than a prompt is likely to have, with what it calls and may call.
 
     >>> from recode_eval.models.base import Message, Prompt
     >>> estimate_tokens(Prompt((Message("user", "Say hello."),)))
     37
     """
     texts = [*(message.content for message in prompt.messages), prompt.prefill]
+    for message in prompt.messages:
+        texts += [call.id + call.name + call.arguments for call in message.tool_calls]
+    texts += [json.dumps([tool.name, tool.description, tool.parameters]) for tool in tools]
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     return -(-size // _BYTES_PER_TOKEN) + _PER_MESSAGE * len(texts)
 
@@ -125,11 +129,14 @@ class Spending:
                 self._growth = max(self._growth, completion.prompt_tokens / reserved[0])
             self._count(completion, reserved or (0, 0))
 
-    def count_stored(self, answers: Iterable[tuple[Answered, int]]) -> None:
-        """Count what was paid before: answers, and an estimate of their prompts' tokens."""
+    def count_stored(self, answers: Iterable[tuple[Answered, int]], max_tokens: int) -> None:
+        """Count what was paid before: answers, and an estimate of their prompts' tokens.
+
+        An answer without a count of its tokens counts as `max_tokens`, as when it came.
+        """
         with self._budget.lock:
             for answer, prompt_tokens in answers:
-                self._count(answer, (prompt_tokens, 0))
+                self._count(answer, (prompt_tokens, max_tokens))
 
     def release(self) -> None:
         """Forget what was reserved for requests of which no answer will come."""
@@ -169,7 +176,7 @@ class Spending:
         except ValueError:
             if known or self._price.per_hour is not None:
                 raise
-            cost = self._price.of_tokens(asked, written, batched=answer.batched)
+            cost = self._price.most_of_tokens(asked, written, batched=answer.batched)
         self._budget.cost += cost
 
     def _worst(self, prompt_tokens: int, max_tokens: int) -> tuple[Decimal, int]:
@@ -177,7 +184,7 @@ class Spending:
         cost = Decimal(0)
         limits_tokens = self._price is not None and self._price.per_hour is None
         if self._budget.max_cost is not None and self._price is not None and limits_tokens:
-            cost = self._price.of_tokens(prompt_tokens, max_tokens, batched=self._batched)
+            cost = self._price.most_of_tokens(prompt_tokens, max_tokens, batched=self._batched)
         return cost, prompt_tokens + max_tokens
 
 

@@ -7,6 +7,7 @@ would order a model to follow what `wrong-version` and `mixed` show. It says whe
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -28,9 +29,11 @@ def framed(text: str) -> str:
     ['<documentation>', 'f(x) is new.', '</documentation>']
     >>> framed("</documentation>").splitlines()[-1]
     '</documentation-2>'
+    >>> framed("</Documentation >").splitlines()[-1]
+    '</documentation-2>'
     """
     name, number = "documentation", 1
-    while f"{name}>" in text:
+    while re.search(rf"{name}\s*>", text, re.IGNORECASE):  # a model does not read like a parser
         number += 1
         name = f"documentation-{number}"
     return f"{_INTRODUCTION}\n\n<{name}>\n{text}\n</{name}>"

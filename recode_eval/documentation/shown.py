@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.documentation.block import FORM, framed
 from recode_eval.documentation.tokens import count_tokens
 from recode_eval.errors import DataError
+from recode_eval.schemas.base import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +120,8 @@ def parse_docs(text: str, expected: Any, where: str) -> PromptDocs:
             elif row["text"] is None:
                 missing[key] = str(row["reason"])
             else:
-                shown[key] = Shown(_text(row["text"]), _sources(row), int(row["withheld"]))
+                withheld = _amount(row["withheld"], int)
+                shown[key] = Shown(_text(row["text"]), _sources(row), int(withheld))
         docs, form = PromptDocs(_text(head["arm"]), shown, missing), head["form"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
@@ -141,9 +143,21 @@ def parse_docs(text: str, expected: Any, where: str) -> PromptDocs:
 
 def _sources(row: Any) -> tuple[Source, ...]:
     return tuple(
-        Source(str(one["path"]), str(one["heading"]), one.get("score"), one.get("tokens"))
+        Source(
+            _text(one["path"]),
+            _text(one["heading"]),
+            _amount(one["score"], int, float) if "score" in one else None,
+            int(_amount(one["tokens"], int)) if "tokens" in one else None,
+        )
         for one in row["sources"]
     )
+
+
+def _amount(value: object, *kinds: type) -> float:
+    """Return a number of the kinds that is 0 or more; raises `TypeError` for anything else."""
+    if type(value) not in kinds or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
+        raise TypeError(f"{value!r:.40} instead of a number of 0 to 2**53")
+    return value
 
 
 def _text(value: object) -> str:

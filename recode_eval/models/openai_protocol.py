@@ -35,6 +35,8 @@ _TEXTS: Final = frozenset({"text", "output_text"})
 _MOST_NESTED: Final = 4
 _META: Final = ("n_params", "size", "n_vocab")
 _LIMIT: Final = re.compile(r"(?:context length|context window|context size)\D{0,20}(\d+)", re.I)
+_MOST_TOKENS: Final = 10**9
+"""Of one request: more can be no count, and sums over a run still fit what its files can hold."""
 _SHOWN: Final = 300
 """Characters of a server's message that go into ours."""
 
@@ -156,8 +158,8 @@ def _parse_choice(choice: Any, content: Any) -> ServerAnswer:
         text,
         said + inner or thoughts,
         reason,
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
+        _tokens(usage.get("prompt_tokens")),
+        _tokens(usage.get("completion_tokens")),
         fingerprint[:_SHOWN] if isinstance(fingerprint, str) and fingerprint else None,
         _part(usage, "completion_tokens", "reasoning_tokens"),
         _part(usage, "prompt_tokens", "cached_tokens"),
@@ -167,7 +169,7 @@ def _parse_choice(choice: Any, content: Any) -> ServerAnswer:
 
 def _part(usage: Mapping[str, Any], whole: str, name: str) -> int | None:
     """Return a part of the prompt's or the answer's tokens; None where it cannot be right."""
-    details, total = usage.get(f"{whole}_details"), _count(usage.get(whole))
+    details, total = usage.get(f"{whole}_details"), _tokens(usage.get(whole))
     found = _count(details.get(name)) if isinstance(details, dict) else None
     return None if found is None or total is None or found > total else found
 
@@ -273,3 +275,9 @@ def neutral_settings(kind: str | None) -> Mapping[str, Any]:
 
 def _count(value: object) -> int | None:
     return value if type(value) is int and value >= 0 else None
+
+
+def _tokens(value: object) -> int | None:
+    """Return a number of tokens, or None for what cannot be one."""
+    count = _count(value)
+    return None if count is None or count > _MOST_TOKENS else count

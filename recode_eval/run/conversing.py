@@ -74,8 +74,8 @@ class Conversing:
         """
         bench = Bench(self._task, sandbox, limits.limits, limits.unsplit)
         feedback = Feedback(self._task, bench)
-        docs = self._settings.docs
-        searcher = None if docs is None else open_index(docs)
+        own = self._settings
+        searcher = None if own.docs is None else open_index(own.docs, own.docs_hash)
         toolbox = Toolbox(self._settings.tools, self._task, bench, searcher)
 
         def work(conversation: Conversation, step: Next) -> Line:

@@ -103,7 +103,7 @@ class Run:
         """The model's price; None: what the manifest has of an earlier part of the run."""
         self.conversation = conversation
         if conversation is not None:
-            self.identity["conversation"] = conversation.identity_of(task, self.problems)
+            self.identity["conversation"] = conversation.identity_of(task, data.problems)
         self.out = out
         self.folder = run_folder(out, model_info.name, task.spec.name, self.identity)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from recode_eval.conversations.journal import FILE as JOURNAL
 from recode_eval.conversations.journal import Answered as JournalAnswer
 from recode_eval.conversations.journal import read_journal
+from recode_eval.conversations.tools import schemas
 from recode_eval.costs.of_run import Pricing, pricing_of
 from recode_eval.costs.prices import load_prices
 from recode_eval.costs.spending import Budget, Spending, estimate_tokens
 from recode_eval.errors import UsageError
 from recode_eval.models.backends import backend_facts
+from recode_eval.models.base import Message, Prompt, ToolCall
 from recode_eval.run.records import CompletionRecord
 from recode_eval.run.store import BATCHES, COMPLETIONS, read_records
 
@@ -69,7 +72,7 @@ class Purse:
         self._counted.add(run.folder)
         spending = self.spending(run.model_info)
         if spending is not None:
-            spending.count_stored(_stored(run))
+            spending.count_stored(_stored(run), run.sampling.max_tokens)
 
     def model_for(self, run: Run, model: Model, log: Callable[[str], None]) -> Model:
         """Let a run know its price and its budget; return the model that it asks.
@@ -106,12 +109,22 @@ def _stored(run: Run) -> Iterator[tuple[Answered, int]]:
     """Yield every stored answer, and an estimate of its prompt's tokens.
 
     A conversation's answers are in its journal, also those of conversations that are not finished.
+    Each of its prompts holds what was said before.
     """
     estimates = {key: estimate_tokens(prompt) for key, prompt in run.prompts.items()}
-    if run.conversation is not None:
+    if (talk := run.conversation) is not None:
+        tools = schemas(talk.tools, run.task.spec.language)
+        offered = estimate_tokens(Prompt(()), tools)
+        before: Counter[tuple[str, int]] = Counter()
         for line in read_journal(run.folder / JOURNAL):
             if isinstance(line, JournalAnswer):
-                yield line, estimates.get(line.problem_id, 0)
+                first = estimates.get(line.problem_id, 0) + (offered if line.offered else 0)
+                yield line, first + before[line.key]
+                called = tuple(ToolCall(call.id, call.name, call.arguments) for call in line.calls)
+                said = Message("assistant", line.text, called)
+            else:
+                said = Message("user", line.text)
+            before[line.key] += estimate_tokens(Prompt((said,)))
         return
     for record in read_records(run.folder / COMPLETIONS, CompletionRecord):
         yield record, estimates.get(record.problem_id, 0)

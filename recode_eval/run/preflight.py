@@ -12,11 +12,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.costs.prices import rounded
+from recode_eval.documentation.arms import Kind
 from recode_eval.errors import RecodeError, UsageError
 from recode_eval.models.backends import backend_facts, get_backend, reject_unused
 from recode_eval.models.base import ModelInfo
 from recode_eval.run import readiness
 from recode_eval.run.config_parts import BudgetOptions
+from recode_eval.run.docs import parse_arms
 from recode_eval.run.findings import Findings
 from recode_eval.run.paying import Purse
 from recode_eval.run.progress import SilentMonitor
@@ -46,6 +48,8 @@ class Report:
 
     findings: Findings = field(default_factory=Findings)
     planned: list[Planned] = field(default_factory=list)
+    talks: bool = False
+    """Whether samples are conversations, which may end with fewer requests."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--preflight --json` prints."""
@@ -134,8 +138,12 @@ def checked(
 
 def preflight(config: RunConfig, monitor: Monitor) -> Report:
     """Check everything that a run needs, without generating, grading or loading weights."""
-    report = Report()
+    report = Report(talks=not config.conversation.is_single)
     found = report.findings
+    with found.collecting():
+        parse_arms(config.docs.arms)
+    if found.errors:  # what else is missing does not depend on it
+        config = replace(config, docs=replace(config.docs, arms=(Kind.NOTE.value,)))
     with Session(config, monitor, load_each(config, monitor, found)) as session:
         purse = _purse(config, found)
         opened: list[tuple[LoadedTask, Model]] = []
@@ -231,7 +239,10 @@ def told(report: Report) -> Sequence[str]:
         lines.append("Nothing is missing.")
     if not report.planned:
         return lines
-    lines.append(f"requests: {content['requests']:,} ({content['stored']:,} answers are stored)")
+    most = "at most " if report.talks else ""
+    lines.append(
+        f"requests: {most}{content['requests']:,} ({content['stored']:,} answers are stored)"
+    )
     lines.append(
         f"tokens: at most about {content['prompt_tokens']:,} of prompts (a generous estimate) and "
         f"{content['answer_tokens']:,} of answers"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recode_eval.conversations.tools import schemas
 from recode_eval.costs.spending import estimate_tokens
 from recode_eval.errors import InfrastructureError, RecodeError, StorageError, UsageError
 from recode_eval.models.backends import backend_facts
@@ -221,16 +222,27 @@ def planned(run: Run, purse: Purse, *, batched: bool) -> Planned:
         return Planned()
     stored = _stored_keys(run)
     missing = [key for key in run.keys if key not in stored]
-    estimates = {name: estimate_tokens(prompt) for name, prompt in run.prompts.items()}
-    asked = sum(estimates[problem] for problem, _ in missing)
-    answers = len(missing) * run.sampling.max_tokens
+    worst = {name: _worst(run, prompt) for name, prompt in run.prompts.items()}
+    requests, asked, answers = (
+        sum(worst[problem][part] for problem, _ in missing) for part in range(3)
+    )
     pricing = purse.pricing(run.model_info)
     price = None if pricing is None else pricing.price
     cost = None
     if price is not None and price.per_hour is None and (price.batch is not None or not batched):
-        cost = price.of_tokens(asked, answers, batched=batched)
+        cost = price.most_of_tokens(asked, answers, batched=batched)
     currency = "" if price is None else price.currency
-    return Planned(len(missing), len(stored), asked, answers, cost, currency)
+    return Planned(requests, len(stored), asked, answers, cost, currency)
+
+
+def _worst(run: Run, prompt: Prompt) -> tuple[int, int, int]:
+    """Return the most that a sample takes: requests, tokens of its prompts and of its answers."""
+    talk, most = run.conversation, run.sampling.max_tokens
+    if talk is None:
+        return 1, estimate_tokens(prompt), most
+    first = estimate_tokens(prompt, schemas(talk.tools, run.task.spec.language))
+    context = run.model_info.details.get("context")
+    return talk.worst(first, most, context if type(context) is int else None)
 
 
 def _stored_keys(run: Run) -> set[Key]:

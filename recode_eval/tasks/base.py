@@ -190,7 +190,10 @@ class Showing(Protocol):
     """A task whose tests are not shown to models as they are, since they hold more than a test."""
 
     def shown(self, problem: Problem, test: Test) -> str | None:
-        """Return what a model sees of a test that it may see; None: nothing but its verdict."""
+        """Return what a model sees of a test that it may see; None: nothing but its verdict.
+
+        It is a program, which runs in the test's place to tell where an answer fails.
+        """
         ...
 
 

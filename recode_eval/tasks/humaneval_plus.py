@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -57,6 +58,9 @@ class HumanEvalPlusRow:
     test: str | None
 
 
+_ENDLESS = re.compile(r"\b(?:inf|nan)\b")
+
+
 class HumanEvalPlusTask:
     """HumanEval+, from the hub or from a file in EvalPlus's format."""
 
@@ -85,13 +89,16 @@ class HumanEvalPlusTask:
         return continuation(problem.payload.function, text)
 
     def shown(self, problem: Problem, test: Test) -> str | None:
-        """Return the inputs of a test; its code holds the reference that it compares with."""
+        """Return the calls of a test; its code holds the reference that it compares with."""
         row: HumanEvalPlusRow = problem.payload
         inputs = _base_inputs(row).get(test.name)
         if inputs is None:
             return None
-        calls = "\n".join(f"{row.function.entry_point}(*{arguments})" for arguments in inputs)
-        return f"# each call must return what the task says\n{calls}"
+        name = row.function.entry_point
+        calls = "\n".join(f"print({name}(*{arguments}))" for arguments in inputs)
+        # Rows spell floats without end so, as their tests do.
+        names = "from math import inf, nan\n" if _ENDLESS.search(calls) else ""
+        return f"{names}# each call must return what the task says\n{calls}\n"
 
     def groups(self, problem: Problem) -> Mapping[str, str]:
         """Return which tests are HumanEval's own."""

@@ -232,3 +232,51 @@ def test_javascript(language: str) -> None:
         assert (good.passed, good.output) == (True, "42\n")
         bad = sandbox.submit(known.script(program, "throw new Error('no')"), LIMITS).result()
         assert ended(bad.verdicts[0]).startswith("Error: no")
+
+
+READS_ITS_CALLER = {
+    "prints": "for name, value in frame.f_locals.items():\n            print(name, value)",
+    "raises": "text += str(frame.f_locals)\n        if len(text) > 3000: raise ValueError(text)",
+    "returns": "text += str(frame.f_locals)",
+    "waits": "print(frame.f_locals, flush=True)\n        if frame.f_back is None:\n"
+    "            while True: pass",
+}
+
+
+@pytest.mark.parametrize("way", READS_ITS_CALLER)
+@pytest.mark.parametrize("isolation", ["program", "split"])
+def test_an_answer_cannot_hand_itself_the_reference(
+    tmp_path: Path, way: str, isolation: str
+) -> None:
+    """HumanEval+'s tests hold the reference, and the answer runs in their process.
+
+    What it printed, raised or returned there was told, so a first answer that walked the frames of
+    its caller got the reference for its second one.
+    """
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(plus_row()))
+    task = create_task("humaneval-plus")
+    problem = task.load(str(rows), skip_bad_rows=False).problems[0]
+    code = (
+        "import sys\n\ndef unshift(values, by):\n    frame, text = sys._getframe(1), ''\n"
+        f"    while frame:\n        {READS_ITS_CALLER[way]}\n        frame = frame.f_back\n"
+        "    return text\n"
+    )
+    for sandbox in opened("mini", "python", isolation):
+        text = told(task, problem, sandbox, code)
+        assert "does not pass the test base 0-0" in text
+        assert "print(unshift(*" in text
+        for secret in (BODY.strip(), "$_CONTRACT_$", "expected_of", "_grader"):
+            assert secret not in text
+
+
+def test_calls_with_endless_floats_can_run(tmp_path: Path, python: Sandbox) -> None:
+    """Rows spell them `Infinity`; a call with `inf` alone would raise a NameError of our own."""
+    row = {**plus_row(), "base_input": [[[float("inf")], 1]]}
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(row))
+    task = create_task("humaneval-plus")
+    problem = task.load(str(rows), skip_bad_rows=False).problems[0]
+    text = told(task, problem, python, "def unshift(values, by):\n    return ['wrong', *values]")
+    assert "NameError" not in text
+    assert "['wrong', inf]" in text

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from arena_rows import REFERENCE, STALE
 from batch_server import BatchServer, answered
-from talk_server import fenced, turn_of
+from talk_server import calls, fenced, turn_of
 
 from recode_eval.conversations.conversation import Conversation
 from recode_eval.conversations.driving import Driver, Stopped
 from recode_eval.conversations.journal import Checked
 from recode_eval.conversations.settings import ConversationSettings
-from recode_eval.costs.spending import Budget, Spending
+from recode_eval.conversations.tools import schemas
+from recode_eval.costs.spending import Budget, Spending, estimate_tokens
 from recode_eval.errors import ExitCode
 from recode_eval.models.base import (
     Completion,
@@ -23,6 +24,7 @@ from recode_eval.models.base import (
     ModelInfo,
     Prompt,
     SamplingParameters,
+    ToolCall,
 )
 
 if TYPE_CHECKING:
@@ -139,3 +141,99 @@ def test_rounds_keep_the_budget_too() -> None:
     assert model.asked * 11 == budget.tokens <= 700
     assert model.asked > 6, "what answers left of their worst case is used"
     assert not budget.flying
+
+
+def test_calls_and_tools_are_part_of_a_prompt() -> None:
+    """Only texts counted, so a model that wrote long programs as tool calls overran its budget."""
+    call = ToolCall("c1", "run", json.dumps({"code": "x = 1\n" * 1000}))
+    plain = Prompt((Message("user", "Hi."), Message("assistant", "")))
+    called = Prompt((Message("user", "Hi."), Message("assistant", "", (call,))))
+    assert estimate_tokens(called) >= estimate_tokens(plain) + 3000
+    tools = schemas(["run", "read"], "python")
+    assert estimate_tokens(plain, tools) >= estimate_tokens(plain) + 200
+
+
+@pytest.mark.parametrize("talk", [(), ("--turns", "2")])
+def test_answers_without_a_count_are_spent_after_a_restart_too(
+    talks: Talks, fake: Any, talk: tuple[str, ...]
+) -> None:
+    """They counted as their worst case when they came, and as no token in the next command.
+
+    So by repeating it one asked for everything, with any budget.
+    """
+    fake()
+    server = talks.serve(learns)
+    server.always = lambda handler, body: handler.send(
+        200, {"choices": [{"message": {"content": learns(body)}}]}
+    )
+    words = (*talk, "--max-tokens", "500", "--max-tokens-total", "2000")
+    assert talks.run(server, *words) == ExitCode.INCOMPLETE
+    asked = len(server.requests)
+    assert 0 < 500 * asked < 2000
+    for _ in range(3):
+        assert talks.run(server, *words) == ExitCode.INCOMPLETE
+    assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize("talk", [(), ("--turns", "2"), ("--tools", "run")])
+@pytest.mark.parametrize("count", [2**53 + 1, 10**400, -1, 1.5, "7", True])
+def test_a_count_that_is_none_harms_nothing(
+    talks: Talks, fake: Any, talk: tuple[str, ...], count: Any
+) -> None:
+    """A count above 2**53 was written to turns.jsonl, which no command could read any more."""
+    fake()
+    server = talks.serve(learns)
+    usage = {"prompt_tokens": count, "completion_tokens": count}
+    server.always = lambda handler, body: handler.send(
+        200, {"choices": [{"message": {"content": learns(body)}}], "usage": usage}
+    )
+    for _ in range(2):
+        assert (
+            talks.run(server, *talk, "--limit", "1", "--max-tokens-total", "99999") == ExitCode.OK
+        )
+    assert talks.results["usage"]["prompt_tokens"] is None
+
+
+def test_arguments_are_written_tokens(talks: Talks, fake: Any) -> None:
+    """Where a server does not count, only the text beside the calls did, which is mostly empty."""
+    fake()
+    message = calls(("run", {"code": "x = 1\n" * 100}))
+    server = talks.serve(learns)
+    server.always = lambda handler, body: handler.send(
+        200, {"choices": [{"message": message if body.get("tools") else {"content": "No."}}]}
+    )
+    assert (
+        talks.run(server, "--tools", "run", "--tool-tokens", "300", "--limit", "1") == ExitCode.OK
+    )
+    assert talks.results["tools"]["calls"] == 2
+
+
+def test_the_same_id_twice_is_told_apart(talks: Talks, fake: Any) -> None:
+    """Strict servers refuse a history in which two calls have one id, at every repetition."""
+    fake()
+    message = calls(*[("run", {"code": "x = 1"})] * 3)
+    for call, name in zip(message["tool_calls"], ("a", "a", "a-1"), strict=True):
+        call["id"] = name
+    server = talks.serve(lambda body: "No." if body["messages"][-1]["role"] == "tool" else message)
+    assert talks.run(server, "--tools", "run", "--limit", "1") == ExitCode.OK
+    *_, said, first, second, third = server.requests[-1]["messages"]
+    names = [call["id"] for call in said["tool_calls"]]
+    assert len(set(names)) == 3
+    assert names == [item["tool_call_id"] for item in (first, second, third)]
+
+
+def test_a_preflight_counts_every_turn(
+    talks: Talks, fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said what one answer per sample costs at most; three turns cost more than three times."""
+    fake()
+    server = talks.serve(learns)
+    found = []
+    for more in ((), ("--turns", "3"), ("--tools", "run", "--tool-calls", "4")):
+        assert talks.run(server, "--max-tokens", "500", "--preflight", "--json", *more) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert [item["requests"] for item in found] == [4, 12, 20]
+    assert [item["answer_tokens"] for item in found] == [2000, 6000, 10000]
+    assert found[1]["prompt_tokens"] > 3 * found[0]["prompt_tokens"] + 4 * 3 * 500
+    assert talks.run(server, "--max-tokens", "500", "--preflight", "--turns", "3") == 0
+    assert "requests: at most 12 (0 answers are stored)" in capsys.readouterr().out

@@ -15,6 +15,7 @@ from talk_server import calls, fenced
 from recode_eval.conversations.tools import MalformedError, parsed, schemas
 from recode_eval.errors import ExitCode
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
+from recode_eval.run import preflight, session
 from recode_eval.sandbox.base import SandboxCrashError
 
 if TYPE_CHECKING:
@@ -195,6 +196,32 @@ def test_search_looks_in_the_folder_and_its_content_is_identity(talks: Talks, fa
     (docs / "other.md").write_text("Something else.")
     assert talks.run(server, *words) == ExitCode.OK
     assert len(list(talks.folder.glob("runs/*/*/results.json"))) == 2
+
+
+def test_documentation_that_changes_under_way_is_told(
+    talks: Talks, fake: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder was hashed for the identity and read again for the search.
+
+    So a run could search in other texts than those that its identity names.
+    """
+    fake()
+    docs = talks.folder / "docs"
+    docs.mkdir()
+    (docs / "text.md").write_text("one word")
+    create = session.create_run
+
+    def then_changed(*given: Any) -> Any:
+        run = create(*given)
+        (docs / "text.md").write_text("another word")
+        return run
+
+    monkeypatch.setattr(preflight, "create_run", then_changed)
+    server = talks.serve(once(("search", {"query": "word"})))
+    words = ["--tools", "search", "--tool-docs", str(docs), "--limit", "1"]
+    assert talks.run(server, *words) == ExitCode.USAGE
+    assert "the documents changed while the run began" in capsys.readouterr().err
+    assert server.requests == []
 
 
 def test_a_prefill_and_its_stop_are_left_out_with_tools(talks: Talks, fake: Any) -> None:

@@ -172,3 +172,16 @@ def test_the_gate_draws_a_candidate_in_the_same_conversations(talks: Talks, fake
     (candidate,) = (talks.folder / "gate").rglob("results.json")
     identity = json.loads(candidate.read_text())["identity"]
     assert identity["conversation"] == talks.results["identity"]["conversation"]
+
+
+def test_a_higher_limit_goes_on_with_the_same_run(talks: Talks, fake: Any) -> None:
+    """The identity held the visible tests of the selected problems alone.
+
+    So another --limit was another run, which asked and paid again for what the first one had, and
+    documentation arms that leave problems out were no arms of one lift.
+    """
+    fake()
+    server = talks.serve(lambda _: fenced(REFERENCE))
+    assert talks.run(server, "--turns", "2", "--limit", "1") == ExitCode.OK
+    assert talks.run(server, "--turns", "2") == ExitCode.OK
+    assert talks.results["counts"]["samples"] == len(server.requests) == 4

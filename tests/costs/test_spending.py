@@ -123,3 +123,12 @@ def test_an_hourly_engine_stops_when_its_time_is_paid() -> None:
 def test_an_estimate_is_no_less_than_half_the_bytes(text: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     assert estimate_tokens(Prompt((Message("user", text),))) >= size / 2
+
+
+def test_cached_tokens_that_cost_more_are_the_worst_case() -> None:
+    """A server may sell what it reads from its cache dearer; the budget was overrun by that."""
+    dear = Price("m", "EUR", "2026-01-31", "x", Decimal(0), Decimal(5), Decimal(0))
+    budget = Budget(max_cost=Decimal("0.0005"))
+    spending = Spending(budget, dear)
+    assert spending.admit(100, 10, ("p", 0))
+    assert not spending.admit(100, 10, ("p", 1))

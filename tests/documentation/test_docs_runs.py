@@ -381,3 +381,20 @@ def test_what_is_stored_is_read_back(shown: dict[str, Shown], missing: dict[str,
     read = parse_docs(docs.to_text(), docs.identity, "here")
     assert read == docs
     assert read.to_text() == docs.to_text()
+
+
+@pytest.mark.parametrize("name", ["score", "tokens", "withheld", "path", "heading"])
+@pytest.mark.parametrize("value", [[1], {}, "1e9", float("nan"), float("inf"), -1, True, None])
+def test_odd_values_beside_the_texts_are_refused(name: str, value: Any) -> None:
+    """The hash is over the texts alone, so anything may stand beside them in a pack.
+
+    Infinity ended the command with an OverflowError, a list in a TypeError where it was written
+    again, and NaN went into a file that claims to be JSON.
+    """
+    docs = PromptDocs("changelog", {"a": Shown("text", (Source("p", "h", 1.5, 3),), 0)}, {})
+    head, row = map(json.loads, docs.to_text().splitlines())
+    place = row if name == "withheld" else row["sources"][0]
+    is_text = name in {"path", "heading"} and isinstance(value, str)
+    place[name] = 7 if is_text else value
+    with pytest.raises(DataError, match="damaged"):
+        parse_docs(f"{json.dumps(head)}\n{json.dumps(row)}\n", docs.identity, "here")

@@ -116,6 +116,17 @@ def test_all_that_is_missing_is_named_at_once(
     assert plan.server.requests == []
 
 
+def test_an_unknown_arm_hides_nothing_else(
+    plan: Planned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended the preflight at once, without JSON and without a word on what else was missing."""
+    code = plan.run("--preflight", "--json", docs="nope", tasks="arena,nope", prices="nowhere.yaml")
+    assert code == ExitCode.USAGE
+    told = [item["message"] for item in json.loads(capsys.readouterr().out)["errors"]]
+    assert len(told) == 3
+    assert "documentation arm 'nope'" in told[0]
+
+
 def test_several_tasks_are_all_checked(plan: Planned, capsys: pytest.CaptureFixture[str]) -> None:
     code = plan.run("--preflight", tasks="arena,no-such-task,arenna")
     out = capsys.readouterr().out
