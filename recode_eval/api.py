@@ -191,7 +191,7 @@ def compare(
     -1.0
     """
     from recode_eval.comparison.differences import compare as compare_pairs
-    from recode_eval.comparison.pairing import pair_runs
+    from recode_eval.comparison.pairing import check_metrics, pair_runs
 
     if len(runs) == 1 and not isinstance(runs[0], str | Path):
         runs = tuple(_paths("runs", runs[0]))
@@ -200,10 +200,7 @@ def compare(
     confidence = _confidence(confidence)
     pairs, cautions = pair_runs(_paths("runs", runs))
     if metrics:
-        known = dict.fromkeys(name for pair in pairs for run in pair for name in run.metrics)
-        for name in metrics:
-            if name not in known:
-                raise UsageError(unknown("metric of these runs", name, known))
+        check_metrics(metrics, [run for pair in pairs for run in pair])
     comparisons = compare_pairs(pairs, metrics, confidence, cautions)
     for item in comparisons:
         if not item.differences:
@@ -240,15 +237,18 @@ def lift(
     [('note', 'none', 0.0)]
     """
     from recode_eval.comparison.lift import lifts
+    from recode_eval.comparison.pairing import check_metrics
     from recode_eval.run.results_file import load_every_run
 
     places = [one for item in runs for one in _paths("runs", item)]
     if not places:
         raise UsageError("runs: name at least one stored run.")
+    found = load_every_run(places)
     if metrics is not None:
         metrics = texts("metrics", metrics)
+        check_metrics(metrics, found)
     return lifts(
-        load_every_run(places),
+        found,
         references=texts("references", references),
         metrics=metrics,
         confidence=_confidence(confidence),

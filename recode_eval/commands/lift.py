@@ -53,11 +53,20 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Compare the arms of every model and task."""
-    from recode_eval.api import lift
+    from recode_eval.comparison.lift import left_out, lifts
+    from recode_eval.comparison.pairing import check_metrics
+    from recode_eval.run.results_file import load_every_run
+    from recode_eval.terminal import one_line, stderr_console
 
     if arguments.markdown and arguments.json:
         raise UsageError("Choose one of --json and --markdown.")
-    found = lift(arguments.runs, metrics=arguments.metrics, confidence=arguments.confidence)
+    runs = load_every_run(arguments.runs)
+    if arguments.metrics:
+        check_metrics(arguments.metrics, runs)
+    found = lifts(runs, metrics=arguments.metrics, confidence=arguments.confidence)
+    if not arguments.quiet:
+        for text in left_out(runs, found):
+            stderr_console().print(one_line(text), style="yellow", soft_wrap=True)
     tags = {tag for item in found for tag in item.tags}
     for tag in arguments.by or ():
         if tag not in tags:
@@ -97,7 +106,7 @@ def heading(found: Sequence[Lift], confidence: float) -> str:
         "What documentation in the prompt changes, in points of 100, paired by problem, with "
         f"clustered {100 * confidence:g} % intervals for problems like these; p: adjusted by Holm "
         f"over {tests} comparison{'' if tests == 1 else 's'} in the primary metric; breakdowns "
-        "are not adjusted"
+        "and intervals are not adjusted, and p depends on all runs that are named here"
     )
 
 

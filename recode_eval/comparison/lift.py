@@ -188,6 +188,17 @@ def lifts(
     ]
 
 
+def left_out(runs: Sequence[ResultsFile], found: Sequence[Lift]) -> list[str]:
+    """Say which runs are in no lift: no other run differs from them in its arm alone."""
+    used = {id(arm.run) for item in found for arm in item.arms}
+    return [
+        f"left out: {run.source} (arm {arm_of(run.results)} of {run.model} on {run.task}): no "
+        "other arm of the same model (weights, server, file) with the same settings"
+        for run in runs
+        if id(run) not in used
+    ]
+
+
 def _later(one: str, other: str) -> bool:
     """Whether of two references `one` comes later in the usual order."""
     return _place(one) > _place(other)

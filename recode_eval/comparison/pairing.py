@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, UsageError
+from recode_eval.plugins import unknown
 from recode_eval.run.results_file import ResultsFile, load_runs
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ def pair_runs(
         pairs += found
         cautions += [_alone(first, runs), *[()] * (len(found) - 1)]
     return pairs, cautions
+
+
+def check_metrics(metrics: Sequence[str], runs: Sequence[ResultsFile]) -> None:
+    """Raise `UsageError` for a metric that none of the runs has."""
+    known = dict.fromkeys(name for run in runs for name in run.metrics)
+    for name in metrics:
+        if name not in known:
+            raise UsageError(unknown("metric of these runs", name, known))
 
 
 def _alone(baseline: Sequence[ResultsFile], candidate: Sequence[ResultsFile]) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from recode_eval.languages.base import TRACE_MARK
 from recode_eval.sandbox.base import Status
+from recode_eval.tasks.base import Docstrings
 from recode_eval.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from recode_eval.sandbox.base import Execution, Limits, Program, Sandbox, TestVerdict
     from recode_eval.tasks.base import Problem, Task
@@ -60,6 +61,10 @@ class Bench:
         """
         program = self._task.programs(problem, code)[self._task.conditions[0]]
         return replace(program, unsplit=self._unsplit(problem.id))
+
+    def docstrings(self, problem: Problem) -> Mapping[str, str]:
+        """Return the documentation of APIs that the installed library cannot document."""
+        return self._task.docstrings(problem) if isinstance(self._task, Docstrings) else {}
 
     def run(self, problem: Problem, program: Program, seconds: float | None = None) -> Execution:
         """Run a program under the problem's limits, or less; raises `SandboxError`."""

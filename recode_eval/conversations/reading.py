@@ -73,6 +73,7 @@ def read(bench: Bench, problem: Problem, wanted: Place, seconds: float) -> tuple
         "path": wanted.is_path,
         "first_line": wanted.first_line,
         "last_line": wanted.last_line,
+        "docs": dict(bench.docstrings(problem)),
     }
     code = f"{_reader()}\n__recode_read__({given!r}, {mark!r})\n"
     language: Any = get_language("python")

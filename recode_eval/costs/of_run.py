@@ -72,11 +72,15 @@ class RunCost:
     def __init__(self, pricing: Pricing | None) -> None:
         """Without a pricing there is no cost, and nothing to say about it."""
         self._pricing = pricing
-        self._total, self._scored, self._samples = Decimal(0), Decimal(0), 0
+        self._total = self._whole = self._scored = Decimal(0)
+        self._samples = 0
         self._unknown = "" if pricing is None else pricing.unknown
 
-    def add(self, answer: Answered, *, scored: bool) -> None:
-        """Add an answer; `scored`: it counts among the run's verdicts."""
+    def add(self, answer: Answered, *, scored: bool, sample: bool = True) -> None:
+        """Add an answer; `scored`: it counts among the run's verdicts.
+
+        Without `sample` it is a part of a conversation that is not finished: paid for, no sample.
+        """
         if self._pricing is None or self._pricing.price is None or self._unknown:
             return
         try:
@@ -86,7 +90,8 @@ class RunCost:
             return
         self._total += cost
         self._scored += cost if scored else 0
-        self._samples += 1
+        self._whole += cost if sample else 0
+        self._samples += sample
 
     @property
     def unknown(self) -> str | None:
@@ -101,7 +106,7 @@ class RunCost:
         return {
             "currency": price.currency,
             "total": rounded(self._total),
-            "per_sample": rounded(self._total / self._samples),
+            "per_sample": rounded(self._whole / self._samples),
             "per_solved": rounded(self._scored / passed) if passed else None,
             "as_of": price.as_of,
             "source": price.source,

@@ -88,7 +88,10 @@ class Spending:
             limits.append(f"{self._budget.max_cost.normalize():f}{currency}")
         if self._budget.max_tokens is not None:
             limits.append(f"{self._budget.max_tokens} tokens")
-        return f"the budget of {' and '.join(limits)} is spent; raise it and repeat the command"
+        return (
+            f"the budget of {' and '.join(limits)} leaves no room for another request; raise it "
+            "and repeat the command"
+        )
 
     @property
     def out_of_time(self) -> bool:

@@ -87,7 +87,10 @@ class ConversationOptions:
         if self.tool_docs is not None:
             put("tool_docs", path("tool_docs", self.tool_docs))
         if ("search" in self.tools) != (self.tool_docs is not None):
-            raise UsageError("The tool search and the folder tool_docs need each other.")
+            raise UsageError(
+                "The tool search needs a folder (--tool-docs FOLDER), and the folder that tool "
+                "(--tools search)."
+            )
         at_least_one("tool_calls", self.tool_calls)
         at_least_one("tool_tokens", self.tool_tokens)
         within("tool_seconds", self.tool_seconds, 0, 86400, above=True)
@@ -122,7 +125,9 @@ class BudgetOptions:
             put("prices", path("prices", self.prices))
         within("max_cost", self.max_cost, 0, 1e12, above=True)
         if self.max_cost is not None and self.prices is None:
-            raise UsageError("max_cost needs prices: a file that says what tokens cost.")
+            raise UsageError(
+                "max_cost needs prices: a file that says what tokens cost (--prices FILE)."
+            )
         at_least_one("max_tokens_total", self.max_tokens_total)
         of_type("batch", self.batch, bool, "true or false")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,7 @@ class Planned:
 
 
 def check_place(out: Path) -> None:
-    """Raise `StorageError` if no run can be stored there; makes nothing."""
+    """Raise `StorageError` if no run can be stored there; leaves nothing behind."""
     place = next((path for path in (out, *out.absolute().parents) if path.exists()), Path("/"))
     if not place.is_dir():
         raise StorageError(f"Cannot write runs below {place}: it is a file; choose another --out")
@@ -68,6 +69,13 @@ def check_place(out: Path) -> None:
         raise StorageError(
             f"Cannot write runs below {place}: no permission; correct it, or choose another --out"
         )
+    try:  # root may write anywhere by its rights, and yet not in /proc
+        with tempfile.TemporaryDirectory(prefix=".recode-eval-", dir=place):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write runs below {place}: {error.strerror}; choose another --out"
+        ) from error
 
 
 def check_prompts(config: RunConfig, loaded: Iterable[LoadedTask], findings: Findings) -> None:

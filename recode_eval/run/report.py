@@ -106,8 +106,6 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
         table.add_row(text, *(str(result["counts"][key]) for result in results))
     for text, cells in _usage_rows(results):
         table.add_row(text, *cells)
-    for turn in range(1, max(len(result.get("turns") or ()) for result in results) + 1):
-        table.add_row(f"  of turn {turn}", *(_turn_tokens(result, turn) for result in results))
     console.print(table)
 
 
@@ -270,8 +268,10 @@ def format_estimate(name: str, estimate: dict[str, Any] | None) -> str:
 def _usage_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     """Return the rows on tokens and money; those that no run knows are left out."""
     rows = [("completion tokens", [_tokens(result, "completion_tokens") for result in results])]
+    for turn in range(1, max(len(result.get("turns") or ()) for result in results) + 1):
+        rows.append((f"  of turn {turn}", [_turn_tokens(result, turn) for result in results]))
     for text, key in (
-        ("of them thoughts", "reasoning_tokens"),
+        ("  of them thoughts", "reasoning_tokens"),
         ("prompt tokens cached", "cached_tokens"),
     ):
         if any(result["usage"].get(key) is not None for result in results):

@@ -33,6 +33,7 @@ from recode_eval.tasks.base import Grouped, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from recode_eval.conversations.journal import Answered
     from recode_eval.metrics import Metric
     from recode_eval.run.evaluation import RunData
     from recode_eval.run.records import ScoreRecord
@@ -292,6 +293,24 @@ def _conversations(run: RunData) -> dict[str, Any]:
     return turn_figures(run.folder / FILE, run.completions, tools="tools" in own)
 
 
+def _unfinished(run: RunData) -> Iterable[Answered]:
+    """Return the answers of conversations that are not finished: they are paid for as well."""
+    from recode_eval.conversations.journal import FILE, Answered, read_journal
+
+    if run.manifest["identity"].get("conversation") is None:
+        return ()
+    known = {problem.id for problem in run.problems}
+    found = {
+        (line.key, line.step): line
+        for line in read_journal(run.folder / FILE)
+        if isinstance(line, Answered)
+        and line.key not in run.completions
+        and line.problem_id in known
+        and line.sample < run.n
+    }
+    return found.values()
+
+
 @dataclass(slots=True)
 class _Totals:
     """Sums over all samples, from one reading of each record."""
@@ -321,6 +340,13 @@ def _totals(run: RunData, faulty: set[str]) -> _Totals:
         totals.add("cached_tokens", completion.cached_tokens)
         scored = completion.key in run.scores and completion.problem_id not in faulty
         totals.cost.add(completion, scored=scored)
+    for answer in _unfinished(run):
+        totals.add("prompt_tokens", answer.prompt_tokens)
+        totals.add("completion_tokens", answer.completion_tokens)
+        totals.add("generation_seconds", answer.seconds)
+        totals.add("reasoning_tokens", answer.reasoning_tokens)
+        totals.add("cached_tokens", answer.cached_tokens)
+        totals.cost.add(answer, scored=False, sample=False)
     for score in run.scores.values():
         totals.suspicious += bool(score.flags)
         for condition in score.conditions.values():

@@ -417,7 +417,7 @@ def announce(run: Run) -> None:
         how = run.model_info.backend
     run.monitor.log(
         f"{run.task.spec.name}: {len(run.problems)} problems x {n} ({how}, prompt "
-        f"{run.prompt.name}{_shown_docs(run.prompt)}); stored in {run.folder}"
+        f"{run.prompt.name}{_shown_docs(run.prompt)}{_shown_turns(run)}); stored in {run.folder}"
     )
 
 
@@ -425,4 +425,12 @@ def _shown_docs(prompt: PromptSettings) -> str:
     """Name the documentation arm, where it is not the prompt's own note."""
     if prompt.docs is None:
         return "" if prompt.update_note else ", docs none"
-    return f", docs {prompt.docs.arm} of {prompt.docs.summary['mean_tokens']:g} tokens"
+    return f", docs {prompt.docs.arm} of {prompt.docs.summary['mean_tokens']:.0f} tokens on average"
+
+
+def _shown_turns(run: Run) -> str:
+    """Say how often the model may answer, and what it may use, where it is a conversation."""
+    from recode_eval.conversations.settings import described
+
+    own = run.identity.get("conversation")
+    return "" if own is None else f", {described(own)}"

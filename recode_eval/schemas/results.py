@@ -188,8 +188,13 @@ class CostSection(JsonStruct, frozen=True, kw_only=True):
     """What the answers cost, by the user's own price that matched the model."""
 
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-    total: Annotated[float, Meta(ge=0, description="Of all answers of the run.")]
-    per_sample: Annotated[float, Meta(ge=0, description="`total` / generated samples.")]
+    total: Annotated[
+        float,
+        Meta(ge=0, description="Of all answers, those of unfinished conversations included."),
+    ]
+    per_sample: Annotated[
+        float, Meta(ge=0, description="Cost of the finished samples / their number.")
+    ]
     per_solved: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(

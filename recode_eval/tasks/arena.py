@@ -19,7 +19,7 @@ from recode_eval.tasks.base import ApiDocs, DocsText, Problem, TaskData, TaskSpe
 from recode_eval.tasks.clusters import connected
 from recode_eval.tasks.rows import RowError, joined, open_rows, parse_rows, split_tests, text
 from recode_eval.tasks.signatures import Signatures
-from recode_eval.tasks.updates import Update, enforce_statement, parse_updates
+from recode_eval.tasks.updates import Update, enforce_statement, new_path, parse_updates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,6 +94,10 @@ class ArenaTask:
                 for one in updates
             ),
         }
+
+    def docstrings(self, problem: Problem) -> Mapping[str, str]:
+        """Return what the row documents of the updated functions."""
+        return {new_path(update): update.docstring for update in problem.payload.updates}
 
     def apis(self, problem: Problem) -> Iterator[tuple[str, str]]:
         """Yield the functions that the updates change, as they are installed."""

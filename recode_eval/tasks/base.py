@@ -257,6 +257,15 @@ class NamesApis(Protocol):
 
 
 @runtime_checkable
+class Docstrings(Protocol):
+    """A task whose updates are invented, so that the installed library cannot document them."""
+
+    def docstrings(self, problem: Problem) -> Mapping[str, str]:
+        """Return the documentation of the problem's updated APIs by their dotted names."""
+        ...
+
+
+@runtime_checkable
 class Preparing(Protocol):
     """A task that must find out what it can run before it runs anything."""
 

@@ -95,6 +95,12 @@ def enforce_statement(update: Update) -> str:
     raise RowError(f"unknown update type {update.update_type!r}")
 
 
+def new_path(update: Update) -> str:
+    """Return the dotted name under which the updated function is found."""
+    parent = update.function_path.rpartition(".")[0]
+    return f"{parent}.{_defined_name(update.implementation)}"
+
+
 def _defined_name(implementation: str) -> str:
     body = statements(implementation, "update.implementation")
     names = [node.name for node in body if isinstance(node, ast.FunctionDef)]
@@ -122,8 +128,7 @@ def _check_together(updates: Sequence[Update]) -> None:
 
 def _changed_paths(update: Update) -> set[str]:
     """Return what the enforce statement sets or deletes."""
-    parent = update.function_path.rpartition(".")[0]
-    new = f"{parent}.{_defined_name(update.implementation)}"
+    new = new_path(update)
     return {new} if update.update_type == "add-function" else {update.function_path, new}
 
 

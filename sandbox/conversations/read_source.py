@@ -35,7 +35,10 @@ def __recode_read__(given, mark):
             head = name + str(inspect.signature(thing))
         except (TypeError, ValueError):
             head = name + ": " + type(thing).__name__
-        text = inspect.getdoc(thing) or "(no docstring)"
+        text = inspect.getdoc(thing) or given["docs"].get(name) or "(no docstring)"
+        if inspect.ismodule(thing):  # built in, or of the standard library: what is there?
+            names = [n for n in dir(thing) if not n.startswith("_")]
+            head, text = name, text + "\n\nIt has: " + ", ".join(names[:500])
         return {"file": "", "first": 1, "lines": (head + "\n" + text).split("\n")}
 
     def of_object(name, thing):

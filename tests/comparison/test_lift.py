@@ -206,6 +206,9 @@ def test_the_command_prints_all_forms(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "note is" in text
     assert "against none" in text
     assert "Does it stop the old API?" in text
+    alone = stored(tmp_path / "more", "signature", model="alone")
+    assert command(["lift", str(out), str(alone)]) == 0
+    assert "arm signature of alone on arena): no other arm" in capsys.readouterr().err
     assert command(["lift", str(out), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     Draft202012Validator(json_schema(LiftOutput, "lift")).validate(content)
@@ -214,6 +217,8 @@ def test_the_command_prints_all_forms(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "| `renamed` |" in capsys.readouterr().out
     assert command(["lift", str(out), "--by", "update_tipe"]) == 2
     assert "Did you mean update_type?" in capsys.readouterr().err
+    assert command(["lift", str(out), "--metrics", "pas@1"]) == 2
+    assert "Did you mean pass@1?" in capsys.readouterr().err
 
 
 def test_hostile_names_stay_text(runs: dict[str, ResultsFile], tmp_path: Path) -> None:

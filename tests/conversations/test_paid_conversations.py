@@ -77,6 +77,33 @@ def test_what_was_paid_in_an_unfinished_conversation_counts(talks: Talks, fake: 
     assert len(server.requests) == 2
 
 
+def test_the_cost_of_a_stopped_run_holds_its_unfinished_conversations(
+    talks: Talks, fake: Any
+) -> None:
+    """The table said a fifth of what had been paid: only finished samples were added up."""
+    fake()
+    prices = talks.folder / "prices.yaml"
+    prices.write_text(
+        "currency: EUR\nmodels:\n"
+        "  - {model: tiny, as_of: 2026-01-31, source: a list, input: 1000, output: 1000}\n"
+    )
+    server = talks.serve(learns)
+    words = ["--turns", "2", "--max-tokens", "500", "--limit", "1", "--prices", str(prices)]
+    assert talks.run(server, *words, "--max-tokens-total", "1000") == ExitCode.INCOMPLETE
+    usage = talks.results["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 3)
+    assert usage["cost"] is None, "no sample is finished"
+    assert talks.run(server, *words) == ExitCode.OK
+    usage = talks.results["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (14, 6)
+    assert usage["cost"]["total"] == usage["cost"]["per_sample"] == 0.02
+    words[5] = "2"
+    assert talks.run(server, *words, "--max-tokens-total", "1000") == ExitCode.INCOMPLETE
+    usage = talks.results["usage"]
+    assert usage["cost"]["total"] == 0.01 * len(server.requests)
+    assert usage["cost"]["per_sample"] == 0.02
+
+
 def test_turns_by_batch_jobs_are_a_batch_a_round(talks: Talks, fake: Any) -> None:
     fake()
     with BatchServer() as server:
@@ -137,7 +164,7 @@ def test_rounds_keep_the_budget_too() -> None:
     ended = list(driver.drive(model, SamplingParameters(max_tokens=100)))
     assert len(ended) == 6
     stopped = [item for item in ended if isinstance(item, Stopped)]
-    assert all("the budget of 700 tokens is spent" in item.reason for item in stopped)
+    assert all("the budget of 700 tokens leaves no room" in item.reason for item in stopped)
     assert model.asked * 11 == budget.tokens <= 700
     assert model.asked > 6, "what answers left of their worst case is used"
     assert not budget.flying

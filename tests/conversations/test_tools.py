@@ -47,26 +47,30 @@ def test_run_and_read_in_the_real_sandbox(talks: Talks) -> None:
         ("read", {"name": "textwrap.dedent"}),
         ("read", {"name": "no.such.thing"}),
         ("read", {"name": "../../../etc/passwd"}),
+        ("read", {"name": "textwrap"}),
     ]
     server = talks.serve(once(*wanted))
     assert talks.run(server, "--tools", "run,read", "--limit", "1", **REAL) == ExitCode.OK
     first, second = server.requests
     names = [tool["function"]["name"] for tool in first["tools"]]
     assert names == ["run", "read"]
-    printed, failed, read, missing, outside = results_of(second)
+    printed, failed, read, missing, outside, module = results_of(second)
     assert "aaa" in printed
     assert 'File "program.py", line 2, in g\n    return [][1]' in failed
     assert "IndexError: list index out of range" in failed
     assert "dedent(text, times=1)" in read
+    assert "(no docstring)" not in read, "an invented update is documented in its row"
+    assert "It has: " in module
+    assert "dedent" in module
     assert missing == "no.such.thing: there is no module no."
     assert outside.startswith("Error: name must be a dotted name")
     answers = [m for m in second["messages"] if m.get("tool_calls")]
     assert [m["tool_call_id"] for m in second["messages"] if m["role"] == "tool"] == [
         call["id"] for call in answers[0]["tool_calls"]
     ]
-    assert talks.results["tools"] == {"calls": 5, "malformed": 1, "budget_ended": 0}
+    assert talks.results["tools"] == {"calls": 6, "malformed": 1, "budget_ended": 0}
     (record,) = talks.lines("completions.jsonl")
-    assert (record["tool_calls"], record["turns"], record["completion_tokens"]) == (5, 1, 6)
+    assert (record["tool_calls"], record["turns"], record["completion_tokens"]) == (6, 1, 6)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_waves_use_the_budget_up_and_never_exceed_it(most: int, tokens: int) -> 
     assert budget.tokens == engine.answered * (10 + tokens) <= most
     if unscored:
         assert most - budget.tokens < WORST
-        assert "is spent; raise it and repeat" in unscored[0].reason
+        assert "leaves no room for another request; raise it and repeat" in unscored[0].reason
     assert engine.closed == len(engine.calls)
 
 
@@ -104,7 +104,7 @@ def test_an_engine_paid_by_the_hour_is_stopped_in_its_stream() -> None:
     assert engine.answered == 7
     assert engine.closed == 1
     assert {item.reason for item in unscored} == {
-        "the budget of 7 EUR is spent; raise it and repeat the command"
+        "the budget of 7 EUR leaves no room for another request; raise it and repeat the command"
     }
 
 

@@ -204,7 +204,10 @@ def test_tokens_are_limited_over_all_invocations(
     results = paid.results
     assert results["counts"]["unscored"] == 2 * PROBLEMS - asked
     assert {item["reason"] for item in results["unscored"]} == {
-        f"the budget of {limit} tokens is spent; raise it and repeat the command"
+        (
+            f"the budget of {limit} tokens leaves no room for another request; raise it and repeat "
+            "the command"
+        )
     }
     assert "raise it and repeat the command" in capsys.readouterr().out
     assert paid.run("--max-tokens-total", limit) == ExitCode.INCOMPLETE

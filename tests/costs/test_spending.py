@@ -44,7 +44,10 @@ def test_a_budget_of_money_holds_and_says_so() -> None:
     spending.note(completion(0, 100, 20))  # in fact 140
     assert budget.cost == Decimal("0.00014")
     assert spending.admit(100, 100, ("p", 1))
-    assert "budget of 0.0005 EUR is spent; raise it and repeat" in spending.reason
+    assert (
+        "budget of 0.0005 EUR leaves no room for another request; raise it and repeat"
+        in spending.reason
+    )
 
 
 def test_a_follow_up_replaces_what_its_sample_had_reserved() -> None:
