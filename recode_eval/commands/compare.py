@@ -110,8 +110,7 @@ def _json(comparisons: Sequence[Comparison], confidence: float) -> dict[str, Any
                 "power": _power(item),
                 "cost": cost_json(cost_difference(item.baseline, item.candidate)),
                 "metrics": [
-                    compared_json(x, item.baseline.model, item.candidate.model, item.baseline.task)
-                    for x in item.differences
+                    compared_json(x, *item.names, item.baseline.task) for x in item.differences
                 ],
                 **changes_json(item.changes),
             }

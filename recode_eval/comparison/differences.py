@@ -23,6 +23,7 @@ from recode_eval.comparison.coverage import coverage_notes
 from recode_eval.comparison.pairing import paired
 from recode_eval.comparison.problems import ProblemChanges, problem_changes
 from recode_eval.comparison.sentences import sentence
+from recode_eval.documentation.arms import arm_of
 from recode_eval.metrics import metric as metric_of
 from recode_eval.metrics import primary_of
 from recode_eval.stats.estimates import IntervalMethod, cluster_t, minimum_detectable_difference
@@ -93,6 +94,16 @@ class Comparison:
     cautions: tuple[str, ...]
     """Why the difference may not be the models' alone, and which metrics are not compared, or not
     over all problems."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What to call baseline and candidate, so that they can be told apart; hostile text."""
+        one, two = self.baseline.model, self.candidate.model
+        if one != two:
+            return one, two
+        arms = arm_of(self.baseline.results), arm_of(self.candidate.results)
+        roles = arms if arms[0] != arms[1] else ("baseline", "candidate")
+        return f"{one} ({roles[0]})", f"{two} ({roles[1]})"
 
 
 def difference(

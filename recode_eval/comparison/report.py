@@ -95,7 +95,8 @@ def markdown_problems(title: str, ids: Sequence[str]) -> str:
 
 def comparison_markdown(item: Comparison) -> str:
     """Return a section on one pair of runs."""
-    names = [code(text) for text in (item.candidate.model, item.baseline.model, item.baseline.task)]
+    baseline, candidate = item.names
+    names = [code(text) for text in (candidate, baseline, item.baseline.task)]
     title = "### {} against {} on {}\n\n".format(*names)
     cautions = "".join(f"- **Caution**: {code(text)}\n" for text in item.cautions)
     rows = [
@@ -145,7 +146,8 @@ def print_comparison(console: Console, item: Comparison) -> None:
     """Print one pair of runs."""
     from rich.table import Table
 
-    runs = item.candidate.model, item.baseline.model, item.baseline.task
+    baseline, candidate = item.names
+    runs = candidate, baseline, item.baseline.task
     title = "{} against {} on {}".format(*(one_line(text, 60) for text in runs))
     console.print(title, style="bold", soft_wrap=True)
     for text in item.cautions:
@@ -157,10 +159,7 @@ def print_comparison(console: Console, item: Comparison) -> None:
     for found, (first, *rest) in zip(item.differences, table_rows(item.differences), strict=True):
         table.add_row(f"{first}{_family(found)}", *rest)
     console.print(table)
-    shown = [
-        one_line(text, 60)
-        for text in (item.baseline.model, item.candidate.model, item.baseline.task)
-    ]
+    shown = [one_line(text, 60) for text in (baseline, candidate, item.baseline.task)]
     for found in item.differences:
         console.print(sentence(found, *shown), soft_wrap=True)
     for found in item.differences[:1]:

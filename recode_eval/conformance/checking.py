@@ -66,8 +66,8 @@ class GraderReport:
         counts = Counter(case.kind for case in self.cases)
         wrong = Counter(case.kind for case in self.unsound)
         lines = [
-            f"{'WRONG REWARD' if case.grave else 'unsound'}: {case.kind}: {case.name}: returned "
-            f"{case.returned}, not {_shown(case.expected)}"
+            f"{'WRONG REWARD' if case.grave else 'unsound'}: {case.kind}: {case.name}: "
+            f"{_what(case)}, not {_shown(case.expected)}"
             for case in self.unsound
         ]
         shares = ", ".join(f"{kind} {counts[kind] - wrong[kind]}/{counts[kind]}" for kind in counts)
@@ -134,6 +134,12 @@ def _checked(
     sound = (number is None and value is None) if expected is None else number == expected
     unscored = expected is None and number is not None and math.isnan(number)
     return CheckedCase(case.name, kind, expected, _shown(value), sound or unscored, taken)
+
+
+def _what(case: CheckedCase) -> str:
+    """Return what a grader did, as a clause."""
+    is_value = not case.returned.startswith(("raised ", _HUNG))
+    return f"returned {case.returned}" if is_value else case.returned
 
 
 def _shown(value: Any) -> str:
