@@ -207,7 +207,7 @@ class Conversation:
         self._next = Use(self._waiting.pop(0), index, left, self.refusal)
 
     def _used(self, result: ToolUsed) -> None:
-        self.calls += 1
+        self.calls += result.status != "refused"  # what no budget was left for was no call
         self.malformed += result.status == "malformed"
         self.seconds += result.seconds
         text = result.text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import InfrastructureError, RecodeError
@@ -170,7 +170,10 @@ class Asking:
     async def _ask_for_less(
         self, job: Job, parameters: SamplingParameters, limit: int | None
     ) -> protocol.ServerAnswer | Completion:
-        """Some servers count `max_tokens` in: ask for what is left, if the prompt alone fits."""
+        """Some servers count `max_tokens` in: ask for what is left, if the prompt alone fits.
+
+        How long the prompt is, a request of one token says; what that took is part of the sample.
+        """
         limit = limit or self._context
         too_long = self.completion(job, "", FinishReason.PROMPT_TOO_LONG, completion_tokens=0)
         if limit is None or parameters.max_tokens == 1:
@@ -180,9 +183,14 @@ class Asking:
             room = 0 if probe.prompt_tokens is None else limit - probe.prompt_tokens
             if room <= 1:
                 return probe if room == 1 else too_long
-            return await self._ask(job, parameters, min(room, parameters.max_tokens))
+            answer = await self._ask(job, parameters, min(room, parameters.max_tokens))
         except PromptTooLongError:
             return too_long
+        return replace(
+            answer,
+            prompt_tokens=_sum(probe.prompt_tokens, answer.prompt_tokens),
+            completion_tokens=_sum(probe.completion_tokens, answer.completion_tokens),
+        )
 
     def _whole_text(
         self, answer: protocol.ServerAnswer, content: str, reason: FinishReason, prompt: Prompt
@@ -229,3 +237,8 @@ class Asking:
                 raise FailedRequestError(told, refused=True, alive=alive) from error
             except InfrastructureError as error:
                 raise FailedRequestError(error, refused=False) from error
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """Return what two requests took together; None where one of them is not known."""
+    return None if one is None or other is None else one + other

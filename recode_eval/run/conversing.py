@@ -218,7 +218,7 @@ def turn_figures(
         if line.prompt_hash != known:
             continue
         if isinstance(line, ToolUsed):
-            used["calls"] += 1
+            used["calls"] += line.status != "refused"
             used["malformed"] += line.status == "malformed"
         elif isinstance(line, Answered) and (*line.key, line.step) not in steps:
             steps.add((*line.key, line.step))

@@ -232,7 +232,7 @@ def test_arguments_are_written_tokens(talks: Talks, fake: Any) -> None:
     assert (
         talks.run(server, "--tools", "run", "--tool-tokens", "300", "--limit", "1") == ExitCode.OK
     )
-    assert talks.results["tools"]["calls"] == 2
+    assert talks.results["tools"]["calls"] == 1, "the second one comes too late"
 
 
 def test_the_same_id_twice_is_told_apart(talks: Talks, fake: Any) -> None:

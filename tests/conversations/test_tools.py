@@ -271,3 +271,15 @@ def test_a_server_that_refuses_tools_ends_the_run(talks: Talks, fake: Any) -> No
     server.always = refuse
     assert talks.run(server, "--tools", "run") != ExitCode.OK
     assert len(server.requests) < 12
+
+
+def test_a_refused_call_is_none_of_the_budget(talks: Talks, fake: Any) -> None:
+    """Of a message with many calls, those above the budget counted: 64 of at most 5."""
+    fake()
+    server = talks.serve(once(*[("run", {"code": "x = 1"})] * 1000))
+    assert talks.run(server, "--tools", "run", "--tool-calls", "5", "--limit", "1") == ExitCode.OK
+    assert talks.results["tools"] == {"calls": 5, "malformed": 0, "budget_ended": 1}
+    assert {record["tool_calls"] for record in talks.lines("completions.jsonl")} == {5}
+    results = results_of(server.requests[-1])
+    assert len(results) == 64
+    assert sum("There are no more tools" in text for text in results) >= 59

@@ -695,6 +695,8 @@ def test_server_that_counts_max_tokens_in(server: ProtocolServer, make_requests:
     server.always = strict
     (completion,) = connect(server).generate(one(make_requests), SAMPLED)
     assert (completion.text, completion.finish_reason) == ("9", FinishReason.LENGTH)
+    # The request that found out how long the prompt is was paid for, and counted nowhere.
+    assert (completion.prompt_tokens, completion.completion_tokens) == (14, 6)
 
 
 def test_stop_strings_are_trimmed_here_too(server: ProtocolServer, make_requests: Requests) -> None:
