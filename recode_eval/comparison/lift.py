@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.differences import compare, difference
 from recode_eval.comparison.pairing import paired
+from recode_eval.conversations.settings import described
 from recode_eval.documentation.arms import arm_of
 from recode_eval.errors import UsageError
 from recode_eval.metrics import primary_of
@@ -116,6 +117,18 @@ class Lift:
     def arm(self, name: str) -> ArmRun | None:
         """Return an arm by its name."""
         return next((arm for arm in self.arms if arm.name == name), None)
+
+    @property
+    def sampling(self) -> str:
+        """Samples per problem and seed, in words."""
+        seed = f", seed {self.seed}" if self.seed else ""
+        return f"n = {self.arms[0].run.n}{seed}"
+
+    @property
+    def conversation(self) -> str:
+        """Turns and tools in words, empty where every answer stands alone; hostile text."""
+        identity = self.arms[0].run.results.identity
+        return described(identity["conversation"]) if "conversation" in identity else ""
 
     @property
     def tags(self) -> tuple[str, ...]:

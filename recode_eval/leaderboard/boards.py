@@ -76,6 +76,11 @@ class Board:
         )
 
     @property
+    def conversation(self) -> str:
+        """Turns and tools in words; empty where every answer stands alone."""
+        return str(self.conditions.get("conversation", ""))
+
+    @property
     def isolation(self) -> str:
         """How answers and their tests were kept apart; hostile text."""
         return isolation(self.first.results)

@@ -54,7 +54,9 @@ class LiftRow:
 
     model: str
     slug: str
-    seed: int
+    sampling: str
+    conversation: str
+    """Turns and tools in words, empty where every answer stands alone; hostile text."""
     cells: Mapping[str, LiftCell]
     cautions: Sequence[str]
 
@@ -115,7 +117,7 @@ def _section(task: str, items: Sequence[Lift], runs: Mapping[int, Any]) -> LiftS
         tuple(arms),
         reference,
         tuple(dict.fromkeys(effect.reference for item in items for effect in item.effects)),
-        tuple(sorted(rows, key=lambda row: (row.model, row.seed))),
+        tuple(sorted(rows, key=lambda row: (row.model, row.conversation, row.sampling))),
         forest_plot(
             whiskers[:_MOST_ROWS],
             f"What each arm changes on {task} against {reference}, points with 95 % intervals",
@@ -127,7 +129,9 @@ def _section(task: str, items: Sequence[Lift], runs: Mapping[int, Any]) -> LiftS
 def _row(item: Lift, runs: Mapping[int, Any]) -> LiftRow:
     first = runs[id(item.arms[0].run)]
     cells = {arm.name: _cell(item, arm, runs[id(arm.run)].key) for arm in item.arms}
-    return LiftRow(item.model, first.model_slug, item.seed, cells, cautions(item))
+    return LiftRow(
+        item.model, first.model_slug, item.sampling, item.conversation, cells, cautions(item)
+    )
 
 
 def _cell(item: Lift, arm: ArmRun, key: str) -> LiftCell:

@@ -76,3 +76,26 @@ def test_a_conversation_is_shown_turn_by_turn_and_inert(tmp_path: Path) -> None:
         assert window.complaints() == []
     finally:
         window.close()
+
+
+def test_turns_and_tools_stand_wherever_conditions_do(tmp_path: Path) -> None:
+    """The pages told nothing of them: two boards differed in what no page said."""
+    make_run(tmp_path / "runs", "Alone", 0.5, n=1)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1, conversation=SETTINGS)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1, conversation=SETTINGS, update_note=False)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1, update_note=False)
+    build([tmp_path / "runs"], tmp_path / "site", reported=False)
+    site = tmp_path / "site"
+    words = "up to 2 turns (visible tests "
+    row = f"<dt>Turns and tools</dt><dd>{words}"
+    assert (site / "index.html").read_text().count(row) == 2
+    [task] = (site / "tasks").glob("*.html")
+    assert task.read_text().count(row) == 2
+    [talker] = (site / "models").glob("talker*.html")
+    assert talker.read_text().count(f"<p>Turns and tools: {words}") == 2
+    [alone] = (site / "models").glob("alone*.html")
+    assert "Turns and tools" not in alone.read_text()
+    lift = (site / "lift.html").read_text()
+    assert lift.count('<span class="detail">n = 1</span></th>') == 2
+    assert lift.count(f'<span class="detail">n = 1, {words}') == 2
