@@ -13,6 +13,7 @@ from hostile import CORPUS
 from made_runs import make_run
 
 from recode_eval.comparison.lift import lifts
+from recode_eval.conversations.settings import ConversationSettings
 from recode_eval.leaderboard.charts import Whisker, forest_plot
 from recode_eval.leaderboard.site import build
 from recode_eval.run.results_file import read_run
@@ -112,3 +113,21 @@ def test_it_fits_the_screen_and_axe_finds_nothing_serious(site: Path, width: int
         assert serious(browser, axe_source()) == []
     finally:
         browser.close()
+
+
+def test_boards_and_prompts_name_an_unusual_arm_and_turns(tmp_path: Path) -> None:
+    """Boards were told apart by four digits alone, and prompts by the number of their runs."""
+    hostile = "<img src=x onerror=alert(1)>" + "x" * 100
+    make_arms(tmp_path / "runs", "m", other=hostile)
+    talk = ConversationSettings(3, ("run",))
+    make_run(tmp_path / "more", "m", 0.5, n=1, update_note=False, conversation=talk)
+    build([tmp_path / "runs", tmp_path / "more"], tmp_path / "site", reported=False)
+    [page] = (tmp_path / "site" / "models").glob("*.html")
+    headings = re.findall(r'<h2 id="[^"]*">(arena-mini #[^<]*)</h2>', page.read_text())
+    notes = sorted(re.sub("^arena-mini #[0-9a-f]{4}", "", text) for text in headings)
+    cut = f" ({hostile[:59]}…)".replace("<", "&lt;").replace(">", "&gt;")
+    assert notes == ["", cut, " (none)", " (none, 3 turns, tools run)"]
+    problem = sorted((tmp_path / "site" / "problems").rglob("*.html"))[0].read_text()
+    assert "Prompt of 1 run(s): note</summary>" in problem
+    assert "none / none, 3 turns, tools run" in problem
+    assert "<img" not in problem
