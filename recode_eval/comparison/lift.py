@@ -203,10 +203,15 @@ def lifts(
 
 def _later(one: str, other: str) -> bool:
     """Whether of two references `one` comes later in the usual order."""
-    return _place(one) > _place(other)
+    return arm_order(one) > arm_order(other)
 
 
-def _place(arm: str) -> tuple[int, str]:
+def arm_order(arm: str) -> tuple[int, str]:
+    """Return the sort key of an arm's name: the usual order, then all others by name.
+
+    >>> sorted(["signature", "file:a", "note", "none"], key=arm_order)
+    ['none', 'note', 'signature', 'file:a']
+    """
     return (_ORDER.index(arm) if arm in _ORDER else len(_ORDER), arm)
 
 
@@ -236,7 +241,7 @@ def _grouped(runs: Sequence[ResultsFile], *, strict: bool) -> list[tuple[ArmRun,
             )
         groups[key][arm] = ArmRun(arm, run)
     return [
-        tuple(sorted(members.values(), key=lambda arm: _place(arm.name)))
+        tuple(sorted(members.values(), key=lambda arm: arm_order(arm.name)))
         for members in groups.values()
     ]
 
