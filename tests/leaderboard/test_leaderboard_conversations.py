@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import Browser
 from hostile import CORPUS
 from made_runs import make_run
 
+from recode_eval.conversations.journal import Answered, Call, ToolUsed, to_line
 from recode_eval.conversations.settings import ConversationSettings
+from recode_eval.leaderboard.answers import AnswerFile
 from recode_eval.leaderboard.loading import load_run
 from recode_eval.leaderboard.site import build
 
@@ -99,3 +102,34 @@ def test_turns_and_tools_stand_wherever_conditions_do(tmp_path: Path) -> None:
     lift = (site / "lift.html").read_text()
     assert lift.count('<span class="detail">n = 1</span></th>') == 2
     assert lift.count(f'<span class="detail">n = 1, {words}') == 2
+
+
+def test_what_a_call_gave_stands_below_it() -> None:
+    """All calls of an answer came first, then all results: which was whose had to be counted."""
+    place: dict[str, Any] = {"problem_id": "p", "sample": 0, "prompt_hash": "h"}
+    said: dict[str, Any] = {**place, "seed": 1, "finish_reason": "stop", "completion_tokens": 2}
+    calls = tuple(Call(name, name, f"{{{name}}}") for name in ("run", "read", "search"))
+    lines = [
+        Answered(**said, step=0, turn=1, text="", calls=calls, offered=True),
+        ToolUsed(**place, step=0, index=2, name="search", status="refused", text="third"),
+        ToolUsed(**place, step=0, index=0, name="run", status="ok", text="first"),
+        ToolUsed(**place, step=0, index=7, name="odd", status="ok", text="of no call"),
+        Answered(**said, step=1, turn=1, text="done", calls=calls[:1], offered=True),
+        ToolUsed(**place, step=1, index=0, name="run", status="ok", text="again"),
+    ]
+    record = {
+        "sample": 0, "finish_reason": "stop", "text": "done",
+        "conversation": [to_line(line) for line in lines],
+    }  # fmt: skip
+    file = AnswerFile("python")
+    file.add("r", [(record, None)], 0)
+    talk = [(title.removeprefix("Turn 1: "), file.texts[text])
+            for title, text in file.runs["r"][0]["talk"]]  # fmt: skip
+    assert talk == [
+        ("the model calls run", "{run}"), ("run gives (ok)", "first"),
+        ("the model calls read", "{read}"),
+        ("the model calls search", "{search}"), ("search gives (refused)", "third"),
+        ("odd gives (ok)", "of no call"),
+        ("the model", "done"),
+        ("the model calls run", "{run}"), ("run gives (ok)", "again"),
+    ]  # fmt: skip
