@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.differences import compare, difference
 from recode_eval.comparison.pairing import paired
+from recode_eval.conversations.settings import described
 from recode_eval.documentation.arms import arm_of
 from recode_eval.errors import UsageError
 from recode_eval.metrics import primary_of
@@ -118,6 +119,18 @@ class Lift:
         return next((arm for arm in self.arms if arm.name == name), None)
 
     @property
+    def sampling(self) -> str:
+        """Samples per problem and seed, in words."""
+        seed = f", seed {self.seed}" if self.seed else ""
+        return f"n = {self.arms[0].run.n}{seed}"
+
+    @property
+    def conversation(self) -> str:
+        """Turns and tools in words, empty where every answer stands alone; hostile text."""
+        identity = self.arms[0].run.results.identity
+        return described(identity["conversation"]) if "conversation" in identity else ""
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The tags by which effects are broken down."""
         return tuple(dict.fromkeys(group.tag for x in self.effects for group in x.groups))
@@ -201,10 +214,15 @@ def left_out(runs: Sequence[ResultsFile], found: Sequence[Lift]) -> list[str]:
 
 def _later(one: str, other: str) -> bool:
     """Whether of two references `one` comes later in the usual order."""
-    return _place(one) > _place(other)
+    return arm_order(one) > arm_order(other)
 
 
-def _place(arm: str) -> tuple[int, str]:
+def arm_order(arm: str) -> tuple[int, str]:
+    """Return the sort key of an arm's name: the usual order, then all others by name.
+
+    >>> sorted(["signature", "file:a", "note", "none"], key=arm_order)
+    ['none', 'note', 'signature', 'file:a']
+    """
     return (_ORDER.index(arm) if arm in _ORDER else len(_ORDER), arm)
 
 
@@ -234,7 +252,7 @@ def _grouped(runs: Sequence[ResultsFile], *, strict: bool) -> list[tuple[ArmRun,
             )
         groups[key][arm] = ArmRun(arm, run)
     return [
-        tuple(sorted(members.values(), key=lambda arm: _place(arm.name)))
+        tuple(sorted(members.values(), key=lambda arm: arm_order(arm.name)))
         for members in groups.values()
     ]
 

@@ -34,6 +34,12 @@ def shown_tags(item: Lift, asked: Sequence[str] | None) -> list[str]:
     ]
 
 
+def _setting(item: Lift, safe: Callable[[str], str]) -> str:
+    """Return what tells the lifts of one model on one task apart."""
+    words = item.conversation
+    return f"{item.sampling}, {safe(words)}" if words else item.sampling
+
+
 def headings(item: Lift) -> list[str]:
     """Return the headings of the table of arms."""
     first = item.effects[0].primary.metric
@@ -167,7 +173,7 @@ def print_lift(console: Console, item: Lift, tags: Sequence[str] | None = None) 
         console.print(made)
 
     console.print(
-        f"{one_line(item.model, 60)} on {one_line(item.task, 60)}, n = {item.arms[0].run.n}",
+        f"{one_line(item.model, 60)} on {one_line(item.task, 60)}, {_setting(item, str)}",
         style="bold",
         soft_wrap=True,
     )
@@ -182,7 +188,7 @@ def print_lift(console: Console, item: Lift, tags: Sequence[str] | None = None) 
 
 def lift_markdown(item: Lift, tags: Sequence[str] | None = None) -> str:
     """Return a section of Markdown that hostile names cannot break."""
-    parts = [f"### {code(item.model)} on {code(item.task)}, n = {item.arms[0].run.n}\n\n"]
+    parts = [f"### {code(item.model)} on {code(item.task)}, {_setting(item, code)}\n\n"]
     parts += [f"- **Caution**: {code(text)}\n" for text in cautions(item)]
     parts += ["\n"] * (len(parts) > 1)
     rows = [[code(first), *rest] for first, *rest in arm_rows(item)]

@@ -183,3 +183,20 @@ def described(stored: object) -> str:
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
         text = json.dumps(stored, sort_keys=True)
     return one_line(text)
+
+
+def in_short(stored: object) -> str:
+    """Return turns and tools alone, where `described` is too long; `stored` may hold anything.
+
+    >>> in_short(ConversationSettings(3, ("run",)).identity("4f" * 32))
+    '3 turns, tools run'
+    """
+    try:
+        assert isinstance(stored, dict)
+        own = ConversationSettings.from_identity(stored)
+        assert own is not None
+        turns = f"{own.turns} turn{'s' if own.turns > 1 else ''}"
+        text = f"{turns}, tools {', '.join(own.tools)}" if own.tools else turns
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
+        text = "conversations"
+    return one_line(text, 60)

@@ -104,17 +104,20 @@ class AnswerFile:
         return found
 
     def _talk(self, lines: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
-        """Yield title and text of what was said, in order; `lines` are those of the journal."""
+        """Yield title and text of what was said, in order; `lines` are those of the journal.
+
+        What a call gave follows it, while the journal has all calls of an answer first.
+        """
         turn: object = 1
-        for line in lines:
+        for line in _beside_calls(lines):
             kind, text = line.get("kind"), str(line.get("text", ""))
             if kind == "answer":
                 turn = line.get("turn", turn)
                 if text or not line.get("calls"):
                     yield shown(f"Turn {turn}: the model"), self._text(text)
-                for call in line.get("calls") or ():
-                    title = f"Turn {turn}: the model calls {call['name']}"
-                    yield shown(title), self._text(call["arguments"])
+            elif kind == "call":
+                title = f"Turn {turn}: the model calls {line['name']}"
+                yield shown(title), self._text(line["arguments"])
             elif kind == "feedback" and text:
                 yield shown(f"Turn {turn}: what the model was told"), self._text(text)
             elif kind == "tool":
@@ -166,6 +169,32 @@ class AnswerFile:
         if isinstance(item, str):
             self.size += len(item)
         return number
+
+
+def _beside_calls(lines: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the journal's lines and, after each answer, its calls as lines of the kind `call`.
+
+    The line of a tool comes after its call, or in its own place where it has none.
+    """
+    stored = list(lines)
+    given = {
+        (line.get("step"), line.get("index", 0)): place
+        for place, line in enumerate(stored)
+        if line.get("kind") == "tool"
+    }
+    told: set[int] = set()
+    for place, line in enumerate(stored):
+        if place in told:
+            continue
+        yield line
+        if line.get("kind") != "answer":
+            continue
+        for index, call in enumerate(line.get("calls") or ()):
+            yield {"kind": "call", "name": call["name"], "arguments": call["arguments"]}
+            result = given.get((line.get("step"), index))
+            if result is not None and result > place and result not in told:
+                told.add(result)
+                yield stored[result]
 
 
 def _is_number(value: object) -> bool:

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.comparability import MOST_UNSCORED, comparability_key, isolation
+from recode_eval.conversations.settings import in_short
+from recode_eval.documentation.arms import Kind, arm_of
 from recode_eval.leaderboard.ranking import Rank, ranks
 from recode_eval.leaderboard.text import digest
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recode_eval.leaderboard.loading import RunEntry
+    from recode_eval.schemas.results import Results
 
 _ISOLATIONS: Final[Mapping[str, str]] = {
     "split": "tests run in another process than the answer, out of its reach, except unsplit ones",
@@ -25,6 +29,16 @@ _ISOLATIONS: Final[Mapping[str, str]] = {
     "test": "each test shares a process with the answer, which can reach it",
 }
 """What a reader must know of an isolation."""
+
+
+_LONGEST_ASKED = 60
+"""Characters of a label that tell how a board's runs were asked."""
+
+
+def asked(results: Results) -> list[str]:
+    """Return the documentation arm of a run and, where it had any, its turns and tools in short."""
+    talk = results.identity.get("conversation")
+    return [arm_of(results), *([] if talk is None else [in_short(talk)])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +71,10 @@ class Board:
 
     @property
     def label(self) -> str:
-        """The board's name."""
-        return f"{self.task} #{self.key[:4]}"
+        """The board's name, with arm, turns and tools where they are not the usual ones."""
+        name = f"{self.task} #{self.key[:4]}"
+        unusual = [part for part in asked(self.first.results) if part != Kind.NOTE]
+        return f"{name} ({one_line(', '.join(unusual), _LONGEST_ASKED)})" if unusual else name
 
     @property
     def made_with(self) -> str:
@@ -74,6 +90,11 @@ class Board:
             f"recode-eval {', '.join(sorted(versions)) or 'unknown'}; "
             f"sandbox {', '.join(sorted(tiers))}"
         )
+
+    @property
+    def conversation(self) -> str:
+        """Turns and tools in words; empty where every answer stands alone."""
+        return str(self.conditions.get("conversation", ""))
 
     @property
     def isolation(self) -> str:

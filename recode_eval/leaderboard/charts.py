@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WIDTH, _MARGIN, _ROW, _TOP, _BOTTOM = 520, 32, 42, 4, 34
-_LONGEST_LABEL = 40
+_BELOW_LABEL = 22
+"""From a row's top to where its label has ended, descenders and all."""
+LONGEST_LABEL = 40
+"""Characters of a row's label; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,8 @@ def _marks(
 ) -> list[Markup]:
     """Draw the label above its dot, so that it has the whole width of a phone."""
     label = shown(label)
-    if len(label) > _LONGEST_LABEL:
-        label = label[: _LONGEST_LABEL - 1] + "…"
+    if len(label) > LONGEST_LABEL:
+        label = label[: LONGEST_LABEL - 1] + "…"
     parts = [
         Markup('<text class="label" x="{x}" y="{y}">{label}</text>').format(
             x=_MARGIN, y=coordinate(top + 17), label=label
@@ -133,16 +136,20 @@ def forest_plot(rows: Sequence[Whisker], title: str, identifier: str) -> Markup:
         return _x((value / reach + 1) / 2)
 
     for share in (-1, -0.5, 0, 0.5, 1):
-        points = 100 * share * reach
-        parts.append(
-            Markup(
-                '<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
-                '<text class="tick" x="{x}" y="{y}" text-anchor="middle">{text}</text>'
-            ).format(
-                kind="grid" if share else "grid zero", x=across(share * reach), top=_TOP,
-                bottom=bottom, y=bottom + 20, text=f"{points:+g}" if share else "0",
+        points, x = 100 * share * reach, across(share * reach)
+        # Labels reach across the zero line, so the grid stands below the label in each row.
+        parts += [
+            Markup('<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>').format(
+                kind="grid" if share else "grid zero", x=x, top=top + _BELOW_LABEL,
+                bottom=top + _ROW,
             )
-        )  # fmt: skip
+            for top in range(_TOP, bottom, _ROW)
+        ]  # fmt: skip
+        parts.append(
+            Markup('<text class="tick" x="{x}" y="{y}" text-anchor="middle">{text}</text>').format(
+                x=x, y=bottom + 20, text=f"{points:+g}" if share else "0"
+            )
+        )
     for index, row in enumerate(rows):
         parts += _marks(
             row.label, across(row.value),

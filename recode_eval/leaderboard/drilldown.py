@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.leaderboard.answers import answer_files
+from recode_eval.leaderboard.boards import asked
 from recode_eval.leaderboard.text import cut, digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
 
@@ -29,6 +30,11 @@ class PromptShown:
 
     prompt: Prompt | None
     runs: tuple[RunEntry, ...]
+
+    @property
+    def asked(self) -> str:
+        """The arms of the runs, with turns and tools where they had any; hostile text."""
+        return " / ".join(dict.fromkeys(", ".join(asked(run.results)) for run in self.runs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +112,10 @@ def _prompts(
     for run, _ in members:
         for completion, _ in samples[run.key][:1]:
             groups.setdefault(completion["prompt_hash"], []).append(run)
-    for expected, asked in sorted(groups.items()):
-        problem = sources.problems(asked[0])[0].get(problem_id)
-        found = (sources.prompt(run, problem, expected) for run in asked) if problem else iter(())
-        yield PromptShown(next((p for p in found if p is not None), None), tuple(asked))
+    for expected, runs in sorted(groups.items()):
+        problem = sources.problems(runs[0])[0].get(problem_id)
+        found = (sources.prompt(run, problem, expected) for run in runs) if problem else iter(())
+        yield PromptShown(next((p for p in found if p is not None), None), tuple(runs))
 
 
 def grouped(runs: Iterable[RunEntry]) -> dict[tuple[str, str, str], Members]:

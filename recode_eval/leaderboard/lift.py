@@ -1,4 +1,4 @@
-"""The page on documentation: models by arms, what each arm changes, and what it takes."""
+"""The page on the effect of documentation: models by arms, what each changes, and what it takes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.comparison.lift import cost_of, currency_of, lifts
+from recode_eval.comparison.lift import arm_order, cost_of, currency_of, lifts
 from recode_eval.comparison.lift_report import STALE, cautions
 from recode_eval.comparison.pooling import Change
-from recode_eval.leaderboard.charts import Whisker, forest_plot
+from recode_eval.conversations.settings import in_short
+from recode_eval.leaderboard.charts import LONGEST_LABEL, Whisker, forest_plot
 from recode_eval.leaderboard.site_views import SiteView
 from recode_eval.leaderboard.text import digest
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +39,7 @@ class LiftCell:
     """By reference, in the primary metric."""
     stale: StoredEstimate | None
     stale_change: Change | None
-    """Against the first reference."""
+    """Against the section's reference."""
     problems: int
     left_out: int
     prompt_tokens: float | None
@@ -54,7 +56,11 @@ class LiftRow:
 
     model: str
     slug: str
-    seed: int
+    sampling: str
+    conversation: str
+    """Turns and tools in words, empty where every answer stands alone; hostile text."""
+    turns: str
+    """The same in short."""
     cells: Mapping[str, LiftCell]
     cautions: Sequence[str]
 
@@ -68,9 +74,15 @@ class LiftSection:
     metric: str
     arms: Sequence[str]
     reference: str
+    """`none` where some model has it: what the chart and the changes of the old API are against."""
     references: Sequence[str]
     rows: Sequence[LiftRow]
     chart: Markup
+
+    @property
+    def not_in_chart(self) -> Sequence[LiftRow]:
+        """The rows without the arm that the chart is against."""
+        return [row for row in self.rows if self.reference not in row.cells]
 
     @property
     def has_stale(self) -> bool:
@@ -97,14 +109,18 @@ def sections(site: SiteData) -> list[LiftSection]:
 
 
 def _section(task: str, items: Sequence[Lift], runs: Mapping[int, Any]) -> LiftSection:
-    reference = items[0].effects[0].reference
-    arms = dict.fromkeys(arm.name for item in items for arm in item.arms)
-    rows = [_row(item, runs) for item in items]
+    references = sorted({x.reference for item in items for x in item.effects}, key=arm_order)
+    reference = references[0]
+    arms = sorted({arm.name for item in items for arm in item.arms}, key=arm_order)
+    rows = sorted(
+        (_row(item, reference, runs) for item in items),
+        key=lambda row: (row.model, row.conversation, row.sampling),
+    )
     whiskers = [
-        Whisker(f"{row.model}: {name}", cell.against[reference].value,
+        Whisker(_chart_label(row, name, rows), cell.against[reference].value,
                 cell.against[reference].low, cell.against[reference].high)
         for row in rows
-        for name, cell in row.cells.items()
+        for name, cell in sorted(row.cells.items(), key=lambda cell: arm_order(cell[0]))
         if reference in cell.against
     ]  # fmt: skip
     key = digest(task)
@@ -114,8 +130,8 @@ def _section(task: str, items: Sequence[Lift], runs: Mapping[int, Any]) -> LiftS
         items[0].effects[0].primary.metric,
         tuple(arms),
         reference,
-        tuple(dict.fromkeys(effect.reference for item in items for effect in item.effects)),
-        tuple(sorted(rows, key=lambda row: (row.model, row.seed))),
+        tuple(references),
+        tuple(rows),
         forest_plot(
             whiskers[:_MOST_ROWS],
             f"What each arm changes on {task} against {reference}, points with 95 % intervals",
@@ -124,17 +140,32 @@ def _section(task: str, items: Sequence[Lift], runs: Mapping[int, Any]) -> LiftS
     )
 
 
-def _row(item: Lift, runs: Mapping[int, Any]) -> LiftRow:
+def _chart_label(row: LiftRow, arm: str, rows: Sequence[LiftRow]) -> str:
+    """Name an arm of a row; the model's name gives way, and other rows of it are told apart."""
+    alike = [other for other in rows if other.model == row.model]
+    parts = []
+    if len({other.sampling for other in alike}) > 1:
+        parts.append(row.sampling)
+    if len({other.conversation for other in alike}) > 1:
+        parts.append(row.turns or "1 turn")
+    end = f"{' (' + ', '.join(parts) + ')' if parts else ''}: {one_line(arm, 24)}"
+    return one_line(row.model, max(8, LONGEST_LABEL - len(end))) + end
+
+
+def _row(item: Lift, reference: str, runs: Mapping[int, Any]) -> LiftRow:
     first = runs[id(item.arms[0].run)]
-    cells = {arm.name: _cell(item, arm, runs[id(arm.run)].key) for arm in item.arms}
-    return LiftRow(item.model, first.model_slug, item.seed, cells, cautions(item))
+    cells = {arm.name: _cell(item, arm, reference, runs[id(arm.run)].key) for arm in item.arms}
+    turns = in_short(first.identity["conversation"]) if item.conversation else ""
+    return LiftRow(
+        item.model, first.model_slug, item.sampling, item.conversation, turns, cells,
+        cautions(item),
+    )  # fmt: skip
 
 
-def _cell(item: Lift, arm: ArmRun, key: str) -> LiftCell:
+def _cell(item: Lift, arm: ArmRun, reference: str, key: str) -> LiftCell:
     effects = [effect for effect in item.effects if effect.arm == arm.name]
     name = item.effects[0].primary.metric
-    first = item.effects[0].reference
-    stale = next((e.metric(STALE) for e in effects if e.reference == first), None)
+    stale = next((e.metric(STALE) for e in effects if e.reference == reference), None)
     cost = cost_of(arm.run, "per_solved")
     metrics = arm.run.results.metrics
     return LiftCell(
@@ -164,4 +195,4 @@ def _context(site: SiteData) -> dict[str, Any] | None:
     return {"sections": found} if found else None
 
 
-LIFT_VIEW = SiteView("lift.html", "Documentation", "lift.html", _context)
+LIFT_VIEW = SiteView("lift.html", "Effect of docs", "lift.html", _context)

@@ -20,6 +20,7 @@ from recode_eval.comparison.lift_report import (
     lift_markdown,
     shown_tags,
 )
+from recode_eval.conversations.settings import ConversationSettings
 from recode_eval.documentation.arms import arm_of
 from recode_eval.errors import UsageError
 from recode_eval.run.results_file import read_run
@@ -254,3 +255,23 @@ def test_a_caution_of_all_comparisons_is_told_once(
     assert text.startswith("note against none, signature against none: the limits")
     [found] = lifts([runs["none"], runs["note"]], metrics=["pass@1", "new_api"])
     assert any("neither run has a value" in text for text in cautions(found))
+
+
+def test_lifts_of_one_model_say_what_tells_them_apart(
+    runs: dict[str, ResultsFile], tmp_path: Path
+) -> None:
+    """With turns and without, two lifts of a model had the same heading."""
+    talks = []
+    for arm in ("none", "note"):
+        place = stored(tmp_path, arm)
+        content = json.loads((place / "results.json").read_text())
+        content["identity"]["conversation"] = ConversationSettings(3).identity("4f" * 32)
+        (place / "results.json").write_text(json.dumps(content))
+        talks.append(read_run(place / "results.json"))
+    alone, turns = lifts([runs["none"], runs["note"], *talks])
+    assert (alone.sampling, alone.conversation) == ("n = 10", "")
+    assert turns.conversation == "up to 3 turns (visible tests 4f4f4f4f4f4f)"
+    assert lift_markdown(alone).startswith("### `m` on `arena`, n = 10\n")
+    assert lift_markdown(turns).startswith(
+        "### `m` on `arena`, n = 10, `up to 3 turns (visible tests 4f4f4f4f4f4f)`\n"
+    )

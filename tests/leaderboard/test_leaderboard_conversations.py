@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import Browser
 from hostile import CORPUS
 from made_runs import make_run
 
+from recode_eval.conversations.journal import Answered, Call, ToolUsed, to_line
 from recode_eval.conversations.settings import ConversationSettings
+from recode_eval.leaderboard.answers import AnswerFile
 from recode_eval.leaderboard.loading import load_run
 from recode_eval.leaderboard.site import build
 
@@ -76,3 +79,57 @@ def test_a_conversation_is_shown_turn_by_turn_and_inert(tmp_path: Path) -> None:
         assert window.complaints() == []
     finally:
         window.close()
+
+
+def test_turns_and_tools_stand_wherever_conditions_do(tmp_path: Path) -> None:
+    """The pages told nothing of them: two boards differed in what no page said."""
+    make_run(tmp_path / "runs", "Alone", 0.5, n=1)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1, conversation=SETTINGS)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1, conversation=SETTINGS, update_note=False)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1)
+    make_run(tmp_path / "runs", "Talker", 0.5, n=1, update_note=False)
+    build([tmp_path / "runs"], tmp_path / "site", reported=False)
+    site = tmp_path / "site"
+    words = "up to 2 turns (visible tests "
+    row = f"<dt>Turns and tools</dt><dd>{words}"
+    assert (site / "index.html").read_text().count(row) == 2
+    [task] = (site / "tasks").glob("*.html")
+    assert task.read_text().count(row) == 2
+    [talker] = (site / "models").glob("talker*.html")
+    assert talker.read_text().count(f"<p>Turns and tools: {words}") == 2
+    [alone] = (site / "models").glob("alone*.html")
+    assert "Turns and tools" not in alone.read_text()
+    lift = (site / "lift.html").read_text()
+    assert lift.count('<span class="detail">n = 1</span></th>') == 2
+    assert lift.count(f'<span class="detail">n = 1, {words}') == 2
+
+
+def test_what_a_call_gave_stands_below_it() -> None:
+    """All calls of an answer came first, then all results: which was whose had to be counted."""
+    place: dict[str, Any] = {"problem_id": "p", "sample": 0, "prompt_hash": "h"}
+    said: dict[str, Any] = {**place, "seed": 1, "finish_reason": "stop", "completion_tokens": 2}
+    calls = tuple(Call(name, name, f"{{{name}}}") for name in ("run", "read", "search"))
+    lines = [
+        Answered(**said, step=0, turn=1, text="", calls=calls, offered=True),
+        ToolUsed(**place, step=0, index=2, name="search", status="refused", text="third"),
+        ToolUsed(**place, step=0, index=0, name="run", status="ok", text="first"),
+        ToolUsed(**place, step=0, index=7, name="odd", status="ok", text="of no call"),
+        Answered(**said, step=1, turn=1, text="done", calls=calls[:1], offered=True),
+        ToolUsed(**place, step=1, index=0, name="run", status="ok", text="again"),
+    ]
+    record = {
+        "sample": 0, "finish_reason": "stop", "text": "done",
+        "conversation": [to_line(line) for line in lines],
+    }  # fmt: skip
+    file = AnswerFile("python")
+    file.add("r", [(record, None)], 0)
+    talk = [(title.removeprefix("Turn 1: "), file.texts[text])
+            for title, text in file.runs["r"][0]["talk"]]  # fmt: skip
+    assert talk == [
+        ("the model calls run", "{run}"), ("run gives (ok)", "first"),
+        ("the model calls read", "{read}"),
+        ("the model calls search", "{search}"), ("search gives (refused)", "third"),
+        ("odd gives (ok)", "of no call"),
+        ("the model", "done"),
+        ("the model calls run", "{run}"), ("run gives (ok)", "again"),
+    ]  # fmt: skip
