@@ -17,6 +17,7 @@ from recode_eval.languages import get_language
 from recode_eval.run.validate import validate
 from recode_eval.sandbox import Limits, open_router
 from recode_eval.sandbox.requirements import get_environment, release_name
+from recode_eval.scoring.leaks import leaked
 from recode_eval.tasks.migration import KINDS, MigrationRow, composition
 from recode_eval.tasks.registry import create_task
 
@@ -67,12 +68,9 @@ def test_some_packages_occur_in_the_test_split_only() -> None:
 
 
 def test_the_note_does_not_hold_the_answer() -> None:
-    for row in rows():
-        lines = [line.strip() for line in row.new_code.splitlines()]
-        changed = {line for line in lines if len(line) > 60} - {
-            line.strip() for line in row.old_code.splitlines()
-        }
-        assert not [line for line in changed if line in row.update_info], row.id
+    """Three notes spelt out a call with its arguments as the answer has it."""
+    passages = {row.id: leaked(row.update_info, row.old_code, row.new_code) for row in rows()}
+    assert {key: passage for key, passage in passages.items() if passage} == {}
 
 
 def test_no_program_of_the_pairs_is_suspicious() -> None:
