@@ -69,6 +69,9 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         sandbox=configs.sandbox_options(arguments),
     )
     log = create_monitor(quiet=arguments.quiet).log
+    if arguments.action == "show" and not _selects(config):
+        config = replace(config, limit=1)
+        log("The first problem is shown. --limit N shows more, --problems PATTERN others.")
     with stdout_for_results(), Sandboxes(config.sandbox, log) as sandboxes:
         loaded = load_configured(config, log)
         if arguments.action == "make":
@@ -86,6 +89,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         ](content)
     lost = arguments.action == "make" and any(row["lost"] for row in content)
     return ExitCode.INCOMPLETE if lost else ExitCode.OK
+
+
+def _selects(config: RunConfig) -> bool:
+    return config.limit is not None or bool(config.problems or config.since or config.until)
 
 
 def _make(loaded: LoadedTask, config: RunConfig, sandboxes: Sandboxes) -> dict[str, Any]:

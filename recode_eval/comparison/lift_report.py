@@ -93,7 +93,9 @@ def _against(item: Lift, arm: str, reference: str) -> str:
     """Return the difference of the primary metric, with its adjusted p-value."""
     for effect in item.effects:
         if (effect.arm, effect.reference) == (arm, reference):
-            return f"{change_text(effect.primary)} p {p_text(effect.primary.p_holm)}"
+            found = effect.primary
+            p_value = "" if found.p_holm is None else f" p {p_text(found.p_holm)}"
+            return f"{change_text(found)}{p_value}"
     return "-"
 
 

@@ -275,3 +275,18 @@ def test_lifts_of_one_model_say_what_tells_them_apart(
     assert lift_markdown(turns).startswith(
         "### `m` on `arena`, n = 10, `up to 3 turns (visible tests 4f4f4f4f4f4f)`\n"
     )
+
+
+def test_a_difference_without_a_p_value_has_none_in_the_table(tmp_path: Path) -> None:
+    """With one cluster there is no p-value, and the table said `0.0 p -`."""
+    runs = []
+    for arm in ("none", "note"):
+        place = stored(tmp_path, arm) / "results.json"
+        content = json.loads(place.read_text())
+        for problem in content["problems"]:
+            problem["cluster"] = "one"
+        place.write_text(json.dumps(content))
+        runs.append(read_run(place))
+    (found,) = lifts(runs)
+    assert found.effects[0].primary.p_holm is None
+    assert " p" not in "".join(arm_rows(found)[1])

@@ -368,6 +368,15 @@ def test_the_gate_asks_the_candidate_as_the_baseline_was(
     assert "--docs folder:docs" in capsys.readouterr().err
 
 
+def test_one_problem_is_shown_unless_more_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """`docs show` without a choice printed the prompts of every problem."""
+    for words, count in (([], 1), (["--limit", "3"], 3), (["--problems", "math.prod"], 2)):
+        assert cli.run(["docs", "show", "--tasks", "arena-mini", *words]) == ExitCode.OK
+        said = capsys.readouterr()
+        assert sum(line.startswith("=== arena-mini") for line in said.out.splitlines()) == count
+        assert ("--limit N shows more" in said.err) == (not words)
+
+
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 SOURCES = st.builds(Source, TEXTS, TEXTS, st.none() | st.floats(0, 100), st.none() | st.just(3))
 
