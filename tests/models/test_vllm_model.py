@@ -152,7 +152,8 @@ def served(engine: dict[str, Any], tiny: Path, asked: Any) -> dict[str, Any]:
 
 def without_time(completions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(
-        ({**completion, "seconds": None} for completion in completions),
+        # One side comes through JSON, which has no tuples.
+        ({**one, "seconds": None, "tool_calls": list(one["tool_calls"])} for one in completions),
         key=lambda completion: (completion["problem_id"], completion["sample"]),
     )
 
