@@ -75,6 +75,12 @@ def test_files_that_others_read_follow_their_schemas(schema: str, file: str) -> 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by their names alone, and refused the second where one ran both."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert len(set(names)) == len(names)
+
+
 def test_hooks_run_the_tools_of_the_environment() -> None:
     [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert repository["repo"] == "local"

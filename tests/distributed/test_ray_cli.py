@@ -62,7 +62,7 @@ def records(out: Path, name: str) -> dict[tuple[str, int], dict[str, Any]]:
 def test_records_are_those_of_the_local_executor(nodes: Any, tmp_path: Path) -> None:
     rows, answers = write_rows(tmp_path / "rows.jsonl"), saved(tmp_path, 3, 6)
     common = ["--model", f"replay:{answers}", "--tasks", "arena", "--data", f"arena={rows}",
-              "--sandbox", "landlock", "--timeout", "1", "--json", "--quiet"]  # fmt: skip
+              "--sandbox", "landlock", "--timeout", "4", "--json", "--quiet"]  # fmt: skip
     local = recode_eval(*common, "--out", str(tmp_path / "local"))
     assert local.returncode == 0, local.stderr
     spread = recode_eval(

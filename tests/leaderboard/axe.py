@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "RECODE_EVAL_AXE"
 _PACKAGE = "axe_playwright_python"
+_PATIENCE_S = 180
+"""A long page took more than the usual 30 s while other tests ran."""
 _RUN = (
     "const done = arguments[0];"
     "axe.run().then((r) => done(r.violations.map("
@@ -39,5 +41,6 @@ def serious(window: Browser, source: str) -> list[list[object]]:
     """Return the serious and critical violations of the open page: rule, impact, elements."""
     # As the page's policy forbids scripts of others, the checker comes in from the debugger.
     window.command("Runtime.evaluate", expression=source)
+    window.driver.set_script_timeout(_PATIENCE_S)
     found = window.driver.execute_async_script(_RUN)
     return [item for item in found if item[1] in {"serious", "critical"}]
