@@ -76,7 +76,7 @@ def test_files_that_others_read_follow_their_schemas(schema: str, file: str) -> 
 
 
 def test_no_two_files_of_tests_have_one_name() -> None:
-    """pytest imports them by their names alone, and refused the second where one ran both."""
+    """Pytest imports them by their names alone, and refused the second where one ran both."""
     names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
     assert len(set(names)) == len(names)
 
