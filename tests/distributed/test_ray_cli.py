@@ -54,6 +54,10 @@ def records(out: Path, name: str) -> dict[tuple[str, int], dict[str, Any]]:
         assert key not in found, f"{key} twice"
         for condition in record.get("conditions", {}).values():
             del condition["cpu_s"]
+            for test in condition["tests"]:
+                if test[1] == "timeout":  # which limit is met first depends on the machine's load
+                    assert test[2].startswith("more than"), test
+                    test[2] = "more than a limit"
         record.pop("seconds", None)
         found[key] = record
     return found
@@ -62,7 +66,7 @@ def records(out: Path, name: str) -> dict[tuple[str, int], dict[str, Any]]:
 def test_records_are_those_of_the_local_executor(nodes: Any, tmp_path: Path) -> None:
     rows, answers = write_rows(tmp_path / "rows.jsonl"), saved(tmp_path, 3, 6)
     common = ["--model", f"replay:{answers}", "--tasks", "arena", "--data", f"arena={rows}",
-              "--sandbox", "landlock", "--timeout", "4", "--json", "--quiet"]  # fmt: skip
+              "--sandbox", "landlock", "--timeout", "1", "--json", "--quiet"]  # fmt: skip
     local = recode_eval(*common, "--out", str(tmp_path / "local"))
     assert local.returncode == 0, local.stderr
     spread = recode_eval(
