@@ -1,4 +1,4 @@
-"""`recode-eval serve-rewards`: rewards over HTTP, from one sandbox for all processes of a machine."""
+"""`recode-eval serve-rewards`: rewards over HTTP, from one sandbox for all processes."""
 
 from __future__ import annotations
 

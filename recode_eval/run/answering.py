@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 _JOIN_S = 30.0
 _REOPEN_AFTER_S = 10.0
-"""A sandbox that was given up is opened anew, but not more often: its daemon may be gone for long."""
+"""A sandbox that was given up is opened anew, but not more often: its daemon may stay away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,11 @@ class _Run:
             return waiting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
     problem: Problem
     text: str
+    """The model's; later the code in it."""
     answer: PendingAnswer
 
 
@@ -192,10 +193,28 @@ class AnswerGrader:
 
     def _submit_all(self, asked: Sequence[_Asked]) -> None:
         for one in asked:
+            try:
+                found = self._find(one)
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                one.answer.settle(error)
+                continue
+            if found is None:
+                continue
             if self._closed or not self._limits.missing([one.problem]):
-                self._start(one)
+                self._start(found)
             else:
-                self._measuring.put(one)
+                self._measuring.put(found)
+
+    def _find(self, one: _Asked) -> _Asked | None:
+        """Return the answer with its code; None where it is settled without."""
+        if one.answer.cancelled():
+            return None
+        found = find_code(self._task, one.problem, one.text)
+        if found.code is None:
+            told = one_line(f"no code found: {found.detail}".rstrip(": "))
+            one.answer.settle(GradedAnswer(0.0, told))
+            return None
+        return replace(one, text=found.code)
 
     def _measure_all(self, asked: Sequence[_Asked]) -> None:
         wanted = [one for one in asked if not one.answer.cancelled()]
@@ -220,26 +239,21 @@ class AnswerGrader:
             if self._closed:
                 one.answer.settle(_unscored(SandboxClosedError("the grader was closed")))
             elif not one.answer.cancelled():
-                self._find_and_run(one)
+                self._run(one)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             one.answer.settle(error)
 
-    def _find_and_run(self, one: _Asked) -> None:
-        problem = one.problem
-        found = find_code(self._task, problem, one.text)
-        if found.code is None:
-            told = one_line(f"no code found: {found.detail}".rstrip(": "))
-            one.answer.settle(GradedAnswer(0.0, told))
-            return
-        key = problem.id, found.code
+    def _run(self, one: _Asked) -> None:
+        problem, code = one.problem, one.text
+        key = problem.id, code
         with self._lock:
             running = self._runs.get(key)
             if running is not None and running.join(one.answer):
                 return
-            run = self._runs[key] = _Run(found.code, one.answer)
+            run = self._runs[key] = _Run(code, one.answer)
         try:
             sandbox = self.sandbox()
-            program = self._task.programs(problem, found.code)[self._task.conditions[0]]
+            program = self._task.programs(problem, code)[self._task.conditions[0]]
             program = replace(program, unsplit=self._limits.unsplit(problem.id))
             try:
                 future = sandbox.submit(program, self._limits.limits(problem.id))

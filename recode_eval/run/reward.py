@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from recode_eval.sandbox.base import SandboxInfo
 
-__all__ = ["GradedAnswer", "RewardGrader", "areward", "close_all", "reward"]
+__all__ = [
+    "GradedAnswer",
+    "RewardGrader",
+    "Rewarding",
+    "areward",
+    "close_all",
+    "reward",
+    "standing_grader",
+]
 
 
 class Rewarding:
@@ -189,7 +197,7 @@ def pairs_of(answers: object) -> list[tuple[str, str]]:
     return pairs
 
 
-_open: dict[str, RewardGrader] = {}
+_open: dict[tuple[str, SandboxOptions], RewardGrader] = {}
 _opening = threading.Lock()
 
 
@@ -224,7 +232,7 @@ def reward(task: str, problem_id: str, text: str) -> float | None:
     >>> reward("arena-mini", problem.id, "I do not know.")
     0.0
     """
-    return _grader(task)(problem_id, text)
+    return standing_grader(task)(problem_id, text)
 
 
 async def areward(task: str, problem_id: str, text: str) -> float | None:
@@ -237,18 +245,22 @@ async def areward(task: str, problem_id: str, text: str) -> float | None:
     >>> asyncio.run(areward("arena-mini", load_task("arena-mini").problems[0].id, "No idea."))
     0.0
     """
-    grader = await asyncio.to_thread(_grader, task)
+    grader = await asyncio.to_thread(standing_grader, task)
     return (await grader.arewards([(problem_id, text)]))[0]
 
 
-def _grader(task: str) -> RewardGrader:
+def standing_grader(task: str, sandbox: SandboxOptions | str | None = None) -> RewardGrader:
+    """Return the grader of a task that stays open until the process ends; see `RewardGrader`."""
     of_type("the task's name", task, str, "a text")
+    options = options_of(
+        SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
+    )
     with _opening:
         if not _open:
             atexit.register(close_all)
-        if task not in _open:
-            _open[task] = RewardGrader(task)
-        return _open[task]
+        if (task, options) not in _open:
+            _open[task, options] = RewardGrader(task, options)
+        return _open[task, options]
 
 
 def close_all() -> None:

@@ -16,7 +16,8 @@ from recode_eval.serving.measures import Measures
 from recode_eval.serving.openenv import OpenEnv, scored
 from recode_eval.serving.requests import AsciiJSON, StrictRoute, answer_errors
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
+_Codes = dict[int | str, dict[str, Any]]
+_ERRORS: _Codes = {
     400: {"description": "no JSON"},
     408: {"description": "the body came too slowly"},
     413: {"description": "the body is too large"},
@@ -27,14 +28,14 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     },
     503: {"description": "no verdict, so no reward: the machine's fault, or the server ends"},
 }
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "no such task or problem"}}
-_OF_ALL: dict[int | str, dict[str, Any]] = {
+_NOT_FOUND: _Codes = {404: {"description": "no such task or problem"}}
+_OF_ALL: _Codes = {
     401: {"description": "the token is missing"},
     403: {"description": "a page of a browser asks"},
     500: {"description": "a fault of the server"},
 }
 _GRADES = _ERRORS | _NOT_FOUND
-_AGGREGATED = {key: _ERRORS[key] for key in (400, 408, 413, 422)}
+_AGGREGATED: _Codes = {key: _ERRORS[key] for key in (400, 408, 413, 422)}
 _INDEX = "_ng_task_index"
 """NeMo Gym's name for the row of a rollout."""
 
@@ -84,7 +85,9 @@ def _add_grading(app: FastAPI, desk: Desk, sandbox: str) -> None:
     async def grade_batch(body: schemas.BatchRequest, request: Request) -> schemas.GradedBatch:
         """Grade many answers at once."""
         if len(body.answers) > desk.limits.batch:
-            told = f"{len(body.answers)} answers are more than {desk.limits.batch} at once. Send less."
+            told = (
+                f"{len(body.answers)} answers are more than {desk.limits.batch} at once. Send less."
+            )
             raise Refusal(413, "batch_too_large", told)
         asked = [Asked(one.task or body.task, one.problem_id, one.text) for one in body.answers]
         graded = await desk.grade(asked, _until_gone(request)) if asked else []
@@ -197,7 +200,9 @@ def _add_openenv(app: FastAPI, desk: Desk, env: OpenEnv) -> None:
 def last_text(response: schemas.ModelResponse) -> str:
     """Return the text of the last message of the assistant; empty where it wrote none."""
     messages = [
-        item for item in response.output if item.type == "message" and item.role in {None, "assistant"}
+        item
+        for item in response.output
+        if item.type == "message" and item.role in {None, "assistant"}
     ]
     if not messages or messages[-1].content is None:
         return ""
@@ -218,12 +223,10 @@ def _until_gone(request: Request) -> Callable[[], Awaitable[None]]:
 
 
 def _graded(graded: Any) -> schemas.Graded:
-    return schemas.Graded(
-        reward=graded.reward, explanation=graded.explanation, code=graded.code
-    )
+    return schemas.Graded(reward=graded.reward, explanation=graded.explanation, code=graded.code)
 
 
-def _shaped(codes: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+def _shaped(codes: _Codes) -> _Codes:
     return {code: {"model": schemas.ErrorReply, **told} for code, told in codes.items()}
 
 
@@ -232,7 +235,7 @@ def _declare_token(app: FastAPI) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = generate()
+        document: dict[str, Any] = generate()
         schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
         schemes["token"] = {"type": "http", "scheme": "bearer"}
         for path, methods in document["paths"].items():
@@ -241,4 +244,4 @@ def _declare_token(app: FastAPI) -> None:
                     operation["security"] = [{"token": []}]
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi

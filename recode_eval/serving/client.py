@@ -1,4 +1,4 @@
-"""The client of `recode-eval serve-rewards`: grades like a `RewardGrader`, in a pool of all processes."""
+"""The client of `recode-eval serve-rewards`: a `RewardGrader` whose pool all processes share."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RewardClient(Rewarding):
         within("timeout", timeout, 0, 1e6, above=True)
         within("patience", patience, 0, 1e6)
         self._task = task
-        self.url = url or os.environ.get(URL_VARIABLE) or f"http://127.0.0.1:{PORT}"
+        self.url = url or named_url() or f"http://127.0.0.1:{PORT}"
         self._scheme, self._host, self._port, self._path = _parts(self.url)
         self._token = token or os.environ.get(TOKEN_VARIABLE) or ""
         if not (self._token.isascii() and self._token.isprintable()):
@@ -153,7 +153,9 @@ class RewardClient(Rewarding):
                 status, headers, content = self._post(sent, "/grade/batch", body)
             except (OSError, http.client.HTTPException) as error:
                 trouble = f"does not answer: {one_line(error) or type(error).__name__}"
-                advice = f"Start it (recode-eval serve-rewards --tasks {self._task}), or name another"
+                advice = (
+                    f"Start it (recode-eval serve-rewards --tasks {self._task}), or name another"
+                )
             else:
                 if status == http.client.OK:
                     return content
@@ -263,6 +265,11 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+def named_url() -> str | None:
+    """Return the URL that the environment names."""
+    return os.environ.get(URL_VARIABLE) or None
+
+
 def _parts(url: str) -> tuple[str, str, int | None, str]:
     of_type("url", url, str, "a URL")
     try:
@@ -276,7 +283,7 @@ def _parts(url: str) -> tuple[str, str, int | None, str]:
 
 
 def _parted(pairs: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """Return the answers in parts: enough for every connection, none beyond what a request takes."""
+    """Return the answers in parts: enough for all connections, none too large for a request."""
     size = min(MOST_AT_ONCE, max(1, -(-len(pairs) // CONNECTIONS)))
     return [pairs[start : start + size] for start in range(0, len(pairs), size)]
 

@@ -7,12 +7,13 @@ taken and could not be graded is an unscored answer.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from recode_eval.errors import RecodeError, UsageError
 from recode_eval.run.answering import GradedAnswer
@@ -101,7 +102,7 @@ class Desk:
         """Return a task's name and grader; raises `Refusal` (404) for a task that is not served."""
         if task is None and len(self.graders) == 1:
             return next(iter(self.graders.items()))
-        if task not in self.graders:
+        if task is None or task not in self.graders:
             told = "The request names no task" if task is None else f"Unknown task {task!r}"
             served = ", ".join(self.graders)
             raise Refusal(404, "unknown_task", one_line(f"{told}. This server has: {served}."))
@@ -125,7 +126,7 @@ class Desk:
         """Grade answers; what `gone` returns ends when nobody waits for them any more.
 
         Raises `Refusal`: the server ends (503), there is no such task or problem (404), the queue
-        is full (429), or nobody waits (499).
+        is full (429), nobody waits (499), or `longest_s` have passed (408).
         """
         found = [(*self.grader(one.task), one) for one in asked]
         for task, _, one in found:
@@ -143,6 +144,9 @@ class Desk:
             raise Refusal(499, "hung_up", "The client hung up.")
         if reason == "over":
             raise Refusal(503, "ending", "The server ends. Send the answers again to the next one.")
+        if reason == "late" and longest_s is not None and limit < self.limits.answer_s:
+            told = f"No verdict within the {limit:g} s that the request gives. Give it more."
+            raise Refusal(408, "too_late", told)
         late = GradedAnswer(
             None,
             f"no verdict within {limit:g} s, because the queue is long: give the "
@@ -157,9 +161,8 @@ class Desk:
         work = asyncio.gather(*waiting, return_exceptions=True)
         left, over = asyncio.ensure_future(gone), asyncio.create_task(self._over.wait())
         try:
-            await asyncio.wait(
-                {work, left, over}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
-            )
+            ends: set[asyncio.Future[Any]] = {work, left, over}
+            await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return "done"
             return "gone" if left.done() else "over" if over.done() else "late"
@@ -191,14 +194,16 @@ class Desk:
             rate = (len(self._ends) - 1) / max(1e-3, time.monotonic() - self._ends[0])
         return max(1, min(_LONGEST_RETRY_S, math.ceil(count / rate)))
 
-    def _submit(self, found: Sequence[tuple[str, RewardGrader, Asked]]) -> list[Future[GradedAnswer]]:
+    def _submit(
+        self, found: Sequence[tuple[str, RewardGrader, Asked]]
+    ) -> list[Future[GradedAnswer]]:
         futures: list[Future[GradedAnswer]] = []
         began = time.monotonic()
         try:
             for task, grader, one in found:
                 future = grader.submit(one.problem_id, one.text)
                 futures.append(future)
-                future.add_done_callback(lambda done, task=task: self._ended(task, done, began))
+                future.add_done_callback(functools.partial(self._ended, task, began))
         except BaseException:
             with self._lock:
                 self._taken -= len(found) - len(futures)
@@ -207,7 +212,7 @@ class Desk:
             raise
         return futures
 
-    def _ended(self, task: str, done: Future[GradedAnswer], began: float) -> None:
+    def _ended(self, task: str, began: float, done: Future[GradedAnswer]) -> None:
         now = time.monotonic()
         with self._lock:
             self._taken -= 1

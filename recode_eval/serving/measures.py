@@ -53,4 +53,5 @@ class Measures:
 
     def text(self) -> bytes:
         """Return everything."""
-        return generate_latest(self._registry)
+        shown: bytes = generate_latest(self._registry)
+        return shown

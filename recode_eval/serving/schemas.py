@@ -26,8 +26,8 @@ def _a_text(value: Any) -> str:
 
 
 Text = Annotated[Any, AfterValidator(_a_text), WithJsonSchema({"type": "string"})]
-"""A text with all that JSON can hold; pydantic's own refuses halves of surrogate pairs, which models
-write and which get a verdict like any other text."""
+"""A text with all that JSON can hold; pydantic's own refuses halves of surrogate pairs, which
+models write and which get a verdict like any other text."""
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Seconds = Annotated[float, Field(gt=0, le=86400, strict=True, allow_inf_nan=False)]
 
@@ -228,8 +228,8 @@ class Observation(BaseModel):
     task: str
     problem_id: str
     messages: list[Message] = Field(description="the prompt; empty after the step")
-    prefill: str = Field("", description="how the prompt opens the answer; mostly empty")
-    explanation: str = Field("", description="after the step: the first test that fails")
+    prefill: Annotated[str, Field(description="how the prompt opens the answer")] = ""
+    explanation: Annotated[str, Field(description="after the step: what fails")] = ""
 
 
 class StepReply(BaseModel):
@@ -276,5 +276,3 @@ class SocketMessage(Strict):
 
     type: Literal["reset", "step", "state", "close"]
     data: dict[str, Any] = {}
-
-

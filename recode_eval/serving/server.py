@@ -66,8 +66,8 @@ def serve(
         infos = [grader.open() for grader in graders.values()]
         desk = Desk(graders, limits, measures := Measures(tuple(graders)))
         app = create_app(desk, measures, token=token, sandbox=infos[0].tier)
-        server = uvicorn.Server(_settings(uvicorn, app, limits))
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+        server: Any = uvicorn.Server(_settings(uvicorn, app, limits))
+        server.capture_signals = contextlib.nullcontext
         served = ", ".join(f"{name} ({len(g.problems)} problems)" for name, g in graders.items())
         log(f"grading in {infos[0].tier} with {infos[0].workers} workers: {served}")
         log(f"listening on {_url(listening)}")
