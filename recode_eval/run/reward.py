@@ -149,7 +149,7 @@ class RewardGrader(Rewarding):
         return self._loaded
 
     def _begin(self) -> None:
-        """Begin with no sandbox, at first and in a forked process: threads do not survive a fork."""
+        """Begin with no sandbox, at first and in a forked process: no thread survives a fork."""
         self._answers = AnswerGrader(self._loaded, self._options)
 
     def open(self) -> SandboxInfo:

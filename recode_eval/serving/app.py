@@ -12,6 +12,7 @@ from recode_eval import __version__
 from recode_eval.serving import schemas
 from recode_eval.serving.desk import Asked, Desk, Refusal
 from recode_eval.serving.gate import Gate
+from recode_eval.serving.limits import SHORTEST_WAIT_S
 from recode_eval.serving.measures import Measures
 from recode_eval.serving.openenv import OpenEnv, scored
 from recode_eval.serving.requests import AsciiJSON, StrictRoute, answer_errors
@@ -160,7 +161,8 @@ def _add_openenv(app: FastAPI, desk: Desk, env: OpenEnv) -> None:
         """Grade an answer to the problem that it names."""
         action = body.action
         asked = Asked(action.task, action.problem_id, action.answer)
-        return await env.step(asked, _until_gone(request), body.timeout_s)
+        longest = None if body.timeout_s is None else max(body.timeout_s, SHORTEST_WAIT_S)
+        return await env.step(asked, _until_gone(request), longest)
 
     @app.get("/state")
     async def state() -> schemas.State:

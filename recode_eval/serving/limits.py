@@ -9,6 +9,8 @@ from recode_eval.checks import named_fields_only, whole, within
 from recode_eval.errors import UsageError
 from recode_eval.serving.client import MOST_AT_ONCE
 
+SHORTEST_WAIT_S: Final = 10.0
+"""What an answer has for its verdict, however little its request gives."""
 LONGEST_NAME: Final = 1000
 """Characters of a task's name, or a problem's id."""
 

@@ -211,7 +211,9 @@ class StepRequest(Lenient):
     """One step, which ends the episode."""
 
     action: HttpAction
-    timeout_s: Seconds | None = None
+    timeout_s: Seconds | None = Field(
+        None, description="longest wait for the verdict; an answer has 10 s at least"
+    )
     request_id: Annotated[str, Field(max_length=255)] | None = None
 
 
