@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    StrictInt,
     WithJsonSchema,
 )
 
@@ -23,6 +23,13 @@ def _a_text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("Input should be a text")  # noqa: TRY004 - what pydantic reports
     return value
+
+
+def _a_whole_number(value: Any) -> Any:
+    """Take 3.0 for 3, which are the same to JSON, and neither true nor "3"."""
+    if isinstance(value, bool | str):
+        raise ValueError("Input should be a whole number")  # noqa: TRY004 - what pydantic reports
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Text = Annotated[Any, AfterValidator(_a_text), WithJsonSchema({"type": "string"})]
@@ -182,7 +189,7 @@ class AggregateReply(BaseModel):
 class ResetRequest(Lenient):
     """Begin an episode: one problem, one answer."""
 
-    seed: Annotated[StrictInt, Field(ge=0)] | None = Field(
+    seed: Annotated[int, Field(ge=0), BeforeValidator(_a_whole_number)] | None = Field(
         None, description="chooses the problem where none is named"
     )
     episode_id: Annotated[str, Field(max_length=255)] | None = None

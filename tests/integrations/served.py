@@ -75,7 +75,7 @@ class Served:
 def serving(
     python: str, folder: Path, *words: str, program: str | None = None, **environment: str
 ) -> Iterator[Served]:
-    """Start a server on a free port; `program` is Python that calls `main()` of the command line."""
+    """Start a server on a free port; `program` is Python that calls the command line's `main`."""
     start = [python, "-c", program] if program else [python, "-m", "recode_eval"]
     command = [*start, "serve-rewards", "--port", "0", "--sandbox", "landlock", *words]
     process = subprocess.Popen(

@@ -63,7 +63,7 @@ ODD = [
     "<think>", "</think>", "<think>```python\nx\n```</think>", "a" * 20_000, "\r\n" * 100,
     "```python\n" * 50, "é\u202e\u200b", "```python\nx = '\ud83d'\n```", "lambda: 0", "...",
     "```python\nclass A: pass\n```\n```python\nclass B: pass\n```", "`x = 1`", "# only a comment",
-    "```python\nassert False\n```", "```python\nimport sys; sys.exit(1)\n```", "𝕏 = 1",
+    "```python\nassert False\n```", "```python\nimport sys; sys.exit(1)\n```", "\U0001d54f = 1",
     "```python\nwhile False: pass\n```", "```python\nx = (\n```", "```python\n\tx = 1\n  y\n```",
     "True", "None", "0", "''", "[]", "{}", "NaN", "1e999", "null", '{"reward": 1}', "reward=1.0",
     "```python\nfrom __future__ import annotations\nx: int = 1\n```", "```python\n\x00\n```",
@@ -274,14 +274,22 @@ def test_openenvs_own_client_plays_episodes(
 def test_openenv_over_http_has_no_memory(server: Served) -> None:
     status, shown, _ = server.ask("POST", "/reset", {"seed": 1, "more": "than we know"})
     assert (status, shown["reward"], shown["done"]) == (200, None, False)
+    assert server.ask("POST", "/reset", {"seed": 1.0})[1] == shown  # the same number in JSON
+    for seed in (-1, 1.5, True, "1", 10**200 + 0.0):
+        status = server.ask("POST", "/reset", {"seed": seed})[0]
+        assert status == (200 if seed == 1e200 else 422), seed
     action = {"answer": "I cannot.", "problem_id": shown["observation"]["problem_id"]}
     status, content, _ = server.ask("POST", "/step", {"action": action, "timeout_s": 60})
     assert (status, content["reward"], content["done"]) == (200, 0.0, True)
     assert server.ask("GET", "/state")[1]["step_count"] == 0
     assert server.ask("GET", "/schema")[1]["action"]["required"] == ["answer"]
     assert server.ask("GET", "/metadata")[1]["name"] == "recode-eval"
-    for wrong in ({"action": {"answer": "x"}}, {"action": {"answer": "x", "problem_id": 1}},
-                  {"action": action, "timeout_s": 0}, {"action": action, "timeout_s": "60"}):  # fmt: skip
+    for wrong in (
+        {"action": {"answer": "x"}},
+        {"action": {"answer": "x", "problem_id": 1}},
+        {"action": action, "timeout_s": 0},
+        {"action": action, "timeout_s": "60"},
+    ):
         assert server.ask("POST", "/step", wrong)[0] == 422
 
 

@@ -318,7 +318,8 @@ def test_many_threads_and_a_fork_in_the_midst_of_them() -> None:
             child = os.fork()
             if not child:
                 p = task.problems[n]
-                both = grader.rewards([(p.id, "no"), (p.id, f"```python\\n{p.solutions['reference']}\\n```")])
+                right = f"```python\\n{p.solutions['reference']}\\n```"
+                both = grader.rewards([(p.id, "no"), (p.id, right)])
                 grader.close()
                 os._exit(0 if both == [0.0, 1.0] else 3)
             children.append(child)

@@ -213,7 +213,7 @@ def test_several_tasks_must_be_named() -> None:
     async def main() -> None:
         graders: Any = {"a": HeldGrader("p"), "b": HeldGrader("p")}
         desk = Desk(graders, ServerLimits(), Notes())
-        with pytest.raises(Refusal, match="names no task. This server has: a, b"):
+        with pytest.raises(Refusal, match=r"names no task\. This server has: a, b"):
             await desk.grade([Asked(None, "p", "x")], never)
 
     run(main)
