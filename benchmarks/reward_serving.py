@@ -4,7 +4,8 @@ The same distinct answers, half of them right, go directly to the sandbox (progr
 a thread of execution each), then through `RewardGrader` one by one, async and as a batch, and
 through `recode-eval serve-rewards` from 1 and from 8 processes. All in one run, in rounds that take
 turns, with a sandbox of the same size. Prints answers per second, their ratio to direct submission,
-and the latency that a way adds to a single answer. Needs the extra `serve`:
+the CPU time that this process and the server spend on an answer (a figure that a busy machine
+leaves alone), and the latency that a way adds to a single answer. Needs the extra `serve`:
 
     python benchmarks/reward_serving.py --sandbox landlock --workers 2
 """
@@ -15,12 +16,14 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval import Limits, RewardClient, RewardGrader, SandboxOptions, load_task
@@ -71,7 +74,8 @@ def direct(sandbox: Sandbox, answers: list[tuple[str, str]]) -> Callable[[], int
 
 
 @contextmanager
-def server(options: SandboxOptions) -> Iterator[str]:
+def server(options: SandboxOptions) -> Iterator[tuple[str, int]]:
+    """Start a server; yield its URL and process id."""
     command = [sys.executable, "-m", "recode_eval", "serve-rewards", "--tasks", "arena-mini",
                "--port", "0", "--sandbox", options.tier]  # fmt: skip
     if options.workers is not None:
@@ -80,12 +84,18 @@ def server(options: SandboxOptions) -> Iterator[str]:
         assert process.stderr is not None
         for line in process.stderr:
             if "listening on " in line:
-                yield line.split("listening on ")[1].strip()
+                yield line.split("listening on ")[1].strip(), process.pid
                 break
         else:
             raise SystemExit("The server did not start: pip install 'recode-eval[serve]'")
         process.terminate()
         process.wait(60)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process, without those that it started."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rank(url: str, work: Any, done: Any) -> None:
@@ -147,7 +157,7 @@ def measure(options: SandboxOptions, count: int, rounds: int, singles: int) -> d
             )
         )  # fmt: skip
         grader = closing.enter_context(RewardGrader(TASK, options))
-        url = closing.enter_context(server(options))
+        url, pid = closing.enter_context(server(options))
         client = closing.enter_context(RewardClient("arena-mini", url))
         ranks = {n: Ranks(url, n) for n in (1, RANKS)}
         for found in ranks.values():
@@ -163,12 +173,14 @@ def measure(options: SandboxOptions, count: int, rounds: int, singles: int) -> d
         for prepare in ways.values():  # limits are measured and libraries imported
             assert prepare(answers.take(32))() == 16
         seconds: dict[str, list[float]] = {way: [] for way in ways}
+        spent: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, prepare in ways.items():
                 run = prepare(answers.take(count))
-                began = time.perf_counter()
+                began, before = time.perf_counter(), time.process_time() + cpu_s(pid)
                 passed = run()
                 seconds[way].append(time.perf_counter() - began)
+                spent[way].append(time.process_time() + cpu_s(pid) - before)
                 assert passed == count // 2, (way, passed)
         single: dict[str, list[float]] = {"direct": [], "API": [], "served": []}
         for _ in range(singles):
@@ -186,6 +198,7 @@ def measure(options: SandboxOptions, count: int, rounds: int, singles: int) -> d
             "answers": count,
             "rounds": rounds,
             "per_second": {way: count / statistics.median(took) for way, took in seconds.items()},
+            "cpu_ms": {way: 1e3 * statistics.median(s) / count for way, s in spent.items()},
             "single_ms": {way: statistics.median(took) for way, took in single.items()},
         }
 
@@ -210,7 +223,10 @@ def main() -> int:
     )
     base = found["per_second"]["direct"]
     for way, rate in found["per_second"].items():
-        print(f"  {way:<22} {rate:8.1f} answers/s   {rate / base:6.2f} of direct")
+        print(
+            f"  {way:<22} {rate:8.1f} answers/s   {rate / base:6.2f} of direct   "
+            f"{found['cpu_ms'][way]:5.2f} ms of CPU beside the sandbox"
+        )
     base = found["single_ms"]["direct"]
     for way, took in found["single_ms"].items():
         print(f"  a single answer, {way:<7} {took:6.1f} ms   {took - base:+6.1f} ms")
