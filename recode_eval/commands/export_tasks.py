@@ -64,9 +64,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     log = create_monitor(quiet=arguments.quiet).log
     made = FORMATS.get(arguments.format)
+    data = configs.data_sources(arguments.data, arguments.tasks)
     loaded = load_tasks(
         arguments.tasks,
-        configs.data_sources(arguments.data, arguments.tasks),
+        data,
         include_path=arguments.include_path,
         skip_bad_rows=arguments.skip_bad_rows,
         log=log,
@@ -88,12 +89,13 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
             yield from made(
                 one,
                 ExportOptions(
-                    arguments.prompt,
-                    note,
-                    selection(config, 1).problems(one.data),
-                    docs,
-                    arguments.base_image,
-                    arguments.wheels,
+                    prompt=arguments.prompt,
+                    update_note=note,
+                    problems=selection(config, 1).problems(one.data),
+                    data=data.get(one.name),
+                    docs=docs,
+                    base_image=arguments.base_image,
+                    wheels=arguments.wheels,
                 ),
             )
 

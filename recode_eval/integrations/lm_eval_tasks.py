@@ -29,6 +29,7 @@ def dataset(
     recode_task: str,
     recode_prompt: str,
     recode_update_note: bool = True,
+    recode_data: str | None = None,
     recode_data_hash: str = "",
     recode_problems: Sequence[str] | None = None,
     recode_docs: Mapping[str, str] | None = None,
@@ -43,7 +44,7 @@ def dataset(
         DataError: the rows found here are not those that the task was exported with, or the texts
             of its documentation arm are missing or changed.
     """
-    loaded = _loaded(recode_task)
+    loaded = _loaded(recode_task, recode_data)
     if recode_data_hash and loaded.data.content_hash != recode_data_hash:
         raise DataError(
             f"The rows of {recode_task} differ from those that the task was exported with; export "
@@ -52,10 +53,13 @@ def dataset(
     wanted = None if recode_problems is None else set(recode_problems)
     chosen = tuple(p for p in loaded.problems if wanted is None or p.id in wanted)
     docs = None if recode_docs is None else _docs(folder / DOCS, recode_docs)
-    options = ExportOptions(recode_prompt, recode_update_note, chosen, docs)
+    options = ExportOptions(
+        prompt=recode_prompt, update_note=recode_update_note, problems=chosen, docs=docs
+    )
     rows = [
         {
             "recode_task": recode_task,
+            "recode_data": recode_data or "",
             "id": problem.id,
             "cluster": problem.cluster,
             "prompt": prompt.messages[0].content,
@@ -75,7 +79,7 @@ def _docs(path: Path, identity: Mapping[str, str]) -> PromptDocs:
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """Return `pass` of an answer, 1 or 0; nothing if it could not be graded."""
-    name = str(doc["recode_task"])
-    grader = shared_grader(_loaded(name), SandboxOptions())
+    loaded = _loaded(str(doc["recode_task"]), doc["recode_data"] or None)
+    grader = shared_grader(loaded, SandboxOptions())
     reward = grader(str(doc["id"]), str(results[0]))
     return {} if reward is None else {"pass": reward}

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import verifiers.v1 as vf
+from verifiers.v1.harnesses.null import NullHarness
 
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_eval.integrations.graders import shared_grader
@@ -22,7 +23,9 @@ from recode_eval.tasks.loading import LoadedTask, load_task
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RecodeTaskset"]
+__all__ = ["NullHarness", "RecodeTaskset"]
+"""With the taskset, the harness that it has by default: one question, one answer, and no tools.
+verifiers' own default gives the model a shell."""
 
 
 class RecodeData(vf.TaskData):
@@ -103,7 +106,9 @@ class RecodeTaskset(vf.Taskset[RecodeTask, RecodeConfig]):
         arm = one_arm(config.docs, update_note=config.update_note)
         run = RunConfig(model="", tasks=(spec.name,), docs=arm, sandbox=options)
         note, docs = told(loaded, run)
-        asked = ExportOptions(config.prompt, note, loaded.problems, docs)
+        asked = ExportOptions(
+            prompt=config.prompt, update_note=note, problems=loaded.problems, docs=docs
+        )
         for problem, prompt in prompts(loaded, asked):
             roles = [message.role for message in prompt.messages]
             if prompt.prefill or roles not in (["user"], ["system", "user"]):

@@ -45,6 +45,8 @@ class ExportOptions:
     """A variant of the task; None: its default."""
     update_note: bool = True
     problems: tuple[Problem, ...] = ()
+    data: str | None = None
+    """The file that the rows were read from, if it was not the task's own source."""
     docs: PromptDocs | None = None
     """What a documentation arm shows of each of the problems; None: what the template says."""
     base_image: str | None = None

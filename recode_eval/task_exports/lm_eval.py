@@ -5,6 +5,7 @@ The module finds the rows and the grader in this package, which must be installe
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -55,6 +56,8 @@ def files(loaded: LoadedTask, options: ExportOptions) -> Iterator[TaskFile]:
         "recode_update_note": options.update_note,
         "recode_data_hash": loaded.data.content_hash,
     }
+    if options.data is not None:
+        metadata["recode_data"] = str(Path(options.data).resolve())
     if options.docs is not None:
         metadata["recode_docs"] = options.docs.identity
     if len(options.problems) < len(loaded.problems):
