@@ -70,7 +70,9 @@ def make_task(
     options = SandboxOptions(tier=sandbox, workers=workers)
     arm = one_arm(docs, update_note=update_note)
     note, texts = told(loaded, RunConfig(model="", tasks=(name,), docs=arm, sandbox=options))
-    asked = prompts(loaded, ExportOptions(prompt=prompt, update_note=note, problems=loaded.problems, docs=texts))
+    asked = prompts(
+        loaded, ExportOptions(prompt=prompt, update_note=note, problems=loaded.problems, docs=texts)
+    )
     samples = [_sample(problem, rendered) for problem, rendered in asked]
     variant = loaded.task.spec.prompts[prompt or loaded.task.spec.default_prompt]
     template = PromptTemplate.from_file(variant.path)

@@ -226,7 +226,7 @@ def _folder(problem_id: str, taken: set[str]) -> str:
     """Return a name for a problem's folder, and part of image names; adds it to `taken`."""
     plain = re.sub(r"[^A-Za-z0-9_.]+", "-", problem_id).strip("-._")[:60].rstrip("-._")
     # Some file systems take names for one that differ in capitals only.
-    if plain != problem_id or plain.lower() in taken:
+    if not plain or plain != problem_id or plain.lower() in taken:
         digest = hashlib.sha256(problem_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         plain = f"{plain}-{digest}" if plain else digest
     taken.add(plain.lower())

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from recode_eval.sandbox.worker import Link
 
 PARTS: Final = (
-    "__init__.py", "boundary.py", "checks.py", "errors.py", "lazy.py", "plugins.py",
+    "__init__.py", "checks.py", "errors.py", "lazy.py", "plugins.py",
     "resources.py", "terminal.py", "run/__init__.py", "run/calibration.py", "sandbox/__init__.py",
     "sandbox/base.py", "sandbox/buildlog.py", "sandbox/hidden.py", "sandbox/interpreters.py",
     "sandbox/landlock.py", "sandbox/local.py", "sandbox/pool.py", "sandbox/preload.py",
-    "sandbox/runtimes.py", "sandbox/tier.py", "sandbox/users.py", "sandbox/worker.py",
+    "sandbox/runtimes.py", "sandbox/users.py", "sandbox/worker.py",
     "task_exports/__init__.py", "task_exports/harbor_grader.py",
 )  # fmt: skip
 """The modules of the package that the container needs."""
@@ -46,7 +46,7 @@ _OUT: Final = Path("/logs/verifier")
 
 
 class _UngradableError(RecodeError):
-    """This container cannot grade; the message says why."""
+    """The container cannot grade; the message says why."""
 
 
 class _ContainerLauncher(LandlockLauncher):
@@ -135,10 +135,11 @@ def read_answer(path: Path) -> str | None:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_ANSWER:
+        os.close(number)  # a folder would be an error below
+        return None
     with os.fdopen(number, "rb") as file:
-        status = os.fstat(number)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_ANSWER:
-            return None
         try:
             return file.read().decode("utf-8-sig")
         except UnicodeDecodeError:

@@ -91,12 +91,15 @@ def test_vf_eval_asks_a_server_and_grades_what_it_says(
         words = ["vf-eval", "recode-taskset", "--env.taskset.task-name", "arena-mini",
                  "--env.taskset.sandbox", "landlock", "--env.taskset.docs", "changelog",
                  "-m", "tiny", "--client.base-url", server.url, "--client.api-key-var", "NO_KEY",
-                 "--env.agent.runtime.type", "subprocess", "-n", "4", "--no-push", "--no-rich", "-o", "out"]  # fmt: skip
+                 "--env.agent.runtime.type", "subprocess",
+                 "-n", "4", "--no-push", "--no-rich", "-o", "out"]  # fmt: skip
         done = run(peer_python("verifiers"), words, tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     [traces] = (tmp_path / "out").rglob("traces.jsonl")
     found = [json.loads(line) for line in traces.read_text().splitlines()]
-    rewards = {trace["task"]["data"]["id"]: trace["rewards"]["passes"] for trace in flat(found)}
+    rewards = {
+        trace["task"]["data"]["id"]: trace["rewards"]["passes"]["score"] for trace in flat(found)
+    }
     assert rewards == {p.id: float(i % 2 == 0) for i, p in enumerate(problems)}
     assert not any(trace["errors"] for trace in flat(found))
     assert len(server.requests) == 4
