@@ -15,7 +15,7 @@ from answer_batches import odd
 from hypothesis import given
 from hypothesis import strategies as st
 from peers import run
-from verdict_roads import BASE_IMAGE
+from verdict_roads import BASE_IMAGE, docker
 
 from recode_eval import load_task
 from recode_eval.cli import run as command
@@ -393,3 +393,68 @@ def test_a_verifier_that_cannot_grade_gives_no_reward(
     stored.write_text(json.dumps(broken))
     found = run_harbor(peer_python("harbor"), tasks, "oracle", tmp_path / "jobs")
     assert list(found.values()) == [(None, "RewardFileNotFoundError")]
+
+
+NO_LANDLOCK = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        {
+            "names": ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": 38,
+        }
+    ],
+}
+"""As on a kernel without Landlock."""
+LOOKS_AROUND = """
+import os
+seen = []
+for path in ("/tests/problem.json", "/logs/verifier/reward.json", "/app/answer/solution.py"):
+    for mode in ("r", "w"):
+        try:
+            open(path, mode).close()
+            seen.append(path)
+        except OSError:
+            pass
+raise RuntimeError(f"root: {os.getuid() == 0}, seen: {seen}")
+"""
+IN_TURN = """
+for name in reference forged looks; do
+    rm -rf /app/answer /logs/verifier && mkdir -p /app/answer /logs/verifier
+    chmod 0777 /logs /logs/verifier
+    cp /in/$name.py /app/answer/solution.py
+    sh /tests/test.sh
+    if [ -e /logs/verifier/reward.json ]; then cat /logs/verifier/reward.json; fi
+    echo
+done
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_the_verifiers_container_confines_answers_or_gives_no_reward(tmp_path: Path) -> None:
+    """With Landlock and without; and where a program cannot be given a user id of its own."""
+    words = ["--tasks", "arena-mini", "--limit", "1", "--wheels", "--base-image", BASE_IMAGE]
+    [task] = (export(tmp_path / "tasks", *words) / "arena-mini").iterdir()
+    given = tmp_path / "in"
+    given.mkdir()
+    (given / "reference.py").write_text((task / "solution" / "solution.py").read_text())
+    (given / "forged.py").write_text("import os\nos._exit(0)\n")
+    (given / "looks.py").write_text(LOOKS_AROUND)
+    (tmp_path / "profile.json").write_text(json.dumps(NO_LANDLOCK))
+    image = docker("build", "--quiet", "--network", "none", str(task / "tests"))
+
+    def said(*options: str) -> list[str]:
+        text = docker("run", "--rm", "--init", "--network", "none", *options, "--volume",
+                      f"{given}:/in:ro", image, "sh", "-c", IN_TURN)  # fmt: skip
+        return text.splitlines()
+
+    for options in ([], ["--security-opt", f"seccomp={tmp_path / 'profile.json'}"]):
+        lines = said(*options)
+        assert [line for line in lines if line.startswith("{")] == [
+            '{"reward": 1.0}', '{"reward": 0.0}', '{"reward": 0.0}',
+        ]  # fmt: skip
+        assert "RuntimeError: root: False, seen: []" in lines[4]
+    refused = [line for line in said("--cap-drop", "SETUID") if line]
+    assert len(refused) == 3
+    assert all(line.startswith("UNSCORED: ") for line in refused)

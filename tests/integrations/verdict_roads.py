@@ -180,8 +180,8 @@ def by_harbor(batch: Batch, folder: Path, peer: Callable[[str], str]) -> Verdict
             code = find_code(batch.loaded.task, batch.loaded.problem(key), batch.answers[key]).code
             if code is not None:
                 (place / "solution.py").write_bytes(code.encode("utf-8", "surrogatepass"))
-        image = _docker("build", "--quiet", "--network", "none", str(tasks[0][1] / "tests"))
-        _docker("run", "--rm", "--init", "--network", "none", "--volume", f"{answers}:/batch",
+        image = docker("build", "--quiet", "--network", "none", str(tasks[0][1] / "tests"))
+        docker("run", "--rm", "--init", "--network", "none", "--volume", f"{answers}:/batch",
                 image, "sh", "-c", GRADE_ALL)  # fmt: skip
         for number, (key, _) in enumerate(tasks):
             reward = answers / f"{number:04}" / "reward.json"
@@ -189,7 +189,7 @@ def by_harbor(batch: Batch, folder: Path, peer: Callable[[str], str]) -> Verdict
     return found
 
 
-def _docker(*words: str) -> str:
+def docker(*words: str) -> str:
     done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False,
                           timeout=3000)  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
