@@ -37,12 +37,13 @@ class PlainDocker(BaseEnvironment):
             raise FileNotFoundError(self.environment_dir / "Dockerfile")
 
     async def start(self, force_build: bool) -> None:
-        built = await self._docker("build", "--quiet", "--network", "none",
+        label = f"recode-eval-harbor={os.environ['RECODE_HARBOR_LABEL']}"
+        built = await self._docker("build", "--quiet", "--network", "none", "--label", label,
                                    str(self.environment_dir))  # fmt: skip
         assert self.network_policy.network_mode is NetworkMode.NO_NETWORK
         await self._docker(
             "run", "--detach", "--init", "--network", "none", "--name", self._name,
-            "--label", f"recode-eval-harbor={os.environ['RECODE_HARBOR_LABEL']}",
+            "--label", label,
             built.stdout.strip(), "sleep", "100000",
         )  # fmt: skip
         await self.ensure_dirs(self._mount_targets(writable_only=True))

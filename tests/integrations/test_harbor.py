@@ -15,7 +15,7 @@ from answer_batches import odd
 from hypothesis import given
 from hypothesis import strategies as st
 from peers import run
-from verdict_roads import BASE_IMAGE, docker
+from verdict_roads import BASE_IMAGE, docker, remove_labelled, verifier_image
 
 from recode_eval import load_task
 from recode_eval.cli import run as command
@@ -300,11 +300,7 @@ def run_harbor(
         done = subprocess.run([harbor, *words], cwd=tasks.parent, env=environment, text=True,
                               capture_output=True, check=False, timeout=550)  # fmt: skip
     finally:
-        filters = ["--filter", f"label=recode-eval-harbor={label}"]
-        left = subprocess.run(["docker", "ps", "-aq", *filters], capture_output=True, text=True,
-                              check=True).stdout.split()  # fmt: skip
-        if left:
-            subprocess.run(["docker", "rm", "-f", *left], capture_output=True, check=False)
+        remove_labelled(label)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = {}
     for path in folder.glob("*/*/result.json"):
@@ -442,19 +438,20 @@ def test_the_verifiers_container_confines_answers_or_gives_no_reward(tmp_path: P
     (given / "forged.py").write_text("import os\nos._exit(0)\n")
     (given / "looks.py").write_text(LOOKS_AROUND)
     (tmp_path / "profile.json").write_text(json.dumps(NO_LANDLOCK))
-    image = docker("build", "--quiet", "--network", "none", str(task / "tests"))
 
-    def said(*options: str) -> list[str]:
+    def said(image: str, *options: str) -> list[str]:
         text = docker("run", "--rm", "--init", "--network", "none", *options, "--volume",
                       f"{given}:/in:ro", image, "sh", "-c", IN_TURN)  # fmt: skip
         return text.splitlines()
 
-    for options in ([], ["--security-opt", f"seccomp={tmp_path / 'profile.json'}"]):
-        lines = said(*options)
+    profile = ["--security-opt", f"seccomp={tmp_path / 'profile.json'}"]
+    with verifier_image(task) as image:
+        found = [said(image), said(image, *profile)]
+        refused = [line for line in said(image, "--cap-drop", "SETUID") if line]
+    for lines in found:
         assert [line for line in lines if line.startswith("{")] == [
             '{"reward": 1.0}', '{"reward": 0.0}', '{"reward": 0.0}',
         ]  # fmt: skip
         assert "RuntimeError: root: False, seen: []" in lines[4]
-    refused = [line for line in said("--cap-drop", "SETUID") if line]
     assert len(refused) == 3
     assert all(line.startswith("UNSCORED: ") for line in refused)

@@ -5,6 +5,7 @@ A new road is one more function in `ROADS`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from recode_eval.sandbox.requirements import get_environment
 from recode_eval.tasks.answers import find_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from integrations.answer_batches import Batch
@@ -180,13 +181,33 @@ def by_harbor(batch: Batch, folder: Path, peer: Callable[[str], str]) -> Verdict
             code = find_code(batch.loaded.task, batch.loaded.problem(key), batch.answers[key]).code
             if code is not None:
                 (place / "solution.py").write_bytes(code.encode("utf-8", "surrogatepass"))
-        image = docker("build", "--quiet", "--network", "none", str(tasks[0][1] / "tests"))
-        docker("run", "--rm", "--init", "--network", "none", "--volume", f"{answers}:/batch",
-                image, "sh", "-c", GRADE_ALL)  # fmt: skip
+        with verifier_image(tasks[0][1]) as image:
+            docker("run", "--rm", "--init", "--network", "none", "--volume", f"{answers}:/batch",
+                   image, "sh", "-c", GRADE_ALL)  # fmt: skip
         for number, (key, _) in enumerate(tasks):
             reward = answers / f"{number:04}" / "reward.json"
             found[key] = json.loads(reward.read_text())["reward"] if reward.exists() else None
     return found
+
+
+@contextlib.contextmanager
+def verifier_image(task: Path) -> Iterator[str]:
+    """The image of an exported task's verifier, until the end."""
+    image = docker("build", "--quiet", "--network", "none", str(task / "tests"))
+    try:
+        yield image
+    finally:
+        subprocess.run(["docker", "rmi", image], capture_output=True, check=False)
+
+
+def remove_labelled(label: str) -> None:
+    """Remove the containers and images that `harbor_docker` made under a label."""
+    chosen = ["--filter", f"label=recode-eval-harbor={label}", "--quiet"]
+    if left := docker("ps", "--all", *chosen).split():
+        docker("rm", "--force", "--volumes", *left)
+    if images := docker("images", *chosen).split():
+        # One that is the parent of another goes with it.
+        subprocess.run(["docker", "rmi", *images], capture_output=True, check=False)
 
 
 def docker(*words: str) -> str:
