@@ -8,6 +8,7 @@ once as long as it waits or runs.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -37,6 +38,23 @@ if TYPE_CHECKING:
     from recode_eval.tasks.loading import LoadedTask
 
 T = TypeVar("T")
+
+_loading = threading.RLock()
+"""Held by a thread that imports what grading needs: a process that is forked amid an import has
+half a module, and the lock of its loader for ever."""
+
+
+def _renew() -> None:
+    """Make the lock anew in a forked process, whose parent holds it."""
+    global _loading
+    _loading = threading.RLock()
+
+
+os.register_at_fork(
+    before=lambda: _loading.acquire(),
+    after_in_parent=lambda: _loading.release(),
+    after_in_child=_renew,
+)
 
 _JOIN_S = 30.0
 _REOPEN_AFTER_S = 10.0
@@ -148,6 +166,8 @@ class AnswerGrader:
         self._runs: dict[tuple[str, str], _Run] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._loaded = False
+        """Whether all modules that grading needs are there."""
         self._given_up = False
         self._opened_at = 0.0
         self._refusal: tuple[float, InfrastructureError] | None = None
@@ -178,10 +198,17 @@ class AnswerGrader:
             if again or not self._opened_at:
                 self._opened_at = time.monotonic()
         try:
-            return opening()
+            with self._amid_imports():
+                found = opening()
         except InfrastructureError as error:
             self._refusal = time.monotonic(), error
             raise
+        self._loaded = True
+        return found
+
+    def _amid_imports(self) -> contextlib.AbstractContextManager[object]:
+        """Return what keeps other threads from forking while modules may be half loaded."""
+        return contextlib.nullcontext() if self._loaded else _loading
 
     def close(self) -> None:
         """Close the sandbox; what waits becomes unscored. Idempotent."""
@@ -209,7 +236,8 @@ class AnswerGrader:
         """Return the answer with its code; None where it is settled without."""
         if one.answer.cancelled():
             return None
-        found = find_code(self._task, one.problem, one.text)
+        with self._amid_imports():
+            found = find_code(self._task, one.problem, one.text)
         if found.code is None:
             told = one_line(f"no code found: {found.detail}".rstrip(": "))
             one.answer.settle(GradedAnswer(0.0, told))

@@ -300,7 +300,10 @@ def test_areward_is_reward_without_waiting() -> None:
 
 @pytest.mark.slow
 def test_many_threads_and_a_fork_in_the_midst_of_them() -> None:
-    """The child has neither the threads nor the locks that other threads held at the fork."""
+    """A child that was forked while a thread imported the sandbox had half a module, or hung.
+
+    It has neither the threads nor the locks that other threads held at the fork.
+    """
     code = """
         import os, sys, threading
         from recode_eval import RewardGrader, SandboxOptions, load_task
