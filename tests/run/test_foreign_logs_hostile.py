@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recode_eval.errors import DataError
@@ -166,6 +167,72 @@ def test_a_torn_archive_is_a_clear_error(tmp_path: Path, cut: int) -> None:
         load_runs([whole])
 
 
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_altered_archive_is_read_or_refused(
+    tmp_path: Path, method: int, data: st.DataObject
+) -> None:
+    """A flipped bit ended in a trace: zlib, lzma and encryption have errors of their own."""
+    log = made_log(2)
+    top = {key: value for key, value in log.items() if key != "samples"}
+    members = {"header.json": json.dumps(top).encode()}
+    members |= {f"samples/{i}.json": json.dumps(s).encode() for i, s in enumerate(log["samples"])}
+    path = archive(tmp_path / "x.eval", members, method)
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(raw)
+    with contextlib.suppress(DataError):
+        read_log(path, "x.eval")
+
+
+@pytest.mark.parametrize("place", ["samples/0/epoch", "eval/config/epochs"])
+def test_a_number_of_epochs_fills_no_memory(tmp_path: Path, place: str) -> None:
+    """Each epoch that a log lacks is accounted for; 2**40 of them took the machine's memory."""
+    log = made_log()
+    change(place, 2**40)(log)
+    with pytest.raises(DataError, match="too many to be one log"):
+        load_runs([stored(tmp_path, log)])
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 7, 10, 1, 1, 3], ["C", "A", "B", "C", "C", "D"], [[1], 1, 1, 0, 1, 1]]
+)
+def test_marks_on_another_scale_are_not_compared(tmp_path: Path, values: list[Any]) -> None:
+    """Of marks from 1 to 10, or A to E, the few that look like ours were read: all right."""
+    log = made_log(epochs=1)
+    for sample, value in zip(log["samples"], values, strict=True):
+        sample["scores"]["match"]["value"] = value
+    with pytest.raises(DataError, match=r"no score between 0 and 1.*left out: match"):
+        load_runs([stored(tmp_path / "alone", log)])
+    for sample in log["samples"]:
+        sample["scores"]["other"] = {"value": "I"}
+    [run] = load_runs([stored(tmp_path / "both", log)])
+    assert [problem.passed for problem in run.scores.values()] == [0] * 6
+    assert any("left out: match" in text for text in run.results.cautions)
+
+
+def test_texts_are_scores_as_inspect_reads_them(tmp_path: Path) -> None:
+    """Where some say yes and some C, what says yes was unscored."""
+    log = made_log(epochs=1)
+    texts = ["C", "Yes", "true", "1", "no", "False"]
+    for sample, text in zip(log["samples"], texts, strict=True):
+        sample["scores"]["match"]["value"] = text
+    [run] = load_runs([stored(tmp_path, log)])
+    assert [problem.passed for problem in run.scores.values()] == [1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("value", [math.nan, None, "NaN"])
+def test_unscored_is_not_another_scale(tmp_path: Path, value: Any) -> None:
+    log = made_log(epochs=1)
+    log["samples"][1]["scores"]["match"]["value"] = value
+    [run] = load_runs([stored(tmp_path, log)])
+    assert run.results.counts.unscored == 1
+
+
 def test_an_unfinished_archive_is_read_from_its_journal(tmp_path: Path) -> None:
     log = made_log()
     members = {
@@ -221,6 +288,33 @@ def test_any_content_is_read_or_refused(place: str, value: Any) -> None:
     for sample in found.samples:
         assert all(0 <= score <= 1 and math.isfinite(score) for score in sample.scores.values())
         assert sample.epoch >= 0
+
+
+def lm_eval_log(
+    folder: Path, lines: list[dict[str, Any]], results: dict[str, Any] | None = None
+) -> Path:
+    path = folder / "samples_t_2026-01-02T03-04-05.123.jsonl"
+    named = [{"doc": {}, "filter": "none", "metrics": ["err", "acc"], **line} for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in named))
+    if results is not None:
+        (folder / "results_2026-01-02T03-04-05.123.json").write_text(json.dumps(results))
+    return path
+
+
+def test_an_error_rate_of_lm_eval_is_no_rate_of_passes(tmp_path: Path) -> None:
+    """The first metric counted, and more of it was better: the worse model won."""
+    lines = [{"doc_id": i, "err": float(i != 0), "acc": float(i == 0)} for i in range(4)]
+    results = {"higher_is_better": {"t": {"err": False, "acc": True}}}
+    [run] = load_runs([lm_eval_log(tmp_path, lines, results)])
+    assert [problem.passed for problem in run.scores.values()] == [1, 0, 0, 0]
+    assert any("less is better are left out: err" in text for text in run.results.cautions)
+
+
+def test_a_sample_of_lm_eval_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    """It was taken for another sample of its problem, which lm-eval does not write."""
+    lines = [{"doc_id": i, "acc": 1.0} for i in (1, 2, 1)]
+    with pytest.raises(DataError, match="the sample '1' twice"):
+        load_runs([lm_eval_log(tmp_path, lines)])
 
 
 def test_lm_eval_samples_without_results_are_read_with_a_caution(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from recode_eval import __version__
 from recode_eval.errors import DataError
 from recode_eval.run.evaluation import RunData
 from recode_eval.run.foreign import inspect_log, lm_eval_log
-from recode_eval.run.foreign.log import ForeignLog, ForeignSample, digest
+from recode_eval.run.foreign.log import MOST_SAMPLES, ForeignLog, ForeignSample, digest
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.run.results import compute_results
@@ -99,6 +99,7 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
         StorageError: the run cannot be written.
     """
     by_key = _by_key(log, source)
+    _check_size(log, source)
     verdicts = all(
         sample.scores[log.headline] in {0.0, 1.0}
         for sample in log.samples
@@ -141,9 +142,10 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
 
 def _by_key(log: ForeignLog, source: str) -> dict[Key, ForeignSample]:
     if not log.headline:
+        told = "; ".join(log.cautions)
         raise DataError(
-            f"{source} has no score between 0 and 1 (right or wrong, or a share): there is nothing "
-            "to compare."
+            f"{source} has no score between 0 and 1 for all its samples (right or wrong, or a "
+            f"share): there is nothing to compare{f' ({told})' if told else ''}."
         )
     found: dict[Key, ForeignSample] = {}
     for sample in log.samples:
@@ -154,6 +156,15 @@ def _by_key(log: ForeignLog, source: str) -> dict[Key, ForeignSample]:
             )
         found[key] = sample
     return found
+
+
+def _check_size(log: ForeignLog, source: str) -> None:
+    """Raise `DataError` for more epochs than a log could hold: each that lacks is accounted for."""
+    ids = len({sample.key for sample in log.samples})
+    if ids * log.epochs > MOST_SAMPLES:
+        raise DataError(
+            f"{source} is damaged: {log.epochs} epochs of {ids} samples are too many to be one log."
+        )
 
 
 def _clusters(log: ForeignLog) -> dict[str, str]:

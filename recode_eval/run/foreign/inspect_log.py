@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import struct
 import zipfile
+import zlib
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import zstandard
@@ -19,11 +21,13 @@ from recode_eval.run.foreign.log import (
     MOST_SAMPLES,
     ForeignLog,
     ForeignSample,
+    comparable_scores,
     count_of,
     digest,
     mapping,
     name_of,
     number_of,
+    score_of,
     sequence,
     text_of,
 )
@@ -41,7 +45,14 @@ _LARGEST_MEMBER: Final = 256 << 20
 _LARGEST: Final = 8 << 30
 """Bytes that an archive may unpack to, and that a JSON log may have."""
 _LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-"""inspect_ai's own reading of its grades (`value_to_float`)."""
+_WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+"""inspect_ai's own reading of texts as scores (`value_to_float`), with numbers in digits. What it
+cannot read counts as 0 there; here its scorer cannot be compared."""
+_DAMAGE: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError,
+    NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What Python's zipfile raises for an archive that is torn, altered or encrypted."""
 _REASONS: Final = {"max_tokens": "length", "model_length": "length",
                    "content_filter": "content_filter"}  # fmt: skip
 
@@ -65,7 +76,7 @@ def read_archive(path: Path, source: str) -> ForeignLog:
             if len(files) > MOST_SAMPLES:
                 raise DataError(f"{source} has {len(files)} samples, too many to be one log.")
             return _log(top, (members.read(name) for name in files), source)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{source} is damaged: no readable archive ({error}).") from error
 
 
@@ -131,7 +142,8 @@ def _log(top: Any, samples: Iterator[Any], source: str) -> ForeignLog:
     ] or [text_of(mapping(item).get("name")) for item in
           sequence(mapping(top.get("results")).get("scores"))]  # fmt: skip
     headline = text_of(mapping(mapping(top.get("results")).get("headline")).get("scorer"))
-    found = [_sample(item, headline or (scorers[0] if scorers else ""), source) for item in samples]
+    shown = headline or (scorers[0] if scorers else "")
+    found, left_out = comparable_scores(_sample(item, shown, source) for item in samples)
     known = dict.fromkeys(name for sample in found for name in sample.scores)
     first = next((name for name in (headline, *scorers, *known) if name in known), "")
     generate = {**mapping(about.get("model_generate_config")), **mapping(plan.get("config"))}
@@ -161,7 +173,7 @@ def _log(top: Any, samples: Iterator[Any], source: str) -> ForeignLog:
         top_p=number_of(generate.get("top_p")),
         max_tokens=count_of(generate.get("max_tokens")),
         seed=count_of(generate.get("seed")),
-        cautions=_cautions(top, dataset, found, epochs),
+        cautions=[*_cautions(top, dataset, found, epochs), *left_out],
     )
 
 
@@ -212,16 +224,22 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
 
 
 def _values(name: str, value: object) -> Iterator[tuple[str, float]]:
-    """Yield the scores of one scorer: a grade, a number from 0 to 1, or several by name."""
+    """Yield the scores of one scorer: a grade, a number, or several by name (`score_of`)."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _values(f"{name}_{key}", part if not isinstance(part, dict) else None)
+            yield from _values(f"{name}_{key}", part if not isinstance(part, dict) else [])
         return
-    number = _LETTERS.get(value) if isinstance(value, str) else number_of(value)
-    if isinstance(value, bool):
-        number = float(value)
-    if number is not None and 0 <= number <= 1:
+    if (number := score_of(_read(value) if isinstance(value, str) else value)) is not None:
         yield name, number
+
+
+def _read(text: str) -> float | str:
+    if (known := _LETTERS.get(text, _WORDS.get(text.lower()))) is not None:
+        return known
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _content(choice: dict[str, Any]) -> str:
