@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recode_eval.cli import run as command
 from recode_eval.errors import DataError
 from recode_eval.run.foreign.importing import import_log, read_log
 from recode_eval.run.foreign.inspect_log import read_json_log
@@ -288,6 +290,52 @@ def test_any_content_is_read_or_refused(place: str, value: Any) -> None:
     for sample in found.samples:
         assert all(0 <= score <= 1 and math.isfinite(score) for score in sample.scores.values())
         assert sample.epoch >= 0
+
+
+@pytest.mark.parametrize("created", ["", "soon", None, "0001-01-01T00:00:00+14:00", "\x1b[31m"])
+def test_a_log_without_a_time_can_be_exported(tmp_path: Path, created: Any) -> None:
+    """It was read, but every export said that the log is damaged and that `score` rewrites it."""
+    log = made_log()
+    log["eval"]["created"] = created
+    path = stored(tmp_path, log)
+    os.utime(path, (1_767_323_045, 1_767_323_045))
+    [run] = load_runs([path])
+    assert run.results.created == "2026-01-02T03:04:05+00:00"
+    assert any("its file's time stands for that" in text for text in run.results.cautions)
+    words = ["export", str(path), "--format", "junit", "--out", str(tmp_path / "out")]
+    assert command(words) == 0
+
+
+HOSTILE_TEXT = "\x1b]0;own\x07\x1b[31m<script>\u202e\r\n|\x9b1m"
+
+
+def test_what_a_log_says_never_reaches_a_terminal_raw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gate's notes had the escape sequences of a scorer's name, and of an error in a sample."""
+    logs = []
+    for name in ("a", "b"):
+        log = made_log(8)
+        log["eval"] |= {
+            "model": f"m{name}{HOSTILE_TEXT}", "task": f"t{HOSTILE_TEXT}",
+            "created": HOSTILE_TEXT, "packages": {"inspect_ai": HOSTILE_TEXT},
+            "dataset": {"name": HOSTILE_TEXT}, "scorers": [{"name": f"match{HOSTILE_TEXT}"}],
+        }  # fmt: skip
+        for sample in log["samples"]:
+            sample["id"] += HOSTILE_TEXT
+            sample["metadata"]["cluster"] += HOSTILE_TEXT
+            verdict = {**sample["scores"]["match"], "explanation": HOSTILE_TEXT}
+            sample["scores"] = {f"match{HOSTILE_TEXT}": verdict, f"x{HOSTILE_TEXT}": {"value": 9}}
+        log["samples"][0] |= {"scores": {}, "error": {"message": HOSTILE_TEXT}}
+        logs.append(str(stored(tmp_path / name, log)))
+    for words in (
+        ["compare", *logs], ["compare", *logs, "--markdown"], ["items", *logs],
+        ["plan", *logs], ["gate", "--baseline", logs[0], "--candidate", logs[1]],
+    ):  # fmt: skip
+        command(words)
+        said = "".join(capsys.readouterr())
+        assert "own" in said or words[0] == "plan", words
+        assert not set("\x1b\x07\x9b\u202e\r") & set(said), words
 
 
 def lm_eval_log(
