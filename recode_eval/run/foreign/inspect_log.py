@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-import lzma
 import struct
 import zipfile
-import zlib
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import zstandard
 
+from recode_eval.archives import DAMAGE
 from recode_eval.errors import DataError
 from recode_eval.run.foreign.log import (
     MOST_SAMPLES,
@@ -48,11 +47,6 @@ _LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """inspect_ai's own reading of texts as scores (`value_to_float`), with numbers in digits. What it
 cannot read counts as 0 there; here its scorer cannot be compared."""
-_DAMAGE: Final = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError,
-    NotImplementedError, RuntimeError, ValueError,
-)  # fmt: skip
-"""What Python's zipfile raises for an archive that is torn, altered or encrypted."""
 _REASONS: Final = {"max_tokens": "length", "model_length": "length",
                    "content_filter": "content_filter"}  # fmt: skip
 
@@ -76,7 +70,7 @@ def read_archive(path: Path, source: str) -> ForeignLog:
             if len(files) > MOST_SAMPLES:
                 raise DataError(f"{source} has {len(files)} samples, too many to be one log.")
             return _log(top, (members.read(name) for name in files), source)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{source} is damaged: no readable archive ({error}).") from error
 
 
