@@ -292,6 +292,25 @@ def test_any_content_is_read_or_refused(place: str, value: Any) -> None:
         assert sample.epoch >= 0
 
 
+def test_messages_are_paired_by_what_they_say(tmp_path: Path) -> None:
+    """inspect_ai gives every message an id of its own: two logs of one task shared no problem.
+
+    Our own plugin asks by messages, so none of its logs could be compared.
+    """
+    runs = []
+    for name, text in (("a", "q"), ("b", "q"), ("c", "another")):
+        log = made_log()
+        for n, sample in enumerate(log["samples"]):
+            parts = [{"type": "text", "text": text, "id": f"{name}{n}"}]
+            sample["input"] = [
+                {"id": f"{name}{n}s", "role": "system", "content": "Be brief."},
+                {"id": f"{name}{n}u", "role": "user", "content": parts},
+            ]
+        runs += load_runs([stored(tmp_path / name, log)])
+    assert set(runs[0].scores) == set(runs[1].scores)
+    assert not set(runs[0].scores) & set(runs[2].scores)
+
+
 @pytest.mark.parametrize("created", ["", "soon", None, "0001-01-01T00:00:00+14:00", "\x1b[31m"])
 def test_a_log_without_a_time_can_be_exported(tmp_path: Path, created: Any) -> None:
     """It was read, but every export said that the log is damaged and that `score` rewrites it."""

@@ -202,7 +202,7 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
     cluster = mapping(item.get("metadata")).get("cluster")
     return ForeignSample(
         id=name_of(item.get("id"), "the id of a sample", source),
-        content=digest([item.get("input"), item.get("target")]),
+        content=digest([_asked(item.get("input")), item.get("target")]),
         epoch=max((count_of(item.get("epoch")) or 1) - 1, 0),
         scores=scores,
         text=text_of(output.get("completion")) or _content(choice),
@@ -215,6 +215,28 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
         reasoning_tokens=_total(usage, "reasoning_tokens"),
         seconds=number_of(item.get("total_time")),
     )
+
+
+def _asked(given: Any) -> Any:
+    """Return what a sample asks: its text, or roles and contents of its messages.
+
+    Messages have ids, too, which inspect_ai draws anew for every log.
+    """
+    if not isinstance(given, list):
+        return given
+    return [
+        [message.get("role"), _without_ids(message.get("content"))]
+        if isinstance(message, dict)
+        else message
+        for message in given
+    ]
+
+
+def _without_ids(content: Any) -> Any:
+    parts = content if isinstance(content, list) else ()
+    kept = [{k: v for k, v in part.items() if k != "id"} for part in parts
+            if isinstance(part, dict)]  # fmt: skip
+    return kept if parts and len(kept) == len(parts) else content
 
 
 def _values(name: str, value: object) -> Iterator[tuple[str, float]]:
