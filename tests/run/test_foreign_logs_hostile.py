@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recode_eval import compare
 from recode_eval.cli import run as command
-from recode_eval.errors import DataError
+from recode_eval.errors import DataError, UsageError
 from recode_eval.run.foreign.importing import import_log, read_log
 from recode_eval.run.foreign.inspect_log import read_json_log
 from recode_eval.run.results_file import load_runs
@@ -118,6 +119,24 @@ def test_a_sample_of_other_content_is_another_problem(tmp_path: Path) -> None:
     [one] = load_runs([stored(tmp_path / "a", made_log())])
     [other] = load_runs([stored(tmp_path / "b", log)])
     assert len(set(one.scores) & set(other.scores)) == 5
+
+
+def test_logs_without_a_common_problem_say_so(tmp_path: Path) -> None:
+    """The error told that they share no metric, and named those that both had."""
+    log = made_log()
+    for sample in log["samples"]:
+        sample["input"] += " edited"
+    paths = stored(tmp_path / "a", made_log()), stored(tmp_path / "b", log)
+    with pytest.raises(UsageError, match="no problem in common"):
+        compare(*paths)
+
+
+def test_a_log_that_does_not_list_its_samples_lacks_none(tmp_path: Path) -> None:
+    """A caution told that it had more samples than its data set of none."""
+    log = made_log()
+    log["eval"]["dataset"] = {"name": "d"}
+    [run] = load_runs([stored(tmp_path, log)])
+    assert len(run.results.cautions) == 1
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def _cautions(
     if top.get("invalidated"):
         told.append("the log is marked as invalidated")
     expected = len(sequence(dataset.get("sample_ids"))) * epochs
-    if missing := expected - len(found):
+    if expected and (missing := expected - len(found)):
         word = "missing" if missing > 0 else "more than the data set has"
         told.append(f"of {expected} samples, {abs(missing)} are {word}")
     return told
