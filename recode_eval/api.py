@@ -204,6 +204,12 @@ def compare(
     comparisons = compare_pairs(pairs, metrics, confidence, cautions)
     for item in comparisons:
         if not item.differences:
+            if not set(item.baseline.scores) & set(item.candidate.scores):
+                raise UsageError(
+                    f"{item.baseline.source} and {item.candidate.source} have no problem in "
+                    "common: a problem is the same where its id and its content are (another "
+                    "log's: what its sample asks)."
+                )
             raise UsageError(
                 f"{item.baseline.source} and {item.candidate.source} share none of these metrics. "
                 f"The baseline has: {', '.join(item.baseline.metrics)}."
