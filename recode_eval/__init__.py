@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recode_eval.api import Evaluation, TaskResult, compare, evaluate, gate, lift, rescore
     from recode_eval.errors import DataError, InfrastructureError, RecodeError, UsageError
     from recode_eval.gating.candidate import Candidate
+    from recode_eval.integrations.trl_environment import trl_environment
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
     from recode_eval.run.config_parts import BudgetOptions, ConversationOptions, DocsOptions
@@ -55,6 +56,7 @@ _HOMES = {
     "open_sandbox": "sandbox",
     "LoadedTask": "tasks.loading",
     "load_task": "tasks.loading",
+    "trl_environment": "integrations.trl_environment",
 }
 __all__ = [
     "BudgetOptions",
@@ -87,6 +89,7 @@ __all__ = [
     "open_sandbox",
     "rescore",
     "reward",
+    "trl_environment",
 ]
 
 
