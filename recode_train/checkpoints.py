@@ -10,13 +10,14 @@ import contextlib
 import json
 import re
 import shutil
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.run.store import read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 MARK: Final = "recode_train.json"
@@ -33,6 +34,10 @@ FREE_SETTINGS: Final = frozenset({
     "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
 })  # fmt: skip
 """Settings that do not change the weights: an interrupted run may continue with other values."""
+_ADDED: Final[Mapping[str, Any]] = MappingProxyType(
+    {"tools": [], "tool_calls": 16, "tool_seconds": 120.0, "turns": 1}
+)
+"""Settings that runs of older versions do not name, with the values that they had."""
 
 
 def checkpoints(output: Path) -> list[tuple[int, Path]]:
@@ -140,7 +145,7 @@ def check_same_run(
     """Raise `UsageError` if the run in `output` has other settings or other data."""
     # The stored settings went through JSON, which turns tuples into lists.
     now = json.loads(json.dumps(dict(settings)))
-    then = before.get("config", {})
+    then = {**_ADDED, **before.get("config", {})}
     names = (set(now) | set(then)) - FREE_SETTINGS
     changed = sorted(name for name in names if now.get(name) != then.get(name))
     if before.get("data_hash") != data_hash:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
+from recode_train.batch_math import has_tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -209,6 +210,8 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
     span = sequence if not config.samples else config.max_completion_length
     logits = 2 * 4 * rows * span * shape.vocabulary
     sampled = 0 if not config.samples else rows * config.steps_per_generation
+    # With tools TRL generates a whole completion behind what it and the tools wrote, and cuts it.
+    cached = sequence + (config.max_completion_length if has_tools(config) else 0)
     if config.use_vllm and config.vllm_mode == "server":
         sampled = 0
     weights = shape.parameters * width
@@ -220,7 +223,7 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
         optimizer=2 * state,
         reference=weights if full and config.beta > 0 and config.samples else 0,
         backward=activations + logits,
-        generation=2 * sampled * sequence * shape.layers * shape.key_value_size * number,
+        generation=2 * sampled * cached * shape.layers * shape.key_value_size * number,
         trainable=trainable,
         width=width,
         checkpoints=saved * (config.save_total_limit + 1) + (weights if full else state),

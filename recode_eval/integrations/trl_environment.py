@@ -265,4 +265,4 @@ def _settings(given: Mapping[str, Any]) -> ConversationSettings:
     made = ConversationOptions(**{**given, "tools": tools})
     if made.turns == 1 and not made.tools:
         raise UsageError("An environment needs tools (run, read), or turns above 1.")
-    return ConversationSettings(made.turns, made.tools, made.tool_calls, made.tool_seconds)
+    return ConversationSettings(made.turns, tools, made.tool_calls, made.tool_seconds)

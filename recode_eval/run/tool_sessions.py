@@ -213,6 +213,11 @@ class ToolSession:
             self._clear()
 
     @property
+    def hands_in(self) -> bool:
+        """Whether the answer is the program handed in last, and not what the model wrote last."""
+        return self._workbench.settings.turns > 1
+
+    @property
     def refusal(self) -> str:
         """Which budget is used up; empty if none is."""
         return self._workbench.settings.used_up(self.calls, self.seconds, 0)
@@ -231,7 +236,7 @@ class ToolSession:
             except (TypeError, ValueError, RecursionError):
                 text = "?"  # nothing that came out of JSON: told as a malformed call
             try:
-                if name == SUBMIT and self._workbench.settings.turns > 1:
+                if name == SUBMIT and self.hands_in:
                     return self._submit(problem, text)
                 return self._use(problem, Call("", name, text[: LONGEST_ARGUMENTS + 1]))
             except Exception as error:  # noqa: BLE001 - a trainer would tell it to the model

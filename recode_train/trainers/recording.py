@@ -1,7 +1,7 @@
 """A mixin over TRL's GRPOTrainer that counts the completions and checks the prompts.
 
-It overrides three methods that TRL does not document (`HOOKS`), as does `dynamic_sampling`; hence
-the pinned version of TRL. The module itself imports nothing heavy.
+It overrides methods that TRL does not document (`HOOKS`), as do `dynamic_sampling` and
+`tool_calling`; hence the pinned version of TRL. The module itself imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+
+from recode_train.tool_calls import prompt_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +25,8 @@ HOOKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "self", "inputs", "prompts", "completions", "completion_ids_list",
         ),
         "_generate_and_score_completions": ("self", "inputs"),
+        "_generate": ("self", "prompts"),
+        "_get_tool_suffix_ids": ("self", "tool_messages"),
     }
 )  # fmt: skip
 """The overridden methods of GRPOTrainer and their parameters."""
@@ -62,6 +66,8 @@ class Recording:
     """Text of a prompt -> its token ids, without a doubled BOS and with the open prefill."""
     decisive: Sequence[bool]
     """Which reward functions count in deciding if a group is flat."""
+    told: int = 0
+    """Tokens of the last completions that tools wrote, in this process."""
     last_flat: list[bool]
     """Which groups of the last round are flat, those of all processes."""
 
@@ -75,10 +81,10 @@ class Recording:
     _tokenizer: Any
     _metrics: dict[str, Any]
 
-    def _tokenize_prompts(self, prompts: list[str]) -> Any:
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
         result = super()._tokenize_prompts(prompts)  # type: ignore[misc]
-        for text, ids in zip(prompts, result[0], strict=True):
-            expected = list(self.expected_ids[text])
+        for prompt, ids in zip(prompts, result[0], strict=True):
+            expected = list(self.expected_ids[prompt_key(prompt)])
             if list(ids) != expected:
                 # The prompts were checked before, so the trainer does something unexpected.
                 raise RuntimeError(
@@ -91,8 +97,8 @@ class Recording:
     def _calculate_rewards(
         self,
         inputs: list[dict[str, Any]],
-        prompts: list[str],
-        completions: list[str],
+        prompts: list[Any],
+        completions: list[Any],
         completion_ids_list: list[list[int]],
     ) -> Any:
         import torch
@@ -104,7 +110,7 @@ class Recording:
             rewards, self.reward_weights.tolist(), self.decisive, self.num_generations
         )
         if self.model.training:
-            mine = sum(len(ids) for ids in completion_ids_list)
+            mine = sum(len(ids) for ids in completion_ids_list) - self.told
             counts = torch.tensor([mine], device=self.accelerator.device)
             self.budget.tokens_generated += int(self.accelerator.gather(counts).sum())
             self.budget.completions_generated += len(rewards)

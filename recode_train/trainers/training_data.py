@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from recode_eval.run.config import SandboxOptions
     from recode_eval.run.sandboxes import Sandboxes
+    from recode_eval.run.tool_sessions import Workbench
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
     from recode_train.prompts import TrainingPrompt
@@ -43,6 +44,8 @@ class TrainingData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     sandboxes: Sandboxes = field(default_factory=_sandboxes)
     """Where programs of rewards and evaluations run; each is opened when it is first needed."""
+    workbench: Workbench | None = None
+    """Where the tools of rollouts work; None: the model answers once, without tools."""
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Closes the sandboxes that were opened."""
 
@@ -61,21 +64,33 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
         UsageError: a prompt cannot be rendered, none is short enough, or too few are left.
         DataError: a reference cannot be an answer (SFT).
     """
+    from recode_train import tool_calls
     from recode_train.batch_math import validate
     from recode_train.prompts import prompt_template, render, training_prompt
 
     template = prompt_template(pairs, config.prompt)
-    prompts, overlong = render(
-        pairs, tokenizer, template=template, max_tokens=config.max_prompt_length
-    )
+    closing = contextlib.ExitStack()
+    sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
+    opener = sandboxes.opener(pairs.task_object, "split")
+    workbench = tool_calls.open_workbench(config, pairs, opener)
+    longest = config.max_prompt_length
+    if workbench is None:
+        prompts, overlong = render(pairs, tokenizer, template=template, max_tokens=longest)
+    else:
+        prompts, overlong = tool_calls.render_chats(
+            pairs,
+            tokenizer,
+            workbench,
+            template=template,
+            chat_template=tool_calls.tool_template(tokenizer, config.model),
+            max_tokens=longest,
+        )
     completions: dict[str, str] = {}
     cut: list[str] = []
     if not config.samples:
         completions, cut = _perfect_answers(config, pairs, prompts, tokenizer)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))
-    closing = contextlib.ExitStack()
-    sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
     rewards = None
     if config.samples:
         rewards = _rewards(config, pairs, prompts, sandboxes)
@@ -97,8 +112,10 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
             "prompt_hash": template.content_hash,
             "overlong_prompts": overlong,
             "overlong_completions": cut,
+            **({} if workbench is None else {"conversations": workbench.identity}),
         },
         sandboxes=sandboxes,
+        workbench=workbench,
         closing=closing,
     )
 
