@@ -32,7 +32,9 @@ def make_tool_tokenizer(chat_template: str | None = None) -> Any:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(t) for t in ("<pad>", "<|im_start|>", "<|im_end|>")])
-    inner.add_tokens([AddedToken(t) for t in ("<think>", "</think>", "<tool_call>", "</tool_call>")])
+    inner.add_tokens(
+        [AddedToken(t) for t in ("<think>", "</think>", "<tool_call>", "</tool_call>")]
+    )
     made = PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="<pad>", eos_token="<|im_end|>", padding_side="left"
     )
