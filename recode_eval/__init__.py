@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from recode_eval.api import Evaluation, TaskResult, compare, evaluate, gate, lift, rescore
     from recode_eval.errors import DataError, InfrastructureError, RecodeError, UsageError
     from recode_eval.gating.candidate import Candidate
+    from recode_eval.integrations import rewards
     from recode_eval.integrations.trl_environment import trl_environment
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
     from recode_eval.run.config_parts import BudgetOptions, ConversationOptions, DocsOptions
     from recode_eval.run.progress import ProgressEvent
     from recode_eval.run.rescore import RescoreConfig
-    from recode_eval.run.reward import RewardGrader, reward
+    from recode_eval.run.reward import GradedAnswer, RewardGrader, areward, reward
     from recode_eval.sandbox import Limits, Program, Test, open_sandbox
+    from recode_eval.serving.client import RewardClient
     from recode_eval.tasks.loading import LoadedTask, load_task
 
 __version__ = "0.2.0"
@@ -48,8 +50,12 @@ _HOMES = {
     "SandboxOptions": "run.config",
     "ProgressEvent": "run.progress",
     "RescoreConfig": "run.rescore",
+    "GradedAnswer": "run.reward",
     "RewardGrader": "run.reward",
+    "areward": "run.reward",
     "reward": "run.reward",
+    "rewards": "integrations",
+    "RewardClient": "serving.client",
     "Limits": "sandbox",
     "Program": "sandbox",
     "Test": "sandbox",
@@ -66,6 +72,7 @@ __all__ = [
     "DocsOptions",
     "Evaluation",
     "ExecutorOptions",
+    "GradedAnswer",
     "InfrastructureError",
     "Limits",
     "LoadedTask",
@@ -74,6 +81,7 @@ __all__ = [
     "ProgressEvent",
     "RecodeError",
     "RescoreConfig",
+    "RewardClient",
     "RewardGrader",
     "RunConfig",
     "SandboxOptions",
@@ -81,6 +89,7 @@ __all__ = [
     "Test",
     "UsageError",
     "__version__",
+    "areward",
     "compare",
     "evaluate",
     "gate",
@@ -89,6 +98,7 @@ __all__ = [
     "open_sandbox",
     "rescore",
     "reward",
+    "rewards",
     "trl_environment",
 ]
 

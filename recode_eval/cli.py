@@ -30,6 +30,7 @@ COMMANDS = {
     "pack": "pack a run into one file, to send or submit it",
     "export-tasks": "write tasks in another program's format",
     "export": "write stored runs in another program's format",
+    "serve-rewards": "grade answers for trainers, over HTTP, in one sandbox",
     "watch": "gate every checkpoint that a training run writes",
     "validate": "prove a task's problems by execution",
     "library": "make a folder that tests whether models know a library's update",

@@ -9,8 +9,8 @@ import recode_eval
 
 ROOT = Path(recode_eval.__file__).parent
 ORDER = (
-    "__init__", "__main__", "cli", "commands", "jobs", "integrations", "conformance", "api",
-    "mining", "exports", "task_exports", "leaderboard", "gating", "comparison", "run",
+    "__init__", "__main__", "cli", "commands", "jobs", "integrations", "serving", "conformance",
+    "api", "mining", "exports", "task_exports", "leaderboard", "gating", "comparison", "run",
     "conversations", "documentation", "distributed", "doctor", "costs", "models", "tasks",
     "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats", "boundary",
     "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import configs, options
+from recode_eval.commands import configs, options, run_options
 from recode_eval.errors import ExitCode
 from recode_eval.task_exports import FORMATS
 
@@ -35,8 +35,18 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt", metavar="NAME", help="a prompt variant of the tasks (default: each task's own)"
     )
-    parser.add_argument(
-        "--no-update-note", action="store_true", help="do not tell the model about the update"
+    run_options.add_docs_options(parser)
+    group = parser.add_argument_group("images (harbor)")
+    group.add_argument(
+        "--base-image",
+        metavar="IMAGE",
+        help="what the images are built on; needs Python, pip and venv (default: the official "
+        "image of the Python that is needed)",
+    )
+    group.add_argument(
+        "--wheels",
+        action="store_true",
+        help="put the libraries' wheels beside the Dockerfiles, so that building needs no network",
     )
     group = parser.add_argument_group("output")
     group.add_argument("--quiet", action="store_true", help="no notes")
@@ -45,30 +55,49 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
     """Export every task."""
+    from recode_eval.run.config import RunConfig
     from recode_eval.run.progress import create_monitor
-    from recode_eval.run.settings import Selection
+    from recode_eval.run.session import selection
+    from recode_eval.run.told import told
     from recode_eval.task_exports import ExportOptions, write
     from recode_eval.tasks.loading import load_tasks
 
     log = create_monitor(quiet=arguments.quiet).log
     made = FORMATS.get(arguments.format)
+    data = configs.data_sources(arguments.data, arguments.tasks)
     loaded = load_tasks(
         arguments.tasks,
-        configs.data_sources(arguments.data, arguments.tasks),
+        data,
         include_path=arguments.include_path,
         skip_bad_rows=arguments.skip_bad_rows,
         log=log,
     )
 
-    chosen = Selection(
-        1, arguments.limit, tuple(arguments.problems), arguments.since, arguments.until
+    config = RunConfig(
+        model="",
+        tasks=arguments.tasks,
+        limit=arguments.limit,
+        problems=arguments.problems,
+        since=arguments.since,
+        until=arguments.until,
+        docs=run_options.docs_options(arguments),
     )
 
     def files() -> Iterator[TaskFile]:
         for one in loaded:
-            problems = chosen.problems(one.data)
-            note = not arguments.no_update_note
-            yield from made(one, ExportOptions(arguments.prompt, note, problems))
+            note, docs = told(one, config, log)
+            yield from made(
+                one,
+                ExportOptions(
+                    prompt=arguments.prompt,
+                    update_note=note,
+                    problems=selection(config, 1).problems(one.data),
+                    data=data.get(one.name),
+                    docs=docs,
+                    base_image=arguments.base_image,
+                    wheels=arguments.wheels,
+                ),
+            )
 
     # All is made before anything is written: an error leaves no half of it.
     count = write(list(files()), arguments.out)

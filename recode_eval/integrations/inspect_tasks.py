@@ -19,8 +19,10 @@ from inspect_ai.solver import generate
 
 from recode_eval.errors import UsageError
 from recode_eval.integrations.graders import shared_grader
-from recode_eval.run.config import SandboxOptions
+from recode_eval.run.config import RunConfig, SandboxOptions
 from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.told import one_arm, told
+from recode_eval.task_exports import ExportOptions, prompts
 from recode_eval.tasks.loading import load_task
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from inspect_ai.scorer import Scorer, Target
     from inspect_ai.solver import TaskState
 
+    from recode_eval.models.base import Prompt
     from recode_eval.tasks.base import Problem
 
 TASKS: Final = (
@@ -48,41 +51,48 @@ def make_task(
     *,
     prompt: str | None = None,
     update_note: bool = True,
+    docs: str | None = None,
     data: str | None = None,
     sandbox: str = "auto",
     workers: int | None = None,
 ) -> Task:
     """Return a task of this package as one of inspect_ai.
 
-    `prompt` is a variant of the task that opens no answer (default: the task's own), `update_note`
-    tells the model of the update, `data` is a file with the rows, `sandbox` a tier.
+    `prompt` is a variant of the task that opens no answer (default: the task's own), `docs` a
+    documentation arm; without one, `update_note` tells the model of the update. `data` is a file
+    with the rows, `sandbox` a tier. Problems that the arm has nothing for are left out.
 
     Raises:
-        UsageError: there is no such task or variant, or the variant opens the answer.
-        DataError, InfrastructureError: those of `load_task`.
+        UsageError: there is no such task, variant or arm, or the variant opens the answer.
+        DataError, InfrastructureError: those of `load_task` and of asking releases.
     """
     loaded = load_task(name, data)
-    variants = loaded.task.spec.prompts
-    variant = variants.get(prompt or loaded.task.spec.default_prompt)
-    if variant is None:
-        raise UsageError(f"{name} has no prompt {prompt}; choose one of {', '.join(variants)}.")
-    template = PromptTemplate.from_file(variant.path)
-    samples = [_sample(p, template, update_note=update_note) for p in loaded.problems]
     options = SandboxOptions(tier=sandbox, workers=workers)
+    arm = one_arm(docs, update_note=update_note)
+    note, texts = told(loaded, RunConfig(model="", tasks=(name,), docs=arm, sandbox=options))
+    asked = prompts(
+        loaded, ExportOptions(prompt=prompt, update_note=note, problems=loaded.problems, docs=texts)
+    )
+    samples = [_sample(problem, rendered) for problem, rendered in asked]
+    variant = loaded.task.spec.prompts[prompt or loaded.task.spec.default_prompt]
+    template = PromptTemplate.from_file(variant.path)
     return Task(
         dataset=MemoryDataset(samples, name=f"recode_eval/{name}"),
         solver=generate(),
         scorer=recode_grader(name, data, options),
         version=loaded.task.spec.version,
-        metadata={"data_hash": loaded.data.content_hash, "prompt_hash": template.content_hash},
+        metadata={
+            "data_hash": loaded.data.content_hash,
+            "prompt_hash": template.content_hash,
+            "docs": arm.arms[0] if texts is None else texts.identity,
+        },
     )
 
 
-def _sample(problem: Problem, template: PromptTemplate, *, update_note: bool) -> Sample:
-    rendered = template.render({**problem.context, "update_note": update_note})
+def _sample(problem: Problem, rendered: Prompt) -> Sample:
     if rendered.prefill:
         raise UsageError(
-            f"The prompt {template.name} opens the answer, which not every provider of inspect_ai "
+            f"The prompt of {problem.id} opens the answer, which not every provider of inspect_ai "
             "takes; choose a variant that does not, such as plain."
         )
     messages: list[ChatMessage] = [_ROLES[m.role](content=m.content) for m in rendered.messages]
@@ -118,12 +128,13 @@ def _register(name: str) -> Callable[..., Task]:
     def made(
         prompt: str | None = None,
         update_note: bool = True,
+        docs: str | None = None,
         data: str | None = None,
         sandbox: str = "auto",
         workers: int | None = None,
     ) -> Task:
         return make_task(
-            name, prompt=prompt, update_note=update_note, data=data, sandbox=sandbox,
+            name, prompt=prompt, update_note=update_note, docs=docs, data=data, sandbox=sandbox,
             workers=workers,
         )  # fmt: skip
 

@@ -7,10 +7,12 @@ could not grade has no metric: lm-eval averages over the others.
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
+from recode_eval.documentation.shown import DOCS, PromptDocs, parse_docs
 from recode_eval.errors import DataError
 from recode_eval.integrations.graders import shared_grader
 from recode_eval.run.config import SandboxOptions
@@ -27,16 +29,22 @@ def dataset(
     recode_task: str,
     recode_prompt: str,
     recode_update_note: bool = True,
+    recode_data: str | None = None,
     recode_data_hash: str = "",
     recode_problems: Sequence[str] | None = None,
+    recode_docs: Mapping[str, str] | None = None,
+    folder: Path = Path(),
     **_: Any,
 ) -> dict[str, Dataset]:
     """Return the split `test`: a row per problem with its prompt and cluster.
 
+    `folder` is that of the exported files.
+
     Raises:
-        DataError: the rows found here are not those that the task was exported with.
+        DataError: the rows found here are not those that the task was exported with, or the texts
+            of its documentation arm are missing or changed.
     """
-    loaded = _loaded(recode_task)
+    loaded = _loaded(recode_task, recode_data)
     if recode_data_hash and loaded.data.content_hash != recode_data_hash:
         raise DataError(
             f"The rows of {recode_task} differ from those that the task was exported with; export "
@@ -44,10 +52,14 @@ def dataset(
         )
     wanted = None if recode_problems is None else set(recode_problems)
     chosen = tuple(p for p in loaded.problems if wanted is None or p.id in wanted)
-    options = ExportOptions(recode_prompt, recode_update_note, chosen)
+    docs = None if recode_docs is None else _docs(folder / DOCS, recode_docs)
+    options = ExportOptions(
+        prompt=recode_prompt, update_note=recode_update_note, problems=chosen, docs=docs
+    )
     rows = [
         {
             "recode_task": recode_task,
+            "recode_data": recode_data or "",
             "id": problem.id,
             "cluster": problem.cluster,
             "prompt": prompt.messages[0].content,
@@ -57,9 +69,17 @@ def dataset(
     return {"test": Dataset.from_list(rows)}
 
 
+def _docs(path: Path, identity: Mapping[str, str]) -> PromptDocs:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read {path} ({error}); export the task again.") from error
+    return parse_docs(text, dict(identity), str(path))
+
+
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """Return `pass` of an answer, 1 or 0; nothing if it could not be graded."""
-    name = str(doc["recode_task"])
-    grader = shared_grader(_loaded(name), SandboxOptions())
+    loaded = _loaded(str(doc["recode_task"]), doc["recode_data"] or None)
+    grader = shared_grader(loaded, SandboxOptions())
     reward = grader(str(doc["id"]), str(results[0]))
     return {} if reward is None else {"pass": reward}

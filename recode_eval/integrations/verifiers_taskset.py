@@ -11,17 +11,21 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import verifiers.v1 as vf
+from verifiers.v1.harnesses.null import NullHarness
 
 from recode_eval.errors import InfrastructureError, UsageError
 from recode_eval.integrations.graders import shared_grader
-from recode_eval.run.config import SandboxOptions
-from recode_eval.run.prompts import PromptTemplate
+from recode_eval.run.config import RunConfig, SandboxOptions
+from recode_eval.run.told import one_arm, told
+from recode_eval.task_exports import ExportOptions, prompts
 from recode_eval.tasks.loading import LoadedTask, load_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RecodeTaskset"]
+__all__ = ["NullHarness", "RecodeTaskset"]
+"""With the taskset, the harness that it has by default: one question, one answer, and no tools.
+verifiers' own default gives the model a shell."""
 
 
 class RecodeData(vf.TaskData):
@@ -43,6 +47,8 @@ class RecodeConfig(vf.TasksetConfig):
     prompt: str | None = None
     """A prompt variant that opens no answer; the task's own by default."""
     update_note: bool = True
+    docs: str | None = None
+    """A documentation arm, instead of the prompt's own note (docs/documentation-arms.md)."""
     sandbox: str = "auto"
     workers: int | None = None
 
@@ -89,22 +95,25 @@ class RecodeTaskset(vf.Taskset[RecodeTask, RecodeConfig]):
     """All problems of one task."""
 
     def load(self) -> Iterator[RecodeTask]:
-        """Yield a task per problem; raises `UsageError` for a prompt that opens the answer."""
+        """Yield a task per problem that there is something to show for.
+
+        Raises `UsageError` for an unknown prompt or arm, and a prompt that opens the answer.
+        """
         config = self.config
         loaded = load_task(config.task_name, config.data)
         spec = loaded.task.spec
-        name = config.prompt or spec.default_prompt
-        if name not in spec.prompts:
-            known = ", ".join(spec.prompts)
-            raise UsageError(f"{spec.name} has no prompt {name}; choose one of {known}.")
-        template = PromptTemplate.from_file(spec.prompts[name].path)
         options = SandboxOptions(tier=config.sandbox, workers=config.workers)
-        for problem in loaded.problems:
-            prompt = template.render({**problem.context, "update_note": config.update_note})
+        arm = one_arm(config.docs, update_note=config.update_note)
+        run = RunConfig(model="", tasks=(spec.name,), docs=arm, sandbox=options)
+        note, docs = told(loaded, run)
+        asked = ExportOptions(
+            prompt=config.prompt, update_note=note, problems=loaded.problems, docs=docs
+        )
+        for problem, prompt in prompts(loaded, asked):
             roles = [message.role for message in prompt.messages]
             if prompt.prefill or roles not in (["user"], ["system", "user"]):
                 raise UsageError(
-                    f"The prompt {name} of {spec.name} opens the answer or shows an example, which "
+                    f"The prompt of {problem.id} opens the answer or shows an example, which "
                     "a task of verifiers cannot; choose another."
                 )
             task = RecodeTask(

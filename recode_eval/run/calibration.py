@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError
-from recode_eval.run.store import make_folder, read_json, write_json
 from recode_eval.sandbox.base import SandboxError
 
 if TYPE_CHECKING:
@@ -201,12 +200,16 @@ class LimitBook(MeasuredLimits):
 
     def _keep(self) -> None:
         """Write the file; raises `StorageError`."""
+        from recode_eval.run.store import make_folder, write_json
+
         make_folder(self._path.parent)
         write_json(self._path, asdict(self._measured))
 
 
 def _read(path: Path) -> Measured:
     """Read a file of measurements; a missing or damaged file leads to a new one."""
+    from recode_eval.run.store import read_json
+
     try:
         content = read_json(path)
         return Measured(

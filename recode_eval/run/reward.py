@@ -6,76 +6,51 @@ learn from the machine's trouble.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
+import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from recode_eval.checks import of_type
 from recode_eval.errors import UsageError
-from recode_eval.run.calibration import Calibration, MeasuredLimits
+from recode_eval.run.answering import AnswerGrader, GradedAnswer
 from recode_eval.run.config import SandboxOptions, options_of
-from recode_eval.run.grading import Grader
-from recode_eval.run.records import CompletionRecord, ScoreRecord
-from recode_eval.run.sandboxes import Sandboxes
-from recode_eval.sandbox.base import Limits
 from recode_eval.tasks.loading import LoadedTask, load_task
-from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
-    from recode_eval.run.grading import Unscored
-    from recode_eval.tasks.base import Problem
+    from concurrent.futures import Future
+
+    from recode_eval.sandbox.base import SandboxInfo
+
+__all__ = [
+    "GradedAnswer",
+    "RewardGrader",
+    "Rewarding",
+    "areward",
+    "close_all",
+    "reward",
+    "standing_grader",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class GradedAnswer:
-    """What grading says of one answer.
+class Rewarding:
+    """How answers are graded, one, many, or without waiting: on top of `submit`."""
 
-    >>> GradedAnswer(None, "the sandbox was lost").reward is None
-    True
-    """
+    def submit(self, problem_id: str, text: str) -> Future[GradedAnswer]:
+        """Queue one answer and return its future, which can be cancelled while it waits.
 
-    reward: float | None
-    """1.0: passes all tests; 0.0: does not, or holds no code; None: unscored."""
-    explanation: str
-    """The first test that fails and how, why there is no code, or why it is unscored: one line,
-    without control characters; empty for an answer that passes. Never holds a test's source."""
-    code: str | None = None
-    """The code that was found in the text."""
-
-
-class RewardGrader:
-    """Grades answers to the problems of one task; a context manager, safe in threads.
-
-    The sandbox is opened when the first answer comes and stays open until `close`. A process that
-    was forked from this one (`multiprocessing`, a loader of data) opens its own.
-    """
-
-    def __init__(self, task: str | LoadedTask, sandbox: SandboxOptions | str | None = None) -> None:
-        """Load the task; `sandbox` may be the name of a tier.
+        The future raises `InfrastructureError` where there is no sandbox.
 
         Raises:
-            UsageError: there is no such task, or it has no tests; or the sandbox is no sandbox's.
-            DataError, InfrastructureError: those of `load_task`.
+            UsageError: there is no problem of this id; the message has the nearest one.
         """
-        self._options = options_of(
-            SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
-        )
-        self._loaded = task if isinstance(task, LoadedTask) else load_task(task)
-        if not self._loaded.task.conditions:
-            raise UsageError(
-                f"The task {self._loaded.name} has no tests, so it has no reward. Compare answers "
-                "with recode_eval.scoring.similarity_scores instead."
-            )
-        self._begin()
+        raise NotImplementedError
 
-    def _begin(self) -> None:
-        """Open nothing yet: the threads and locks of a sandbox are those of one process."""
-        self._process = os.getpid()
-        self._sandboxes = Sandboxes(self._options)
-        self._limits = MeasuredLimits(Calibration(), Limits())
+    def close(self) -> None:
+        """Close what was opened. Idempotent."""
 
     def __call__(self, problem_id: str, text: str) -> float | None:
         """Return the reward of one answer; see `rewards`."""
@@ -94,49 +69,40 @@ class RewardGrader:
         """
         return [graded.reward for graded in self.grade(answers)]
 
+    async def arewards(self, answers: Iterable[tuple[str, str]]) -> list[float | None]:
+        """Return the same, without blocking the event loop; see `rewards`."""
+        return [graded.reward for graded in await self.agrade(answers)]
+
     def grade(self, answers: Iterable[tuple[str, str]]) -> list[GradedAnswer]:
         """Return reward and explanation of each `(problem id, text)`; see `rewards`."""
-        answers = _pairs(answers)
-        asked = [self._loaded.problem(key) for key, _ in answers]
-        if not asked:
-            return []
-        if self._process != os.getpid():
-            self._begin()
-        sandbox = self._sandboxes.opener(self._loaded.task, "split")()
-        self._limits.measure(self._loaded.task, asked, sandbox)
-        found = [GradedAnswer(None, "the run was stopped")] * len(answers)
-        grader = Grader(
-            self._loaded.task,
-            sandbox,
-            self._limits.limits,
-            scoring="reward",
-            unsplit=self._limits.unsplit,
-            on_score=lambda record: self._note(record, found),
-            on_unscored=lambda item: _note_unscored(item, found),
-        )
+        futures = self._submit_each(pairs_of(answers))
         try:
-            for place, (problem, (_, text)) in enumerate(zip(asked, answers, strict=True)):
-                grader.submit(problem, _completion(problem, place, text))
-            grader.finish()
+            return [future.result() for future in futures]
         except BaseException:
-            grader.abandon()
+            _withdraw(futures)
             raise
-        return found
 
-    def _note(self, record: ScoreRecord, found: list[GradedAnswer]) -> None:
-        if record.setup_error is not None:
-            reason = f"the problem's own set-up fails: {record.setup_error}"
-            found[record.sample] = GradedAnswer(None, one_line(reason), record.code)
-            return
-        condition = self._loaded.task.conditions[0]
-        reward = float(record.passed(condition))
-        told = "" if reward else _explanation(record, condition)
-        found[record.sample] = GradedAnswer(reward, told, record.code)
+    async def agrade(self, answers: Iterable[tuple[str, str]]) -> list[GradedAnswer]:
+        """Return the same, without blocking the event loop; see `rewards`.
 
-    def close(self) -> None:
-        """Close the sandbox. Idempotent; a forked process leaves its parent's open."""
-        if self._process == os.getpid():
-            self._sandboxes.close()
+        Cancelling the task takes answers that wait out of the queue.
+        """
+        futures = self._submit_each(pairs_of(answers))
+        try:
+            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+        except BaseException:
+            _withdraw(futures)
+            raise
+
+    def _submit_each(self, pairs: list[tuple[str, str]]) -> list[Future[GradedAnswer]]:
+        futures: list[Future[GradedAnswer]] = []
+        try:
+            for pair in pairs:
+                futures.append(self.submit(*pair))
+        except BaseException:
+            _withdraw(futures)
+            raise
+        return futures
 
     def __enter__(self) -> Self:
         """Return this."""
@@ -147,19 +113,78 @@ class RewardGrader:
         self.close()
 
 
-def _note_unscored(item: Unscored, found: list[GradedAnswer]) -> None:
-    found[item.sample] = GradedAnswer(None, one_line(item.reason))
+class RewardGrader(Rewarding):
+    """Grades answers to the problems of one task; a context manager, safe in threads.
+
+    The sandbox is opened when the first answer comes and stays open until `close`. A batch, or
+    many calls at once, keep all its workers busy. A process that was forked from this one
+    (`multiprocessing`, a loader of data) opens its own; for one sandbox that all processes of a
+    machine share, see `RewardClient`.
+    """
+
+    def __init__(self, task: str | LoadedTask, sandbox: SandboxOptions | str | None = None) -> None:
+        """Load the task; `sandbox` may be the name of a tier.
+
+        Raises:
+            UsageError: there is no such task, or it has no tests; or the sandbox is no sandbox's.
+            DataError, InfrastructureError: those of `load_task`.
+        """
+        self._options = options_of(
+            SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
+        )
+        self._loaded = task if isinstance(task, LoadedTask) else load_task(task)
+        if not self._loaded.task.conditions:
+            raise UsageError(
+                f"The task {self._loaded.name} has no tests, so it has no reward. Compare answers "
+                "with recode_eval.scoring.similarity_scores instead."
+            )
+        self.problems = {problem.id: problem for problem in self._loaded.problems}
+        """By their ids."""
+        self._begin()
+        _graders.add(self)
+
+    @property
+    def task(self) -> LoadedTask:
+        """The task and its rows."""
+        return self._loaded
+
+    def _begin(self) -> None:
+        """Begin with no sandbox, at first and in a forked process: no thread survives a fork."""
+        self._answers = AnswerGrader(self._loaded, self._options)
+
+    def open(self) -> SandboxInfo:
+        """Open the sandbox now, and say what it is; raises `InfrastructureError`."""
+        return self._answers.sandbox().info
+
+    def submit(self, problem_id: str, text: str) -> Future[GradedAnswer]:
+        """Queue one answer and return its future, which can be cancelled while it waits.
+
+        The future raises `InfrastructureError` where there is no sandbox.
+
+        Raises:
+            UsageError: there is no problem of this id; the message has the nearest one.
+        """
+        of_type("text", text, str, "a text")
+        known = isinstance(problem_id, str) and problem_id in self.problems
+        problem = self.problems[problem_id] if known else self._loaded.problem(problem_id)
+        return self._answers.submit(problem, text)
+
+    def close(self) -> None:
+        """Close the sandbox. Idempotent; a forked process leaves its parent's open."""
+        closing = self._answers
+        self._begin()
+        closing.close()
 
 
-def _explanation(record: ScoreRecord, condition: str) -> str:
-    if record.code is None:
-        return one_line(f"no code found: {record.extraction_detail}".rstrip(": "))
-    tests = record.conditions.get(condition, {}).get("tests", [])
-    failed = next((test for test in tests if test[1] != "passed"), None)
-    return "there is no test" if failed is None else one_line(": ".join(filter(None, failed)))
+_graders: weakref.WeakSet[RewardGrader] = weakref.WeakSet()
 
 
-def _pairs(answers: object) -> list[tuple[str, str]]:
+def _withdraw(futures: Iterable[Future[GradedAnswer]]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+def pairs_of(answers: object) -> list[tuple[str, str]]:
     """Return the answers as a list; raises `UsageError` for what is no (problem id, text)."""
     if not isinstance(answers, Iterable) or isinstance(answers, str | bytes):
         raise UsageError(f"answers must be a list of (problem id, text), not {answers!r}.")
@@ -172,18 +197,7 @@ def _pairs(answers: object) -> list[tuple[str, str]]:
     return pairs
 
 
-def _completion(problem: Problem, place: int, text: str) -> CompletionRecord:
-    return CompletionRecord(
-        problem_id=problem.id,
-        sample=place,
-        seed=0,
-        prompt_hash="",
-        text=text,
-        finish_reason="stop",
-    )
-
-
-_open: dict[str, RewardGrader] = {}
+_open: dict[tuple[str, SandboxOptions], RewardGrader] = {}
 _opening = threading.Lock()
 
 
@@ -192,6 +206,8 @@ def _forget() -> None:
     global _opening
     _opening = threading.Lock()
     _open.clear()
+    for grader in list(_graders):
+        grader._begin()
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -216,14 +232,35 @@ def reward(task: str, problem_id: str, text: str) -> float | None:
     >>> reward("arena-mini", problem.id, "I do not know.")
     0.0
     """
+    return standing_grader(task)(problem_id, text)
+
+
+async def areward(task: str, problem_id: str, text: str) -> float | None:
+    r"""Return the same as `reward` does, without blocking the event loop.
+
+    Calls at once (`asyncio.gather`) keep all workers of the sandbox busy.
+
+    >>> import asyncio
+    >>> from recode_eval import areward, load_task
+    >>> asyncio.run(areward("arena-mini", load_task("arena-mini").problems[0].id, "No idea."))
+    0.0
+    """
+    grader = await asyncio.to_thread(standing_grader, task)
+    return (await grader.arewards([(problem_id, text)]))[0]
+
+
+def standing_grader(task: str, sandbox: SandboxOptions | str | None = None) -> RewardGrader:
+    """Return the grader of a task that stays open until the process ends; see `RewardGrader`."""
     of_type("the task's name", task, str, "a text")
+    options = options_of(
+        SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
+    )
     with _opening:
         if not _open:
             atexit.register(close_all)
-        if task not in _open:
-            _open[task] = RewardGrader(task)
-        grader = _open[task]
-    return grader(problem_id, text)
+        if (task, options) not in _open:
+            _open[task, options] = RewardGrader(task, options)
+        return _open[task, options]
 
 
 def close_all() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def files(loaded: LoadedTask, options: ExportOptions) -> Iterator[TaskFile]:
     """Yield one file with a line per problem."""
+    options.no_images("jsonl")
     spec = loaded.task.spec
     variant = spec.prompts[options.prompt or spec.default_prompt] if spec.prompts else None
     lines = []
@@ -34,6 +35,7 @@ def files(loaded: LoadedTask, options: ExportOptions) -> Iterator[TaskFile]:
             "prefill": prompt.prefill,
             "stop": list(variant.defaults.stop) if variant else [],
             "data_hash": loaded.data.content_hash,
+            **({} if options.docs is None else {"docs": options.docs.identity}),
         }
         lines.append(json.dumps(content))
     yield TaskFile(f"{spec.name}.jsonl", "".join(f"{line}\n" for line in lines))

@@ -5,10 +5,12 @@ The module finds the rows and the grader in this package, which must be installe
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from recode_eval.documentation.shown import DOCS
 from recode_eval.errors import UsageError
 from recode_eval.task_exports import ExportOptions, TaskFile, prompts
 
@@ -19,15 +21,22 @@ if TYPE_CHECKING:
 
 _MODULE = '''"""Rows and grader of a task of recode-eval, for the YAML file beside this one."""
 
+from pathlib import Path
+
 import recode_eval.integrations.lm_eval_tasks as _tasks
 
-dataset = _tasks.dataset
+
+def dataset(**named):
+    return _tasks.dataset(folder=Path(__file__).parent, **named)
+
+
 process_results = _tasks.process_results
 '''
 
 
 def files(loaded: LoadedTask, options: ExportOptions) -> Iterator[TaskFile]:
     """Yield the YAML file and its module."""
+    options.no_images("lm-eval")
     spec = loaded.task.spec
     if not loaded.task.conditions:
         raise UsageError(f"The task {spec.name} has no tests, so lm-eval has nothing to score.")
@@ -47,6 +56,10 @@ def files(loaded: LoadedTask, options: ExportOptions) -> Iterator[TaskFile]:
         "recode_update_note": options.update_note,
         "recode_data_hash": loaded.data.content_hash,
     }
+    if options.data is not None:
+        metadata["recode_data"] = str(Path(options.data).resolve())
+    if options.docs is not None:
+        metadata["recode_docs"] = options.docs.identity
     if len(options.problems) < len(loaded.problems):
         metadata["recode_problems"] = [problem.id for problem in options.problems]
     content = {
@@ -69,3 +82,5 @@ def files(loaded: LoadedTask, options: ExportOptions) -> Iterator[TaskFile]:
     text += "process_results: !function recode_rows.process_results\n"
     yield TaskFile(f"{name}/{name}.yaml", text)
     yield TaskFile(f"{name}/recode_rows.py", _MODULE)
+    if options.docs is not None:
+        yield TaskFile(f"{name}/{DOCS}", options.docs.to_text())

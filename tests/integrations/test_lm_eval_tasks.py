@@ -110,3 +110,55 @@ def test_prompts_as_json_lines_hold_no_test_and_no_reference(tmp_path: Path) -> 
             row = problem.payload
             for test in row.unit_tests if task == "arena-mini" else row.tests:
                 assert test.code.strip() not in asked
+
+
+def test_an_arm_goes_with_the_task_and_a_changed_text_is_refused(
+    peer_python: Callable[[str], str], tmp_path: Path
+) -> None:
+    problems = load_task("arena-mini").problems[:2]
+    words = ("--tasks", "arena-mini", "--limit", "2", "--docs", "changelog")
+    folder = export(tmp_path / "tasks", *words)
+    answers = [(p.context["problem"], f"```python\n{p.solutions['reference']}\n```")
+               for p in problems]  # fmt: skip
+    (tmp_path / "answers.json").write_text(json.dumps(answers))
+    go = ["python", str(HERE / "lm_eval_references.py"), str(folder), "recode_arena_mini",
+          str(tmp_path / "answers.json"), str(tmp_path / "out")]  # fmt: skip
+    done = run(peer_python("lm_eval"), go, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    [samples] = (tmp_path / "out").rglob("samples_*.jsonl")
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    assert [line["pass"] for line in lines] == [1.0, 1.0]
+    prompts = [line["doc"]["prompt"] for line in lines]
+    assert all("<documentation>" in prompt for prompt in prompts)
+    assert all("has changed in the installed version" not in prompt for prompt in prompts)
+    [texts] = folder.rglob("docs.jsonl")
+    texts.write_text(texts.read_text().replace("bisect", "bisekt"))
+    done = run(peer_python("lm_eval"), go, tmp_path)
+    assert done.returncode != 0
+    assert "does not hold what the run's prompts showed" in done.stderr
+
+
+def test_arms_in_lines_of_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["export-tasks", "--format", "jsonl", "--tasks", "arena-mini", "--limit", "3"]
+    asked = {}
+    for arm in ("note", "none", "changelog", "mixed"):
+        assert command([*words, "--docs", arm, "--out", str(tmp_path / arm)]) == 0
+        text = (tmp_path / arm / "arena-mini.jsonl").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        asked[arm] = [line["messages"][-1]["content"] for line in lines]
+        assert [line.get("docs", {}).get("arm") for line in lines] == [
+            None if arm in {"note", "none"} else arm
+        ] * 3
+    note = "has changed in the installed version"
+    for index in range(3):
+        assert note in asked["note"][index]
+        assert "<documentation>" not in asked["note"][index] + asked["none"][index]
+        assert note not in asked["none"][index] + asked["changelog"][index]
+        assert asked["changelog"][index].endswith(asked["none"][index])
+        assert len(asked["mixed"][index]) > len(asked["changelog"][index])
+    capsys.readouterr()
+    assert command([*words, "--docs", "changlog", "--out", str(tmp_path / "x")]) == 2
+    assert "Did you mean changelog" in capsys.readouterr().err
+    assert (
+        command([*words, "--docs", "note", "--no-update-note", "--out", str(tmp_path / "x")]) == 2
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from peers import CHECKOUT, run
+from stream_server import StreamServer
 
 from recode_eval import load_task
 
@@ -71,3 +72,54 @@ def test_the_wheel_brings_the_module() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert included["recode_eval/integrations/verifiers_taskset.py"] == "recode_taskset.py"
+
+
+@pytest.mark.slow
+def test_vf_eval_asks_a_server_and_grades_what_it_says(
+    peer_python: Callable[[str], str], tmp_path: Path
+) -> None:
+    """By default with one question and no tools: verifiers' own default gives a model a shell."""
+    problems = load_task("arena-mini").problems[:4]
+
+    def model(asked: str) -> str:
+        index, problem = next(
+            (i, p) for i, p in enumerate(problems) if p.context["problem"] in asked
+        )
+        return f"Yes.\n```python\n{problem.solutions[('reference', 'stale')[index % 2]]}\n```"
+
+    with StreamServer(model) as server:
+        words = ["vf-eval", "recode-taskset", "--env.taskset.task-name", "arena-mini",
+                 "--env.taskset.sandbox", "landlock", "--env.taskset.docs", "changelog",
+                 "-m", "tiny", "--client.base-url", server.url, "--client.api-key-var", "NO_KEY",
+                 "--env.agent.runtime.type", "subprocess",
+                 "-n", "4", "--no-push", "--no-rich", "-o", "out"]  # fmt: skip
+        done = run(peer_python("verifiers"), words, tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    [traces] = (tmp_path / "out").rglob("traces.jsonl")
+    found = [json.loads(line) for line in traces.read_text().splitlines()]
+    rewards = {
+        trace["task"]["data"]["id"]: trace["rewards"]["passes"]["score"] for trace in flat(found)
+    }
+    assert rewards == {p.id: float(i % 2 == 0) for i, p in enumerate(problems)}
+    assert not any(trace["errors"] for trace in flat(found))
+    assert len(server.requests) == 4
+    for request in server.requests:
+        assert not request.get("tools")
+        text = str(request["messages"])
+        assert "<documentation>" in text
+        for problem in problems:  # the hidden tests reach no request
+            assert all(json.dumps(t.code)[1:-1] not in text for t in problem.payload.unit_tests)
+
+
+def flat(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the traces of a file's lines: one each, or an episode with several."""
+    return [trace for line in lines for trace in line.get("traces", [line])]
+
+
+def test_an_arm_is_one_or_the_other(peer_python: Callable[[str], str], tmp_path: Path) -> None:
+    words = ["vf-validate", "recode-taskset", "--runtime.type", "subprocess",
+             "--taskset.task-name", "arena-mini", "--taskset.docs", "changelog",
+             "--taskset.update-note", "False", "--rich", "False", "-o", "out"]  # fmt: skip
+    done = run(peer_python("verifiers"), words, tmp_path)
+    assert done.returncode != 0
+    assert "give one of them" in done.stdout + done.stderr

@@ -1,0 +1,1 @@
+"""Rewards over HTTP: one sandbox for all processes of a machine, and its client."""
