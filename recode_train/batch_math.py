@@ -188,8 +188,7 @@ def _unused(config: TrainConfig) -> list[str]:
             ("sandbox", "sandbox_workers"),
             not (config.eval_tasks or _weight(config, "tests") or has_tools(config))
             or (not config.samples and not config.eval_tasks),
-            "no program is run: the reward tests has no weight, there are no tools, and no task is "
-            "evaluated",
+            "no program is run: the reward tests has no weight, there are no tools, no eval_tasks",
         ),
         (("eval_steps",), not config.eval_tasks, "eval_tasks is empty"),
     ]
@@ -236,8 +235,8 @@ def _without_effect(config: TrainConfig) -> list[str]:
 
 
 def has_tools(config: TrainConfig) -> bool:
-    """Tell whether the model may call tools, `submit` included."""
-    return bool(config.tools) or config.turns > 1
+    """Tell whether the model may call tools while it is trained, `submit` included."""
+    return config.samples and (bool(config.tools) or config.turns > 1)
 
 
 def _with_tools(config: TrainConfig) -> list[str]:
@@ -249,8 +248,8 @@ def _with_tools(config: TrainConfig) -> list[str]:
         )
     if config.eval_tasks:
         found.append(
-            "eval_tasks: evaluations during the training ask for one answer without tools; evaluate "
-            "checkpoints on a server with recode-eval --tools."
+            "eval_tasks: evaluations during the training ask for one answer without tools; "
+            "evaluate checkpoints on a server with recode-eval --tools."
         )
     return found
 

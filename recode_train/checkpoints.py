@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.run.store import read_json, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 MARK: Final = "recode_train.json"

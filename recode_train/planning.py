@@ -182,11 +182,8 @@ def _prompts(
         return None, ["Prompts not counted: the model is not a local folder."]
     needed = ["transformers"] if workbench is None else ["transformers", "trl"]
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
-        what = "Prompts" if workbench is None else "Prompts and the template's tool calls"
-        return None, [
-            f"{what} not {'counted' if workbench is None else 'checked'}: {missing[0]} is missing "
-            "(pip install 'recode-eval[train]')."
-        ]
+        what = "Prompts not counted" if workbench is None else "Prompts and tool calls not checked"
+        return None, [f"{what}: {missing[0]} is missing (pip install 'recode-eval[train]')."]
     tokenizer = _tokenizer(config)
     if workbench is None:
         prompts, overlong = render(
@@ -205,10 +202,11 @@ def _prompts(
     lengths = PromptLengths(len(counts), len(overlong), max(counts), sum(counts) / len(counts))
     if not overlong:
         return lengths, []
-    return lengths, [
+    left_out = (
         f"{len(overlong)} of {len(pairs.pairs)} pairs left out: their prompt has more than "
         f"max_prompt_length={config.max_prompt_length} tokens."
-    ]
+    )
+    return lengths, [left_out]
 
 
 def _tokenizer(config: TrainConfig) -> Any:

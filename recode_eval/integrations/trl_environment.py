@@ -18,7 +18,6 @@ from recode_eval.conversations.settings import ConversationSettings
 from recode_eval.errors import UsageError
 from recode_eval.run.config import SandboxOptions, options_of
 from recode_eval.run.config_parts import ConversationOptions
-from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.run.tool_sessions import ToolSession, Workbench, check_tools
 from recode_eval.tasks.answers import find_code
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from recode_eval.models.base import Tool
     from recode_eval.sandbox.base import Sandbox
+    from recode_eval.tasks.base import Problem
 
 _TYPES: Final[dict[str, type]] = {"string": str, "integer": int}
 _LINES: Final = {
@@ -56,7 +56,7 @@ class TrlEnvironment:
             given = ", ".join(sorted(map(str, columns))) or "none"
             raise UsageError(
                 f"The data set needs a column {self._column} with the problems' ids (it has: "
-                f"{given}); `rows()` of the environments makes one."
+                f"{given}). recode_eval.rewards.trl_rows makes rows that have it."
             )
         self.session.begin(columns[self._column])
 
@@ -169,44 +169,30 @@ class TrlEnvironments:
         """Return an environment; all of them share one sandbox."""
         return self._class(self._workbench, self._column)
 
-    def rows(self, prompt: str | None = None) -> list[dict[str, Any]]:
-        """Return the problems as rows for TRL: `prompt` (messages) and the column of their ids.
-
-        `prompt` names a variant (None: the task's own). As in an evaluation with tools no answer
-        is opened, and nothing of tests and references is in the rows. Raises `UsageError` if there
-        is no such variant.
-        """
-        spec = self._loaded.task.spec
-        variant = spec.prompts.get(prompt or spec.default_prompt)
-        if variant is None:
-            known = ", ".join(spec.prompts)
-            raise UsageError(f"{spec.name} has no prompt {prompt}; choose one of {known}.")
-        template = PromptTemplate.from_file(variant.path)
-        found = []
-        for problem in self._loaded.problems:
-            rendered = template.render({**problem.context, "update_note": True})
-            messages = [{"role": m.role, "content": m.content} for m in rendered.messages]
-            found.append({"prompt": messages, self._column: problem.id})
-        return found
-
     def reward(
         self, completions: Sequence[Any], environments: Sequence[Any], **_: Any
     ) -> list[float | None]:
         """Return the reward of each rollout, as TRL asks for it: 1.0, 0.0, or None: unscored.
 
-        The code is found in the last message as in an evaluation; all are graded at once. Raises
-        `InfrastructureError` where the sandbox is gone.
+        The answer is the program that was handed in last, if programs are; else the code in the
+        last message, found as in an evaluation. All are graded at once.
+
+        Raises:
+            InfrastructureError: the sandbox is gone.
         """
-        task = self._loaded.task
         lost = [environment.session.raise_failure() for environment in environments]
-        answers = []
-        for completion, environment in zip(completions, environments, strict=True):
-            problem = environment.session.problem
-            answers.append((problem, find_code(task, problem, final_text(completion)).code))
+        answers = list(map(self._answer, completions, environments))
         wanted = [answer for answer, gone in zip(answers, lost, strict=True) if not gone]
         graded = iter(self._workbench.grade(wanted))
         found = [None if gone else next(graded) for gone in lost]
         return [None if passed is None else float(passed) for passed in found]
+
+    def _answer(self, completion: Any, environment: Any) -> tuple[Problem, str | None]:
+        session = environment.session
+        if session.hands_in:
+            return session.problem, session.answer
+        found = find_code(self._loaded.task, session.problem, final_text(completion))
+        return session.problem, found.code
 
     def close(self) -> None:
         """Close the sandbox. Idempotent; a forked process leaves its parent's open."""
@@ -236,14 +222,15 @@ def trl_environment(
     With one turn the answer is the last message. With `turns` above 1 there is a tool `submit`,
     which takes a program at most so many times and tells how it fails its visible test; the answer
     is the program handed in last. `column` of the data set has the problem's id. All environments
-    share one `sandbox`, opened at the first call.
+    share one `sandbox`, opened at the first call. `recode_eval.rewards.trl_rows` makes the rows.
 
     Raises:
         UsageError: there is no such task or tool, no tool at all, or the task has no tests.
 
+    >>> from recode_eval import rewards
     >>> environments = trl_environment("arena-mini", ("run",))
     >>> environment = environments()
-    >>> environment.reset(**environments.rows()[0])
+    >>> environment.reset(**rewards.trl_rows("arena-mini")[0])
     >>> environment.run(code="print(6 * 7)").splitlines()[-1]
     '42'
     >>> environments.reward(completions=["I cannot."], environments=[environment])

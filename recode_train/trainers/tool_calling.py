@@ -6,10 +6,34 @@ out of the counts, and mends what a model can break in TRL's loop.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from recode_train.budget import Budget
+
+
+@contextlib.contextmanager
+def reading_deep_calls(tokenizer: Any) -> Iterator[None]:
+    """Let TRL take a call whose JSON is nested too deep for text, as it takes other malformed ones.
+
+    Without this a model that repeats an opening bracket some thousand times ends the training.
+    """
+    read = tokenizer.parse_response
+
+    def parse_response(*values: Any, **more: Any) -> Any:
+        try:
+            return read(*values, **more)
+        except RecursionError as error:
+            raise ValueError("the call is nested too deep") from error
+
+    tokenizer.parse_response = parse_response
+    try:
+        yield
+    finally:
+        del tokenizer.parse_response
 
 
 class ToolCalling:
@@ -23,9 +47,11 @@ class ToolCalling:
     model: Any
     tools: list[Any]
     _metrics: dict[str, Any]
+    _tokenizer: Any
 
     def _generate(self, prompts: list[Any]) -> Any:
-        result = super()._generate(prompts)  # type: ignore[misc]
+        with reading_deep_calls(self._tokenizer):
+            result = super()._generate(prompts)  # type: ignore[misc]
         self.told = sum(mask.count(0) for mask in result[2])
         return result
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recode_eval
-from recode_eval import SandboxOptions, UsageError, load_task
+from recode_eval import SandboxOptions, UsageError, load_task, rewards
 from recode_eval.conversations.conversation import Use
 from recode_eval.conversations.executing import Bench
 from recode_eval.conversations.feedback import Feedback
@@ -147,6 +147,19 @@ def test_the_last_of_the_turns_is_the_answer(environments: TrlEnvironments) -> N
     assert environment.get_reward() == 0.0
 
 
+def test_a_written_answer_is_none_where_programs_are_handed_in(
+    environments: TrlEnvironments,
+) -> None:
+    """`reward` beside `get_reward`: both grade the same program."""
+    reference = FIRST.solutions["reference"]
+    written, handed_in = begun(environments), begun(environments)
+    handed_in.submit(code=reference)
+    both = [written, handed_in]
+    completions = [message(reference), message("x = 1")]
+    assert environments.reward(completions=completions, environments=both) == [0.0, 1.0]
+    assert [one.get_reward() for one in both] == [0.0, 1.0]
+
+
 def test_nothing_handed_in_is_a_failure(environments: TrlEnvironments) -> None:
     environment = begun(environments)
     assert environment.get_reward() == 0.0
@@ -174,8 +187,8 @@ def test_rewards_of_last_messages(writing: TrlEnvironments) -> None:
         [],
     ]
     waiting = [begun(writing) for _ in completions]
-    rewards = writing.reward(completions=completions, environments=waiting, problem_id=["?"] * 10)
-    assert rewards == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]
+    found = writing.reward(completions=completions, environments=waiting, problem_id=["?"] * 10)
+    assert found == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]
     assert writing.reward_funcs == [writing.reward]
     assert not hasattr(waiting[0], "get_reward")
 
@@ -401,15 +414,14 @@ def test_a_forked_process_opens_its_own_sandbox() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_rows_have_nothing_that_is_hidden() -> None:
-    made = recode_eval.trl_environment("arena-mini", column="key")
-    rows = made.rows("recode")
-    assert sorted(rows[0]) == ["key", "prompt"]
-    assert rows[0]["prompt"][-1]["role"] == "user"
-    assert FIRST.solutions["reference"].strip() not in str(rows[0])
+def test_the_column_of_the_problem_can_be_named() -> None:
+    made = recode_eval.trl_environment(TASK, column="key")
     environment = made()
-    environment.reset(**rows[1])
-    assert environment.session.problem is made._loaded.problems[1]
+    environment.reset(key=SECOND.id, problem_id=FIRST.id)
+    assert environment.session.problem is SECOND
+    environment = recode_eval.trl_environment(TASK)()
+    environment.reset(**rewards.trl_rows(TASK)[1])
+    assert environment.session.problem is SECOND
 
 
 @pytest.mark.parametrize(
@@ -420,8 +432,7 @@ def test_rows_have_nothing_that_is_hidden() -> None:
         (lambda: recode_eval.trl_environment("arena-mini", ("search",)), "tool"),
         (lambda: recode_eval.trl_environment("arena-mini", turns=0), "turns"),
         (lambda: recode_eval.trl_environment("arena-mini", tool_calls=0), "tool_calls"),
-        (lambda: HOSTILE.rows("nope"), "no prompt nope"),
-        (lambda: HOSTILE().reset(prompt=[]), "needs a column problem_id"),
+        (lambda: HOSTILE().reset(prompt=[]), "column problem_id .* has: prompt.*trl_rows"),
         (lambda: HOSTILE().reset(problem_id="[bisect"), "problem of arena-mini"),
         (lambda: HOSTILE().reset(problem_id=7), "problem of arena-mini"),
         (lambda: HOSTILE().session.problem, "no problem yet"),

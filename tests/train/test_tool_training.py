@@ -289,6 +289,10 @@ HOSTILE = [
     "<tool_call>\n{broken",
     "<tool_call>\n[]\n</tool_call>",
     "<tool_call>\n" + json.dumps({"name": 3, "arguments": {}}) + "\n</tool_call>",
+    "<tool_call>\n" + json.dumps({"name": ["run"], "arguments": {}}) + "\n</tool_call>",
+    "<tool_call>\n" + json.dumps({"arguments": {}}) + "\n</tool_call>",
+    "<tool_call>\n" + "[" * 2000 + "\n</tool_call>",
+    "<tool_call>\n" + '{"name": "run", "arguments": {"code": ' + "[" * 2000 + "\n</tool_call>",
     RUN * 70,
     "<think>" + RUN,
 ]
@@ -359,7 +363,7 @@ def test_a_plain_trainer_of_trl(
     by_id = {problem.id: problem for problem in task.problems}
     for turns in (1, 2):
         environments = recode_eval.trl_environment(task, turns=turns)
-        rows = environments.rows()[:1]
+        rows = recode_eval.rewards.trl_rows(task)[:1]
         reference = by_id[rows[0]["problem_id"]].solutions["reference"]
 
         def script(
