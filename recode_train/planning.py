@@ -175,8 +175,8 @@ def _prompts(
     workbench: Workbench | None,
 ) -> tuple[PromptLengths | None, list[str]]:
     """Return the prompts' lengths, and why they were not counted or which are too long."""
+    from recode_train import tool_calls
     from recode_train.prompts import render
-    from recode_train.tool_calls import render_chats, tool_template
 
     if not folder.exists():
         return None, ["Prompts not counted: the model is not a local folder."]
@@ -190,12 +190,13 @@ def _prompts(
             pairs, tokenizer, template=template, max_tokens=config.max_prompt_length
         )
     else:
-        prompts, overlong = render_chats(
+        prompts, overlong = tool_calls.render_chats(
             pairs,
             tokenizer,
             workbench,
             template=template,
-            chat_template=tool_template(tokenizer, config.model),
+            chat_template=tool_calls.tool_template(tokenizer, config.model),
+            more=tool_calls.template_arguments(config),
             max_tokens=config.max_prompt_length,
         )
     counts = [len(prompt.token_ids) for prompt in prompts]

@@ -7,12 +7,13 @@ answer is opened, as in an evaluation with tools.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.integrations.trl_environment import TrlEnvironment
@@ -56,6 +57,20 @@ def environment_factory(workbench: Workbench) -> Callable[[], TrlEnvironment]:
 
     kind = environment_class(workbench.tools, rewarding=False)
     return lambda: kind(workbench, "pair_id")
+
+
+def template_arguments(config: TrainConfig) -> Mapping[str, Any]:
+    """Return what the chat template gets beside the messages; raises `UsageError` for no mapping.
+
+    >>> from recode_train import TrainConfig
+    >>> given = {"chat_template_kwargs": {"enable_thinking": False}}
+    >>> template_arguments(TrainConfig("grpo", model="m", trainer_args=given))
+    {'enable_thinking': False}
+    """
+    given = config.trainer_args.get("chat_template_kwargs") or {}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"chat_template_kwargs must be a mapping, not {given!r}.")
+    return given
 
 
 def prompt_key(prompt: str | Sequence[Mapping[str, Any]]) -> str:
@@ -109,11 +124,13 @@ def render_chats(
     *,
     template: PromptTemplate,
     chat_template: str | None,
+    more: Mapping[str, Any],
     max_tokens: int,
 ) -> tuple[list[TrainingPrompt], list[str]]:
     """Return the prompts as messages, and the ids of the pairs whose prompt is too long.
 
-    `max_tokens` count the tools' schemas too. Raises `UsageError` if the chat template refuses a
+    `more` is what else the chat template gets (TRL's chat_template_kwargs). `max_tokens` count the
+    tools' schemas too. Raises `UsageError` if the chat template refuses a
     prompt, or none is short enough.
     """
     from jinja2 import TemplateError
@@ -133,6 +150,7 @@ def render_chats(
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
+            **more,
         )
         return [int(token) for token in found["input_ids"][0]]
 

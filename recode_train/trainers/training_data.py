@@ -83,6 +83,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
             workbench,
             template=template,
             chat_template=tool_calls.tool_template(tokenizer, config.model),
+            more=tool_calls.template_arguments(config),
             max_tokens=longest,
         )
     completions: dict[str, str] = {}

@@ -114,6 +114,31 @@ def test_a_real_sampled_step(tool_model: Path, tmp_path: Path, pairs: PairSet) -
     assert result.report["last_log"]["rewards/tests/mean"] == 0.0
 
 
+def test_settings_of_the_template_reach_every_turn(
+    tool_model: Path, tmp_path: Path, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokens are checked prompt by prompt, so one that only TRL knew of ended the run."""
+    shown: list[str] = []
+    scripted(monkeypatch, lambda _, results, __: RUN if results == 0 else answer(NEW), shown)
+    more = {"trainer_args": {"chat_template_kwargs": {"enable_thinking": False}}}
+    train_pairs(tool_config(tool_model, tmp_path / "run", **more), pairs)
+    assert all(text.endswith("assistant\n<think>\n\n</think>\n\n") for text in shown)
+    with pytest.raises(UsageError, match="chat_template_kwargs must be a mapping"):
+        train_pairs(
+            tool_config(
+                tool_model, tmp_path / "bad", trainer_args={"chat_template_kwargs": "thinking"}
+            ),
+            pairs,
+        )
+    with pytest.raises(UsageError, match="sets max_tool_calling_iterations itself"):
+        train_pairs(
+            tool_config(
+                tool_model, tmp_path / "bad", trainer_args={"max_tool_calling_iterations": 3}
+            ),
+            pairs,
+        )
+
+
 def test_turns_hand_in_programs(
     tool_model: Path, tmp_path: Path, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
