@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
+import time
 import tomllib
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from peers import CHECKOUT, installed
 from stream_server import StreamServer
 from verdict_roads import BASE_IMAGE, remove_labelled
@@ -27,7 +31,7 @@ from verdict_roads import BASE_IMAGE, remove_labelled
 from recode_eval import load_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 HERE = Path(__file__).parent
 PAGE = CHECKOUT / "docs" / "integrations.md"
@@ -47,19 +51,21 @@ def fixed():
 
 @dataclass(frozen=True)
 class Case:
-    """How one section's block is run."""
+    """How one section's blocks are run, in their order and in one folder."""
 
     peer: str = ""
     """The environment whose programs it calls."""
     swaps: Mapping[str, str] = field(default_factory=dict)
     """Words of the page, and what stands in their place: a smaller selection, another model. Each
-    must occur; `{folder}` is the folder that it runs in."""
+    must occur; `{folder}` is the folder that it runs in, `{port}` a free port."""
     prepare: Callable[[Path], None] = lambda _: None
     between: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     """What happens before the line that begins so: what a reader does there."""
     check: Callable[[Path, list[str]], None] = lambda _, __: None
     """Gets the folder and what each line printed."""
     marks: tuple[Any, ...] = ()
+    serves: str = ""
+    """The beginning of a command of ours that runs in the peer's environment until all is done."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -126,7 +132,23 @@ def harbor_rewards(folder: Path, outputs: list[str]) -> None:
     assert rewards == [0.0, 1.0], outputs
 
 
+def verl_finds_the_function(*_: object) -> None:
+    [block] = [block for block in BLOCKS["verl: tests as a reward"] if block.language == "yaml"]
+    named = yaml.safe_load(block.code)["reward"]["custom_reward_function"]
+    module = named["path"].removeprefix("pkg://")
+    for name in re.findall(r"verl_compute_score\w*", block.code):
+        assert callable(pkgutil.resolve_name(f"{module}:{name}"))
+    assert named["name"] == "verl_compute_score_async"
+
+
+def served_rewards(_: Path, outputs: list[str]) -> None:
+    by_curl, by_client = outputs
+    assert '"reward":0.0' in by_curl.replace(" ", "")
+    assert by_client.startswith("[GradedAnswer(reward=0.0"), by_client
+
+
 SLOW = (pytest.mark.slow,)
+FIRST = load_task("arena-mini").problems[0].id
 BUILT_HERE = f"--wheels --base-image {BASE_IMAGE}"
 PLAIN_DOCKER = "--env harbor_docker:PlainDocker --yes --n-tasks 1"
 CASES = {
@@ -160,6 +182,22 @@ CASES = {
                "-n 20": "-n 2 --env.taskset.sandbox landlock --client.api-key-var NONE",
                SERVER: "{server}"},
         check=printed(-1, "passes 1.00"),
+        marks=SLOW,
+    ),
+    "TRL: tests as a reward": Case(marks=SLOW),
+    "verl: tests as a reward": Case(check=verl_finds_the_function, marks=SLOW),
+    "One pool for all processes": Case(
+        peer="serve",
+        serves="recode-eval serve-rewards",
+        swaps={"--tasks arena-mini,migration --sandbox docker --workers 16":
+               "--tasks arena-mini --sandbox landlock --workers 2 --port {port}",
+               "127.0.0.1:8471": "127.0.0.1:{port}",
+               '"task": "migration", "problem_id": "..."':
+               f'"task": "arena-mini", "problem_id": "{FIRST}"',
+               'RewardClient("migration")':
+               'RewardClient("arena-mini", url="http://127.0.0.1:{port}")',
+               "a problem's id": FIRST},
+        check=served_rewards,
         marks=SLOW,
     ),
     "harbor: a container per problem": Case(
@@ -197,18 +235,21 @@ class Block:
     language: str
     code: str
 
-    def lines(self) -> list[str]:
-        """Return its commands; a block of Python is one."""
+    def steps(self) -> list[str]:
+        """Return its commands; a block of Python is one, and of YAML none: the case checks it."""
         if self.language == "python":
-            return ["python block.py"]
+            return [self.code]
+        if self.language == "yaml":
+            return []
         return [line for line in self.code.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def blocks(text: str) -> list[Block]:
-    found = []
+def blocks(text: str) -> dict[str, list[Block]]:
+    found: dict[str, list[Block]] = {}
     for part in re.split(r"^## ", text, flags=re.MULTILINE):
         section, _, body = part.partition("\n")
-        found += [Block(section, m["language"], m["code"]) for m in FENCE.finditer(body)]
+        for m in FENCE.finditer(body):
+            found.setdefault(section, []).append(Block(section, m["language"], m["code"]))
     return found
 
 
@@ -216,71 +257,109 @@ BLOCKS = blocks(PAGE.read_text(encoding="utf-8"))
 
 
 def test_every_block_has_a_case_and_every_case_a_block() -> None:
-    assert {block.section for block in BLOCKS} == CASES.keys()
-    assert all(block.language in {"bash", "python"} for block in BLOCKS)
-    assert len({block.section for block in BLOCKS}) == len(BLOCKS)
-    text = "# Page\n```bash\na \\\n  b\n\nc\n```\n## One\ntext\n```python\nx\n```\n"
-    assert blocks(text) == [
-        Block("# Page", "bash", "a \\\n  b\n\nc\n"),
-        Block("One", "python", "x\n"),
+    assert BLOCKS.keys() == CASES.keys()
+    assert {b.language for found in BLOCKS.values() for b in found} <= {"bash", "python", "yaml"}
+    text = "# Page\n```bash\na \\\n  b\n\nc\n```\n## One\ntext\n"
+    text += "```python\nx\ny\n```\n```yaml\nz\n```\n"
+    found = blocks(text)
+    assert found == {
+        "# Page": [Block("# Page", "bash", "a \\\n  b\n\nc\n")],
+        "One": [Block("One", "python", "x\ny\n"), Block("One", "yaml", "z\n")],
+    }
+    assert [b.steps() for b in [*found["# Page"], *found["One"]]] == [
+        ["a    b", "c"],
+        ["x\ny\n"],
+        [],
     ]
-    assert blocks(text)[0].lines() == ["a    b", "c"]
 
 
 @pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, marks=CASES[block.section].marks, id=block.section)
-        for block in BLOCKS
-        if block.section in CASES
-    ],
+    "section",
+    [pytest.param(name, marks=CASES[name].marks, id=name) for name in BLOCKS if name in CASES],
 )
-def test_a_block_runs(block: Block, tmp_path: Path, peer_python: Callable[[str], str]) -> None:
-    case = CASES[block.section]
+def test_a_section_runs(section: str, tmp_path: Path, peer_python: Callable[[str], str]) -> None:
+    case = CASES[section]
+    python = peer_python(case.peer) if case.serves else sys.executable
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, words in (("recode-eval", [sys.executable, "-m", "recode_eval"]),):
-        (programs / name).write_text(
-            f'#!/bin/sh\nPYTHONPATH={CHECKOUT} exec {" ".join(words)} "$@"\n'
-        )
-        (programs / name).chmod(0o755)
+    (programs / "recode-eval").write_text(
+        f'#!/bin/sh\nPYTHONPATH={CHECKOUT} exec {python} -m recode_eval "$@"\n'
+    )
+    (programs / "recode-eval").chmod(0o755)
     folder = tmp_path / "reader"
     folder.mkdir()
-    path = [str(programs)]
     environment = {**os.environ, **installed(folder), **case.environment}
     environment["PYTHONPATH"] += os.pathsep + str(HERE)
-    if case.peer:
-        path.append(str(Path(peer_python(case.peer)).parent))
-    elif block.language == "python":
-        path.append(str(Path(sys.executable).parent))
-    environment["PATH"] = os.pathsep.join([*path, os.environ["PATH"]])
-    (folder / "block.py").write_text(block.code)
+    own = Path(peer_python(case.peer) if case.peer else sys.executable).parent
+    environment["PATH"] = os.pathsep.join([str(programs), str(own), os.environ["PATH"]])
     case.prepare(folder)
-    served = SERVER in block.code
-    left = dict(case.swaps)
-    with StreamServer(reference_of_arena_mini) if served else nullcontext() as server:
-        outputs = []
-        for line in block.lines():
-            if line.startswith("pip install"):
-                extra_exists(line)
+    left = set(case.swaps)
+    steps = [(block, step) for block in BLOCKS[section] for step in block.steps()]
+    assert steps
+    outputs = []
+    with ExitStack() as closing:
+        values = {"folder": str(folder), "port": str(free_port())}
+        if any(SERVER in step for _, step in steps):
+            values["server"] = closing.enter_context(StreamServer(reference_of_arena_mini)).url
+        for block, step in steps:
+            if step.startswith("pip install"):
+                extra_exists(step)
                 continue
             for start, act in case.between.items():
-                if line.startswith(start):
+                if step.startswith(start):
                     act(folder)
-            changed = line
+            changed = step
             for words, others in case.swaps.items():
                 if words in changed:
-                    left.pop(words, None)
-                    url = "" if server is None else server.url
-                    changed = changed.replace(words, others.format(folder=folder, server=url))
+                    left.discard(words)
+                    changed = changed.replace(words, filled(others, values))
+            if block.language == "python":
+                (folder / "block.py").write_text(changed)
+                changed = "python block.py"
+            if case.serves and step.startswith(case.serves):
+                closing.enter_context(running(changed, folder, environment))
+                continue
             done = subprocess.run(["bash", "-c", changed], cwd=folder, env=environment, text=True,
                                   capture_output=True, check=False, timeout=500)  # fmt: skip
             said = done.stdout + done.stderr
             assert done.returncode == 0, f"{changed}\n{said[-4000:]}"
             outputs.append(said)
-    assert not left, f"not on the page any more: {list(left)}"
+    assert not left, f"not on the page any more: {left}"
     assert outputs
     case.check(folder, outputs)
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+    return port
+
+
+@contextmanager
+def running(command: str, folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Run a server of the page until its section ends; it must end well when it is told to."""
+    said = folder / "server.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=folder, env=environment,
+                                   stderr=log, stdout=log)  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while "listening on" not in said.read_text():
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < until, said.read_text()
+            time.sleep(0.1)
+        yield
+        process.terminate()
+        assert process.wait(timeout=60) == 0, said.read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def extra_exists(line: str) -> None:
