@@ -373,6 +373,21 @@ def test_results_count_as_length(
     assert result.report["last_log"]["rewards/tests/mean"] == 0.0
 
 
+def test_a_program_handed_in_counts_though_its_result_does_not_fit(
+    tool_model: Path, tmp_path: Path, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room ends within the words of its visible test; the call was made."""
+    shown: list[str] = []
+    scripted(monkeypatch, lambda *_: call("submit", {"code": NEW + "raise ValueError"}), shown)
+    more = {"tools": (), "turns": 2, "rewards": {"es": 1.0}}
+    # Each byte is a token: the call fits, and what it is told does not.
+    settings = tool_config(tool_model, tmp_path / "run", max_completion_length=200, **more)
+    result = train_pairs(settings, pairs)
+    assert len(shown) == 4
+    assert result.budgets["programs_submitted"] == 4
+    assert result.report["last_log"]["rewards/es/mean"] > 0.5
+
+
 def test_a_plain_trainer_of_trl(
     tool_model: Path, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
