@@ -64,7 +64,7 @@ def template_arguments(config: TrainConfig) -> Mapping[str, Any]:
 
     >>> from recode_train import TrainConfig
     >>> given = {"chat_template_kwargs": {"enable_thinking": False}}
-    >>> template_arguments(TrainConfig("grpo", model="m", trainer_args=given))
+    >>> template_arguments(TrainConfig(algorithm="grpo", model="m", trainer_args=given))
     {'enable_thinking': False}
     """
     given = config.trainer_args.get("chat_template_kwargs") or {}

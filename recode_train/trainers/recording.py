@@ -58,6 +58,21 @@ def flat_groups(
     return flat
 
 
+def blank_holes(rewards: Any, size: int) -> Any:
+    """Return `rewards` (completions x functions) with a function blank for all of a group or none.
+
+    A completion that one function could not score (NaN) has a smaller sum than its equals: that
+    function then says nothing about any completion of its group. A completion that no function
+    could score leaves its group alone. A reward function sees its own process's part of a group.
+    """
+    import torch
+
+    missing = rewards.isnan()
+    holes = (missing & ~missing.all(dim=1, keepdim=True)).view(-1, size, rewards.size(1))
+    wide = holes.any(dim=1, keepdim=True).expand(-1, size, -1).reshape(rewards.shape)
+    return rewards.masked_fill(wide, torch.nan)
+
+
 class Recording:
     """Mixin; stands before GRPOTrainer among the bases."""
 
@@ -106,6 +121,7 @@ class Recording:
         rewards = super()._calculate_rewards(  # type: ignore[misc]
             inputs, prompts, completions, completion_ids_list
         )
+        rewards = blank_holes(rewards, self.num_generations)
         self.last_flat = flat_groups(
             rewards, self.reward_weights.tolist(), self.decisive, self.num_generations
         )

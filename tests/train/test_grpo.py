@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tiny_training import config, letter_share, make_tokenizer, start, training_data
@@ -127,3 +128,34 @@ def test_flat_groups_are_counted_and_stay(tiny_model: Path, tmp_path: Path) -> N
     assert result.budgets["groups_sampled"] == 6
     assert result.budgets["groups_flat"] == 4
     assert result.budgets["groups_masked"] == 0
+
+
+def test_a_hole_in_another_process_blanks_the_function_for_the_group(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function sees its process's part of a group, so the trainer must see to the rest.
+
+    Equal completions got advantages of +-0.87 where two of four had no verdict of the tests.
+    """
+    from recode_train.trainers.recording import Recording
+
+    advantages: list[float] = []
+    inner = Recording._batch
+
+    def batch(self: Any, inputs: Any) -> Any:
+        output = inner(self, inputs)
+        advantages.extend(output["advantages"].tolist())
+        return output
+
+    monkeypatch.setattr(Recording, "_batch", batch)
+
+    def half(*, pair_id: list[str], **_: object) -> list[float | None]:
+        return [None if at % 4 < 2 else 1.0 for at in range(len(pair_id))]
+
+    stuff = training_data(NAMES, cast("Any", half), extra=True)
+    stuff.rewards.functions[1] = lambda *, pair_id, **_: [2.0] * len(pair_id)
+    settings = config("grpo", tiny_model, tmp_path / "run", max_steps=2)
+    result = start(settings, stuff)
+    assert len(advantages) == 8
+    assert advantages == pytest.approx([0.0] * 8)
+    assert result.budgets["groups_flat"] == 2
