@@ -10,11 +10,12 @@ from recode_eval.errors import UsageError
 from recode_train.prompts import THINK_ANSWER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from recode_eval.run.config import SandboxOptions
     from recode_eval.run.sandboxes import Sandboxes
     from recode_eval.run.tool_sessions import Workbench
+    from recode_eval.sandbox.base import Sandbox
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
     from recode_train.prompts import TrainingPrompt
@@ -71,6 +72,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     template = prompt_template(pairs, config.prompt)
     closing = contextlib.ExitStack()
     sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
+    # Tools, rewards and evaluations share it; an answer cannot reach the tests that pay for it.
     opener = sandboxes.opener(pairs.task_object, "split")
     workbench = tool_calls.open_workbench(config, pairs, opener)
     longest = config.max_prompt_length
@@ -94,7 +96,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     validate(config, len(prompts))
     rewards = None
     if config.samples:
-        rewards = _rewards(config, pairs, prompts, sandboxes)
+        rewards = _rewards(config, pairs, prompts, opener)
         closing.callback(rewards.close)
     prompt = training_prompt(pairs.task_object.spec, config.prompt)
     return TrainingData(
@@ -150,7 +152,7 @@ def _rewards(
     config: TrainConfig,
     pairs: PairSet,
     prompts: Sequence[TrainingPrompt],
-    sandboxes: Sandboxes,
+    opener: Callable[[], Sandbox],
 ) -> Rewards:
     from recode_train.rewards import build_rewards
 
@@ -158,7 +160,7 @@ def _rewards(
         config.rewards,
         pairs,
         prefills={prompt.pair_id: prompt.prefill for prompt in prompts},
-        sandbox=sandboxes.opener(pairs.task_object, "program"),
+        sandbox=opener,
         completion_limit=config.max_completion_length,
         cache=config.overlong_cache,
     )

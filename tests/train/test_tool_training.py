@@ -46,7 +46,9 @@ def sandbox() -> Iterator[Sandbox]:
     with contextlib.ExitStack() as closing:
         try:
             # The environment of the task has libraries that these programs do not use.
-            opened = closing.enter_context(open_sandbox("landlock", environment="mini", workers=1))
+            opened = closing.enter_context(
+                open_sandbox("landlock", environment="mini", isolation="split", workers=1)
+            )
         except SandboxBuildError as error:
             pytest.skip(f"the sandbox's environment cannot be built here: {error}")
         # A run closes what it opened; this one is for all tests.
