@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,14 @@ def _rewards(
 
 
 def sandbox_options(config: TrainConfig) -> SandboxOptions:
-    """Return where the programs of a training run."""
+    """Return where the programs of a training run.
+
+    Processes of one machine share its cores, unless `sandbox_workers` says how many each takes.
+    """
     from recode_eval.run.config import SandboxOptions
 
-    return SandboxOptions(tier=config.sandbox, workers=config.sandbox_workers)
+    workers = config.sandbox_workers
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "")  # set by launchers
+    if workers is None and processes.isdecimal() and int(processes) > 1:
+        workers = max(1, len(os.sched_getaffinity(0)) // int(processes))
+    return SandboxOptions(tier=config.sandbox, workers=workers)

@@ -97,6 +97,19 @@ def test_a_run_of_an_older_version_goes_on(tmp_path: Path) -> None:
         check_same_run(tmp_path, stored, config("grpo", "tools=run").as_dict(), "x")
 
 
+def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each opened as many workers as there are cores."""
+    from recode_train.trainers.training_data import sandbox_options
+
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    assert sandbox_options(config()).workers is None
+    for processes, workers in (("1", None), ("3", 2), ("8", 1), ("16", 1), ("", None), ("x", None)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        assert sandbox_options(config()).workers == workers
+    assert sandbox_options(config("grpo", "sandbox_workers=5")).workers == 5
+
+
 def test_a_cache_of_a_whole_completion_more() -> None:
     """TRL generates a whole completion behind the last result, and cuts it afterwards."""
     shape = ModelShape(1_000, 4, ((10, 20),), 10, 2, 10, 50)
