@@ -188,7 +188,7 @@ class TrainConfig:
     sandbox: Tier = "auto"
     """Tier that the reward `tests` and the evaluation run programs in."""
     sandbox_workers: Count | None = None
-    """Programs at once in each process (null: as many as cores, shared by a machine's processes)."""
+    """Programs at once in each process (null: a machine's processes share its cores)."""
 
     # vLLM
     use_vllm: Switch = False
