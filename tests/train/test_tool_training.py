@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +24,6 @@ from recode_train.checkpoints import LOG, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from recode_eval.sandbox.base import Sandbox
     from recode_train.data import PairSet
@@ -63,13 +66,6 @@ def pairs(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr("recode_eval.run.sandboxes.Sandboxes._get", lambda *_: sandbox)
     rows = [training_row(id=name, tests=TWO_TESTS) for name in ("a", "b", "c")]
     return pair_set(tmp_path, *rows)
-
-
-def varied(shown: str, results: int, number: float) -> str:
-    """Calls a tool once or twice, then answers right in half of the cases."""
-    if results == 0 or (results == 1 and number < 0.3):
-        return RUN
-    return answer(NEW if number < 0.65 else OLD)
 
 
 def test_one_step(
@@ -247,6 +243,42 @@ def test_unscored_rollouts_leave_their_group(
     assert advantages[1:] == pytest.approx(
         [(1 - mean) / deviation, (1 - mean) / deviation, -mean / deviation], rel=1e-3
     )
+
+
+def test_two_processes(tool_model: Path, tmp_path: Path) -> None:
+    """Each has half of a group, and in one of them the machine fails a tool."""
+    if reason := landlock.reason_against():
+        pytest.skip(f"Landlock does not work here: {reason}")
+    here = Path(__file__).parent
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)]),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
+        "--master_addr", "127.0.0.1", "--master_port", "0", "--rdzv_backend", "c10d",
+        "--rdzv_endpoint", "127.0.0.1:0",
+        str(here / "two_processes_with_tools.py"), str(tool_model), str(tmp_path),
+    ]  # fmt: skip
+    process = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    mean, deviation = 2 / 3, (1 / 3) ** 0.5
+    right, wrong = (1 - mean) / deviation, -mean / deviation
+    assert found["advantages"][0] == pytest.approx([wrong, right], rel=1e-3)
+    assert found["advantages"][1] == pytest.approx([0.0, right], rel=1e-3)
+    assert len(set(found["weights"])) == 1
+    budgets = found["budgets"]
+    assert (budgets["completions_generated"], budgets["rollouts_unscored"]) == (4, 1)
+    said = [answer(code) for code in (OLD, NEW, NEW, NEW)]
+    calls = [call("run", {"code": code}) for code in ("print(1)",) * 3 + ("fail_me()",)]
+    assert budgets["tokens_generated"] == sum(_tokens(text) + 1 for text in said + calls)
+    assert found["log"]["rewards/tests/mean"] == pytest.approx(mean)
 
 
 def _advantages(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:

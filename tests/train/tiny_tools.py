@@ -132,7 +132,3 @@ def train_pairs(config: TrainConfig, pairs: PairSet, **more: Any) -> Any:
 
     source = loading.find(config)
     return run(config, source, prepare(config, pairs, loading.tokenizer(source)), **more)
-
-
-def texts_of(results: Sequence[str]) -> str:
-    return "\n".join(results)
