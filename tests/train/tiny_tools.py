@@ -7,7 +7,7 @@ parsing, the loop of calls, the sandbox, rewards, loss and update are the real o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
