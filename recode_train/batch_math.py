@@ -135,6 +135,22 @@ def validate(config: TrainConfig, pairs: int | None = None) -> None:
         )
 
 
+def check_context(config: TrainConfig, context: int | None, longest: int) -> None:
+    """Raise `UsageError` if the model's context is too short; `longest` is the longest prompt.
+
+    With tools TRL asks for a whole completion after the last result, and cuts it afterwards.
+    """
+    share = 2 if has_tools(config) else 1
+    wanted = longest + share * config.max_completion_length
+    if context is not None and 0 < context < wanted:
+        raise UsageError(
+            f"The model takes {context} tokens, but the longest prompt ({longest}) and "
+            f"max_completion_length ({config.max_completion_length}"
+            f"{', twice with tools' if share > 1 else ''}) need {wanted}; lower "
+            "max_completion_length or max_prompt_length."
+        )
+
+
 def _fitting_steps(config: TrainConfig) -> int:
     """Return the next larger `steps_per_generation` with which groups fill the batch."""
     unit = config.per_device_train_batch_size * config.num_processes

@@ -46,6 +46,8 @@ class ModelShape:
     key_value_size: int
     """Numbers per token and layer of the cache for keys, and as many for values."""
     vocabulary: int
+    context: int | None = None
+    """Tokens that it takes, where its configuration says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +137,17 @@ def read_shape(folder: Path) -> ModelShape | None:
             layers=layers,
             key_value_size=int(value("num_key_value_heads") or heads) * head,
             vocabulary=vocabulary,
+            context=_positive(value("max_position_embeddings")),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(
             f"{folder / 'config.json'} does not describe a causal language model "
             f"({type(error).__name__}: {error})."
         ) from error
+
+
+def _positive(number: object) -> int | None:
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def _by_standard_name(config: Mapping[str, Any]) -> Callable[[str], Any]:
@@ -185,6 +192,7 @@ def _shape_of_gguf(file: Path) -> ModelShape:
             key_value_size=int(value("attention.head_count_kv") or heads)
             * int(value("attention.key_length") or hidden // heads),
             vocabulary=int(value("vocab_size") or header.metadata["tokenizer.ggml.tokens"]),
+            context=_positive(value("context_length")),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(

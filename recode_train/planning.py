@@ -126,6 +126,8 @@ def make_plan(config: TrainConfig) -> Plan:
         )
     usable = lengths.used if lengths else len(pairs.pairs)
     batch_math.validate(config, usable)
+    if shape and lengths:
+        batch_math.check_context(config, shape.context, lengths.longest)
     needed = estimate_memory(config, shape, accelerator=_has_gpu()) if shape else None
     if needed is None:
         why = (

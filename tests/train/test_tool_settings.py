@@ -205,7 +205,10 @@ def test_a_plan_with_tools(
 
 
 @pytest.mark.slow
-def test_a_context_for_prompt_and_two_completions(libraries: None, tmp_path: Path) -> None:
+def test_a_context_for_prompt_and_two_completions(
+    libraries: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan refuses what the run would."""
     from recode_train.trainers import loading
 
     model = save_tool_model(tmp_path / "model")  # 16,384 tokens
@@ -214,6 +217,13 @@ def test_a_context_for_prompt_and_two_completions(libraries: None, tmp_path: Pat
     assert loading.model(source, settings, 384) is not None
     with pytest.raises(UsageError, match=r"twice with tools\) need 16385"):
         loading.model(source, settings, 385)
+    rows = [training_row(id=f"p{n}", apis=[f"numpy.f{n}"], tests=TWO_TESTS) for n in range(2)]
+    data = str(write_pairs(tmp_path / "pairs.jsonl", *rows))
+    words = ["grpo", "--model", str(model), "--data", data, "--dry-run", "--set", "prompt=plain"]
+    words += ["--set", "max_prompt_length=9000", "--set", "max_completion_length=9000"]
+    assert cli.run(words) == ExitCode.OK
+    assert cli.run([*words, "--set", "tools=run"]) == ExitCode.USAGE
+    assert "The model takes 16384 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.slow
