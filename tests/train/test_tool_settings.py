@@ -92,9 +92,10 @@ def test_a_run_of_an_older_version_goes_on(tmp_path: Path) -> None:
     for name in ("tools", "tool_calls", "tool_seconds", "turns"):
         del before[name]
     stored = {"config": json.loads(json.dumps(before)), "data_hash": "x"}
-    check_same_run(tmp_path, stored, config().as_dict(), "x")
+    now = {"config": config().as_dict(), "data_hash": "x", "model": {"sha256": "a"}}
+    check_same_run(tmp_path, stored, now)
     with pytest.raises(UsageError, match=r"another tools \(\[\] there, \['run'\] now\)"):
-        check_same_run(tmp_path, stored, config("grpo", "tools=run").as_dict(), "x")
+        check_same_run(tmp_path, stored, {**now, "config": config("grpo", "tools=run").as_dict()})
 
 
 def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
