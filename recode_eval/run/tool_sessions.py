@@ -29,12 +29,12 @@ from recode_eval.errors import UsageError
 from recode_eval.languages import get_language
 from recode_eval.models.base import FinishReason, Tool
 from recode_eval.plugins import unknown
+from recode_eval.run.answer_runs import run_answers
 from recode_eval.run.calibration import Calibration, MeasuredLimits
 from recode_eval.sandbox.base import Limits, SandboxCrashError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
 
     from recode_eval.conversations.settings import ConversationSettings
     from recode_eval.sandbox.base import Execution, Sandbox
@@ -150,29 +150,19 @@ class Workbench:
         Raises:
             SandboxError: the sandbox is gone, or there is none.
         """
-        wanted = {(p.id, code): p for p, code in answers if code is not None}
-        found: dict[tuple[str, str], bool | None] = {}
+        wanted = [(problem, code) for problem, code in answers if code is not None]
+        found: dict[tuple[str, str], Execution | None] = {}
         if wanted:
-            sandbox, bench = self._ready(list(wanted.values()))
-            futures: dict[tuple[str, str], Future[Execution]] = {}
-            try:
-                for (key, code), problem in wanted.items():
-                    program = bench.program(problem, code)
-                    futures[key, code] = sandbox.submit(program, self._limits.limits(key))
-                found = {key: _verdict(future) for key, future in futures.items()}
-            finally:
-                for future in futures.values():
-                    future.cancel()
-        return [False if code is None else found[p.id, code] for p, code in answers]
+            sandbox, _ = self._ready([problem for problem, _ in wanted])
+            found = run_answers(self.task, sandbox, self._limits, wanted)
+        return [False if code is None else _verdict(found[p.id, code]) for p, code in answers]
 
 
-def _verdict(future: Future[Execution]) -> bool | None:
+def _verdict(execution: Execution | None) -> bool | None:
     """Return whether it passes; None for workers that died, and for a problem's broken set-up."""
-    try:
-        execution = future.result()
-    except SandboxCrashError:
+    if execution is None or execution.setup_error is not None:
         return None
-    return None if execution.setup_error is not None else execution.passed
+    return execution.passed
 
 
 class ToolSession:
