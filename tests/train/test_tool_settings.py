@@ -179,6 +179,18 @@ def test_models_without_tool_calls_are_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["qwen2_5", "qwen3", "llama3_1", "gptoss", "glm4moe"])
+def test_models_that_the_refusal_names_are_taken(libraries: None, name: str) -> None:
+    from trl import chat_template_utils
+
+    tokenizer = make_tool_tokenizer(getattr(chat_template_utils, f"{name}_chat_template"))
+    found = tool_calls.tool_template(tokenizer, "tiny")
+    # Qwen3's rewrites earlier turns, so TRL's variant for training takes its place.
+    assert (found is None) == (name != "qwen3")
+    assert tokenizer.response_template is not None
+
+
+@pytest.mark.slow
 def test_a_plan_with_tools(
     libraries: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
