@@ -31,6 +31,8 @@ class Budget:
     programs_submitted: int = 0
     rollouts_unscored: int = 0
     """Rollouts without a reward because the machine failed one of their tools."""
+    updates_idle: int = 0
+    """Updates without any gradient: they were skipped."""
     seconds: float = 0.0
     """Wall time of training without loading and evaluations. An interruption loses the time since
     the last checkpoint."""

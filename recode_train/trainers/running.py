@@ -21,6 +21,7 @@ from recode_train import checkpoints
 from recode_train.budget import Budget
 from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
 from recode_train.divergence import Guard, check_weights
+from recode_train.idle_updates import IdleUpdates
 from recode_train.locks import only_writer
 from recode_train.progress import resolve_progress, step_event
 from recode_train.trainers.refusals import refusals
@@ -205,11 +206,12 @@ def _run(
             data.prompt,
         )
         callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
-    guard = Guard()
-    callbacks.append(as_callback(guard))
+    guard, idle = Guard(), IdleUpdates(budget)
+    callbacks += [as_callback(guard), as_callback(idle)]
     with refusals():
         trainer = algorithm.build(config, data, model, callbacks, budget)
     guard.watch(trainer)
+    idle.watch(trainer)
     _silence(trainer)
     keeper.accelerator = trainer.accelerator
     if config.eval_steps is not None and config.eval_tasks:

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tiny_training import config, letter_share, make_tokenizer, start, training_data
+from tiny_training import (
+    config,
+    letter_share,
+    make_tokenizer,
+    start,
+    training_data,
+    weights_hash,
+)
 
 from recode_train.checkpoints import read_log
 
@@ -159,3 +166,41 @@ def test_a_hole_in_another_process_blanks_the_function_for_the_group(
     assert len(advantages) == 8
     assert advantages == pytest.approx([0.0] * 8)
     assert result.budgets["groups_flat"] == 2
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_a_batch_without_effect_moves_no_weights(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, beta: float
+) -> None:
+    """Adam moved them by what it remembered of earlier batches. A KL penalty has an effect."""
+    flat_from = 4
+
+    def reward(*, pair_id: list[str], trainer_state: Any, **_: object) -> list[float]:
+        known = trainer_state.global_step < flat_from
+        return [float(at % 2) if known else 1.0 for at in range(len(pair_id))]
+
+    more: dict[str, Any] = {
+        "steps_per_generation": 1,
+        "beta": beta,
+        "lr_scheduler_type": "constant",
+    }
+    short = config("grpo", tiny_model, tmp_path / "short", **more, max_steps=flat_from)
+    long = config("grpo", tiny_model, tmp_path / "long", **more, max_steps=8)
+    before = start(short, training_data(NAMES, reward))
+    after = start(long, training_data(NAMES, reward))
+    assert (weights_hash(after.final) == weights_hash(before.final)) == (beta == 0)
+    assert after.budgets["updates_idle"] == (4 if beta == 0 else 0)
+    assert "none of the" not in caplog.text
+
+
+def test_a_training_without_any_effect_says_so(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = config("grpo", tiny_model, tmp_path / "run", beta=0.0, max_steps=2)
+
+    def reward(*, pair_id: list[str], **_: object) -> list[float]:
+        return [1.0] * len(pair_id)
+
+    result = start(settings, training_data(NAMES, reward))
+    assert result.budgets["updates_idle"] == 2
+    assert "none of the 2 updates had a gradient" in caplog.text
