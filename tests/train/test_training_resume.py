@@ -218,7 +218,7 @@ def test_two_processes(tiny_model: Path, tmp_path: Path) -> None:
     """Rewards, refills and counts are those of both; nobody waits for ever; resume is exact."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:3])),
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "ACCELERATE_USE_CPU": "true",
