@@ -29,6 +29,7 @@ from typing import Any
 
 from recode_eval.models.base import ModelInfo, SamplingParameters
 from recode_eval.run.evaluation import Run, RunData
+from recode_eval.run.manifest import manifest_of
 from recode_eval.run.progress import SilentMonitor
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.records import CompletionRecord, ScoreRecord
@@ -122,8 +123,8 @@ def make_run(number: int, out: Path, rows: Path, n: int) -> None:
                   "packages": {}}  # fmt: skip
     info = SandboxInfo("docker", ("none",), "program", 2, "3.11")
     sandbox = {**asdict(info), "libraries": {}, "guarantees": [], "environments": {}}
-    store = _NoStore({"created": CREATED, "sandbox": sandbox, "invocations": [invocation]})
-    manifest = run._manifest(store, working=False)  # type: ignore[arg-type]
+    before = {"created": CREATED, "sandbox": sandbox, "invocations": [invocation]}
+    manifest = manifest_of(run, before, working=False)
     strength = 0.3 + 0.4 * luck.random()
     hardness = [random.Random(index).gauss(0, 0.2) for index in range(len(run.problems))]
     completions, scores = {}, {}
@@ -143,16 +144,6 @@ def make_run(number: int, out: Path, rows: Path, n: int) -> None:
     write_json(run.folder / MANIFEST, manifest)
     found = RunData(run.folder, task, data, run.problems, n, completions, scores, (), manifest)
     write_json(run.folder / RESULTS, {**compute_results(found), "created": CREATED})
-
-
-class _NoStore:
-    """What an earlier invocation would have left."""
-
-    def __init__(self, manifest: dict[str, Any]) -> None:
-        self._manifest = manifest
-
-    def manifest(self) -> dict[str, Any]:
-        return self._manifest
 
 
 def _completion(run: Run, problem: str, sample: int, seed: int, index: int) -> CompletionRecord:

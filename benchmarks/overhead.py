@@ -119,7 +119,7 @@ def _run(task: Task, data: TaskData, folder: Path, n: int) -> Run:
 
 
 def _generate(model: PacedModel, run: Run) -> float:
-    requests = run.requests(run.keys)
+    requests = run.generation.requests(run.keys)
     began = time.perf_counter()
     for completion in model.generate(requests, SamplingParameters()):
         del completion

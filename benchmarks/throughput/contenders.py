@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from recode_eval.resources import resource_dir
 from recode_eval.sandbox import Limits, Status, open_sandbox
-from recode_eval.sandbox.base import SandboxError
+from recode_eval.sandbox.base import ISOLATIONS, SandboxError
+from recode_eval.sandbox.daemon import docker_client
 from recode_eval.sandbox.docker import RUN_LABEL
 from recode_eval.sandbox.environments import (
-    docker_client,
     ensure_image,
     ensure_venv,
     get_environment,
 )
-from recode_eval.sandbox.factory import ISOLATIONS, TIERS
+from recode_eval.sandbox.factory import TIERS
 from recode_eval.sandbox.local import clean_environment
 from recode_eval.sandbox.preload import libraries_of
 from throughput.mix import PRELOADED

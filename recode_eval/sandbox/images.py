@@ -57,7 +57,9 @@ _CONFLICT = 409
 _TRIES = 3
 """Builds of an image whose parts somebody else removes."""
 _LOST = re.compile(
-    rf"no such image|image .* not found|(pull access denied|manifest).*{LIBRARIES_REPOSITORY}", re.I
+    r"no such image|image .* not found|unknown parent image|"
+    rf"(pull access denied|manifest).*{LIBRARIES_REPOSITORY}",
+    re.I,
 )
 _ON_OWN_PYTHON = "Dockerfile.supervisor"
 _WITH_PYTHON = "Dockerfile.supervisor-python"

@@ -94,6 +94,7 @@ def test_a_build_waits_for_a_prune_and_a_prune_for_no_build() -> None:
     "message",
     [
         "COPY failed: unable to find image: No such image: sha256:0123",
+        "failed to set parent sha256:0123: unknown parent image ID sha256:0123",
         f"pull access denied for {images.LIBRARIES_REPOSITORY}, repository does not exist",
     ],
 )
