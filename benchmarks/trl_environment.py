@@ -46,11 +46,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = load_task(TASK)
     budgets: dict[str, Any] = {"tool_calls": 10_000, "tool_seconds": 86_400.0}
     environments = trl_environment(task, turns=20, sandbox=options, **budgets)
-    rollouts = [environments() for _ in range(BATCH)]
+    rollouts: list[Any] = [environments() for _ in range(BATCH)]
     for rollout, problem in zip(rollouts, task.problems * BATCH, strict=False):
         rollout.reset(problem_id=problem.id)
         rollout.submit(code="x = 1")
-    one: Any = rollouts[0]
+    one = rollouts[0]
 
     def submit() -> None:
         one.reset(problem_id=task.problems[0].id)
