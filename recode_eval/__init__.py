@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recode_eval.errors import DataError, InfrastructureError, RecodeError, UsageError
     from recode_eval.gating.candidate import Candidate
     from recode_eval.integrations import rewards
+    from recode_eval.integrations.trl_environment import trl_environment
     from recode_eval.models.options import ModelOptions
     from recode_eval.run.config import ExecutorOptions, RunConfig, SandboxOptions
     from recode_eval.run.config_parts import BudgetOptions, ConversationOptions, DocsOptions
@@ -61,6 +62,7 @@ _HOMES = {
     "open_sandbox": "sandbox",
     "LoadedTask": "tasks.loading",
     "load_task": "tasks.loading",
+    "trl_environment": "integrations.trl_environment",
 }
 __all__ = [
     "BudgetOptions",
@@ -97,6 +99,7 @@ __all__ = [
     "rescore",
     "reward",
     "rewards",
+    "trl_environment",
 ]
 
 

@@ -135,6 +135,22 @@ def validate(config: TrainConfig, pairs: int | None = None) -> None:
         )
 
 
+def check_context(config: TrainConfig, context: int | None, longest: int) -> None:
+    """Raise `UsageError` if the model's context is too short; `longest` is the longest prompt.
+
+    With tools TRL asks for a whole completion after the last result, and cuts it afterwards.
+    """
+    share = 2 if has_tools(config) else 1
+    wanted = longest + share * config.max_completion_length
+    if context is not None and 0 < context < wanted:
+        raise UsageError(
+            f"The model takes {context} tokens, but the longest prompt ({longest}) and "
+            f"max_completion_length ({config.max_completion_length}"
+            f"{', twice with tools' if share > 1 else ''}) need {wanted}; lower "
+            "max_completion_length or max_prompt_length."
+        )
+
+
 def _fitting_steps(config: TrainConfig) -> int:
     """Return the next larger `steps_per_generation` with which groups fill the batch."""
     unit = config.per_device_train_batch_size * config.num_processes
@@ -146,7 +162,7 @@ _RL_ONLY: Final = (
     "num_generations", "steps_per_generation", "num_iterations", "temperature", "top_p", "top_k",
     "loss_type", "beta", "epsilon", "epsilon_high", "scale_rewards", "mask_truncated_completions",
     "use_bias_correction_kl", "dynamic_sampling", "dynamic_sampling_rounds", "rewards",
-    "overlong_cache", "use_vllm",
+    "overlong_cache", "use_vllm", "tools", "turns",
 )  # fmt: skip
 _VLLM: Final = (
     "vllm_mode", "vllm_server_base_url", "vllm_gpu_memory_utilization",
@@ -186,9 +202,9 @@ def _unused(config: TrainConfig) -> list[str]:
         (_EVALUATION, config.eval_steps is None, "eval_steps is not set"),
         (
             ("sandbox", "sandbox_workers"),
-            not (config.eval_tasks or _weight(config, "tests"))
+            not (config.eval_tasks or _weight(config, "tests") or has_tools(config))
             or (not config.samples and not config.eval_tasks),
-            "no program is run: the reward tests has no weight and no task is evaluated",
+            "no program is run: the reward tests has no weight, there are no tools, no eval_tasks",
         ),
         (("eval_steps",), not config.eval_tasks, "eval_tasks is empty"),
     ]
@@ -199,6 +215,7 @@ def _unused(config: TrainConfig) -> list[str]:
                 not config.dynamic_sampling,
                 "dynamic_sampling is false",
             ),
+            (("tool_calls", "tool_seconds"), not config.tools, "tools is empty"),
             (("overlong_cache",), not _weight(config, "overlong"), "the reward overlong is off"),
             (("use_bias_correction_kl",), config.beta == 0, "beta is 0"),
         ]  # fmt: skip
@@ -228,6 +245,28 @@ def _without_effect(config: TrainConfig) -> list[str]:
         found.append("dynamic_sampling_rounds is 1: the trainer never replaces dropped groups.")
     if _weight(config, "overlong"):
         found += _overlong(config)
+    if has_tools(config):
+        found += _with_tools(config)
+    return found
+
+
+def has_tools(config: TrainConfig) -> bool:
+    """Tell whether the model may call tools while it is trained, `submit` included."""
+    return config.samples and (bool(config.tools) or config.turns > 1)
+
+
+def _with_tools(config: TrainConfig) -> list[str]:
+    found = []
+    if _weight(config, "overlong"):
+        found.append(
+            "the reward overlong: it counts what tools told the model, too, because "
+            "max_completion_length limits the whole conversation."
+        )
+    if config.eval_tasks:
+        found.append(
+            "eval_tasks: evaluations during the training ask for one answer without tools; "
+            "evaluate checkpoints on a server with recode-eval --tools."
+        )
     return found
 
 

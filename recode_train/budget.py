@@ -26,6 +26,13 @@ class Budget:
     """Varied groups that a batch had no room for."""
     refill_cursor: int = 0
     """Position in the stream of prompts that dynamic sampling draws from."""
+    tool_calls: int = 0
+    """Calls of the tools `run` and `read`."""
+    programs_submitted: int = 0
+    rollouts_unscored: int = 0
+    """Rollouts without a reward because the machine failed one of their tools."""
+    updates_idle: int = 0
+    """Updates without any gradient: they were skipped."""
     seconds: float = 0.0
     """Wall time of training without loading and evaluations. An interruption loses the time since
     the last checkpoint."""

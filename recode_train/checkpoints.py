@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import shutil
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, StorageError, UsageError
@@ -33,6 +34,10 @@ FREE_SETTINGS: Final = frozenset({
     "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
 })  # fmt: skip
 """Settings that do not change the weights: an interrupted run may continue with other values."""
+_ADDED: Final[Mapping[str, Any]] = MappingProxyType(
+    {"tools": [], "tool_calls": 16, "tool_seconds": 120.0, "turns": 1}
+)
+"""Settings that runs of older versions do not name, with the values that they had."""
 
 
 def checkpoints(output: Path) -> list[tuple[int, Path]]:
@@ -134,25 +139,42 @@ def _cut_log(path: Path, step: int) -> None:
         raise StorageError(f"Cannot write {path}: {error.strerror}. Free some space.") from error
 
 
-def check_same_run(
-    output: Path, before: Mapping[str, Any], settings: Mapping[str, Any], data_hash: str
-) -> None:
-    """Raise `UsageError` if the run in `output` has other settings or other data."""
-    # The stored settings went through JSON, which turns tuples into lists.
-    now = json.loads(json.dumps(dict(settings)))
-    then = before.get("config", {})
-    names = (set(now) | set(then)) - FREE_SETTINGS
-    changed = sorted(name for name in names if now.get(name) != then.get(name))
-    if before.get("data_hash") != data_hash:
-        changed.append("the content of the training data")
+def check_same_run(output: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if the run in `output` is another one than that of now.
+
+    Both hold `config` and `data_hash`, and where known `model` and `data` as the report has them:
+    settings may be the same and what they name may not.
+    """
+    # What is stored went through JSON, which turns tuples into lists.
+    now = json.loads(json.dumps(dict(now)))
+    there, here = {**_ADDED, **before.get("config", {})}, now["config"]
+    names = (set(here) | set(there)) - FREE_SETTINGS
+    changed = sorted(name for name in names if here.get(name) != there.get(name))
+    if before.get("data_hash") != now["data_hash"]:
+        changed.append("content of the training data")
+    known, wanted = _contents(before), _contents(now)
+    changed += [name for name in known if name in wanted and known[name] != wanted[name]]
     if changed:
         first = changed[0]
-        how = f" ({then.get(first)!r} there, {now.get(first)!r} now)" if first in names else ""
+        how = f" ({there.get(first)!r} there, {here.get(first)!r} now)" if first in names else ""
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UsageError(
             f"{output} holds a run with another {first}{how}{more}. Continue it with the same "
-            "settings, choose another output folder, or start over (--restart)."
+            "settings and files, choose another output folder, or start over (--restart)."
         )
+
+
+def _contents(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run read besides its data, as far as it is recorded."""
+    data = run.get("data", {})
+    # The path is among the settings; the same files may lie elsewhere.
+    model = {key: value for key, value in run.get("model", {}).items() if key != "path"}
+    found = {
+        "content of the prompt": data.get("prompt_hash"),
+        "text of the tools or visible test": data.get("conversations"),
+        "content of the model's files": model,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def check_space(output: Path, needed: int, kept: int) -> None:

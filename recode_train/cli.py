@@ -29,6 +29,7 @@ _EPILOG = """exit codes: 0 done; 2 usage error; 65 bad data; 69 a resource is un
 examples:
   recode-train grpo --model ./my-model --data migration --preset paper-grpo --dry-run
   recode-train dapo --model ./my-model --set rewards.em_star=1 --set rewards.es_star=0
+  recode-train grpo --model ./my-model --set tools=run,read --set rewards.tests=1
   accelerate launch --num_processes 4 -m recode_train.cli grpo --model ./my-model
   recode-train merge train-runs/grpo/final merged-model"""
 

@@ -55,6 +55,10 @@ NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
 Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo"]
 RewardScale = Literal["group", "batch", "none"]
 VllmMode = Literal["colocate", "server"]
+Tools = Annotated[
+    tuple[Literal["run", "read"], ...], Meta(description="a list of the tools run and read")
+]
+Turns = Annotated[int, Meta(ge=1, le=20, description="a whole number in [1, 20]")]
 Tier = Literal["auto", "docker", "bubblewrap", "landlock"]
 
 
@@ -172,9 +176,19 @@ class TrainConfig:
     """Weight of each reward (`REWARDS`); those of weight 0 are not computed."""
     overlong_cache: Natural = 256
     """Tokens before `max_completion_length` from which the overlong penalty grows."""
+    tools: Tools = ()
+    """What the model may call before it answers: `run` a program, `read` the installed library."""
+    tool_calls: Count = 16
+    """Calls of `tools` in one rollout at most."""
+    tool_seconds: Positive = 120.0
+    """Seconds that `tools` take in one rollout at most."""
+    turns: Turns = 1
+    """Above 1 the model hands in its program by the tool `submit`, at most so many times, and
+    learns how it fails its visible test."""
     sandbox: Tier = "auto"
     """Tier that the reward `tests` and the evaluation run programs in."""
     sandbox_workers: Count | None = None
+    """Programs at once in each process (null: a machine's processes share its cores)."""
 
     # vLLM
     use_vllm: Switch = False
@@ -210,6 +224,11 @@ class TrainConfig:
         ):
             raise UsageError(
                 "No reward has a weight, so the model would learn nothing; set rewards."
+            )
+        if self.samples and self.turns > 1 and self.rewards.get("format"):
+            raise UsageError(
+                "The reward format judges the form of a written answer, and with turns above 1 an "
+                "answer is a program handed in by a tool; set rewards.format=0."
             )
         if taken := sorted(set(self.trainer_args) & set(SETTINGS)):
             raise UsageError(
@@ -307,7 +326,7 @@ def _resolve(given: Mapping[str, Any]) -> dict[str, Any]:
 def _convert(name: str, value: Any) -> Any:
     """Return the value in the setting's type; raises `UsageError` where it does not fit."""
     wanted = SETTINGS[name]
-    if wanted == Names and isinstance(value, str):
+    if wanted in {Names, Tools} and isinstance(value, str):
         value = tuple(text for part in value.split(",") if (text := part.strip()))
     try:
         # YAML reads 5e-5, which has no dot, as text; "true" in quotes stays text.
@@ -326,7 +345,7 @@ def _members(wanted: Any) -> tuple[Any, ...]:
 
 
 def _is_numeric(wanted: Any) -> bool:
-    return not any(member in {Text, Switch, Names} for member in _members(wanted))
+    return not any(member in {Text, Switch, Names, Tools} for member in _members(wanted))
 
 
 def _choices(wanted: Any) -> tuple[str, ...]:

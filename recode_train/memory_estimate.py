@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
+from recode_train.batch_math import has_tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,8 @@ class ModelShape:
     key_value_size: int
     """Numbers per token and layer of the cache for keys, and as many for values."""
     vocabulary: int
+    context: int | None = None
+    """Tokens that it takes, where its configuration says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +137,17 @@ def read_shape(folder: Path) -> ModelShape | None:
             layers=layers,
             key_value_size=int(value("num_key_value_heads") or heads) * head,
             vocabulary=vocabulary,
+            context=_positive(value("max_position_embeddings")),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(
             f"{folder / 'config.json'} does not describe a causal language model "
             f"({type(error).__name__}: {error})."
         ) from error
+
+
+def _positive(number: object) -> int | None:
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def _by_standard_name(config: Mapping[str, Any]) -> Callable[[str], Any]:
@@ -184,6 +192,7 @@ def _shape_of_gguf(file: Path) -> ModelShape:
             key_value_size=int(value("attention.head_count_kv") or heads)
             * int(value("attention.key_length") or hidden // heads),
             vocabulary=int(value("vocab_size") or header.metadata["tokenizer.ggml.tokens"]),
+            context=_positive(value("context_length")),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(
@@ -209,6 +218,8 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
     span = sequence if not config.samples else config.max_completion_length
     logits = 2 * 4 * rows * span * shape.vocabulary
     sampled = 0 if not config.samples else rows * config.steps_per_generation
+    # With tools TRL generates a whole completion behind what it and the tools wrote, and cuts it.
+    cached = sequence + (config.max_completion_length if has_tools(config) else 0)
     if config.use_vllm and config.vllm_mode == "server":
         sampled = 0
     weights = shape.parameters * width
@@ -220,7 +231,7 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
         optimizer=2 * state,
         reference=weights if full and config.beta > 0 and config.samples else 0,
         backward=activations + logits,
-        generation=2 * sampled * sequence * shape.layers * shape.key_value_size * number,
+        generation=2 * sampled * cached * shape.layers * shape.key_value_size * number,
         trainable=trainable,
         width=width,
         checkpoints=saved * (config.save_total_limit + 1) + (weights if full else state),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from recode_eval.models.base import Prompt
     from recode_eval.run.prompts import PromptTemplate
+    from recode_eval.run.tool_sessions import Workbench
+    from recode_eval.sandbox.base import Sandbox
     from recode_train.batch_math import BatchSizes
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
@@ -85,6 +87,7 @@ def make_plan(config: TrainConfig) -> Plan:
     ('recode', 8, 80)
     """
     from recode_eval.models.checkpoint import check_name
+    from recode_train import tool_calls
     from recode_train.data import load_pairs
     from recode_train.memory_estimate import estimate_memory, read_shape
     from recode_train.prompts import (
@@ -105,10 +108,11 @@ def make_plan(config: TrainConfig) -> Plan:
     notes = []
     if pairs.left_out:
         notes.append(f"{len(pairs.left_out)} bad row(s) left out, first: {pairs.left_out[0]}.")
+    workbench = tool_calls.open_workbench(config, pairs, _no_sandbox)
     rendered = {pair.id: template.render(template_context(pair)) for pair in pairs.pairs}
     prefills = {key: prompt.prefill for key, prompt in rendered.items()}
-    lengths, note = _prompts(config, pairs, template, folder)
-    notes += [note] if note else []
+    lengths, more = _prompts(config, pairs, template, folder, workbench)
+    notes += more
     if not config.samples:
         for pair in pairs.pairs:
             sft_completion(pair, prefills[pair.id])
@@ -122,6 +126,8 @@ def make_plan(config: TrainConfig) -> Plan:
         )
     usable = lengths.used if lengths else len(pairs.pairs)
     batch_math.validate(config, usable)
+    if shape and lengths:
+        batch_math.check_context(config, shape.context, lengths.longest)
     needed = estimate_memory(config, shape, accelerator=_has_gpu()) if shape else None
     if needed is None:
         why = (
@@ -159,30 +165,51 @@ def _form_warnings(config: TrainConfig, name: str, prompts: Iterable[Prompt]) ->
     return [text]
 
 
+def _no_sandbox() -> Sandbox:
+    raise RuntimeError("a plan runs no program")
+
+
 def _prompts(
-    config: TrainConfig, pairs: PairSet, template: PromptTemplate, folder: Path
-) -> tuple[PromptLengths | None, str | None]:
+    config: TrainConfig,
+    pairs: PairSet,
+    template: PromptTemplate,
+    folder: Path,
+    workbench: Workbench | None,
+) -> tuple[PromptLengths | None, list[str]]:
     """Return the prompts' lengths, and why they were not counted or which are too long."""
+    from recode_train import tool_calls
     from recode_train.prompts import render
 
     if not folder.exists():
-        return None, "Prompts not counted: the model is not a local folder."
-    if importlib.util.find_spec("transformers") is None:
-        return None, (
-            "Prompts not counted: transformers is missing (pip install 'recode-eval[train]')."
+        return None, ["Prompts not counted: the model is not a local folder."]
+    needed = ["transformers"] if workbench is None else ["transformers", "trl"]
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        what = "Prompts not counted" if workbench is None else "Prompts and tool calls not checked"
+        return None, [f"{what}: {missing[0]} is missing (pip install 'recode-eval[train]')."]
+    tokenizer = _tokenizer(config)
+    if workbench is None:
+        prompts, overlong = render(
+            pairs, tokenizer, template=template, max_tokens=config.max_prompt_length
         )
-    prompts, overlong = render(
-        pairs, _tokenizer(config), template=template, max_tokens=config.max_prompt_length
-    )
+    else:
+        prompts, overlong = tool_calls.render_chats(
+            pairs,
+            tokenizer,
+            workbench,
+            template=template,
+            chat_template=tool_calls.tool_template(tokenizer, config.model),
+            more=tool_calls.template_arguments(config),
+            max_tokens=config.max_prompt_length,
+        )
     counts = [len(prompt.token_ids) for prompt in prompts]
     lengths = PromptLengths(len(counts), len(overlong), max(counts), sum(counts) / len(counts))
-    note = None
-    if overlong:
-        note = (
-            f"{len(overlong)} of {len(pairs.pairs)} pairs left out: their prompt has more than "
-            f"max_prompt_length={config.max_prompt_length} tokens."
-        )
-    return lengths, note
+    if not overlong:
+        return lengths, []
+    left_out = (
+        f"{len(overlong)} of {len(pairs.pairs)} pairs left out: their prompt has more than "
+        f"max_prompt_length={config.max_prompt_length} tokens."
+    )
+    return lengths, [left_out]
 
 
 def _tokenizer(config: TrainConfig) -> Any:
@@ -240,7 +267,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         rows.append(("prompts", _prompts_text(plan.prompts, config.max_prompt_length)))
     if config.samples:
         weights = ", ".join(f"{name} x {weight:g}" for name, weight in config.rewards.items())
-        rows += [("rewards", weights), ("a generation", _generation(plan))]
+        rows += [("rewards", weights), *_rollout(config), ("a generation", _generation(plan))]
     rows += [
         ("a step", _step(plan)),
         ("the run", _run(plan)),
@@ -255,6 +282,20 @@ def _prompts_text(prompts: PromptLengths, limit: int) -> str:
         f"{prompts.used} used, {prompts.overlong} too long; tokens: mean {prompts.mean:.0f}, "
         f"longest {prompts.longest}, limit {limit}"
     )
+
+
+def _rollout(config: TrainConfig) -> list[tuple[str, str]]:
+    """Return what a rollout may do besides answering once."""
+    parts = []
+    if config.tools:
+        budgets = f"{config.tool_calls} calls and {config.tool_seconds:g} s at most"
+        parts.append(f"tools {', '.join(dict.fromkeys(config.tools))} ({budgets})")
+    if config.turns > 1:
+        parts.append(f"up to {config.turns} programs by the tool submit")
+    if not parts:
+        return []
+    limit = f"{config.max_completion_length} tokens, tools' results included"
+    return [("a rollout", f"{'; '.join(parts)}; {limit}")]
 
 
 def _generation(plan: Plan) -> str:

@@ -17,6 +17,8 @@ from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recode_eval.models.base import Prompt
     from recode_eval.run.prompts import PromptTemplate
     from recode_eval.tasks.base import TaskSpec
@@ -39,6 +41,8 @@ class TrainingPrompt:
     """The text that opens the model's turn; the completion continues it."""
     token_ids: tuple[int, ...]
     """The ids of `text`, special tokens included: those that `recode_eval` gives the model."""
+    messages: tuple[Mapping[str, str], ...] = ()
+    """What the trainer gets instead of a text where the model has tools (`tool_calls`)."""
 
 
 def training_prompt(spec: TaskSpec, name: str | None = None) -> str:
@@ -128,12 +132,17 @@ def render(
             )
         prompts.append(TrainingPrompt(pair.id, text, prompt.prefill, tuple(ids)))
     if not prompts:
-        raise UsageError(
-            f"No prompt is short enough: the shortest of {len(overlong)} has {shortest} tokens, "
-            f"but max_prompt_length is {max_tokens}. Raise max_prompt_length, or check that the "
-            "tokenizer knows the text (a tiny vocabulary makes long prompts)."
-        )
+        raise none_short_enough(len(overlong), shortest, max_tokens)
     return prompts, overlong
+
+
+def none_short_enough(count: int, shortest: int | None, limit: int) -> UsageError:
+    """Return the error that all `count` prompts are too long."""
+    return UsageError(
+        f"No prompt is short enough: the shortest of {count} has {shortest} tokens, but "
+        f"max_prompt_length is {limit}. Raise max_prompt_length, or check that the tokenizer knows "
+        "the text (a tiny vocabulary makes long prompts)."
+    )
 
 
 def _trainer_text(tokenizer: Any, text: str, ids: list[int]) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from recode_eval.errors import UsageError
+from recode_eval.integrations.trl_environment import final_text
 from recode_eval.languages import PYTHON, get_language
 from recode_eval.plugins import unknown
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 RewardFunction = Callable[..., list[float | None]]
 """TRL's form: keyword arguments `prompts`, `completions`, `completion_ids`, the columns of the data
-set (of which `pair_id` is needed), and others that are ignored; one value per completion."""
+set (of which `pair_id` is needed), `environments` where the model has tools, and others that are
+ignored; one value per completion."""
 
 _REMEMBERED: Final = 4096
 """Completions whose code and similarity are kept for the next reward function of the same step."""
@@ -226,8 +228,29 @@ class _Reader:
         self._prefills = prefills
         self._known: dict[tuple[str, str], _Reading] = {}
 
-    def read(self, completions: Sequence[str], pair_ids: Sequence[str]) -> list[_Reading]:
-        return [self._read(c, p) for c, p in zip(completions, pair_ids, strict=True)]
+    def read(
+        self,
+        completions: Sequence[Any],
+        pair_ids: Sequence[str],
+        environments: Sequence[Any] | None = None,
+    ) -> list[_Reading]:
+        """Read texts, or the conversations that came about in TRL's `environments`."""
+        if environments is None:
+            return [self._read(c, p) for c, p in zip(completions, pair_ids, strict=True)]
+        found = []
+        for completion, pair_id, environment in zip(
+            completions, pair_ids, environments, strict=True
+        ):
+            session = environment.session
+            if session.hands_in:
+                found.append(self._given(session.answer, pair_id))
+            else:
+                found.append(self._read(final_text(completion), pair_id))
+        return found
+
+    def _given(self, code: str | None, pair_id: str) -> _Reading:
+        pair = self._pairs[pair_id]
+        return _Reading(pair.problem, pair.language, code or "", "", code)
 
     def _read(self, completion: str, pair_id: str) -> _Reading:
         key = pair_id, completion
@@ -256,9 +279,15 @@ class _PerSample:
         self._score = score
 
     def __call__(
-        self, *, completions: Sequence[str], pair_id: Sequence[str], **_: Any
+        self,
+        *,
+        completions: Sequence[Any],
+        pair_id: Sequence[str],
+        environments: Sequence[Any] | None = None,
+        **_: Any,
     ) -> list[float | None]:
-        return [self._score(reading) for reading in self._reader.read(completions, pair_id)]
+        readings = self._reader.read(completions, pair_id, environments)
+        return [self._score(reading) for reading in readings]
 
 
 class _Overlong:
@@ -283,9 +312,14 @@ class _Tests:
         self._runner = runner
 
     def __call__(
-        self, *, completions: Sequence[str], pair_id: Sequence[str], **_: Any
+        self,
+        *,
+        completions: Sequence[Any],
+        pair_id: Sequence[str],
+        environments: Sequence[Any] | None = None,
+        **_: Any,
     ) -> list[float | None]:
-        readings = self._reader.read(completions, pair_id)
+        readings = self._reader.read(completions, pair_id, environments)
         passed = self._runner.passed([(r.problem, r.code) for r in readings])
         holes = {p for p, value in zip(pair_id, passed, strict=True) if value is None}
         return [

@@ -6,20 +6,18 @@ took here, measured when the pair first comes up. A fault of the machine is neve
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError
 from recode_eval.languages import runtimes_of
+from recode_eval.run.answer_runs import run_answers
 from recode_eval.run.calibration import Calibration, MeasuredLimits
-from recode_eval.sandbox.base import Limits, SandboxCrashError
+from recode_eval.sandbox.base import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Sequence
 
-    from recode_eval.sandbox.base import Execution as Verdicts
-    from recode_eval.sandbox.base import Sandbox
+    from recode_eval.sandbox.base import Execution, Sandbox
     from recode_eval.tasks.base import Problem, Task
 
 
@@ -59,28 +57,17 @@ class TestRunner:
             SandboxUnavailableError, SandboxClosedError: the sandbox is gone, the run must end.
             DataError: the set-up of a pair fails, whatever the answer.
         """
-        programs = {(problem.id, code): problem for problem, code in answers if code is not None}
+        programs = [(problem, code) for problem, code in answers if code is not None]
         verdicts = self._run(programs) if programs else {}
         return [
             False if code is None else verdicts.get((problem.id, code)) for problem, code in answers
         ]
 
-    def _run(self, programs: Mapping[tuple[str, str], Problem]) -> dict[tuple[str, str], bool]:
+    def _run(self, programs: Sequence[tuple[Problem, str]]) -> dict[tuple[str, str], bool]:
         if self._sandbox is None:
             self._sandbox = self._open()
-        sandbox = self._sandbox
-        self._limits.measure(self._task, programs.values(), sandbox)
-        futures: dict[tuple[str, str], Future[Verdicts]] = {}
-        try:
-            for (pair_id, code), problem in programs.items():
-                program = self._task.programs(problem, code)[self._task.conditions[0]]
-                program = replace(program, unsplit=self._limits.unsplit(pair_id))
-                futures[pair_id, code] = sandbox.submit(program, self._limits.limits(pair_id))
-            found = {key: _verdict(key[0], future) for key, future in futures.items()}
-        finally:
-            for future in futures.values():
-                future.cancel()
-        return {key: passed for key, passed in found.items() if passed is not None}
+        done = run_answers(self._task, self._sandbox, self._limits, programs)
+        return {key: _verdict(key[0], made) for key, made in done.items() if made is not None}
 
     def close(self) -> None:
         """Close the sandbox. Idempotent."""
@@ -89,11 +76,7 @@ class TestRunner:
             self._sandbox = None
 
 
-def _verdict(pair_id: str, future: Future[Verdicts]) -> bool | None:
-    try:
-        execution = future.result()
-    except SandboxCrashError:
-        return None
+def _verdict(pair_id: str, execution: Execution) -> bool:
     if execution.setup_error is not None:
         raise DataError(f"The set-up of the pair {pair_id} fails: {execution.setup_error}.")
     return execution.passed

@@ -105,14 +105,7 @@ class Conversation:
     @property
     def refusal(self) -> str:
         """Which budget of the tools is used up; empty if none is."""
-        own = self._settings
-        if self.calls >= own.tool_calls:
-            return f"all {own.tool_calls} calls are made"
-        if self.seconds >= own.tool_seconds:
-            return f"all {own.tool_seconds:g} seconds are used up"
-        if self.tokens >= own.tool_tokens:
-            return f"all {own.tool_tokens} tokens are written"
-        return ""
+        return self._settings.used_up(self.calls, self.seconds, self.tokens)
 
     @property
     def offers(self) -> bool:

@@ -51,6 +51,20 @@ class ConversationSettings:
         """Whether the model answers once, without tools: no conversation at all."""
         return self.turns == 1 and not self.tools
 
+    def used_up(self, calls: int, seconds: float, tokens: int) -> str:
+        """Return which budget of the tools is used up; empty if none is.
+
+        >>> ConversationSettings(tools=("run",), tool_calls=2).used_up(2, 0.0, 0)
+        'all 2 calls are made'
+        """
+        if calls >= self.tool_calls:
+            return f"all {self.tool_calls} calls are made"
+        if seconds >= self.tool_seconds:
+            return f"all {self.tool_seconds:g} seconds are used up"
+        if tokens >= self.tool_tokens:
+            return f"all {self.tool_tokens} tokens are written"
+        return ""
+
     def worst(
         self, prompt_tokens: int, max_tokens: int, context: int | None = None
     ) -> tuple[int, int, int]:

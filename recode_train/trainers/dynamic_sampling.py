@@ -28,7 +28,7 @@ _LOG: Final = logging.getLogger(__name__)
 _PROMPT: Final = ("prompt_ids", "prompt_mask")
 _COMPLETION: Final = (
     "completion_ids", "completion_mask", "old_per_token_logps", "ref_per_token_logps",
-    "sampling_per_token_logps", "importance_sampling_ratio",
+    "sampling_per_token_logps", "importance_sampling_ratio", "tool_mask",
 )  # fmt: skip
 """One value per token of the completion (the last one, in some modes, one per completion)."""
 _ROW: Final = ("advantages",)
@@ -90,6 +90,12 @@ def to_batch(rows: Sequence[Row], pad_id: int, multiple: int | None, device: Any
                 target[: tensor.size(0)] = tensor
         batch[name] = padded.to(device)
     return batch
+
+
+def _trained(row: Row) -> Any:
+    """Return which tokens have a loss: not those of a tool's result."""
+    mask = row["completion_mask"]
+    return mask * row["tool_mask"] if "tool_mask" in row else mask
 
 
 def masked(group: Group) -> Group:
@@ -178,7 +184,7 @@ class DynamicSampling(Recording):
             self.pad_to_multiple_of,
             self.accelerator.device,
         )
-        total = sum(int(row["completion_mask"].sum()) for row in rows)
+        total = sum(int(_trained(row).sum()) for row in rows)
         batch[_TOTAL] = torch.tensor(total, device=self.accelerator.device)
         return batch
 

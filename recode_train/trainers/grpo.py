@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
+from recode_eval.integrations.trl_environment import most_iterations
 from recode_train.algorithms import Algorithm
+from recode_train.tool_calls import environment_factory
 from recode_train.trainers import arguments, loading
 from recode_train.trainers.ordering import long_order
 from recode_train.trainers.recording import TRL_VERSION, Recording
+from recode_train.trainers.tool_calling import ToolCalling
 
 if TYPE_CHECKING:
     from recode_train.budget import Budget
@@ -16,9 +20,12 @@ if TYPE_CHECKING:
     from recode_train.trainers.training_data import TrainingData
 
 
-def rows_of(data: TrainingData) -> list[dict[str, str]]:
+def rows_of(data: TrainingData) -> list[dict[str, Any]]:
     """Return the rows of the data set, one per prompt."""
-    return [{"prompt": p.text, "pair_id": p.pair_id} for p in data.prompts]
+    return [
+        {"prompt": list(map(dict, p.messages)) or p.text, "pair_id": p.pair_id}
+        for p in data.prompts
+    ]
 
 
 def build(
@@ -58,16 +65,21 @@ def build_grpo(
     order = long_order(
         len(rows), sizes.generations * sizes.prompts_per_generation, str(config.seed)
     )
-    trainer_class: Any = type(f"{mixin.__name__}GRPOTrainer", (mixin, trl.GRPOTrainer), {})
-    trainer = trainer_class(
-        model=model,
-        reward_funcs=list(data.rewards.functions),
-        args=_arguments(config, data, trl.GRPOConfig),
-        train_dataset=Dataset.from_list(rows).select(order),
-        processing_class=data.tokenizer,
-        peft_config=loading.adapter(config),
-        callbacks=callbacks,
-    )
+    with_tools = data.workbench is not None
+    bases = (mixin, ToolCalling, trl.GRPOTrainer) if with_tools else (mixin, trl.GRPOTrainer)
+    trainer_class: Any = type(f"{mixin.__name__}GRPOTrainer", bases, {})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*'environment_factory', which is an experim")
+        trainer = trainer_class(
+            model=model,
+            reward_funcs=list(data.rewards.functions),
+            args=_arguments(config, data, trl.GRPOConfig),
+            train_dataset=Dataset.from_list(rows).select(order),
+            processing_class=data.tokenizer,
+            peft_config=loading.adapter(config),
+            callbacks=callbacks,
+            environment_factory=environment_factory(data.workbench) if data.workbench else None,
+        )
     trainer.budget = budget
     trainer.decisive = list(data.rewards.decisive)
     trainer.expected_ids = {p.text: p.token_ids for p in data.prompts}
@@ -76,16 +88,18 @@ def build_grpo(
 
 def _arguments(config: TrainConfig, data: TrainingData, config_class: Any) -> Any:
     assert data.rewards is not None
-    vllm: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    if data.workbench is not None:
+        more["max_tool_calling_iterations"] = most_iterations(data.workbench.settings)
     if config.use_vllm:
-        vllm = {
+        more |= {
             "use_vllm": True,
             "vllm_mode": config.vllm_mode,
             "vllm_gpu_memory_utilization": config.vllm_gpu_memory_utilization,
             "vllm_tensor_parallel_size": config.vllm_tensor_parallel_size,
         }
         if config.vllm_server_base_url is not None:
-            vllm["vllm_server_base_url"] = config.vllm_server_base_url
+            more["vllm_server_base_url"] = config.vllm_server_base_url
     return arguments.build(
         config_class,
         config,
@@ -105,7 +119,7 @@ def _arguments(config: TrainConfig, data: TrainingData, config_class: Any) -> An
         use_bias_correction_kl=config.use_bias_correction_kl,
         reward_weights=list(data.rewards.weights),
         shuffle_dataset=False,
-        **vllm,
+        **more,
     )
 
 

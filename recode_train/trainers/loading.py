@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
+from recode_train.batch_math import check_context
 from recode_train.checkpoints import check_space
 from recode_train.trainers.arguments import kept_checkpoints
 
@@ -97,13 +98,7 @@ def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
     loaded, _ = load_model(source.checkpoint, source.options)
     _check_targets(loaded, config)
     context = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
-    wanted = longest + config.max_completion_length
-    if isinstance(context, int) and 0 < context < wanted:
-        raise UsageError(
-            f"The model takes {context} tokens, but the longest prompt ({longest}) and "
-            f"max_completion_length ({config.max_completion_length}) need {wanted}; lower "
-            "max_completion_length or max_prompt_length."
-        )
+    check_context(config, context if isinstance(context, int) else None, longest)
     return loaded
 
 

@@ -1,7 +1,7 @@
 """A mixin over TRL's GRPOTrainer that counts the completions and checks the prompts.
 
-It overrides three methods that TRL does not document (`HOOKS`), as does `dynamic_sampling`; hence
-the pinned version of TRL. The module itself imports nothing heavy.
+It overrides methods that TRL does not document (`HOOKS`), as do `dynamic_sampling` and
+`tool_calling`; hence the pinned version of TRL. The module itself imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+
+from recode_train.tool_calls import prompt_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +25,8 @@ HOOKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "self", "inputs", "prompts", "completions", "completion_ids_list",
         ),
         "_generate_and_score_completions": ("self", "inputs"),
+        "_generate": ("self", "prompts"),
+        "_get_tool_suffix_ids": ("self", "tool_messages"),
     }
 )  # fmt: skip
 """The overridden methods of GRPOTrainer and their parameters."""
@@ -54,6 +58,21 @@ def flat_groups(
     return flat
 
 
+def blank_holes(rewards: Any, size: int) -> Any:
+    """Return `rewards` (completions x functions) with a function blank for all of a group or none.
+
+    A completion that one function could not score (NaN) has a smaller sum than its equals: that
+    function then says nothing about any completion of its group. A completion that no function
+    could score leaves its group alone. A reward function sees its own process's part of a group.
+    """
+    import torch
+
+    missing = rewards.isnan()
+    holes = (missing & ~missing.all(dim=1, keepdim=True)).view(-1, size, rewards.size(1))
+    wide = holes.any(dim=1, keepdim=True).expand(-1, size, -1).reshape(rewards.shape)
+    return rewards.masked_fill(wide, torch.nan)
+
+
 class Recording:
     """Mixin; stands before GRPOTrainer among the bases."""
 
@@ -62,6 +81,8 @@ class Recording:
     """Text of a prompt -> its token ids, without a doubled BOS and with the open prefill."""
     decisive: Sequence[bool]
     """Which reward functions count in deciding if a group is flat."""
+    told: int = 0
+    """Tokens of the last completions that tools wrote, in this process."""
     last_flat: list[bool]
     """Which groups of the last round are flat, those of all processes."""
 
@@ -75,10 +96,10 @@ class Recording:
     _tokenizer: Any
     _metrics: dict[str, Any]
 
-    def _tokenize_prompts(self, prompts: list[str]) -> Any:
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
         result = super()._tokenize_prompts(prompts)  # type: ignore[misc]
-        for text, ids in zip(prompts, result[0], strict=True):
-            expected = list(self.expected_ids[text])
+        for prompt, ids in zip(prompts, result[0], strict=True):
+            expected = list(self.expected_ids[prompt_key(prompt)])
             if list(ids) != expected:
                 # The prompts were checked before, so the trainer does something unexpected.
                 raise RuntimeError(
@@ -91,8 +112,8 @@ class Recording:
     def _calculate_rewards(
         self,
         inputs: list[dict[str, Any]],
-        prompts: list[str],
-        completions: list[str],
+        prompts: list[Any],
+        completions: list[Any],
         completion_ids_list: list[list[int]],
     ) -> Any:
         import torch
@@ -100,11 +121,12 @@ class Recording:
         rewards = super()._calculate_rewards(  # type: ignore[misc]
             inputs, prompts, completions, completion_ids_list
         )
+        rewards = blank_holes(rewards, self.num_generations)
         self.last_flat = flat_groups(
             rewards, self.reward_weights.tolist(), self.decisive, self.num_generations
         )
         if self.model.training:
-            mine = sum(len(ids) for ids in completion_ids_list)
+            mine = sum(len(ids) for ids in completion_ids_list) - self.told
             counts = torch.tensor([mine], device=self.accelerator.device)
             self.budget.tokens_generated += int(self.accelerator.gather(counts).sum())
             self.budget.completions_generated += len(rewards)

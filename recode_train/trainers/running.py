@@ -21,6 +21,7 @@ from recode_train import checkpoints
 from recode_train.budget import Budget
 from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
 from recode_train.divergence import Guard, check_weights
+from recode_train.idle_updates import IdleUpdates
 from recode_train.locks import only_writer
 from recode_train.progress import resolve_progress, step_event
 from recode_train.trainers.refusals import refusals
@@ -126,17 +127,18 @@ def run(
     from accelerate import PartialState
 
     output, state = Path(config.output), PartialState()
+    identity = _identity(config, source, data)
     # The first process writes for all of them.
     alone = only_writer(output) if state.is_main_process else contextlib.nullcontext()
     with data.closing, alone, _blaming(config):
         start = None
         if resume:
-            finished = _finished(config, data)
+            finished = _finished(config, identity)
             if finished is not None:
                 return finished
             start = checkpoints.latest(output)
             if start is not None:
-                checkpoints.check_same_run(output, start[1], config.as_dict(), data.data_hash)
+                checkpoints.check_same_run(output, start[1], identity)
         state.wait_for_everyone()
         if state.is_main_process:
             if start is None:
@@ -186,14 +188,13 @@ def _run(
 
     output = Path(config.output)
     budget = Budget.from_dict(start[1]["progress"]) if start else Budget()
-    identity = {"config": config.as_dict(), "data_hash": data.data_hash}
     longest = max(len(prompt.token_ids) for prompt in data.prompts)
     model = loading.model(source, config, longest)
     loading.check_tokens(model, data.tokenizer, source)
     algorithm = config.method
     count = algorithm.trained_tokens
     trained = None if count is None else count(config, data)
-    keeper = as_callback(Keeper(output, budget, identity, on_log, trained))
+    keeper = as_callback(Keeper(output, budget, _identity(config, source, data), on_log, trained))
     callbacks = [keeper]
     if config.eval_steps is not None and config.eval_tasks:
         deciding = {k: v for k, v in config.as_dict().items() if k not in checkpoints.FREE_SETTINGS}
@@ -205,11 +206,12 @@ def _run(
             data.prompt,
         )
         callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
-    guard = Guard()
-    callbacks.append(as_callback(guard))
+    guard, idle = Guard(), IdleUpdates(budget)
+    callbacks += [as_callback(guard), as_callback(idle)]
     with refusals():
         trainer = algorithm.build(config, data, model, callbacks, budget)
     guard.watch(trainer)
+    idle.watch(trainer)
     _silence(trainer)
     keeper.accelerator = trainer.accelerator
     if config.eval_steps is not None and config.eval_tasks:
@@ -271,13 +273,24 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("trl", "accelerate", "peft")}
 
 
-def _finished(config: TrainConfig, data: TrainingData) -> TrainResult | None:
+def _identity(config: TrainConfig, source: ModelSource, data: TrainingData) -> dict[str, Any]:
+    """Return what a run must have in common with the one that it continues."""
+    read = ("prompt_hash", "conversations")
+    return {
+        "config": config.as_dict(),
+        "data_hash": data.data_hash,
+        "model": dict(source.checkpoint.model.identity),
+        "data": {name: data.provenance[name] for name in read if name in data.provenance},
+    }
+
+
+def _finished(config: TrainConfig, identity: Mapping[str, Any]) -> TrainResult | None:
     """Return the result of a finished run in the output folder."""
     output = Path(config.output)
     report = checkpoints.read_report(output)
     if not report.get("finished") or not (output / checkpoints.FINAL).is_dir():
         return None
-    checkpoints.check_same_run(output, report, config.as_dict(), data.data_hash)
+    checkpoints.check_same_run(output, report, identity)
     return _result(config, report, report["steps"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from recode_eval.errors import UsageError
 from recode_train.prompts import THINK_ANSWER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from recode_eval.run.config import SandboxOptions
     from recode_eval.run.sandboxes import Sandboxes
+    from recode_eval.run.tool_sessions import Workbench
+    from recode_eval.sandbox.base import Sandbox
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
     from recode_train.prompts import TrainingPrompt
@@ -43,6 +46,8 @@ class TrainingData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     sandboxes: Sandboxes = field(default_factory=_sandboxes)
     """Where programs of rewards and evaluations run; each is opened when it is first needed."""
+    workbench: Workbench | None = None
+    """Where the tools of rollouts work; None: the model answers once, without tools."""
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Closes the sandboxes that were opened."""
 
@@ -61,24 +66,38 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
         UsageError: a prompt cannot be rendered, none is short enough, or too few are left.
         DataError: a reference cannot be an answer (SFT).
     """
+    from recode_train import tool_calls
     from recode_train.batch_math import validate
     from recode_train.prompts import prompt_template, render, training_prompt
 
     template = prompt_template(pairs, config.prompt)
-    prompts, overlong = render(
-        pairs, tokenizer, template=template, max_tokens=config.max_prompt_length
-    )
+    closing = contextlib.ExitStack()
+    sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
+    # Tools, rewards and evaluations share it; an answer cannot reach the tests that pay for it.
+    opener = sandboxes.opener(pairs.task_object, "split")
+    workbench = tool_calls.open_workbench(config, pairs, opener)
+    longest = config.max_prompt_length
+    if workbench is None:
+        prompts, overlong = render(pairs, tokenizer, template=template, max_tokens=longest)
+    else:
+        prompts, overlong = tool_calls.render_chats(
+            pairs,
+            tokenizer,
+            workbench,
+            template=template,
+            chat_template=tool_calls.tool_template(tokenizer, config.model),
+            more=tool_calls.template_arguments(config),
+            max_tokens=longest,
+        )
     completions: dict[str, str] = {}
     cut: list[str] = []
     if not config.samples:
         completions, cut = _perfect_answers(config, pairs, prompts, tokenizer)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))
-    closing = contextlib.ExitStack()
-    sandboxes = closing.enter_context(_sandboxes(sandbox_options(config)))
     rewards = None
     if config.samples:
-        rewards = _rewards(config, pairs, prompts, sandboxes)
+        rewards = _rewards(config, pairs, prompts, opener)
         closing.callback(rewards.close)
     prompt = training_prompt(pairs.task_object.spec, config.prompt)
     return TrainingData(
@@ -97,8 +116,10 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
             "prompt_hash": template.content_hash,
             "overlong_prompts": overlong,
             "overlong_completions": cut,
+            **({} if workbench is None else {"conversations": workbench.identity}),
         },
         sandboxes=sandboxes,
+        workbench=workbench,
         closing=closing,
     )
 
@@ -132,7 +153,7 @@ def _rewards(
     config: TrainConfig,
     pairs: PairSet,
     prompts: Sequence[TrainingPrompt],
-    sandboxes: Sandboxes,
+    opener: Callable[[], Sandbox],
 ) -> Rewards:
     from recode_train.rewards import build_rewards
 
@@ -140,14 +161,21 @@ def _rewards(
         config.rewards,
         pairs,
         prefills={prompt.pair_id: prompt.prefill for prompt in prompts},
-        sandbox=sandboxes.opener(pairs.task_object, "program"),
+        sandbox=opener,
         completion_limit=config.max_completion_length,
         cache=config.overlong_cache,
     )
 
 
 def sandbox_options(config: TrainConfig) -> SandboxOptions:
-    """Return where the programs of a training run."""
+    """Return where the programs of a training run.
+
+    Processes of one machine share its cores, unless `sandbox_workers` says how many each takes.
+    """
     from recode_eval.run.config import SandboxOptions
 
-    return SandboxOptions(tier=config.sandbox, workers=config.sandbox_workers)
+    workers = config.sandbox_workers
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "")  # set by launchers
+    if workers is None and processes.isdecimal() and int(processes) > 1:
+        workers = max(1, len(os.sched_getaffinity(0)) // int(processes))
+    return SandboxOptions(tier=config.sandbox, workers=workers)

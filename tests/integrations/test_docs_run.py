@@ -93,6 +93,19 @@ def with_a_tiny_model(folder: Path) -> None:
     (folder / "sitecustomize.py").write_text(behind)
 
 
+def with_a_tiny_model_for_tools(folder: Path) -> None:
+    pytest.importorskip("trl")
+    from train.tiny_tools import save_tool_model
+
+    save_tool_model(folder / "model")
+
+
+def trl_trained(_: Path, outputs: list[str]) -> None:
+    [said] = outputs
+    assert re.search(r"'rewards/reward/mean': '?0", said), said
+    assert re.search(r"'tools/call_frequency': '?0", said), said
+
+
 def as_if_measured_before(folder: Path) -> None:
     shutil.copytree(folder / "out" / "new", folder / "out" / "old")
 
@@ -185,6 +198,16 @@ CASES = {
         marks=SLOW,
     ),
     "TRL: tests as a reward": Case(marks=SLOW),
+    "TRL: an environment with tools": Case(
+        prepare=with_a_tiny_model_for_tools,
+        swaps={"Qwen/Qwen3-1.7B": "{folder}/model",
+               "max_completion_length=8192,":
+               "max_completion_length=16, max_steps=1, num_generations=2, use_cpu=True, bf16=False,"
+               "per_device_train_batch_size=2, report_to='none', save_strategy='no', "
+               "output_dir='{folder}/o',"},
+        check=trl_trained,
+        marks=SLOW,
+    ),
     "verl: tests as a reward": Case(check=verl_finds_the_function, marks=SLOW),
     "One pool for all processes": Case(
         peer="serve",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recode_train.trainers.dynamic_sampling import groups_to_draw, to_batch, to_rows
 from recode_train.trainers.ordering import PromptStream
-from recode_train.trainers.recording import flat_groups
+from recode_train.trainers.recording import blank_holes, flat_groups
 
 NAN = math.nan
 
@@ -46,6 +46,35 @@ def test_flat_is_the_weighted_sum(libraries: None) -> None:
     assert flat_groups(rewards, [1, 1], [True, True], 2) == [True, True]
     assert flat_groups(rewards, [1, 2], [True, True], 2) == [False, False]
     assert flat_groups(rewards, [1, 2], [True, True], 4) == [False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # Four equal passes, two of them in a process whose worker died: they had +-0.87.
+        (
+            [[1, NAN], [1, NAN], [1, 1], [1, 1]],
+            [[1, NAN], [1, NAN], [1, NAN], [1, NAN]],
+        ),
+        # Nothing is known of the first: it leaves its group, which keeps both functions.
+        ([[NAN, NAN], [1, 0], [2, 1], [3, 1]], [[NAN, NAN], [1, 0], [2, 1], [3, 1]]),
+        ([[NAN, NAN], [1, NAN], [2, 1], [3, 1]], [[NAN, NAN], [1, NAN], [2, NAN], [3, NAN]]),
+        ([[NAN, 1], [1, NAN], [2, 1], [3, 1]], [[NAN, NAN]] * 4),
+        ([[1, 2], [3, 4], [5, 6], [7, 8]], [[1, 2], [3, 4], [5, 6], [7, 8]]),
+        # One function alone: no sum is smaller for a hole.
+        ([[1], [NAN], [0], [1]], [[1], [NAN], [0], [1]]),
+    ],
+)
+def test_a_function_counts_for_all_of_a_group_or_none(
+    libraries: None, rows: list[list[float]], expected: list[list[float]]
+) -> None:
+    import torch
+
+    other = [[5.0 + at] * len(rows[0]) for at in range(4)]
+    found = blank_holes(torch.tensor(rows + other, dtype=torch.float32), 4)
+    assert torch.equal(found.isnan(), torch.tensor(expected + other).isnan())
+    assert torch.equal(found.nan_to_num(-9), torch.tensor(expected + other).nan_to_num(-9))
 
 
 @given(st.integers(1, 40), st.integers(2, 16), st.integers(1, 12))

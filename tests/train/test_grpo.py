@@ -3,9 +3,17 @@
 import dataclasses
 import inspect
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from tiny_training import config, letter_share, make_tokenizer, start, training_data
+from tiny_training import (
+    config,
+    letter_share,
+    make_tokenizer,
+    start,
+    training_data,
+    weights_hash,
+)
 
 from recode_train.checkpoints import read_log
 
@@ -127,3 +135,72 @@ def test_flat_groups_are_counted_and_stay(tiny_model: Path, tmp_path: Path) -> N
     assert result.budgets["groups_sampled"] == 6
     assert result.budgets["groups_flat"] == 4
     assert result.budgets["groups_masked"] == 0
+
+
+def test_a_hole_in_another_process_blanks_the_function_for_the_group(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function sees its process's part of a group, so the trainer must see to the rest.
+
+    Equal completions got advantages of +-0.87 where two of four had no verdict of the tests.
+    """
+    from recode_train.trainers.recording import Recording
+
+    advantages: list[float] = []
+    inner = Recording._batch
+
+    def batch(self: Any, inputs: Any) -> Any:
+        output = inner(self, inputs)
+        advantages.extend(output["advantages"].tolist())
+        return output
+
+    monkeypatch.setattr(Recording, "_batch", batch)
+
+    def half(*, pair_id: list[str], **_: object) -> list[float | None]:
+        return [None if at % 4 < 2 else 1.0 for at in range(len(pair_id))]
+
+    stuff = training_data(NAMES, cast("Any", half), extra=True)
+    stuff.rewards.functions[1] = lambda *, pair_id, **_: [2.0] * len(pair_id)
+    settings = config("grpo", tiny_model, tmp_path / "run", max_steps=2)
+    result = start(settings, stuff)
+    assert len(advantages) == 8
+    assert advantages == pytest.approx([0.0] * 8)
+    assert result.budgets["groups_flat"] == 2
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_a_batch_without_effect_moves_no_weights(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, beta: float
+) -> None:
+    """Adam moved them by what it remembered of earlier batches. A KL penalty has an effect."""
+    flat_from = 4
+
+    def reward(*, pair_id: list[str], trainer_state: Any, **_: object) -> list[float]:
+        known = trainer_state.global_step < flat_from
+        return [float(at % 2) if known else 1.0 for at in range(len(pair_id))]
+
+    more: dict[str, Any] = {
+        "steps_per_generation": 1,
+        "beta": beta,
+        "lr_scheduler_type": "constant",
+    }
+    short = config("grpo", tiny_model, tmp_path / "short", **more, max_steps=flat_from)
+    long = config("grpo", tiny_model, tmp_path / "long", **more, max_steps=8)
+    before = start(short, training_data(NAMES, reward))
+    after = start(long, training_data(NAMES, reward))
+    assert (weights_hash(after.final) == weights_hash(before.final)) == (beta == 0)
+    assert after.budgets["updates_idle"] == (4 if beta == 0 else 0)
+    assert "none of the" not in caplog.text
+
+
+def test_a_training_without_any_effect_says_so(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = config("grpo", tiny_model, tmp_path / "run", beta=0.0, max_steps=2)
+
+    def reward(*, pair_id: list[str], **_: object) -> list[float]:
+        return [1.0] * len(pair_id)
+
+    result = start(settings, training_data(NAMES, reward))
+    assert result.budgets["updates_idle"] == 2
+    assert "none of the 2 updates had a gradient" in caplog.text

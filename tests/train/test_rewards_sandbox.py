@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_rewards import build, call, turn
@@ -15,6 +15,10 @@ from recode_eval.sandbox.base import SandboxBuildError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_FORGED = (
+    "class Same:\n    def __eq__(self, other):\n        return True\n\n"
+    "def shout(text):\n    return Same()\n"
+)
 _NAUGHTY = "import sys\n\ndef shout(text):\n    sys.exit(0)\n"
 
 
@@ -31,3 +35,40 @@ def test_the_reward_of_tests_comes_from_execution(tmp_path: Path) -> None:
         rewards = build(pair_set(tmp_path, training_row()), "tests", sandbox=lambda: sandbox)
         completions = [turn(NEW), turn(OLD), turn(_NAUGHTY), "no code"]
         assert call(rewards, completions, ["string-shout"] * 4) == [[1.0, 0.0, 0.0, 0.0]]
+
+
+@pytest.mark.slow
+def test_a_training_does_not_pay_for_forged_answers(
+    libraries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers ran in one process with their tests, so a model could learn to beat the tests.
+
+    An object that equals everything passed them. Evaluations grade in two processes.
+    """
+    if reason := landlock.reason_against():
+        pytest.skip(f"Landlock does not work here: {reason}")
+    from tiny_training import config, make_tokenizer
+
+    from recode_train.trainers.training_data import prepare
+
+    opened = []
+
+    def get(self: Any, environment: str, isolation: str, language: str) -> Any:
+        opened.append(open_sandbox("landlock", environment="mini", isolation=isolation, workers=1))
+        return opened[-1]
+
+    monkeypatch.setattr("recode_eval.run.sandboxes.Sandboxes._get", get)
+    rows = [training_row(id=f"pair-{n}", apis=[f"numpy.f{n}"]) for n in range(2)]
+    settings = config(
+        "grpo", tmp_path, tmp_path / "run", rewards={"tests": 1}, max_prompt_length=9000
+    )
+    try:
+        data = prepare(settings, pair_set(tmp_path, *rows), make_tokenizer())
+        assert data.rewards is not None
+        found = call(data.rewards, [turn(NEW), turn(_FORGED), turn(OLD)], ["pair-0"] * 3)
+    except SandboxBuildError as error:
+        pytest.skip(f"the sandbox's environment cannot be built here: {error}")
+    finally:
+        for sandbox in opened:
+            sandbox.close()
+    assert found == [[1.0, 0.0, 0.0]]

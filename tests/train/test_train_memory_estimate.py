@@ -63,12 +63,13 @@ def write_model(folder: Path, **config: object) -> Path:
 def test_families_with_other_names_in_their_config(tmp_path: Path, family: str) -> None:
     """GPT-2, CodeGen and StarCoder were refused for a memory estimate: KeyError hidden_size."""
     pytest.importorskip("transformers")
-    names = {"n_embd": 48, "n_layer": 3, "n_head": 4, "vocab_size": 99}
+    names = {"n_embd": 48, "n_layer": 3, "n_head": 4, "vocab_size": 99, "n_positions": 77}
     shape = read_shape(write_model(tmp_path / family, model_type=family, **names))
     assert shape is not None
     assert (shape.hidden, shape.layers, shape.vocabulary) == (48, 3, 99)
     assert shape.key_value_size == 48
     assert shape.parameters == 1_000
+    assert shape.context == 77
 
 
 def test_an_unknown_family_has_no_estimate(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """A run that was killed and goes on ends with the same weights, bit by bit, as one that was not."""
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from tiny_training import (
     killing_at,
     letter_share,
     make_tokenizer,
+    save_model,
     start,
     training_data,
     weights_hash,
@@ -188,11 +191,34 @@ def test_other_settings_do_not_continue_a_run(tiny_model: Path, tmp_path: Path) 
     assert again.resumed_from == 4
 
 
+def test_other_files_do_not_continue_a_run(tiny_model: Path, tmp_path: Path) -> None:
+    """The settings may be the same, and what they name another model or an edited prompt."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    settings = config("sft", model, tmp_path / "run")
+    kill(settings, "sft", 3)
+    edited = stuff_of("sft")
+    hashed = dataclasses.replace(edited, provenance={**edited.provenance, "prompt_hash": "1"})
+    start(settings, hashed)  # an older run has no hash
+    with pytest.raises(UsageError, match="another content of the prompt"):
+        start(
+            settings,
+            dataclasses.replace(edited, provenance={**edited.provenance, "prompt_hash": "2"}),
+        )
+    save_model(model, seed=7)
+    with pytest.raises(UsageError, match="another content of the model's files"):
+        start(settings, hashed)
+    kill(config("sft", model, tmp_path / "other"), "sft", 3)
+    save_model(model, seed=8)
+    with pytest.raises(UsageError, match="another content of the model's files"):
+        start(config("sft", model, tmp_path / "other"), stuff_of("sft"))
+
+
 def test_two_processes(tiny_model: Path, tmp_path: Path) -> None:
     """Rewards, refills and counts are those of both; nobody waits for ever; resume is exact."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:3])),
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "ACCELERATE_USE_CPU": "true",
