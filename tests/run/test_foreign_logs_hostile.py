@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recode_eval.errors import DataError
+from recode_eval import compare
+from recode_eval.errors import DataError, UsageError
 from recode_eval.run.foreign.importing import import_log, read_log
 from recode_eval.run.foreign.inspect_log import read_json_log
 from recode_eval.run.results_file import load_runs
@@ -49,6 +50,33 @@ def stored(folder: Path, content: Any, name: str = "log.json") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(json.dumps(content))
     return folder / name
+
+
+def test_messages_that_got_other_ids_are_the_same_question(tmp_path: Path) -> None:
+    """inspect_ai draws an id for every message; with it no two logs of a chat task were paired."""
+    logs = []
+    for number in range(2):
+        log = made_log()
+        for index, sample in enumerate(log["samples"]):
+            asked = {"id": f"m{number}-{index}", "role": "user", "content": sample["input"]}
+            sample["input"] = [asked]
+        logs.append(stored(tmp_path / str(number), log))
+    [found] = compare(*logs, metrics=["pass@1"])
+    assert (found.differences[0].estimate.n, found.differences[0].estimate.mean) == (6, 0)
+
+
+def test_logs_without_a_common_question_say_so(tmp_path: Path) -> None:
+    """The message named the baseline's metrics, as if the metrics were the trouble."""
+    edited, other = made_log(), made_log()
+    for sample in edited["samples"]:
+        sample["input"] += " please"
+    for sample in other["samples"]:
+        sample["id"] += "x"
+    first = stored(tmp_path / "a", made_log())
+    with pytest.raises(UsageError, match=r"no problem in common.*6 of their samples have the same"):
+        compare(first, stored(tmp_path / "b", edited))
+    with pytest.raises(UsageError, match=r"no problem in common: 6 and 6 problems\.$"):
+        compare(first, stored(tmp_path / "c", other))
 
 
 def test_what_a_log_says_is_what_the_run_has(tmp_path: Path) -> None:

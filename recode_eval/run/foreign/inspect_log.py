@@ -196,7 +196,7 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
     cluster = mapping(item.get("metadata")).get("cluster")
     return ForeignSample(
         id=name_of(item.get("id"), "the id of a sample", source),
-        content=digest([item.get("input"), item.get("target")]),
+        content=digest([_asked(item.get("input")), item.get("target")]),
         epoch=max((count_of(item.get("epoch")) or 1) - 1, 0),
         scores=scores,
         text=text_of(output.get("completion")) or _content(choice),
@@ -209,6 +209,18 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
         reasoning_tokens=_total(usage, "reasoning_tokens"),
         seconds=number_of(item.get("total_time")),
     )
+
+
+def _asked(given: object) -> object:
+    """Return a sample's input without the ids of its messages, which each evaluation draws anew."""
+    if not isinstance(given, list):
+        return given
+    return [
+        {key: value for key, value in item.items() if key != "id"}
+        if isinstance(item, dict)
+        else item
+        for item in given
+    ]
 
 
 def _values(name: str, value: object) -> Iterator[tuple[str, float]]:
