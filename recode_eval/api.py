@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Places = str | Path | Sequence[str | Path]
 """One or several stored runs: a run's folder, its results.json, a folder with a run per task, a
-pack, or `hub:OWNER/NAME/path`."""
+pack, `hub:OWNER/NAME/path`, or a log of inspect_ai or lm-eval (docs/integrations.md)."""
 
 
 @dataclass(frozen=True)

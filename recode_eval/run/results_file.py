@@ -175,14 +175,14 @@ def _by_model(place: Path, *, several: bool) -> list[Path]:
 
 def _results_files(place: Path, *, several: bool) -> Sequence[Path]:
     if not place.exists():
-        raise DataError(f"There is no run at {place}: no such folder, results.json or pack.")
+        raise DataError(f"There is no run at {place}: no such folder or file.")
     if (place / RESULTS).exists():
         return [place / RESULTS]
     found = sorted(place.glob(f"*/{RESULTS}")) or _by_model(place, several=several)
     if not found:
         raise DataError(
-            f"Neither {place} nor a folder in it has a {RESULTS}. If the run was interrupted, "
-            "repeat its command."
+            f"Neither {place} nor a folder in it has a {RESULTS}, or a log that inspect_ai or "
+            "lm-eval named. If the run was interrupted, repeat its command."
         )
     return found
 

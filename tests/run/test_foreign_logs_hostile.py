@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from recode_eval.run.results_file import load_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def made_log(count: int = 6, epochs: int = 2, **changes: Any) -> dict[str, Any]:
@@ -77,6 +77,16 @@ def test_logs_without_a_common_question_say_so(tmp_path: Path) -> None:
         compare(first, stored(tmp_path / "b", edited))
     with pytest.raises(UsageError, match=r"no problem in common: 6 and 6 problems\.$"):
         compare(first, stored(tmp_path / "c", other))
+
+
+def test_a_folder_may_hold_logs_in_json(tmp_path: Path) -> None:
+    """Only .eval files were found in a folder, although a JSON log could be named."""
+    name = "2026-01-02T03-04-05-00-00_t_8ZL2Sd5K4vAbKyNSHjqPFz.json"
+    stored(tmp_path / "logs", made_log(), name)
+    stored(tmp_path / "logs", {"no": "log"}, f"2026{name}")
+    stored(tmp_path / "logs", {"no": "log"}, name.replace("_t_", "_u_"))
+    [run] = load_runs([tmp_path / "logs"])
+    assert Path(run.source).name == name
 
 
 def test_what_a_log_says_is_what_the_run_has(tmp_path: Path) -> None:

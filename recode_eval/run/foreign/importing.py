@@ -49,8 +49,13 @@ class _ForeignTask:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file is named like a log that can be read; a `.json` may be one (`read_log`)."""
-    return path.suffix == ".eval" or lm_eval_log.NAME.fullmatch(path.name) is not None
+    """Whether a file is named like a log that can be read, and if it is JSON, begins like one.
+
+    Under another name, a JSON file may still be one (`read_log`).
+    """
+    if path.suffix == ".eval" or lm_eval_log.NAME.fullmatch(path.name):
+        return True
+    return inspect_log.JSON_NAME.fullmatch(path.name) is not None and inspect_log.begins_like(path)
 
 
 def logs_in(folder: Path) -> list[Path]:
@@ -141,9 +146,10 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
 
 def _by_key(log: ForeignLog, source: str) -> dict[Key, ForeignSample]:
     if not log.headline:
+        why = f" ({log.cautions[0]})" if log.cautions else ""
         raise DataError(
-            f"{source} has no score between 0 and 1 (right or wrong, or a share): there is nothing "
-            "to compare."
+            f"{source} has no score between 0 and 1 (right or wrong, or a share){why}: there is "
+            "nothing to compare."
         )
     found: dict[Key, ForeignSample] = {}
     for sample in log.samples:
