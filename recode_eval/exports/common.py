@@ -159,7 +159,11 @@ def facts(run: ResultsFile, about: About) -> RunFacts:
 
 def _with_metrics(found: RunFacts, run: ResultsFile, about: About) -> RunFacts:
     computed = estimates(list(run.scores.values()), run.ks | {1})
-    known = {name: _metric(name, raw, run) for name, raw in computed.items() if raw is not None}
+    known = {
+        name: _metric(name, raw, run)
+        for name, raw in computed.items()
+        if raw is not None and name in run.metrics
+    }
     missing = [name for name in about.metrics if name not in known]
     if missing or not known:
         raise UsageError(

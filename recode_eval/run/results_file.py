@@ -17,6 +17,7 @@ import msgspec
 from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import metric, tested
 from recode_eval.models.request_options import labelled
+from recode_eval.run.foreign.log import UNKNOWN_TO_LOGS
 from recode_eval.run.results import metric_values
 from recode_eval.run.store import RESULTS
 from recode_eval.schemas.base import check_numbers, decode
@@ -77,7 +78,9 @@ class ResultsFile:
     @cached_property
     def metrics(self) -> dict[str, MetricValues]:
         """Every metric's value per problem, in the order of `scores`."""
-        return metric_values(list(self.scores.values()), self.ks | {1})
+        found = metric_values(list(self.scores.values()), self.ks | {1})
+        unknown = {name for name in UNKNOWN_TO_LOGS if name not in self.results.metrics}
+        return {name: values for name, values in found.items() if name not in unknown}
 
     @property
     def ks(self) -> set[int]:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from recode_eval import compare
 from recode_eval.errors import DataError, UsageError
+from recode_eval.exports import documents
+from recode_eval.exports.common import About
 from recode_eval.run.foreign.importing import import_log, read_log
 from recode_eval.run.foreign.inspect_log import read_json_log
 from recode_eval.run.results_file import load_runs
@@ -77,6 +79,19 @@ def test_logs_without_a_common_question_say_so(tmp_path: Path) -> None:
         compare(first, stored(tmp_path / "b", edited))
     with pytest.raises(UsageError, match=r"no problem in common: 6 and 6 problems\.$"):
         compare(first, stored(tmp_path / "c", other))
+
+
+def test_what_no_log_tells_has_no_figure(tmp_path: Path) -> None:
+    """No code found, 0.0, stood beside answers of one word, and tests passed repeated pass@1."""
+    log = stored(tmp_path, made_log())
+    [run] = load_runs([log])
+    assert not {"no_code", "test_rate"} & (run.metrics.keys() | run.results.metrics.keys())
+    [found] = compare(log, log)
+    assert "pass@1" in (told := {item.metric for item in found.differences})
+    assert not {"no_code", "test_rate"} & told
+    [table] = documents("csv", [run], About())
+    assert "pass@1" in table.text
+    assert "no_code" not in table.text
 
 
 def test_a_folder_may_hold_logs_in_json(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from recode_eval import __version__
 from recode_eval.errors import DataError
 from recode_eval.run.evaluation import RunData
 from recode_eval.run.foreign import inspect_log, lm_eval_log
-from recode_eval.run.foreign.log import ForeignLog, ForeignSample, digest
+from recode_eval.run.foreign.log import UNKNOWN_TO_LOGS, ForeignLog, ForeignSample, digest
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.run.results import compute_results
@@ -139,6 +139,8 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
         folder, task, data, problems, log.epochs, completions, scores, tuple(unscored), manifest
     )
     results = compute_results(run)
+    for name in UNKNOWN_TO_LOGS:
+        results["metrics"].pop(name, None)
     # The log's own time: the same log gives the same run.
     write_json(folder / RESULTS, {**results, "created": log.created, "cautions": cautions})
     return folder
