@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.metrics import metric, tested
+from recode_eval.metrics import UNKNOWN_TO_LOGS, metric, tested
 from recode_eval.models.request_options import labelled
-from recode_eval.run.foreign.log import UNKNOWN_TO_LOGS
 from recode_eval.run.results import metric_values
 from recode_eval.run.store import RESULTS
 from recode_eval.schemas.base import check_numbers, decode

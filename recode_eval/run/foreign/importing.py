@@ -7,6 +7,7 @@ all of them are right or wrong; other scores are measures.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval import __version__
 from recode_eval.errors import DataError
+from recode_eval.metrics import UNKNOWN_TO_LOGS
 from recode_eval.run.evaluation import RunData
 from recode_eval.run.foreign import inspect_log, lm_eval_log
-from recode_eval.run.foreign.log import UNKNOWN_TO_LOGS, ForeignLog, ForeignSample, digest
+from recode_eval.run.foreign.log import ForeignLog, ForeignSample, digest
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.run.results import compute_results
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _CONDITION: Final = "graded"
 _LARGEST_JSON: Final = 4 << 30
+_JSON_LOG: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d.*_.*\.json")
+"""What inspect_ai names a log in JSON."""
+_HEAD: Final = 64 << 10
 _ANY_TEMPERATURE: Final = 1.0
 """What stands for a temperature that the log does not say; 0 would mean greedy."""
 
@@ -55,7 +60,16 @@ def is_log(path: Path) -> bool:
     """
     if path.suffix == ".eval" or lm_eval_log.NAME.fullmatch(path.name):
         return True
-    return inspect_log.JSON_NAME.fullmatch(path.name) is not None and inspect_log.begins_like(path)
+    return _JSON_LOG.fullmatch(path.name) is not None and _begins_like_inspect(path)
+
+
+def _begins_like_inspect(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return b'"version"' in head and b'"eval"' in head
 
 
 def logs_in(folder: Path) -> list[Path]:
@@ -148,10 +162,9 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
 
 def _by_key(log: ForeignLog, source: str) -> dict[Key, ForeignSample]:
     if not log.headline:
-        why = f" ({log.cautions[0]})" if log.cautions else ""
         raise DataError(
-            f"{source} has no score between 0 and 1 (right or wrong, or a share){why}: there is "
-            "nothing to compare."
+            f"{source} has no score between 0 and 1 (right or wrong, or a share): there is nothing "
+            "to compare."
         )
     found: dict[Key, ForeignSample] = {}
     for sample in log.samples:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import struct
 import zipfile
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -41,9 +40,6 @@ _HEADERS: Final = ("header.json", "_journal/start.json")
 _LARGEST_MEMBER: Final = 256 << 20
 _LARGEST: Final = 8 << 30
 """Bytes that an archive may unpack to, and that a JSON log may have."""
-JSON_NAME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d.*_.*\.json")
-"""What inspect_ai names a log in JSON."""
-_HEAD: Final = 64 << 10
 _LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """inspect_ai's own reading of its grades (`value_to_float`)."""
 _REASONS: Final = {"max_tokens": "length", "model_length": "length",
@@ -53,16 +49,6 @@ _REASONS: Final = {"max_tokens": "length", "model_length": "length",
 def is_inspect(content: object) -> bool:
     """Whether parsed JSON is the top of such a log."""
     return isinstance(content, dict) and isinstance(content.get("eval"), dict) and "plan" in content
-
-
-def begins_like(path: Path) -> bool:
-    """Whether a JSON file begins as such a log does."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return False
-    return b'"version"' in head and b'"eval"' in head
 
 
 def read_archive(path: Path, source: str) -> ForeignLog:
@@ -194,6 +180,18 @@ def _cautions(
     return told
 
 
+def _asked(given: object) -> object:
+    """Return a sample's input without the ids of its messages, which each evaluation draws anew."""
+    if not isinstance(given, list):
+        return given
+    return [
+        {key: value for key, value in item.items() if key != "id"}
+        if isinstance(item, dict)
+        else item
+        for item in given
+    ]
+
+
 def _sample(item: Any, headline: str, source: str) -> ForeignSample:
     if not isinstance(item, dict):
         raise DataError(f"{source} is damaged: a sample is no object.")
@@ -223,18 +221,6 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
         reasoning_tokens=_total(usage, "reasoning_tokens"),
         seconds=number_of(item.get("total_time")),
     )
-
-
-def _asked(given: object) -> object:
-    """Return a sample's input without the ids of its messages, which each evaluation draws anew."""
-    if not isinstance(given, list):
-        return given
-    return [
-        {key: value for key, value in item.items() if key != "id"}
-        if isinstance(item, dict)
-        else item
-        for item in given
-    ]
 
 
 def _values(name: str, value: object) -> Iterator[tuple[str, float]]:

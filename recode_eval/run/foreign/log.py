@@ -81,11 +81,6 @@ class ForeignLog:
     """What the log does not say, or says against its figures."""
 
 
-UNKNOWN_TO_LOGS: Final = ("test_rate", "no_code")
-"""Metrics of every run of ours that no log of another harness tells: it has a verdict, and neither
-its tests nor whether code was found."""
-
-
 def digest(content: Any) -> str:
     """Return the SHA-256 of JSON-able content."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
