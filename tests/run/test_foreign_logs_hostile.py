@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recode_eval import compare
-from recode_eval.errors import DataError, UsageError
-from recode_eval.exports import documents
-from recode_eval.exports.common import About
+from recode_eval.errors import DataError
 from recode_eval.run.foreign.importing import import_log, read_log
 from recode_eval.run.foreign.inspect_log import read_json_log
 from recode_eval.run.results_file import load_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def made_log(count: int = 6, epochs: int = 2, **changes: Any) -> dict[str, Any]:
@@ -52,56 +49,6 @@ def stored(folder: Path, content: Any, name: str = "log.json") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(json.dumps(content))
     return folder / name
-
-
-def test_messages_that_got_other_ids_are_the_same_question(tmp_path: Path) -> None:
-    """inspect_ai draws an id for every message; with it no two logs of a chat task were paired."""
-    logs = []
-    for number in range(2):
-        log = made_log()
-        for index, sample in enumerate(log["samples"]):
-            asked = {"id": f"m{number}-{index}", "role": "user", "content": sample["input"]}
-            sample["input"] = [asked]
-        logs.append(stored(tmp_path / str(number), log))
-    [found] = compare(*logs, metrics=["pass@1"])
-    assert (found.differences[0].estimate.n, found.differences[0].estimate.mean) == (6, 0)
-
-
-def test_logs_without_a_common_question_say_so(tmp_path: Path) -> None:
-    """The message named the baseline's metrics, as if the metrics were the trouble."""
-    edited, other = made_log(), made_log()
-    for sample in edited["samples"]:
-        sample["input"] += " please"
-    for sample in other["samples"]:
-        sample["id"] += "x"
-    first = stored(tmp_path / "a", made_log())
-    with pytest.raises(UsageError, match=r"no problem in common.*6 of their samples have the same"):
-        compare(first, stored(tmp_path / "b", edited))
-    with pytest.raises(UsageError, match=r"no problem in common: 6 and 6 problems\.$"):
-        compare(first, stored(tmp_path / "c", other))
-
-
-def test_what_no_log_tells_has_no_figure(tmp_path: Path) -> None:
-    """No code found, 0.0, stood beside answers of one word, and tests passed repeated pass@1."""
-    log = stored(tmp_path, made_log())
-    [run] = load_runs([log])
-    assert not {"no_code", "test_rate"} & (run.metrics.keys() | run.results.metrics.keys())
-    [found] = compare(log, log)
-    assert "pass@1" in (told := {item.metric for item in found.differences})
-    assert not {"no_code", "test_rate"} & told
-    [table] = documents("csv", [run], About())
-    assert "pass@1" in table.text
-    assert "no_code" not in table.text
-
-
-def test_a_folder_may_hold_logs_in_json(tmp_path: Path) -> None:
-    """Only .eval files were found in a folder, although a JSON log could be named."""
-    name = "2026-01-02T03-04-05-00-00_t_8ZL2Sd5K4vAbKyNSHjqPFz.json"
-    stored(tmp_path / "logs", made_log(), name)
-    stored(tmp_path / "logs", {"no": "log"}, f"2026{name}")
-    stored(tmp_path / "logs", {"no": "log"}, name.replace("_t_", "_u_"))
-    [run] = load_runs([tmp_path / "logs"])
-    assert Path(run.source).name == name
 
 
 def test_what_a_log_says_is_what_the_run_has(tmp_path: Path) -> None:
