@@ -101,5 +101,5 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     # All is made before anything is written: an error leaves no half of it.
     count = write(list(files()), arguments.out)
-    log(f"{count} files in {arguments.out}")
+    log(f"{count} file{'' if count == 1 else 's'} in {arguments.out}")
     return ExitCode.OK
