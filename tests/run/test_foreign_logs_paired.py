@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from run.test_foreign_logs_hostile import made_log, stored
 
-from recode_eval import compare
+from recode_eval import compare, gate
 from recode_eval.errors import UsageError
 from recode_eval.exports import documents
 from recode_eval.exports.common import About
@@ -62,3 +62,16 @@ def test_a_folder_may_hold_logs_in_json(tmp_path: Path) -> None:
     stored(tmp_path / "logs", {"no": "log"}, name.replace("_t_", "_u_"))
     [run] = load_runs([tmp_path / "logs"])
     assert Path(run.source).name == name
+
+
+def test_workers_of_our_tasks_are_no_part_of_the_prompt(tmp_path: Path) -> None:
+    """The gate refused two evaluations of one task that differed in -T workers alone."""
+    logs = []
+    for task in ("recode_eval/t", "other/t"):
+        for workers in (1, 2):
+            log = made_log()
+            log["eval"] |= {"task": task, "task_args": {"docs": "note", "workers": workers}}
+            logs.append(stored(tmp_path / task / str(workers), log))
+    ours, theirs = (gate(*pair) for pair in (logs[:2], logs[2:]))
+    assert not any("prompt" in text for text in ours.invalid)
+    assert any("prompt" in text for text in theirs.invalid)
