@@ -8,6 +8,7 @@ import pytest
 from run.test_foreign_logs_hostile import made_log, stored
 
 from recode_eval import compare, gate
+from recode_eval.comparison.retest import retests
 from recode_eval.errors import UsageError
 from recode_eval.exports import documents
 from recode_eval.exports.common import About
@@ -75,3 +76,17 @@ def test_workers_of_our_tasks_are_no_part_of_the_prompt(tmp_path: Path) -> None:
     ours, theirs = (gate(*pair) for pair in (logs[:2], logs[2:]))
     assert not any("prompt" in text for text in ours.invalid)
     assert any("prompt" in text for text in theirs.invalid)
+
+
+def test_logs_without_a_seed_are_repeats_and_no_copies(tmp_path: Path) -> None:
+    """Two evaluations of one model had the same seed, 0: retest refused them."""
+    logs = []
+    for day in (1, 2):
+        log = made_log(12)
+        log["eval"] |= {"created": f"2026-01-0{day}T00:00:00", "model_generate_config": {}}
+        logs.append(stored(tmp_path / str(day), log))
+    runs = load_runs(logs[:1]) + load_runs(logs[1:])
+    [found] = retests(runs)
+    assert found.spreads[0].deviation == 0
+    with pytest.raises(UsageError, match="the same seed and prompt"):
+        retests([runs[0], runs[0]])

@@ -242,8 +242,16 @@ def _sampling(log: ForeignLog) -> dict[str, Any]:
         "top_p": 1.0 if log.top_p is None else log.top_p,
         "max_tokens": log.max_tokens or 0,
         "stop": [],
-        "seed": log.seed or 0,
+        "seed": _seed(log),
     }
+
+
+def _seed(log: ForeignLog) -> int:
+    """Return the seed; where the log names none, a number that stands for the evaluation.
+
+    The seed is what tells repeats of one model from copies of one run.
+    """
+    return int(digest(log.created)[:7], 16) if log.seed is None else log.seed
 
 
 def _manifest(
