@@ -90,3 +90,14 @@ def test_logs_without_a_seed_are_repeats_and_no_copies(tmp_path: Path) -> None:
     assert found.spreads[0].deviation == 0
     with pytest.raises(UsageError, match="the same seed and prompt"):
         retests([runs[0], runs[0]])
+
+
+def test_settings_that_a_log_does_not_tell_are_not_exported(tmp_path: Path) -> None:
+    """A temperature of 1 and 0 tokens stood in every export."""
+    log = made_log()
+    log["eval"]["model_generate_config"] = {"top_p": 0.5}
+    runs = load_runs([stored(tmp_path, log)])
+    for name in ("csv", "lm-eval", "junit", "model-index", "every-eval-ever"):
+        text = "".join(one.text for one in documents(name, runs, About(table="metrics")))
+        assert "top_p" in text
+        assert not any(word in text for word in ("temperature", "max_tokens", "max_gen_toks")), name

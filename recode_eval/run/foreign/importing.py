@@ -21,7 +21,7 @@ from recode_eval.run.foreign import inspect_log, lm_eval_log
 from recode_eval.run.foreign.log import ForeignLog, ForeignSample, digest
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
-from recode_eval.run.results import compute_results
+from recode_eval.run.results import UNSAID, compute_results
 from recode_eval.run.store import MANIFEST_VERSION, RESULTS, RunStore, run_folder, write_json
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec
 
@@ -202,7 +202,7 @@ def _cautions(log: ForeignLog, *, verdicts: bool, clustered: bool) -> list[str]:
         if getattr(log, name) is None
     ]
     if unknown:
-        told.append(f"the log does not say: {', '.join(unknown)}")
+        told.append(f"{UNSAID}{', '.join(unknown)}")
     errors = Counter(sample.error for sample in log.samples if log.headline not in sample.scores)
     if errors:
         most = errors.most_common(1)[0][0][:100]
