@@ -13,7 +13,7 @@ ORDER = (
     "api", "mining", "exports", "task_exports", "leaderboard", "gating", "comparison", "run",
     "conversations", "documentation", "distributed", "doctor", "costs", "models", "tasks",
     "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats", "boundary",
-    "terminal", "files", "checks", "plugins", "lazy", "resources", "errors",
+    "terminal", "files", "archives", "forking", "checks", "plugins", "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""
 

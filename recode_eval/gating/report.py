@@ -261,7 +261,7 @@ def print_decision(console: Console, decision: Decision) -> None:
         names = "{} against {} on {}".format(*(one_line(text, 60) for text in runs))
         console.print(f"{names}: {changes_text(item.changes)}", soft_wrap=True)
         for text in item.remarks:
-            console.print(f"  note: {text}", soft_wrap=True)
+            console.print(f"  note: {one_line(text, 1000)}", soft_wrap=True)
     for drawn in decision.drawn:
         console.print(f"{one_line(drawn.task, 60)}: {drawn_text(drawn)}", soft_wrap=True)
     style = "bold green" if decision.verdict is Verdict.PASS else "bold"

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import atexit
-import threading
 from typing import TYPE_CHECKING
 
+from recode_eval.forking import RenewedLock
 from recode_eval.run.reward import RewardGrader
 
 if TYPE_CHECKING:
     from recode_eval.run.config import SandboxOptions
     from recode_eval.tasks.loading import LoadedTask
 
-_lock = threading.Lock()
+_lock = RenewedLock()
 _open: dict[tuple[str, str, SandboxOptions], RewardGrader] = {}
 
 
 def shared_grader(loaded: LoadedTask, options: SandboxOptions) -> RewardGrader:
     """Return the grader of a task; it is closed when the process ends."""
     key = loaded.name, loaded.data.content_hash, options
-    with _lock:
+    with _lock.now:
         if not _open:
             atexit.register(close_all)
         if key not in _open:
@@ -29,7 +29,7 @@ def shared_grader(loaded: LoadedTask, options: SandboxOptions) -> RewardGrader:
 
 def close_all() -> None:
     """Close all of them. Idempotent."""
-    with _lock:
+    with _lock.now:
         for grader in _open.values():
             grader.close()
         _open.clear()

@@ -6,12 +6,12 @@ is None where the trainer knows it (TRL), and an exception where it does not (ve
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.checks import of_type
 from recode_eval.errors import InfrastructureError, UsageError
+from recode_eval.forking import RenewedLock
 from recode_eval.run.prompts import PromptTemplate
 from recode_eval.run.reward import Rewarding, standing_grader
 from recode_eval.serving.client import RewardClient, named_url
@@ -28,7 +28,7 @@ __all__ = ["trl", "trl_rows", "verl_compute_score", "verl_compute_score_async", 
 _SOURCE = "recode_eval/"
 """What verl's `data_source` begins with; the task's name follows."""
 _clients: dict[tuple[str, str], RewardClient] = {}
-_lock = threading.Lock()
+_lock = RenewedLock()
 
 
 def trl(
@@ -180,7 +180,7 @@ def _grader(task: str, url: str | None, sandbox: SandboxOptions | str | None) ->
     """Return what grades a task: a client of the server, if there is one, else a sandbox here."""
     if not (address := url or named_url()):
         return standing_grader(task, sandbox)
-    with _lock:
+    with _lock.now:
         key = task, address
         if key not in _clients:
             _clients[key] = RewardClient(task, address)

@@ -17,6 +17,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.archives import DAMAGE
 from recode_eval.errors import DataError, UsageError
 from recode_eval.mining.texts import SKIPPED, TEXTS, is_notes, write_texts
 from recode_eval.mining.uploads import uploads
@@ -187,7 +188,7 @@ def unpack_wheel(wheel: Path, folder: Path) -> int:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source:
                     target.write_bytes(source.read(_MOST_FILE))
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise DataError(f"{wheel.name} cannot be unpacked ({error})") from error
     return lost
 
@@ -196,7 +197,7 @@ def _top_modules(wheel: Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()[: _MOST_FILES * 4]
-    except (zipfile.BadZipFile, OSError):
+    except DAMAGE:
         return ()
     tops = set()
     for name in names:
@@ -222,7 +223,7 @@ def _metadata(wheel: Path | None) -> Mapping[str, Any]:
             )
             with archive.open(name) as file:
                 text = file.read(_MOST_FILE).decode("utf-8", "replace")
-    except (zipfile.BadZipFile, OSError, StopIteration, RuntimeError):
+    except (*DAMAGE, StopIteration):
         return {}
     fields = HeaderParser().parsestr(text)
     return {
@@ -300,6 +301,6 @@ def _wheel_texts(wheel: Path | None) -> dict[str, bytes]:
                 if wanted and info.file_size <= _MOST_FILE:
                     with archive.open(info) as file:
                         found[info.filename] = file.read(_MOST_FILE)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+    except DAMAGE:
         return found
     return found

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.archives import DAMAGE
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.models.backend import Backend
 from recode_eval.models.base import Completion, FinishReason, ModelInfo
@@ -138,7 +139,7 @@ def _parse(content: bytes, path: Path) -> Mapping[str, Mapping[int, _Saved]]:
     if path.suffix == ".gz":
         try:
             content = gzip.decompress(content)
-        except (OSError, EOFError, ValueError) as error:
+        except DAMAGE as error:
             raise DataError(f"{path} is not a complete gzip file: {error}") from error
     samples: dict[str, dict[int, _Saved]] = {}
     for number, line in enumerate(content.split(b"\n"), start=1):

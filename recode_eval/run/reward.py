@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import threading
 import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from recode_eval.checks import of_type
 from recode_eval.errors import UsageError
+from recode_eval.forking import RenewedLock
 from recode_eval.run.answering import AnswerGrader, GradedAnswer
 from recode_eval.run.config import SandboxOptions, options_of
 from recode_eval.sandbox.factory import check_tier
@@ -201,13 +201,11 @@ def pairs_of(answers: object) -> list[tuple[str, str]]:
 
 
 _open: dict[tuple[str, SandboxOptions], RewardGrader] = {}
-_opening = threading.Lock()
+_opening = RenewedLock()
 
 
 def _forget() -> None:
-    """Start anew in a forked process, where another thread's hold on the lock never ends."""
-    global _opening
-    _opening = threading.Lock()
+    """Start anew in a forked process, which has no thread of a sandbox."""
     _open.clear()
     for grader in list(_graders):
         grader._begin()
@@ -258,7 +256,7 @@ def standing_grader(task: str, sandbox: SandboxOptions | str | None = None) -> R
     options = options_of(
         SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
     )
-    with _opening:
+    with _opening.now:
         if not _open:
             atexit.register(close_all)
         if (task, options) not in _open:
@@ -268,7 +266,7 @@ def standing_grader(task: str, sandbox: SandboxOptions | str | None = None) -> R
 
 def close_all() -> None:
     """Close the sandboxes that `reward` opened. Idempotent."""
-    with _opening:
+    with _opening.now:
         for grader in _open.values():
             grader.close()
         _open.clear()

@@ -21,6 +21,7 @@ import zipfile
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.archives import DAMAGE
 from recode_eval.sandbox.base import SandboxBuildError
 from recode_eval.sandbox.buildlog import cache_dir, temporary_dir
 from recode_eval.sandbox.wheelhouse import uv_environment
@@ -142,7 +143,9 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
                     raise NotPureError("it unpacks to too much")
                 content = tar.extractfile(member)
                 files[path] = content.read() if content else b""
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except NotPureError:
+        raise
+    except DAMAGE as error:
         raise NotPureError(f"it cannot be unpacked ({error})") from error
     return files
 

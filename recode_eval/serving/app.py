@@ -15,7 +15,7 @@ from recode_eval.serving.gate import Gate
 from recode_eval.serving.limits import SHORTEST_WAIT_S
 from recode_eval.serving.measures import Measures
 from recode_eval.serving.openenv import OpenEnv, scored
-from recode_eval.serving.requests import AsciiJSON, StrictRoute, answer_errors
+from recode_eval.serving.requests import AsciiJSON, Room, StrictRoute, answer_errors
 
 _Codes = dict[int | str, dict[str, Any]]
 _ERRORS: _Codes = {
@@ -24,7 +24,7 @@ _ERRORS: _Codes = {
     413: {"description": "the body is too large"},
     422: {"description": "the request is not of this shape"},
     429: {
-        "description": "the queue is full",
+        "description": "the queue is full, or the room for bodies",
         "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
     },
     503: {"description": "no verdict, so no reward: the machine's fault, or the server ends"},
@@ -36,7 +36,7 @@ _OF_ALL: _Codes = {
     500: {"description": "a fault of the server"},
 }
 _GRADES = _ERRORS | _NOT_FOUND
-_AGGREGATED: _Codes = {key: _ERRORS[key] for key in (400, 408, 413, 422)}
+_AGGREGATED: _Codes = {key: _ERRORS[key] for key in (400, 408, 413, 422, 429)}
 _INDEX = "_ng_task_index"
 """NeMo Gym's name for the row of a rollout."""
 
@@ -55,6 +55,7 @@ def create_app(desk: Desk, measures: Measures, *, token: str, sandbox: str) -> F
     )
     app.router.route_class = StrictRoute
     app.state.limits = desk.limits
+    app.state.room = Room(desk.limits)
     env = OpenEnv(desk)
     measures.show("recode_answers_in_progress", "Answers that wait or run", lambda: desk.taken)
     measures.show("recode_sessions", "WebSocket sessions", lambda: env.sessions)
@@ -142,8 +143,7 @@ def _add_nemo_gym(app: FastAPI, desk: Desk) -> None:
         mean = {"mean/reward": sum(rewards) / len(rewards)} if rewards else {}
         return schemas.AggregateReply(
             group_level_metrics=[
-                {_INDEX: int(key) if key.isdecimal() else key, "mean/reward": value}
-                for key, value in per_group.items()
+                {_INDEX: _index(key), "mean/reward": value} for key, value in per_group.items()
             ],
             agent_metrics=mean,
             key_metrics=mean,
@@ -212,6 +212,10 @@ def last_text(response: schemas.ModelResponse) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.text for part in content if part.type == "output_text" and part.text)
+
+
+def _index(key: str) -> int | str:
+    return int(key) if key.isdecimal() and len(key) < 20 else key
 
 
 def _until_gone(request: Request) -> Callable[[], Awaitable[None]]:

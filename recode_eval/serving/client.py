@@ -31,6 +31,8 @@ TOKEN_VARIABLE: Final = "RECODE_EVAL_REWARDS_TOKEN"  # noqa: S105 - the name of 
 CONNECTIONS: Final = 16
 MOST_AT_ONCE: Final = 64
 """Answers in one request; every server takes as many (`serving.limits`)."""
+_MOST_CHARACTERS: Final = 4 << 20
+"""Of the answers in one request, which JSON spells with up to 12 bytes each."""
 _PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 30.0
 _CONNECT_S: Final = 10.0
@@ -134,6 +136,7 @@ class RewardClient(Rewarding):
                 self._executor = ThreadPoolExecutor(CONNECTIONS, "reward-client")
             working = self._executor.submit(self._work, sent, pairs)
         sent.add_done_callback(lambda _: working.cancel())
+        working.add_done_callback(lambda done: sent.settle(_closed()) if done.cancelled() else None)
         return sent
 
     def _work(self, sent: _Sent, pairs: list[tuple[str, str]]) -> None:
@@ -172,6 +175,8 @@ class RewardClient(Rewarding):
                     wait = max(wait, float(headers.get("Retry-After", 0)))
             if sent.done():
                 raise InfrastructureError("The answers were withdrawn.")
+            if self._executor is None:
+                raise _closed()
             wait = min(wait, _LONGEST_PAUSE_S)
             if time.monotonic() + wait > deadline:
                 raise InfrastructureError(
@@ -298,8 +303,20 @@ def _parts(url: str) -> tuple[str, str, int | None, str]:
 
 def _parted(pairs: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
     """Return the answers in parts: enough for all connections, none too large for a request."""
-    size = min(MOST_AT_ONCE, max(1, -(-len(pairs) // CONNECTIONS)))
-    return [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    most = min(MOST_AT_ONCE, max(1, -(-len(pairs) // CONNECTIONS)))
+    parts: list[list[tuple[str, str]]] = []
+    size = 0
+    for pair in pairs:
+        size += len(pair[1])
+        if not parts or len(parts[-1]) == most or size > _MOST_CHARACTERS:
+            parts.append([])
+            size = len(pair[1])
+        parts[-1].append(pair)
+    return parts
+
+
+def _closed() -> InfrastructureError:
+    return InfrastructureError("The client was closed before the answers were graded.")
 
 
 def _pass_on(done: Future[list[GradedAnswer]], outer: Future[GradedAnswer]) -> None:

@@ -63,7 +63,7 @@ class Gate:
 def _is_here(host: str) -> bool:
     """Return whether a header `Host` names this machine itself."""
     name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdecimal() else host
-    name = name.strip("[]")
+    name = name.strip("[]").lower()
     if name in {"localhost", ""}:
         return True
     try:

@@ -13,6 +13,8 @@ SHORTEST_WAIT_S: Final = 10.0
 """What an answer has for its verdict, however little its request gives."""
 LONGEST_NAME: Final = 1000
 """Characters of a task's name, or a problem's id."""
+MOST_IN_A_LIST: Final = 100_000
+"""Answers, or rewards, in one request, whatever the server's own limit is."""
 
 
 @named_fields_only
@@ -29,7 +31,7 @@ class ServerLimits:
     body_s: float = 60.0
     """Longest time for a body to arrive, seconds."""
     batch: int = 1024
-    """Most answers in one request; at least 64, which `RewardClient` sends."""
+    """Most answers in one request; at least 64, which `RewardClient` sends, at most 100,000."""
     queue: int = 4096
     """Most answers that wait or run; at least one batch."""
     answer_s: float = 600.0
@@ -50,6 +52,7 @@ class ServerLimits:
         for name in ("queue", "sessions", "connections"):
             whole(name, getattr(self, name), 1)
         whole("batch", self.batch, MOST_AT_ONCE)
+        within("batch", self.batch, MOST_AT_ONCE, MOST_IN_A_LIST)
         if self.queue < self.batch:
             raise UsageError(
                 f"queue must be at least batch ({self.batch}), not {self.queue}: a full batch "

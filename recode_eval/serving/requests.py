@@ -1,7 +1,8 @@
 """How requests are read and errors are written: strict JSON, limits of size and time, one shape.
 
-JSON with NaN, infinities or numbers beyond every float is refused: the reply would not be JSON.
-Messages never repeat more than a line of what was sent, with control characters spelt out.
+JSON with NaN, infinities or numbers beyond every float is refused: the reply would not be JSON. So
+is a name that an object has twice, of which readers take one or the other. Messages never repeat
+more than a line of what was sent, with control characters spelt out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import logging
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastapi.exceptions import HTTPException, RequestValidationError
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SHOWN = 3
 """Faults of a request that are named."""
+_MOST_OBJECTS = 500_000
+"""In one body; each costs some hundred times the two bytes of its braces."""
+_MOST_NAMES = 10_000
+"""In one object: every name that a request must not have is a fault to be described."""
+_BODIES = 16
+"""Bodies of the largest size for whose bytes there is room at a time."""
 
 
 class AsciiJSON(JSONResponse):
@@ -48,16 +56,40 @@ class RefusedRequest(HTTPException):
         self.refusal = refusal
 
 
+class Room:
+    """The bytes of bodies that a server holds at a time, for all requests together."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._most = _BODIES * limits.body_bytes
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more; raises `Refusal` (429) where there is no room."""
+        if self._held + size > self._most:
+            told = "The bodies of other requests fill the memory. Send this one again."
+            raise Refusal(429, "bodies_full", told, 1)
+        self._held += size
+
+    def free(self, size: int) -> None:
+        """Hold so many less."""
+        self._held -= size
+
+
 class StrictRequest(Request):
     """A request whose body is read within limits and parsed strictly."""
 
+    held = 0
+    """Bytes of the server's room that the body has."""
+
     async def body(self) -> bytes:
-        """Return the body; raises `RefusedRequest` (413, 408)."""
+        """Return the body; raises `RefusedRequest` (413, 408, 429)."""
         if not hasattr(self, "_body"):
             limits: ServerLimits = self.app.state.limits
             try:
                 async with asyncio.timeout(limits.body_s):
                     self._body = await self._read(limits.body_bytes)
+            except Refusal as refusal:
+                raise RefusedRequest(refusal) from None
             except TimeoutError:
                 told = f"The body did not arrive within {limits.body_s:g} s."
                 raise RefusedRequest(Refusal(408, "slow_body", told)) from None
@@ -75,6 +107,8 @@ class StrictRequest(Request):
                 size += len(part)
                 if size > most:
                     break
+                self.app.state.room.take(len(part))
+                self.held += len(part)
                 parts.append(part)
         if size > most:
             told = f"The body is larger than {most:,} bytes. Send fewer answers at once."
@@ -99,7 +133,11 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            strict = StrictRequest(request.scope, request.receive)
+            try:
+                return await handle(strict)
+            finally:
+                request.app.state.room.free(strict.held)
 
         return handle_strictly
 
@@ -108,12 +146,38 @@ def parse_json(raw: bytes | str) -> Any:
     """Return the content of JSON; raises `Refusal` (400) for what is none."""
     try:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        return json.loads(
+            text,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_Objects(),
+        )
     except RecursionError:
         reason = "it is nested too deeply"
     except (ValueError, UnicodeDecodeError) as error:
         reason = one_line(error, 200)
     raise Refusal(400, "bad_json", f"The body is not JSON: {reason}.")
+
+
+class _Objects:
+    """Makes the objects of one body."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_OBJECTS
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Return an object; raises `ValueError` for too many, or too large a one."""
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"it has more than {_MOST_OBJECTS:,} objects")
+        if len(pairs) > _MOST_NAMES:
+            raise ValueError(f"an object has more than {_MOST_NAMES:,} names")
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise ValueError(f"an object has the name {twice!r:.80} twice")
+        return made
 
 
 def _refuse(name: str) -> NoReturn:

@@ -16,7 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from recode_eval.serving.limits import LONGEST_NAME
+from recode_eval.serving.limits import LONGEST_NAME, MOST_IN_A_LIST
 
 
 def _a_text(value: Any) -> str:
@@ -37,6 +37,11 @@ Text = Annotated[Any, AfterValidator(_a_text), WithJsonSchema({"type": "string"}
 models write and which get a verdict like any other text."""
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Seconds = Annotated[float, Field(gt=0, le=86400, strict=True, allow_inf_nan=False)]
+
+
+# A list ends at its first fault: a description of each would fill the memory.
+_FEW: Any = Field(max_length=10_000, fail_fast=True)
+_MANY: Any = Field(max_length=MOST_IN_A_LIST, fail_fast=True)
 
 
 class Strict(BaseModel):
@@ -84,7 +89,7 @@ class BatchRequest(Strict):
     """Many answers; all workers of the sandbox are kept busy."""
 
     task: Name | None = None
-    answers: list[BatchAnswer]
+    answers: Annotated[list[BatchAnswer], _MANY]
 
 
 class Graded(BaseModel):
@@ -134,13 +139,13 @@ class OutputItem(Lenient):
 
     type: str = "message"
     role: str | None = None
-    content: list[Part] | Text | None = None
+    content: Annotated[list[Part], _FEW] | Text | None = None
 
 
 class ModelResponse(Lenient):
     """A response of OpenAI's Responses API."""
 
-    output: list[OutputItem]
+    output: Annotated[list[OutputItem], _FEW]
 
 
 class VerifierMetadata(Lenient):
@@ -169,13 +174,14 @@ class VerifyReply(Lenient):
 class VerifiedResponse(Lenient):
     """A reply of `/verify`, as the collector of rollouts sends it back."""
 
-    reward: Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    reward: Annotated[float, Field(strict=True, ge=-1e100, le=1e100)]
+    """Within bounds, so that a sum of many is a number."""
 
 
 class AggregateRequest(Lenient):
     """All replies of `/verify` of a run."""
 
-    verify_responses: list[VerifiedResponse]
+    verify_responses: Annotated[list[VerifiedResponse], _MANY]
 
 
 class AggregateReply(BaseModel):

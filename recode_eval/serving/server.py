@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 SHORTEST_TOKEN = 16
 """Characters; a shorter one can be guessed."""
+_LARGEST_MESSAGE = 16 << 20
+"""Bytes of one answer over a WebSocket."""
+_FILES = 1024
+"""Descriptors beside those of the connections."""
 _CLOSING_S = 10
 _POLL_S = 0.05
 
@@ -62,6 +67,7 @@ def serve(
             loaded.name: closing.enter_context(RewardGrader(loaded, sandbox)) for loaded in tasks
         }
         listening = closing.enter_context(_listen(host, port))
+        _allow_files(limits.connections + _FILES)
         # A tier that cannot work is an error now, and not of the first answer.
         infos = [grader.open() for grader in graders.values()]
         desk = Desk(graders, limits, measures := Measures(tuple(graders)))
@@ -117,6 +123,15 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def _allow_files(wanted: int) -> None:
+    """Let this process open so many files, as far as it may: many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft not in {resource.RLIM_INFINITY, most} and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def _url(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -135,7 +150,8 @@ def _settings(uvicorn: Any, app: Any, limits: ServerLimits) -> Any:
         # Trainers pause between batches for as long as a step takes.
         timeout_keep_alive=300,
         timeout_graceful_shutdown=_CLOSING_S,
-        ws_max_size=limits.body_bytes,
+        ws_max_size=min(limits.body_bytes, _LARGEST_MESSAGE),
+        ws_max_queue=1,
         ws_per_message_deflate=False,
     )
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.archives import DAMAGE
 from recode_eval.errors import DataError, InfrastructureError, UsageError
 from recode_eval.tasks.base import BadRow
 
@@ -75,7 +75,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                         yield where, row
                     else:
                         yield where, BadRow(where, f"a JSON object is expected, not {_kind(row)}")
-    except (OSError, EOFError, zlib.error) as error:  # the last two: gzip cut off or damaged
+    except DAMAGE as error:
         cause = getattr(error, "strerror", None) or error
         raise DataError(f"Cannot read {path}: {cause}.") from error
 

@@ -108,6 +108,10 @@ def test_the_command_finds_the_task_by_name(
              "--display", "plain"]  # fmt: skip
     done = run(peer_python("inspect_ai"), words, tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    again = run(peer_python("inspect_ai"), [*words, "--log-dir", "again"], tmp_path)
+    assert again.returncode == 0, again.stdout[-2000:] + again.stderr[-2000:]
+    one, other = (load_runs((tmp_path / name).glob("*.json")) for name in ("logs", "again"))
+    assert set(one[0].scores) == set(other[0].scores)  # messages have other ids in each log
     log = log_of(tmp_path)
     assert log["eval"]["task"] == "recode_eval/arena_mini"
     assert values(log["samples"]) == ["I", "I"]

@@ -135,6 +135,9 @@ HOSTILE = [
     (b'{"problem_id": "' + b"x" * 2000 + b'", "text": ""}', 422, "invalid"),
     (b"null", 422, "invalid"),
     (b" " * (1 << 20) + b"{}", 413, "body_too_large"),
+    (b'{"problem_id": "x", "problem_id": "y", "text": ""}', 400, "bad_json"),
+    (b'{"a": [' + b"{}," * 300_000 + b"{}]}", 422, "invalid"),
+    (b"{" + b",".join(b'"%x": 0' % n for n in range(10_001)) + b"}", 400, "bad_json"),
 ]
 
 
@@ -148,6 +151,55 @@ def test_hostile_bodies_get_a_clear_error(
         message = content["error"]["message"]
         assert message.isprintable()
         assert len(message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "raw"),
+    [
+        ("/grade/batch", b'{"answers": [' + b"0," * 500_000 + b"0]}"),
+        ("/aggregate_metrics", b'{"verify_responses": [' + b"[]," * 300_000 + b"[]]}"),
+        ("/verify", b'{"responses_create_params": {}, "verifier_metadata": {"problem_id": "x"},'
+         b'"response": {"output": [' + b"0," * 500_000 + b"0]}}"),
+    ],
+)  # fmt: skip
+def test_a_body_full_of_faults_is_refused_at_the_first(
+    server: Served, path: str, raw: bytes
+) -> None:
+    """Each fault was described: a body of 4 MiB took 2.6 GB and 38 s, and nobody was served."""
+    status, content, _ = server.ask("POST", path, raw=raw)
+    assert (status, content["error"]["code"]) == (422, "invalid")
+    peak = Path(f"/proc/{server.process.pid}/status").read_text().split("VmHWM:")[1].split()[0]
+    assert int(peak) < 250_000  # kB
+
+
+def test_the_bodies_of_all_requests_together_are_bounded(server: Served) -> None:
+    """2,048 connections with a body each of the largest size would have filled any memory."""
+    head = (
+        b"POST /grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 262144\r\n\r\n"
+    )
+    body = {"problem_id": FIRST.id, "text": RIGHT}
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(70)]
+    try:
+        for one in held:
+            one.sendall(head + b" " * 262_000)
+        deadline = time.monotonic() + 30
+        while (found := server.ask("POST", "/grade", body | {"text": " " * 900_000}))[0] != 429:
+            assert time.monotonic() < deadline
+        assert (found[1]["error"]["code"], found[2]["retry-after"]) == ("bodies_full", "1")
+    finally:
+        for one in held:
+            one.close()
+    while server.ask("POST", "/grade", body)[0] != 200:
+        assert time.monotonic() < deadline
+
+
+def test_sums_and_indices_beyond_every_number(server: Served) -> None:
+    """Rewards whose sum is infinite had the mean null, and an index of 5,000 digits was a 500."""
+    big = {"verify_responses": [{"reward": 1e308}, {"reward": 1e308}]}
+    assert server.ask("POST", "/aggregate_metrics", big)[0] == 422
+    long = {"verify_responses": [{"reward": 1, "_ng_task_index": "9" * 5000}]}
+    assert server.ask("POST", "/aggregate_metrics", long)[1]["agent_metrics"] == {"mean/reward": 1}
 
 
 def test_limits_of_a_batch_and_of_a_path(server: Served) -> None:

@@ -123,6 +123,16 @@ def test_hostile_text_is_served_as_it_is(tmp_path: Path) -> None:
     assert ask(ReplayModel(path), "p")[0].text == "a\x00\ud800"
 
 
+def test_an_altered_gzip_file_is_a_clear_error(tmp_path: Path) -> None:
+    """A flipped bit amid the data is an error of zlib's own, which ended in a trace."""
+    whole = gzip.compress(bytes(range(256)) * 50)
+    for place in range(12, len(whole) - 8):
+        path = tmp_path / "a.jsonl.gz"
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with pytest.raises(DataError, match="not a complete gzip file"):
+            ReplayModel(path)
+
+
 def test_gzip(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"problem_id": "p", "completion": "x"}\n'))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recode_eval.errors import DataError
+from recode_eval import compare
+from recode_eval.cli import run as command
+from recode_eval.errors import DataError, UsageError
 from recode_eval.run.foreign.importing import import_log, read_log
 from recode_eval.run.foreign.inspect_log import read_json_log
 from recode_eval.run.results_file import load_runs
@@ -117,6 +121,24 @@ def test_a_sample_of_other_content_is_another_problem(tmp_path: Path) -> None:
     assert len(set(one.scores) & set(other.scores)) == 5
 
 
+def test_logs_without_a_common_problem_say_so(tmp_path: Path) -> None:
+    """The error told that they share no metric, and named those that both had."""
+    log = made_log()
+    for sample in log["samples"]:
+        sample["input"] += " edited"
+    paths = stored(tmp_path / "a", made_log()), stored(tmp_path / "b", log)
+    with pytest.raises(UsageError, match="no problem in common"):
+        compare(*paths)
+
+
+def test_a_log_that_does_not_list_its_samples_lacks_none(tmp_path: Path) -> None:
+    """A caution told that it had more samples than its data set of none."""
+    log = made_log()
+    log["eval"]["dataset"] = {"name": "d"}
+    [run] = load_runs([stored(tmp_path, log)])
+    assert len(run.results.cautions) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -164,6 +186,72 @@ def test_a_torn_archive_is_a_clear_error(tmp_path: Path, cut: int) -> None:
     whole.write_bytes(whole.read_bytes()[:cut])
     with pytest.raises(DataError, match=r"x\.eval"):
         load_runs([whole])
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_altered_archive_is_read_or_refused(
+    tmp_path: Path, method: int, data: st.DataObject
+) -> None:
+    """A flipped bit ended in a trace: zlib, lzma and encryption have errors of their own."""
+    log = made_log(2)
+    top = {key: value for key, value in log.items() if key != "samples"}
+    members = {"header.json": json.dumps(top).encode()}
+    members |= {f"samples/{i}.json": json.dumps(s).encode() for i, s in enumerate(log["samples"])}
+    path = archive(tmp_path / "x.eval", members, method)
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(raw)
+    with contextlib.suppress(DataError):
+        read_log(path, "x.eval")
+
+
+@pytest.mark.parametrize("place", ["samples/0/epoch", "eval/config/epochs"])
+def test_a_number_of_epochs_fills_no_memory(tmp_path: Path, place: str) -> None:
+    """Each epoch that a log lacks is accounted for; 2**40 of them took the machine's memory."""
+    log = made_log()
+    change(place, 2**40)(log)
+    with pytest.raises(DataError, match="too many to be one log"):
+        load_runs([stored(tmp_path, log)])
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 7, 10, 1, 1, 3], ["C", "A", "B", "C", "C", "D"], [[1], 1, 1, 0, 1, 1]]
+)
+def test_marks_on_another_scale_are_not_compared(tmp_path: Path, values: list[Any]) -> None:
+    """Of marks from 1 to 10, or A to E, the few that look like ours were read: all right."""
+    log = made_log(epochs=1)
+    for sample, value in zip(log["samples"], values, strict=True):
+        sample["scores"]["match"]["value"] = value
+    with pytest.raises(DataError, match=r"no score between 0 and 1.*left out: match"):
+        load_runs([stored(tmp_path / "alone", log)])
+    for sample in log["samples"]:
+        sample["scores"]["other"] = {"value": "I"}
+    [run] = load_runs([stored(tmp_path / "both", log)])
+    assert [problem.passed for problem in run.scores.values()] == [0] * 6
+    assert any("left out: match" in text for text in run.results.cautions)
+
+
+def test_texts_are_scores_as_inspect_reads_them(tmp_path: Path) -> None:
+    """Where some say yes and some C, what says yes was unscored."""
+    log = made_log(epochs=1)
+    texts = ["C", "Yes", "true", "1", "no", "False"]
+    for sample, text in zip(log["samples"], texts, strict=True):
+        sample["scores"]["match"]["value"] = text
+    [run] = load_runs([stored(tmp_path, log)])
+    assert [problem.passed for problem in run.scores.values()] == [1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("value", [math.nan, None, "NaN"])
+def test_unscored_is_not_another_scale(tmp_path: Path, value: Any) -> None:
+    log = made_log(epochs=1)
+    log["samples"][1]["scores"]["match"]["value"] = value
+    [run] = load_runs([stored(tmp_path, log)])
+    assert run.results.counts.unscored == 1
 
 
 def test_an_unfinished_archive_is_read_from_its_journal(tmp_path: Path) -> None:
@@ -221,6 +309,98 @@ def test_any_content_is_read_or_refused(place: str, value: Any) -> None:
     for sample in found.samples:
         assert all(0 <= score <= 1 and math.isfinite(score) for score in sample.scores.values())
         assert sample.epoch >= 0
+
+
+def test_messages_are_paired_by_what_they_say(tmp_path: Path) -> None:
+    """inspect_ai gives every message an id of its own: two logs of one task shared no problem.
+
+    Our own plugin asks by messages, so none of its logs could be compared.
+    """
+    runs = []
+    for name, text in (("a", "q"), ("b", "q"), ("c", "another")):
+        log = made_log()
+        for n, sample in enumerate(log["samples"]):
+            parts = [{"type": "text", "text": text, "id": f"{name}{n}"}]
+            sample["input"] = [
+                {"id": f"{name}{n}s", "role": "system", "content": "Be brief."},
+                {"id": f"{name}{n}u", "role": "user", "content": parts},
+            ]
+        runs += load_runs([stored(tmp_path / name, log)])
+    assert set(runs[0].scores) == set(runs[1].scores)
+    assert not set(runs[0].scores) & set(runs[2].scores)
+
+
+@pytest.mark.parametrize("created", ["", "soon", None, "0001-01-01T00:00:00+14:00", "\x1b[31m"])
+def test_a_log_without_a_time_can_be_exported(tmp_path: Path, created: Any) -> None:
+    """It was read, but every export said that the log is damaged and that `score` rewrites it."""
+    log = made_log()
+    log["eval"]["created"] = created
+    path = stored(tmp_path, log)
+    os.utime(path, (1_767_323_045, 1_767_323_045))
+    [run] = load_runs([path])
+    assert run.results.created == "2026-01-02T03:04:05+00:00"
+    assert any("its file's time stands for that" in text for text in run.results.cautions)
+    words = ["export", str(path), "--format", "junit", "--out", str(tmp_path / "out")]
+    assert command(words) == 0
+
+
+HOSTILE_TEXT = "\x1b]0;own\x07\x1b[31m<script>\u202e\r\n|\x9b1m"
+
+
+def test_what_a_log_says_never_reaches_a_terminal_raw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gate's notes had the escape sequences of a scorer's name, and of an error in a sample."""
+    logs = []
+    for name in ("a", "b"):
+        log = made_log(8)
+        log["eval"] |= {
+            "model": f"m{name}{HOSTILE_TEXT}", "task": f"t{HOSTILE_TEXT}",
+            "created": HOSTILE_TEXT, "packages": {"inspect_ai": HOSTILE_TEXT},
+            "dataset": {"name": HOSTILE_TEXT}, "scorers": [{"name": f"match{HOSTILE_TEXT}"}],
+        }  # fmt: skip
+        for sample in log["samples"]:
+            sample["id"] += HOSTILE_TEXT
+            sample["metadata"]["cluster"] += HOSTILE_TEXT
+            verdict = {**sample["scores"]["match"], "explanation": HOSTILE_TEXT}
+            sample["scores"] = {f"match{HOSTILE_TEXT}": verdict, f"x{HOSTILE_TEXT}": {"value": 9}}
+        log["samples"][0] |= {"scores": {}, "error": {"message": HOSTILE_TEXT}}
+        logs.append(str(stored(tmp_path / name, log)))
+    for words in (
+        ["compare", *logs], ["compare", *logs, "--markdown"], ["items", *logs],
+        ["plan", *logs], ["gate", "--baseline", logs[0], "--candidate", logs[1]],
+    ):  # fmt: skip
+        command(words)
+        said = "".join(capsys.readouterr())
+        assert "own" in said or words[0] == "plan", words
+        assert not set("\x1b\x07\x9b\u202e\r") & set(said), words
+
+
+def lm_eval_log(
+    folder: Path, lines: list[dict[str, Any]], results: dict[str, Any] | None = None
+) -> Path:
+    path = folder / "samples_t_2026-01-02T03-04-05.123.jsonl"
+    named = [{"doc": {}, "filter": "none", "metrics": ["err", "acc"], **line} for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in named))
+    if results is not None:
+        (folder / "results_2026-01-02T03-04-05.123.json").write_text(json.dumps(results))
+    return path
+
+
+def test_an_error_rate_of_lm_eval_is_no_rate_of_passes(tmp_path: Path) -> None:
+    """The first metric counted, and more of it was better: the worse model won."""
+    lines = [{"doc_id": i, "err": float(i != 0), "acc": float(i == 0)} for i in range(4)]
+    results = {"higher_is_better": {"t": {"err": False, "acc": True}}}
+    [run] = load_runs([lm_eval_log(tmp_path, lines, results)])
+    assert [problem.passed for problem in run.scores.values()] == [1, 0, 0, 0]
+    assert any("less is better are left out: err" in text for text in run.results.cautions)
+
+
+def test_a_sample_of_lm_eval_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    """It was taken for another sample of its problem, which lm-eval does not write."""
+    lines = [{"doc_id": i, "acc": 1.0} for i in (1, 2, 1)]
+    with pytest.raises(DataError, match="the sample '1' twice"):
+        load_runs([lm_eval_log(tmp_path, lines)])
 
 
 def test_lm_eval_samples_without_results_are_read_with_a_caution(tmp_path: Path) -> None:

@@ -225,6 +225,47 @@ def test_cancelling_hangs_up(server: Server) -> None:
     held.set()
 
 
+def test_closing_from_another_thread_leaves_nobody_waiting(server: Server) -> None:
+    """What had no connection yet was dropped without a word, and its caller waited for ever."""
+    held, busy = threading.Event(), threading.Barrier(17)
+
+    def reply(content: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        busy.wait(10)
+        held.wait(10)
+        return Server.passing(content)
+
+    server.reply = reply
+    client = RewardClient("t", server.url)
+    futures = [client.submit("p", f"{n}") for n in range(40)]
+    busy.wait(10)  # all 16 connections have a request
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    with pytest.raises(InfrastructureError, match="was closed"):
+        futures[-1].result(timeout=10)
+    held.set()
+    closing.join(10)
+    assert [future.result(timeout=10).reward for future in futures[:16]] == [1.0] * 16
+    failed = [future.exception(timeout=10) for future in futures[16:]]
+    assert all(isinstance(error, InfrastructureError) for error in failed)
+
+
+def test_closing_ends_the_patience_with_a_server_that_is_gone() -> None:
+    """Closing waited for ten minutes of tries at a server that was not there."""
+    client = RewardClient("t", "http://127.0.0.1:9", patience=600)
+    future = client.submit("p", "x")
+    time.sleep(0.3)
+    client.close()
+    with pytest.raises(InfrastructureError, match="was closed"):
+        future.result(timeout=5)
+
+
+def test_long_answers_go_in_smaller_parts(server: Server) -> None:
+    """64 of them in one request were more than a server takes, and a whole batch was lost."""
+    with RewardClient("t", server.url) as client:
+        assert client.rewards([("p", "x" * 1_500_000)] * 50) == [1.0] * 50
+    assert max(len(content["answers"]) for content in server.requests) == 2
+
+
 def test_a_forked_process_has_connections_of_its_own(server: Server) -> None:
     with RewardClient("t", server.url) as client:
         assert client("p", "x") == 1.0

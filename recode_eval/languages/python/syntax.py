@@ -8,14 +8,14 @@ surrogates, too long) is not a program.
 from __future__ import annotations
 
 import ast
-import threading
 import warnings
 from functools import lru_cache
 
+from recode_eval.forking import RenewedLock
 from recode_eval.languages.base import MAX_CODE_CHARS
 
 # `warnings.catch_warnings` swaps a global list; two threads inside it at once can lose the filters.
-_WARNINGS_LOCK = threading.Lock()
+_WARNINGS_LOCK = RenewedLock()
 _NEVER_FIRST = frozenset("<`")
 """No program begins with these; answers in tags and fences do, and are asked about first."""
 
@@ -32,7 +32,7 @@ def parse(code: str) -> ast.Module | None:
 
 @lru_cache(maxsize=8)  # Extraction, similarity, flags and measures look at one answer in turn.
 def _parsed(code: str) -> ast.Module | None:
-    with _WARNINGS_LOCK, warnings.catch_warnings():
+    with _WARNINGS_LOCK.now, warnings.catch_warnings():
         # An invalid escape ("\d") warns; under `-W error` it would even turn into a SyntaxError.
         warnings.simplefilter("ignore")
         try:

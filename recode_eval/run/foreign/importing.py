@@ -6,10 +6,12 @@ all of them are right or wrong; other scores are measures.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +20,13 @@ from recode_eval.errors import DataError
 from recode_eval.metrics import UNKNOWN_TO_LOGS
 from recode_eval.run.evaluation import RunData
 from recode_eval.run.foreign import inspect_log, lm_eval_log
-from recode_eval.run.foreign.log import ForeignLog, ForeignSample, digest
+from recode_eval.run.foreign.log import MOST_SAMPLES, ForeignLog, ForeignSample, digest
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
 from recode_eval.run.results import UNSAID, compute_results
 from recode_eval.run.store import MANIFEST_VERSION, RESULTS, RunStore, run_folder, write_json
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec
+from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +87,11 @@ def read_log(path: Path, source: str) -> ForeignLog | None:
     Raises:
         DataError: it is damaged, of a version that is not known, or no such log.
     """
+    log = _read(path, source)
+    return None if log is None else _dated(log, path)
+
+
+def _read(path: Path, source: str) -> ForeignLog | None:
     if path.suffix == ".eval":
         return inspect_log.read_archive(path, source)
     if lm_eval_log.NAME.fullmatch(path.name):
@@ -97,6 +105,20 @@ def read_log(path: Path, source: str) -> ForeignLog | None:
     except (OSError, ValueError, RecursionError):
         return None  # its own reader says what is wrong
     return inspect_log.read_json_log(content, source) if inspect_log.is_inspect(content) else None
+
+
+def _dated(log: ForeignLog, path: Path) -> ForeignLog:
+    """Return a log that has a time, as every run has one; without its own, that of its file."""
+    with contextlib.suppress(ValueError, OverflowError):
+        time = datetime.fromisoformat(log.created)
+        (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)  # is it one anywhere?
+        return replace(log, created=time.isoformat(timespec="seconds"))
+    try:
+        changed = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    except (OSError, OverflowError, ValueError):
+        changed = datetime.fromtimestamp(0, UTC)
+    told = "the log does not say when it was made: its file's time stands for that"
+    return replace(log, created=changed.isoformat(), cautions=[*log.cautions, told])
 
 
 def import_file(path: Path, source: str, out: Path) -> Path | None:
@@ -118,6 +140,7 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
         StorageError: the run cannot be written.
     """
     by_key = _by_key(log, source)
+    _check_size(log, source)
     verdicts = all(
         sample.scores[log.headline] in {0.0, 1.0}
         for sample in log.samples
@@ -162,9 +185,10 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
 
 def _by_key(log: ForeignLog, source: str) -> dict[Key, ForeignSample]:
     if not log.headline:
+        told = "; ".join(log.cautions)
         raise DataError(
-            f"{source} has no score between 0 and 1 (right or wrong, or a share): there is nothing "
-            "to compare."
+            f"{source} has no score between 0 and 1 for all its samples (right or wrong, or a "
+            f"share): there is nothing to compare{f' ({told})' if told else ''}."
         )
     found: dict[Key, ForeignSample] = {}
     for sample in log.samples:
@@ -177,12 +201,21 @@ def _by_key(log: ForeignLog, source: str) -> dict[Key, ForeignSample]:
     return found
 
 
+def _check_size(log: ForeignLog, source: str) -> None:
+    """Raise `DataError` for more epochs than a log could hold: each that lacks is accounted for."""
+    ids = len({sample.key for sample in log.samples})
+    if ids * log.epochs > MOST_SAMPLES:
+        raise DataError(
+            f"{source} is damaged: {log.epochs} epochs of {ids} samples are too many to be one log."
+        )
+
+
 def _clusters(log: ForeignLog) -> dict[str, str]:
     return {s.key: s.cluster for s in log.samples if s.cluster is not None}
 
 
 def _cautions(log: ForeignLog, *, verdicts: bool, clustered: bool) -> list[str]:
-    """Return what a reader of the figures must know."""
+    """Return what a reader of the figures must know, each a line that any terminal may show."""
     told = [
         f"graded by {log.tool} {log.version} ({log.headline}), which nothing here has checked",
         *log.cautions,
@@ -207,7 +240,7 @@ def _cautions(log: ForeignLog, *, verdicts: bool, clustered: bool) -> list[str]:
     if errors:
         most = errors.most_common(1)[0][0][:100]
         told.append(f"{errors.total()} samples have no score and do not count ({most})")
-    return told
+    return [one_line(text) for text in told]
 
 
 def _spec(log: ForeignLog) -> TaskSpec:

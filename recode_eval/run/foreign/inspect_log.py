@@ -14,16 +14,19 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import zstandard
 
+from recode_eval.archives import DAMAGE
 from recode_eval.errors import DataError
 from recode_eval.run.foreign.log import (
     MOST_SAMPLES,
     ForeignLog,
     ForeignSample,
+    comparable_scores,
     count_of,
     digest,
     mapping,
     name_of,
     number_of,
+    score_of,
     sequence,
     text_of,
 )
@@ -44,7 +47,9 @@ _OURS: Final = "recode_eval/"
 _OF_THE_MACHINE: Final = ("sandbox", "workers")
 """Arguments of our tasks that say where answers are graded."""
 _LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-"""inspect_ai's own reading of its grades (`value_to_float`)."""
+_WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+"""inspect_ai's own reading of texts as scores (`value_to_float`), with numbers in digits. What it
+cannot read counts as 0 there; here its scorer cannot be compared."""
 _REASONS: Final = {"max_tokens": "length", "model_length": "length",
                    "content_filter": "content_filter"}  # fmt: skip
 
@@ -68,7 +73,7 @@ def read_archive(path: Path, source: str) -> ForeignLog:
             if len(files) > MOST_SAMPLES:
                 raise DataError(f"{source} has {len(files)} samples, too many to be one log.")
             return _log(top, (members.read(name) for name in files), source)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+    except DAMAGE as error:
         raise DataError(f"{source} is damaged: no readable archive ({error}).") from error
 
 
@@ -134,7 +139,8 @@ def _log(top: Any, samples: Iterator[Any], source: str) -> ForeignLog:
     ] or [text_of(mapping(item).get("name")) for item in
           sequence(mapping(top.get("results")).get("scores"))]  # fmt: skip
     headline = text_of(mapping(mapping(top.get("results")).get("headline")).get("scorer"))
-    found = [_sample(item, headline or (scorers[0] if scorers else ""), source) for item in samples]
+    shown = headline or (scorers[0] if scorers else "")
+    found, left_out = comparable_scores(_sample(item, shown, source) for item in samples)
     known = dict.fromkeys(name for sample in found for name in sample.scores)
     first = next((name for name in (headline, *scorers, *known) if name in known), "")
     generate = {**mapping(about.get("model_generate_config")), **mapping(plan.get("config"))}
@@ -164,7 +170,7 @@ def _log(top: Any, samples: Iterator[Any], source: str) -> ForeignLog:
         top_p=number_of(generate.get("top_p")),
         max_tokens=count_of(generate.get("max_tokens")),
         seed=count_of(generate.get("seed")),
-        cautions=_cautions(top, dataset, found, epochs),
+        cautions=[*_cautions(top, dataset, found, epochs), *left_out],
     )
 
 
@@ -185,22 +191,10 @@ def _cautions(
     if top.get("invalidated"):
         told.append("the log is marked as invalidated")
     expected = len(sequence(dataset.get("sample_ids"))) * epochs
-    if missing := expected - len(found):
+    if expected and (missing := expected - len(found)):
         word = "missing" if missing > 0 else "more than the data set has"
         told.append(f"of {expected} samples, {abs(missing)} are {word}")
     return told
-
-
-def _asked(given: object) -> object:
-    """Return a sample's input without the ids of its messages, which each evaluation draws anew."""
-    if not isinstance(given, list):
-        return given
-    return [
-        {key: value for key, value in item.items() if key != "id"}
-        if isinstance(item, dict)
-        else item
-        for item in given
-    ]
 
 
 def _sample(item: Any, headline: str, source: str) -> ForeignSample:
@@ -234,17 +228,45 @@ def _sample(item: Any, headline: str, source: str) -> ForeignSample:
     )
 
 
+def _asked(given: Any) -> Any:
+    """Return what a sample asks: its text, or roles and contents of its messages.
+
+    Messages have ids, too, which inspect_ai draws anew for every log.
+    """
+    if not isinstance(given, list):
+        return given
+    return [
+        [message.get("role"), _without_ids(message.get("content"))]
+        if isinstance(message, dict)
+        else message
+        for message in given
+    ]
+
+
+def _without_ids(content: Any) -> Any:
+    parts = content if isinstance(content, list) else ()
+    kept = [{k: v for k, v in part.items() if k != "id"} for part in parts
+            if isinstance(part, dict)]  # fmt: skip
+    return kept if parts and len(kept) == len(parts) else content
+
+
 def _values(name: str, value: object) -> Iterator[tuple[str, float]]:
-    """Yield the scores of one scorer: a grade, a number from 0 to 1, or several by name."""
+    """Yield the scores of one scorer: a grade, a number, or several by name (`score_of`)."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _values(f"{name}_{key}", part if not isinstance(part, dict) else None)
+            yield from _values(f"{name}_{key}", part if not isinstance(part, dict) else [])
         return
-    number = _LETTERS.get(value) if isinstance(value, str) else number_of(value)
-    if isinstance(value, bool):
-        number = float(value)
-    if number is not None and 0 <= number <= 1:
+    if (number := score_of(_read(value) if isinstance(value, str) else value)) is not None:
         yield name, number
+
+
+def _read(text: str) -> float | str:
+    if (known := _LETTERS.get(text, _WORDS.get(text.lower()))) is not None:
+        return known
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _content(choice: dict[str, Any]) -> str:

@@ -17,11 +17,13 @@ from recode_eval.run.foreign.log import (
     MOST_SAMPLES,
     ForeignLog,
     ForeignSample,
+    comparable_scores,
     count_of,
     digest,
     mapping,
     name_of,
     number_of,
+    score_of,
     sequence,
     text_of,
 )
@@ -50,8 +52,11 @@ def read_samples(path: Path, source: str) -> ForeignLog:
     filters = list(dict.fromkeys(text_of(line.get("filter")) for line in lines))
     kept = [line for line in lines if text_of(line.get("filter")) == filters[0]]
     metrics = list(dict.fromkeys(str(m) for line in kept for m in sequence(line.get("metrics"))))
-    epochs: dict[str, int] = {}
-    samples = [_sample(line, metrics, epochs, source) for line in kept]
+    directions = mapping(mapping(results.get("higher_is_better")).get(task))
+    samples, left_out = comparable_scores(
+        (_sample(line, metrics, source) for line in kept),
+        [name for name, higher in directions.items() if higher is False],
+    )
     config = mapping(mapping(results.get("configs")).get(task))
     run = mapping(results.get("config"))
     generate = {**mapping(config.get("generation_kwargs")), **mapping(run.get("gen_kwargs"))}
@@ -79,13 +84,16 @@ def read_samples(path: Path, source: str) -> ForeignLog:
         ],
         grading=[filters[0], config.get("metric_list") or metrics, config.get("process_results")],
         headline=next((m for m in metrics if any(m in s.scores for s in samples)), ""),
-        epochs=max(epochs.values()),
+        epochs=1,
         samples=samples,
         temperature=0.0 if greedy else number_of(generate.get("temperature")),
         top_p=number_of(generate.get("top_p")),
         max_tokens=count_of(generate.get("max_gen_toks")),
-        cautions=_cautions(results, filters, config, mapping(results.get("n-samples")).get(task),
-                           len(epochs)),
+        cautions=[
+            *_cautions(results, filters, config, mapping(results.get("n-samples")).get(task),
+                       len(samples)),
+            *left_out,
+        ],
     )  # fmt: skip
 
 
@@ -137,30 +145,20 @@ def _lines(path: Path, source: str) -> Iterator[dict[str, Any]]:
         raise DataError(f"{source} is damaged ({error}).") from error
 
 
-def _sample(
-    line: dict[str, Any], metrics: list[str], epochs: dict[str, int], source: str
-) -> ForeignSample:
-    identifier = name_of(line.get("doc_id"), "doc_id", source)
+def _sample(line: dict[str, Any], metrics: list[str], source: str) -> ForeignSample:
     stated = text_of(line.get("doc_hash"))
     content = stated if _HASH.fullmatch(stated) else digest([line.get("doc"), line.get("target")])
-    key = f"{identifier}#{content}"
-    epoch = epochs.get(key, 0)
-    epochs[key] = epoch + 1
-    scores = {}
-    for name in metrics:
-        value = line.get(name)
-        number = float(value) if isinstance(value, bool) else number_of(value)
-        if number is not None and 0 <= number <= 1:
-            scores[name] = number
+    read = {name: score_of(line.get(name)) for name in metrics}
+    scores = {name: number for name, number in read.items() if number is not None}
     cluster = mapping(line.get("doc")).get("cluster")
     answers = sequence(line.get("filtered_resps"))
     return ForeignSample(
-        id=identifier,
+        id=name_of(line.get("doc_id"), "doc_id", source),
         content=content,
-        epoch=epoch,
+        epoch=0,  # lm-eval writes a line a sample, whatever its repeats
         scores=scores,
         text=answers[0] if answers and isinstance(answers[0], str) else "",
-        error="" if scores else "it has no score between 0 and 1",
+        error="" if scores else "it has no score",
         cluster=str(cluster)[:300] if isinstance(cluster, str | int) else None,
     )
 

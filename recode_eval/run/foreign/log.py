@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 LONGEST_NAME: Final = 300
 """Characters of a name in a log; a longer one names nothing."""
@@ -33,7 +33,7 @@ class ForeignSample:
     epoch: int
     """0 for the first answer to this sample."""
     scores: Mapping[str, float]
-    """By scorer, 0 to 1; a score that is no such number is left out."""
+    """By scorer, 0 to 1 (`comparable_scores`); an unscored one is left out."""
     text: str = ""
     finish: str = "stop"
     detail: str = ""
@@ -79,6 +79,42 @@ class ForeignLog:
     seed: int | None = None
     cautions: Sequence[str] = field(default_factory=tuple)
     """What the log does not say, or says against its figures."""
+
+
+def comparable_scores(
+    samples: Iterable[ForeignSample], reversed_names: Iterable[str] = ()
+) -> tuple[list[ForeignSample], list[str]]:
+    """Return samples with the scores that can be compared, and cautions that name the others.
+
+    A score counts where each of its values lies in 0..1 and more is better. To leave out single
+    values would make a mean of those that happen to lie there: of marks from 1 to 10, the ones.
+    `reversed_names` are those of which less is better.
+    """
+    found = list(samples)
+    beyond = dict.fromkeys(
+        name for s in found for name, value in s.scores.items() if not 0 <= value <= 1
+    )
+    less = [name for name in reversed_names if name not in beyond]
+    told = []
+    if beyond:
+        names = ", ".join(beyond)[:200]
+        told.append(f"scores that are not all numbers from 0 to 1 are left out: {names}")
+    if less := [name for name in less if any(name in s.scores for s in found)]:
+        told.append(f"scores of which less is better are left out: {', '.join(less)[:200]}")
+    dropped = {*beyond, *less}
+    return [
+        replace(s, scores={k: v for k, v in s.scores.items() if k not in dropped}) for s in found
+    ], told
+
+
+def score_of(value: object) -> float | None:
+    """Return a score's number; None for unscored (NaN, null), infinity for what is no number."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, bool):
+        return float(value)
+    number = number_of(value)
+    return math.inf if number is None else number
 
 
 def digest(content: Any) -> str:
