@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Places = str | Path | Sequence[str | Path]
 """One or several stored runs: a run's folder, its results.json, a folder with a run per task, a
-pack, or `hub:OWNER/NAME/path`."""
+pack, `hub:OWNER/NAME/path`, or a log of inspect_ai or lm-eval (docs/integrations.md)."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ def compare(
     runs lacks, and those that only some problems have.
 
     Raises:
-        UsageError: there are fewer than two runs, they share no task or metric, or none of them has
-            one of the metrics.
+        UsageError: there are fewer than two runs, they share no task, problem or metric, or none of
+            them has one of the metrics.
         DataError: results are damaged, or used different data.
 
     >>> from recode_eval import RunConfig, compare, evaluate
@@ -191,7 +191,7 @@ def compare(
     -1.0
     """
     from recode_eval.comparison.differences import compare as compare_pairs
-    from recode_eval.comparison.pairing import check_metrics, pair_runs
+    from recode_eval.comparison.pairing import check_metrics, pair_runs, why_nothing_pairs
 
     if len(runs) == 1 and not isinstance(runs[0], str | Path):
         runs = tuple(_paths("runs", runs[0]))
@@ -204,16 +204,7 @@ def compare(
     comparisons = compare_pairs(pairs, metrics, confidence, cautions)
     for item in comparisons:
         if not item.differences:
-            if not set(item.baseline.scores) & set(item.candidate.scores):
-                raise UsageError(
-                    f"{item.baseline.source} and {item.candidate.source} have no problem in "
-                    "common: a problem is the same where its id and its content are (another "
-                    "log's: what its sample asks)."
-                )
-            raise UsageError(
-                f"{item.baseline.source} and {item.candidate.source} share none of these metrics. "
-                f"The baseline has: {', '.join(item.baseline.metrics)}."
-            )
+            raise UsageError(why_nothing_pairs(item.baseline, item.candidate))
     return comparisons
 
 

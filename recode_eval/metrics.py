@@ -312,6 +312,9 @@ class MetricRegistry:
 
 
 REGISTRY = MetricRegistry(_BUILTIN)
+UNKNOWN_TO_LOGS: Final = ("test_rate", "no_code")
+"""Metrics of every run of ours that no log of another harness tells: it has a verdict, and neither
+its tests nor whether code was found."""
 
 
 def metric(name: str) -> Metric:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LISTED = 30
-"""Known names that a message lists; a task has hundreds of problems."""
+_LISTED_LETTERS = 400
+"""Known names that a message lists, and their letters; a task has hundreds of problems."""
 
 
 class Registry(Generic[T]):
@@ -140,9 +141,13 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     "Unknown metric 'pas@1'. Did you mean pass@1? Known: pass@1, es."
     """
     known = list(known)
-    listed = ", ".join(known[:_LISTED])
-    more = f", and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"Unknown {kind} {str(name)!r}.{did_you_mean(name, known)} Known: {listed}{more}."
+    shown = known[:_LISTED]
+    while len(shown) > 1 and sum(map(len, shown)) > _LISTED_LETTERS:
+        shown.pop()
+    more = f", and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    return (
+        f"Unknown {kind} {str(name)!r}.{did_you_mean(name, known)} Known: {', '.join(shown)}{more}."
+    )
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -120,3 +120,14 @@ def test_names_are_unique_and_kinds_are_checked() -> None:
     assert len({(case.kind, case.name) for case in CASES}) == len(CASES)
     with pytest.raises(UsageError, match="no kind 'odd'"):
         check_grader(lambda _: 0, kinds=["odd"])
+
+
+def test_what_is_no_grader_is_refused() -> None:
+    """An async grader was called unsound for every answer."""
+
+    async def waits(case: ConformanceCase) -> float:
+        return case.expected or 0.0
+
+    for grader, told in ((waits, "asyncio.run"), (None, "takes a case, not None")):
+        with pytest.raises(UsageError, match=told):
+            check_grader(grader)  # type: ignore[arg-type]

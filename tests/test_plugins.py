@@ -253,3 +253,5 @@ def test_a_message_lists_the_first_of_many_names() -> None:
     """A misspelt problem of a task printed all of its hundreds."""
     text = unknown("problem", "p-x", [f"p-{i}" for i in range(500)])
     assert text.endswith("p-29, and 470 more.")
+    long = unknown("problem", "x", ["a" * 150, "b" * 200, "c" * 60, "d" * 90])
+    assert long.endswith("b, and 2 more.")

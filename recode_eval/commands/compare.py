@@ -23,8 +23,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         nargs="+",
         metavar="RUN",
-        help="a run's folder, its results.json, a folder with a run per task, a pack, or "
-        "hub:OWNER/NAME/path/results.json; the first is the baseline",
+        help=f"{options.RUN}; the first is the baseline",
     )
     parser.add_argument(
         "--metrics",

@@ -25,7 +25,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         nargs="+",
         metavar="RUN",
-        help="a run's folder, its results.json, or a folder with a run per task",
+        help=options.RUN,
     )
     parser.add_argument(
         "--format",

@@ -35,7 +35,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt", metavar="NAME", help="a prompt variant of the tasks (default: each task's own)"
     )
-    run_options.add_docs_options(parser)
+    run_options.add_docs_options(parser, several=False)
     group = parser.add_argument_group("images (harbor)")
     group.add_argument(
         "--base-image",
@@ -101,5 +101,5 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
     # All is made before anything is written: an error leaves no half of it.
     count = write(list(files()), arguments.out)
-    log(f"{count} files in {arguments.out}")
+    log(f"{count} file{'' if count == 1 else 's'} in {arguments.out}")
     return ExitCode.OK

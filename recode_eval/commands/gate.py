@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from recode_eval.gating.aa_test import SelfCheck
     from recode_eval.gating.policy import Policy
 
-_RUN_HELP = (
-    "a run's folder, its results.json, a folder with a run per task, a pack, or "
-    "hub:OWNER/NAME/path/results.json"
-)
 _EPILOG = """exit codes: 0 pass; 1 regress; 2 usage error; 3 inconclusive; 4 the runs cannot be
 compared; others: recode-eval --help"""
 
@@ -33,7 +29,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = module.RawDescriptionHelpFormatter
     for side in ("baseline", "candidate"):
         parser.add_argument(
-            f"--{side}", type=options.path, nargs="+", metavar="RUN", help=_RUN_HELP
+            f"--{side}", type=options.path, nargs="+", metavar="RUN", help=options.RUN
         )
     for side in ("baseline", "candidate"):
         parser.add_argument(

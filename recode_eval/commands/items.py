@@ -26,8 +26,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         type=options.path,
         nargs="+",
         metavar="RUN",
-        help="stored runs of several models on one task: folders, results.json, packs, or a folder "
-        "with several; runs of one model that differ in the seed only are its repeats",
+        help="stored runs of several models on one task: folders, results.json, packs, logs of "
+        "inspect_ai or lm-eval, or a folder with several; runs of one model that differ in the "
+        "seed only are its repeats",
     )
     options.add_output_options(parser)
 

@@ -96,7 +96,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=options.path,
         metavar="RUNS",
-        help="a folder of runs or packs, or one pack",
+        help="a folder of runs, packs, or logs of inspect_ai or lm-eval; or one pack or log",
     )
     parser.add_argument(
         "--out",

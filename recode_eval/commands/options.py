@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from recode_eval.plugins import Registry
 
+RUN = (
+    "a run's folder, its results.json, a folder with a run per task, a pack, "
+    "hub:OWNER/NAME/path/results.json, or a log of inspect_ai or lm-eval (docs/integrations.md)"
+)
+"""What a stored run may be given as, for `help`."""
+
 
 def comma_list(text: str) -> list[str]:
     """Split `a,b` and drop what is empty."""

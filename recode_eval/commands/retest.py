@@ -28,7 +28,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="RUN",
         help="runs of one model that differ in --seed or --prompt: folders, results.json, packs, "
-        "or a folder with several; `recode-eval --repeats R` makes them",
+        "logs of inspect_ai or lm-eval, or a folder with several; `recode-eval --repeats R` makes "
+        "them",
     )
     options.add_output_options(parser)
 

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from recode_eval.run.config_parts import BudgetOptions, ConversationOptions, DocsOptions
 
 
-def add_docs_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the prompt tells the model about the update."""
+def add_docs_options(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
+    """Add what the prompt tells the model about the update; one arm, or `several`."""
     group = parser.add_argument_group("documentation in the prompt")
     group.add_argument(
         "--docs",
         type=options.names,
-        metavar="ARM[,ARM]",
+        metavar="ARM[,ARM]" if several else "ARM",
         help="what the model is told about the update: none, note, signature, changelog, "
-        "wrong-version, mixed, retrieved:DIR, or a file or folder shown as it is; several are run "
-        "one after the other and compared (default: note)",
+        "wrong-version, mixed, retrieved:DIR, or a file or folder shown as it is"
+        f"{'; several are run one after the other and compared' if several else ''} "
+        "(default: note)",
     )
     group.add_argument("--no-update-note", action="store_true", help="the same as --docs none")
     group.add_argument(

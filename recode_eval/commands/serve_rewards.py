@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.commands import configs, options
 from recode_eval.errors import ExitCode, UsageError
-from recode_eval.serving.client import PORT, TOKEN_VARIABLE
+from recode_eval.serving.client import PORT, TOKEN_VARIABLE, URL_VARIABLE
 from recode_eval.serving.limits import ServerLimits
 
 if TYPE_CHECKING:
@@ -15,10 +15,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIMITS = ServerLimits()
+_EPILOG = f"""examples:
+  recode-eval serve-rewards --tasks migration-train --workers 16
+  {URL_VARIABLE}=http://127.0.0.1:{PORT} python train.py    # rewards.trl asks the server
+
+It runs until SIGTERM or Ctrl-C. /openapi.json describes its interface; clients in Python, NeMo Gym
+and OpenEnv: docs/integrations.md. For other clients `recode-eval export-tasks --format jsonl`
+writes prompts and problem ids."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    import argparse as module
+
     group = parser.add_argument_group("tasks and data")
     group.add_argument(
         "--tasks",
@@ -56,7 +65,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         f"{TOKEN_VARIABLE}); not an option, since every user of a machine can read those",
     )
     _add_limits(parser)
-    options.add_output_options(parser)
+    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    parser.epilog = _EPILOG
+    parser.formatter_class = module.RawDescriptionHelpFormatter
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from recode_eval.run.results_file import ResultsFile, load_runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+_CONTENT = re.compile(r"#[0-9a-f]{8}$")
+"""What a problem's id says of its content, in a log of another harness (`run.foreign`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,26 @@ def check_metrics(metrics: Sequence[str], runs: Sequence[ResultsFile]) -> None:
     for name in metrics:
         if name not in known:
             raise UsageError(unknown("metric of these runs", name, known))
+
+
+def why_nothing_pairs(a: ResultsFile, b: ResultsFile) -> str:
+    """Return the message for two runs of which no metric can be compared."""
+    if a.scores.keys() & b.scores.keys():
+        return (
+            f"{a.source} and {b.source} share none of these metrics. "
+            f"The baseline has: {', '.join(a.metrics)}."
+        )
+    told = (
+        f"{a.source} and {b.source} have no problem in common: {len(a.scores)} and "
+        f"{len(b.scores)} problems."
+    )
+    names = [{_CONTENT.sub("", key) for key in run.scores} for run in (a, b)]
+    if edited := names[0] & names[1]:
+        told += (
+            f" {len(edited)} of their samples have the same id and another content: the question "
+            "was edited, or asked with another prompt. Evaluate one of them again as the other was."
+        )
+    return told
 
 
 def _alone(baseline: Sequence[ResultsFile], candidate: Sequence[ResultsFile]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import threading
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from recode_eval.checks import texts
 from recode_eval.conformance.cases import CASES, ConformanceCase
 from recode_eval.errors import UsageError
 from recode_eval.terminal import one_line
@@ -89,8 +91,15 @@ def check_grader(
     checked (all by default). A grader that takes longer than `seconds` for one answer is unsound
     there; its thread is left behind.
 
-    Raises `UsageError` for a kind that there is not.
+    Raises `UsageError` for a kind that there is not, and for a grader that is no function of a
+    case, or an async one: wrap that in `lambda case: asyncio.run(grade(case))`.
     """
+    for given in (grade,) if broken is None else (grade, broken):
+        if not callable(given):
+            raise UsageError(f"A grader is a function that takes a case, not {given!r:.60}.")
+        if inspect.iscoroutinefunction(given):
+            raise UsageError("The grader is async. Wrap it: lambda case: asyncio.run(grade(case)).")
+    kinds = None if kinds is None else texts("kinds", kinds)
     known = tuple(dict.fromkeys(case.kind for case in CASES))
     wanted = known if kinds is None else tuple(kinds)
     for kind in wanted:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import metric, primary_of
-from recode_eval.run.results import estimates
+from recode_eval.run.results import UNSAID, estimates
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -106,16 +106,19 @@ class RunFacts:
     problems: int
     """Selected, whether they could be graded or not."""
     metrics: tuple[ExportedMetric, ...]
+    unsaid: frozenset[str] = frozenset()
+    """Settings of which another harness's log tells nothing: a number stands for them."""
 
     @property
     def settings(self) -> dict[str, float]:
-        """What the samples were drawn with."""
-        return {
+        """What the samples were drawn with, as far as it is known."""
+        found: dict[str, float] = {
             "n": self.n,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
         }
+        return {name: value for name, value in found.items() if name not in self.unsaid}
 
 
 def facts(run: ResultsFile, about: About) -> RunFacts:
@@ -148,6 +151,7 @@ def facts(run: ResultsFile, about: About) -> RunFacts:
             tier=_text((results.sandbox or {}).get("tier", "")),
             problems=len(run.scores),
             metrics=(),
+            unsaid=_unsaid(results.cautions),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
@@ -157,9 +161,18 @@ def facts(run: ResultsFile, about: About) -> RunFacts:
     return _with_metrics(found, run, about)
 
 
+def _unsaid(cautions: Sequence[str]) -> frozenset[str]:
+    told = (text.removeprefix(UNSAID) for text in cautions if text.startswith(UNSAID))
+    return frozenset(name for names in told for name in names.split(", "))
+
+
 def _with_metrics(found: RunFacts, run: ResultsFile, about: About) -> RunFacts:
     computed = estimates(list(run.scores.values()), run.ks | {1})
-    known = {name: _metric(name, raw, run) for name, raw in computed.items() if raw is not None}
+    known = {
+        name: _metric(name, raw, run)
+        for name, raw in computed.items()
+        if raw is not None and name in run.metrics
+    }
     missing = [name for name in about.metrics if name not in known]
     if missing or not known:
         raise UsageError(
@@ -234,10 +247,9 @@ def piece(name: str) -> str:
 
 def settings_text(item: RunFacts) -> str:
     """Say how the samples were drawn: `n = 10, temperature 0.8, top_p 0.95, 1024 tokens`."""
-    return (
-        f"n = {item.n}, temperature {item.temperature:g}, top_p {item.top_p:g}, at most "
-        f"{item.max_tokens} tokens"
-    )
+    words = {"n": "n = {}", "temperature": "temperature {:g}", "top_p": "top_p {:g}",
+             "max_tokens": "at most {} tokens"}  # fmt: skip
+    return ", ".join(words[name].format(value) for name, value in item.settings.items())
 
 
 def all_facts(runs: Sequence[ResultsFile], about: About) -> list[RunFacts]:

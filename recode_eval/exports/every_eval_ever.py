@@ -116,13 +116,11 @@ def _result(item: RunFacts, metric: ExportedMetric) -> dict[str, Any]:
         "score_details": _score(metric),
         "generation_config": {
             "generation_args": {
-                "temperature": item.temperature,
-                "top_p": item.top_p,
-                "max_tokens": item.max_tokens,
+                name: value for name, value in item.settings.items() if name != "n"
             },
             "additional_details": {
                 "samples_per_problem": str(item.n),
-                "seed": str(item.seed),
+                **({} if "seed" in item.unsaid else {"seed": str(item.seed)}),
                 "prompt": item.prompt,
             },
         },

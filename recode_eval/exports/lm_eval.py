@@ -100,12 +100,13 @@ def _config(item: RunFacts) -> dict[str, Any]:
 
 
 def _arguments(item: RunFacts) -> dict[str, Any]:
-    return {
-        "do_sample": item.temperature > 0,
-        "temperature": item.temperature,
-        "top_p": item.top_p,
-        "max_gen_toks": item.max_tokens,
-    }
+    known = dict(item.settings)
+    known.pop("n")
+    if "temperature" in known:
+        known = {"do_sample": item.temperature > 0, **known}
+    if "max_tokens" in known:
+        known["max_gen_toks"] = known.pop("max_tokens")
+    return known
 
 
 def _sanitized(name: str) -> str:

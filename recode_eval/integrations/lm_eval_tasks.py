@@ -16,6 +16,7 @@ from recode_eval.documentation.shown import DOCS, PromptDocs, parse_docs
 from recode_eval.errors import DataError
 from recode_eval.integrations.graders import shared_grader
 from recode_eval.run.config import SandboxOptions
+from recode_eval.sandbox.factory import check_tier
 from recode_eval.task_exports import ExportOptions, prompts
 from recode_eval.tasks.loading import load_task
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _loaded = functools.cache(load_task)
+_sandboxes: dict[tuple[str, str | None], SandboxOptions] = {}
+"""By task and rows. Not in the rows: where a sample is graded is no part of the question."""
 
 
 def dataset(
@@ -33,17 +36,22 @@ def dataset(
     recode_data_hash: str = "",
     recode_problems: Sequence[str] | None = None,
     recode_docs: Mapping[str, str] | None = None,
+    recode_sandbox: str = "auto",
     folder: Path = Path(),
     **_: Any,
 ) -> dict[str, Dataset]:
     """Return the split `test`: a row per problem with its prompt and cluster.
 
-    `folder` is that of the exported files.
+    `folder` is that of the exported files, `recode_sandbox` the tier that grades (`lm_eval run
+    --metadata recode_sandbox=landlock`).
 
     Raises:
+        UsageError: there is no such tier.
         DataError: the rows found here are not those that the task was exported with, or the texts
             of its documentation arm are missing or changed.
     """
+    check_tier(recode_sandbox)
+    _sandboxes[recode_task, recode_data] = SandboxOptions(tier=recode_sandbox)
     loaded = _loaded(recode_task, recode_data)
     if recode_data_hash and loaded.data.content_hash != recode_data_hash:
         raise DataError(
@@ -79,7 +87,7 @@ def _docs(path: Path, identity: Mapping[str, str]) -> PromptDocs:
 
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """Return `pass` of an answer, 1 or 0; nothing if it could not be graded."""
-    loaded = _loaded(str(doc["recode_task"]), doc["recode_data"] or None)
-    grader = shared_grader(loaded, SandboxOptions())
+    named = str(doc["recode_task"]), doc["recode_data"] or None
+    grader = shared_grader(_loaded(*named), _sandboxes.get(named, SandboxOptions()))
     reward = grader(str(doc["id"]), str(results[0]))
     return {} if reward is None else {"pass": reward}

@@ -176,9 +176,8 @@ def has_work(run: Run) -> bool:
 
 def check_sandbox(config: RunConfig, loaded: Iterable[LoadedTask], findings: Findings) -> None:
     """Look from outside whether the sandbox can open; builds and starts nothing."""
-    from recode_eval.plugins import unknown
-    from recode_eval.sandbox.factory import AUTO, probe
-    from recode_eval.sandbox.tier import TIERS_BY_NAME, UNPROTECTED
+    from recode_eval.sandbox.factory import AUTO, check_tier, probe
+    from recode_eval.sandbox.tier import TIERS_BY_NAME
 
     tier = config.sandbox.tier
     if config.executor.name != "local" or not any(task.conditions for task, _ in loaded):
@@ -189,11 +188,9 @@ def check_sandbox(config: RunConfig, loaded: Iterable[LoadedTask], findings: Fin
             if not any(report.available for report in reports):
                 told = "; ".join(f"{r.tier}: {r.reason} ({r.fix})" for r in reports)
                 raise InfrastructureError(f"no sandbox works here: {told}")
-        elif tier not in TIERS_BY_NAME:
-            raise UsageError(unknown("sandbox", tier, [AUTO, *TIERS_BY_NAME.names()]))
-        elif tier == UNPROTECTED and not config.sandbox.allow_unsafe:
-            raise UsageError("--sandbox none needs --i-know-this-is-unsafe")
-        elif (reason := TIERS_BY_NAME.get(tier).reason_against()) is not None:
+            return
+        check_tier(tier, allow_unsafe=config.sandbox.allow_unsafe)
+        if (reason := TIERS_BY_NAME.get(tier).reason_against()) is not None:
             raise InfrastructureError(
                 f"the sandbox {tier} cannot work here: {reason}; {TIERS_BY_NAME.get(tier).FIX}"
             )

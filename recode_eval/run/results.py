@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 _LONGEST_REASON = 300
+UNSAID = "the log does not say: "
+"""What the caution on another harness's log begins with that names settings it does not tell."""
 KNOWLEDGE = "knowledge_cutoff"
 """The tag that a run with a cut-off adds to its problems."""
 

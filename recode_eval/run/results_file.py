@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from recode_eval.errors import DataError, UsageError
-from recode_eval.metrics import metric, tested
+from recode_eval.metrics import UNKNOWN_TO_LOGS, metric, tested
 from recode_eval.models.request_options import labelled
 from recode_eval.run.results import metric_values
 from recode_eval.run.store import RESULTS
@@ -77,7 +77,9 @@ class ResultsFile:
     @cached_property
     def metrics(self) -> dict[str, MetricValues]:
         """Every metric's value per problem, in the order of `scores`."""
-        return metric_values(list(self.scores.values()), self.ks | {1})
+        found = metric_values(list(self.scores.values()), self.ks | {1})
+        unknown = {name for name in UNKNOWN_TO_LOGS if name not in self.results.metrics}
+        return {name: values for name, values in found.items() if name not in unknown}
 
     @property
     def ks(self) -> set[int]:
@@ -175,14 +177,14 @@ def _by_model(place: Path, *, several: bool) -> list[Path]:
 
 def _results_files(place: Path, *, several: bool) -> Sequence[Path]:
     if not place.exists():
-        raise DataError(f"There is no run at {place}: no such folder, results.json or pack.")
+        raise DataError(f"There is no run at {place}: no such folder or file.")
     if (place / RESULTS).exists():
         return [place / RESULTS]
     found = sorted(place.glob(f"*/{RESULTS}")) or _by_model(place, several=several)
     if not found:
         raise DataError(
-            f"Neither {place} nor a folder in it has a {RESULTS}. If the run was interrupted, "
-            "repeat its command."
+            f"Neither {place} nor a folder in it has a {RESULTS}, or a log that inspect_ai or "
+            "lm-eval named. If the run was interrupted, repeat its command."
         )
     return found
 

@@ -18,6 +18,7 @@ from recode_eval.errors import UsageError
 from recode_eval.forking import RenewedLock
 from recode_eval.run.answering import AnswerGrader, GradedAnswer
 from recode_eval.run.config import SandboxOptions, options_of
+from recode_eval.sandbox.factory import check_tier
 from recode_eval.tasks.loading import LoadedTask, load_task
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class RewardGrader(Rewarding):
         self._options = options_of(
             SandboxOptions, "sandbox", SandboxOptions() if sandbox is None else sandbox, "tier"
         )
+        # Now, and not when the first answer comes: by then a trainer has loaded its model.
+        check_tier(self._options.tier, allow_unsafe=self._options.allow_unsafe)
         self._loaded = task if isinstance(task, LoadedTask) else load_task(task)
         if not self._loaded.task.conditions:
             raise UsageError(

@@ -80,17 +80,9 @@ def open_sandbox(
 
     tell = log or (lambda _message: None)
     one_of("isolation", isolation, ISOLATIONS)
-    of_type("tier", tier, str, "a name")
-    of_type("allow_unsafe", allow_unsafe, bool, "true or false")
+    check_tier(tier, allow_unsafe=allow_unsafe)
     workers = plain(workers)
     at_least_one("workers", workers)
-    if tier != AUTO and tier not in TIERS_BY_NAME:
-        raise UsageError(unknown("sandbox", tier, [AUTO, *TIERS_BY_NAME.names()]))
-    if tier == UNPROTECTED and not allow_unsafe:
-        raise UsageError(
-            "--sandbox none runs untrusted code with all rights of this user; to accept that, add "
-            "--i-know-this-is-unsafe (in Python: allow_unsafe=True)"
-        )
     wanted = get_environment(environment)
     count = workers if workers is not None else len(os.sched_getaffinity(0))
     if tier == UNPROTECTED:
@@ -104,6 +96,26 @@ def open_sandbox(
     if tier != AUTO:
         return open_tier(tier)
     return _strongest(open_tier, tell)
+
+
+def check_tier(tier: str, *, allow_unsafe: bool = False) -> None:
+    """Raise `UsageError` for a tier that there is not, or `none` without `allow_unsafe`.
+
+    >>> check_tier("docer")
+    Traceback (most recent call last):
+    ...
+    recode_eval.errors.UsageError: Unknown sandbox 'docer'. Did you mean docker? Known: auto, \
+docker, bubblewrap, landlock, none.
+    """
+    of_type("tier", tier, str, "a name")
+    of_type("allow_unsafe", allow_unsafe, bool, "true or false")
+    if tier != AUTO and tier not in TIERS_BY_NAME:
+        raise UsageError(unknown("sandbox", tier, [AUTO, *TIERS_BY_NAME.names()]))
+    if tier == UNPROTECTED and not allow_unsafe:
+        raise UsageError(
+            "--sandbox none runs untrusted code with all rights of this user; to accept that, add "
+            "--i-know-this-is-unsafe (in Python: allow_unsafe=True)"
+        )
 
 
 def open_router(

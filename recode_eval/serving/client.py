@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import logging
 import os
 import threading
 import time
@@ -23,6 +24,7 @@ from recode_eval.terminal import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_LOG: Final = logging.getLogger(__name__)
 PORT: Final = 8471
 URL_VARIABLE: Final = "RECODE_EVAL_REWARDS_URL"
 TOKEN_VARIABLE: Final = "RECODE_EVAL_REWARDS_TOKEN"  # noqa: S105 - the name of a variable
@@ -73,6 +75,7 @@ class RewardClient(Rewarding):
         if not (self._token.isascii() and self._token.isprintable()):
             raise UsageError("The token of a reward server is printable ASCII text.")
         self._timeout, self._patience = timeout, patience
+        self._warned = False
         self._begin()
         _clients.add(self)
 
@@ -156,11 +159,13 @@ class RewardClient(Rewarding):
                 status, headers, content = self._post(sent, "/grade/batch", body)
             except (OSError, http.client.HTTPException) as error:
                 trouble = f"does not answer: {one_line(error) or type(error).__name__}"
+                self._warn(trouble)
                 advice = (
                     f"Start it (recode-eval serve-rewards --tasks {self._task}), or name another"
                 )
             else:
                 if status == http.client.OK:
+                    self._warned = False
                     return content
                 trouble = f"refuses ({status}): {_message(content)}"
                 advice = "Give it more workers or a longer queue"
@@ -179,6 +184,14 @@ class RewardClient(Rewarding):
                 )
             sent.wait(wait)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _warn(self, trouble: str) -> None:
+        """Say once why nothing comes: training waits as long as the patience lasts."""
+        if not self._warned:
+            self._warned = True
+            _LOG.warning(
+                "The reward server %s %s. Asking again for %g s.", self.url, trouble, self._patience
+            )
 
     def _post(self, sent: _Sent, path: str, body: bytes) -> tuple[int, Any, Any]:
         with self._lock:
@@ -282,7 +295,8 @@ def _parts(url: str) -> tuple[str, str, int | None, str]:
         port = found.port
     except ValueError:
         found, port = urlsplit(""), None
-    if found.scheme not in {"http", "https"} or not found.hostname or found.query:
+    plain = url.isprintable() and " " not in url
+    if found.scheme not in {"http", "https"} or not found.hostname or found.query or not plain:
         raise UsageError(f"A reward server's URL is like http://127.0.0.1:{PORT}, not {url!r}.")
     return found.scheme, found.hostname, port, found.path.rstrip("/")
 

@@ -237,8 +237,10 @@ def answer_errors(app: FastAPI, refused: Callable[[str], None]) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        del request
-        return reply(Refusal(422, "invalid", faults(list(error.errors())) + "."))
+        told = faults(list(error.errors())) + "."
+        if "json" not in request.headers.get("content-type", ""):
+            told += " Send the header Content-Type: application/json."
+        return reply(Refusal(422, "invalid", told))
 
     @app.exception_handler(ClientDisconnect)
     async def on_gone(request: Request, error: ClientDisconnect) -> Response:

@@ -6,6 +6,7 @@ reader's model and data, and what must come out. A block without a case is an er
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pkgutil
@@ -150,7 +151,8 @@ def verl_finds_the_function(*_: object) -> None:
     named = yaml.safe_load(block.code)["reward"]["custom_reward_function"]
     module = named["path"].removeprefix("pkg://")
     for name in re.findall(r"verl_compute_score\w*", block.code):
-        assert callable(pkgutil.resolve_name(f"{module}:{name}"))
+        function = pkgutil.resolve_name(f"{module}:{name}")
+        assert named["reward_kwargs"].keys() <= inspect.signature(function).parameters.keys()
     assert named["name"] == "verl_compute_score_async"
 
 

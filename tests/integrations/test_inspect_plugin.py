@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from peers import run
 
-from recode_eval import load_task
+from recode_eval import compare, load_task
 from recode_eval.run.results_file import load_runs
 from recode_eval.tasks.registry import find_tasks
 
@@ -116,6 +116,23 @@ def test_the_command_finds_the_task_by_name(
     assert log["eval"]["task"] == "recode_eval/arena_mini"
     assert values(log["samples"]) == ["I", "I"]
     assert list(log["samples"][0]["scores"]) == ["recode_grader"]
+
+
+def test_two_evaluations_of_one_task_are_compared(
+    peer_python: Callable[[str], str], tmp_path: Path
+) -> None:
+    """inspect_ai draws ids for messages; with them no sample of the second log was the first's."""
+    (tmp_path / "fixed.py").write_text(SOLVER)
+    for name in ("old", "new"):
+        words = ["inspect", "eval", "recode_eval/arena_mini", "--solver", "fixed.py@fixed",
+                 "--model", "mockllm/model", "--limit", "4", "--epochs", "2", "-T",
+                 "sandbox=landlock", "--log-dir", name, "--display", "none"]  # fmt: skip
+        done = run(peer_python("inspect_ai"), words, tmp_path)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    [found] = compare(tmp_path / "old", tmp_path / "new", metrics=["pass@1"])
+    estimate = found.differences[0].estimate
+    assert (estimate.n, estimate.mean) == (4, 0)
+    assert not any("prompt" in text for text in found.cautions)
 
 
 def test_every_task_with_tests_is_there() -> None:

@@ -82,6 +82,18 @@ def test_a_tiny_model_runs_a_task_from_the_command_line(
     assert [json.loads(line)["pass"] for line in samples.read_text().splitlines()] == [0.0, 0.0]
 
 
+def test_the_sandbox_can_be_chosen(peer_python: Callable[[str], str], tmp_path: Path) -> None:
+    """There was no way to another tier than the strongest of the machine."""
+    folder = export(tmp_path / "tasks", "--tasks", "arena-mini", "--limit", "1")
+    words = ["lm_eval", "run", "--model", "dummy", "--tasks", "recode_arena_mini",
+             "--include_path", str(folder), "--metadata"]  # fmt: skip
+    done = run(peer_python("lm_eval"), [*words, "recode_sandbox=landloc"], tmp_path)
+    assert done.returncode != 0
+    assert "Did you mean landlock" in done.stderr
+    done = run(peer_python("lm_eval"), [*words, "recode_sandbox=landlock"], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_what_lm_eval_cannot_take_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -208,7 +208,10 @@ def test_limits_of_a_batch_and_of_a_path(server: Served) -> None:
     assert (status, content["error"]["code"]) == (413, "batch_too_large")
     status, content, headers = server.ask("DELETE", "/grade")
     assert (status, headers["allow"]) == (405, "POST")
-    assert server.ask("POST", "/grade", raw=b"{}", headers={"Content-Type": "text/plain"})[0] == 422
+    plain = {"Content-Type": "text/plain"}
+    status, content, _ = server.ask("POST", "/grade", raw=b"{}", headers=plain)
+    assert status == 422
+    assert "Send the header Content-Type: application/json." in content["error"]["message"]
     assert server.ask("POST", "/grade/batch", {"answers": []})[1] == {"answers": []}
     status, content, _ = server.ask("GET", "/tasks")
     assert (content["tasks"][0]["problems"], content["sandbox"]) == (96, "landlock")

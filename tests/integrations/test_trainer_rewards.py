@@ -25,6 +25,14 @@ TASK = load_task("arena-mini")
 FIRST, SECOND = TASK.problems[:2]
 
 
+@pytest.mark.parametrize(("tier", "told"), [("landloc", "Did you mean landlock"),
+                                            ("none", "i-know-this-is-unsafe")])  # fmt: skip
+def test_a_wrong_sandbox_is_refused_before_the_training(tier: str, told: str) -> None:
+    """The error came with the first answer that held code, when the model was long loaded."""
+    with pytest.raises(UsageError, match=told):
+        rewards.trl("arena-mini", sandbox=tier)
+
+
 def fenced(code: str) -> str:
     return f"```python\n{code}\n```"
 

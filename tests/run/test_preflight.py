@@ -193,7 +193,7 @@ def test_a_checkpoint_is_not_loaded(tmp_path: Path, capsys: pytest.CaptureFixtur
     code = cli.run([*words, "--preflight", "--sandbox", "none", "--out", str(tmp_path)])
     out = capsys.readouterr().out
     assert code == ExitCode.USAGE
-    assert "needs --i-know-this-is-unsafe" in out
+    assert "add --i-know-this-is-unsafe" in out
     assert "the checkpoint is not loaded" in out
 
 

@@ -114,14 +114,20 @@ def test_patience_ends_with_cause_and_fix(server: Server) -> None:
             client.submit("p", "x").result(timeout=10)
 
 
-def test_no_server_is_an_error_that_says_how_to_start_one() -> None:
+def test_no_server_is_an_error_that_says_how_to_start_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Ten minutes of patience passed without a word."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with (
         RewardClient("arena-mini", f"http://127.0.0.1:{port}", patience=0.3) as client,
         pytest.raises(InfrastructureError, match="recode-eval serve-rewards --tasks arena-mini"),
     ):
-        client.rewards([("p", "x")])
+        client.rewards([("p", "x")] * 5)
+    [told] = [record.getMessage() for record in caplog.records]
+    assert f"http://127.0.0.1:{port} does not answer" in told
+    assert told.endswith("Asking again for 0.3 s.")
 
 
 def test_a_server_that_is_restarted_loses_nothing() -> None:
@@ -278,7 +284,7 @@ def test_a_forked_process_has_connections_of_its_own(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "127.0.0.1:80", "http://", "http://x:99999", "http://x?y"]
+    "url", ["ftp://x", "127.0.0.1:80", "http://", "http://x:99999", "http://x?y", "http://x y"]
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="A reward server's URL is like"):

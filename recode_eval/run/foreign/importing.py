@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval import __version__
 from recode_eval.errors import DataError
+from recode_eval.metrics import UNKNOWN_TO_LOGS
 from recode_eval.run.evaluation import RunData
 from recode_eval.run.foreign import inspect_log, lm_eval_log
 from recode_eval.run.foreign.log import MOST_SAMPLES, ForeignLog, ForeignSample, digest
 from recode_eval.run.grading import Unscored
 from recode_eval.run.records import CompletionRecord, Key, ScoreRecord
-from recode_eval.run.results import compute_results
+from recode_eval.run.results import UNSAID, compute_results
 from recode_eval.run.store import MANIFEST_VERSION, RESULTS, RunStore, run_folder, write_json
 from recode_eval.tasks.base import Problem, TaskData, TaskSpec
 from recode_eval.terminal import one_line
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 _CONDITION: Final = "graded"
 _LARGEST_JSON: Final = 4 << 30
+_JSON_LOG: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d.*_.*\.json")
+"""What inspect_ai names a log in JSON."""
+_HEAD: Final = 64 << 10
 _ANY_TEMPERATURE: Final = 1.0
 """What stands for a temperature that the log does not say; 0 would mean greedy."""
 
@@ -52,8 +57,22 @@ class _ForeignTask:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file is named like a log that can be read; a `.json` may be one (`read_log`)."""
-    return path.suffix == ".eval" or lm_eval_log.NAME.fullmatch(path.name) is not None
+    """Whether a file is named like a log that can be read, and if it is JSON, begins like one.
+
+    Under another name, a JSON file may still be one (`read_log`).
+    """
+    if path.suffix == ".eval" or lm_eval_log.NAME.fullmatch(path.name):
+        return True
+    return _JSON_LOG.fullmatch(path.name) is not None and _begins_like_inspect(path)
+
+
+def _begins_like_inspect(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return b'"version"' in head and b'"eval"' in head
 
 
 def logs_in(folder: Path) -> list[Path]:
@@ -157,6 +176,8 @@ def import_log(log: ForeignLog, source: str, out: Path) -> Path:
         folder, task, data, problems, log.epochs, completions, scores, tuple(unscored), manifest
     )
     results = compute_results(run)
+    for name in UNKNOWN_TO_LOGS:
+        results["metrics"].pop(name, None)
     # The log's own time: the same log gives the same run.
     write_json(folder / RESULTS, {**results, "created": log.created, "cautions": cautions})
     return folder
@@ -214,7 +235,7 @@ def _cautions(log: ForeignLog, *, verdicts: bool, clustered: bool) -> list[str]:
         if getattr(log, name) is None
     ]
     if unknown:
-        told.append(f"the log does not say: {', '.join(unknown)}")
+        told.append(f"{UNSAID}{', '.join(unknown)}")
     errors = Counter(sample.error for sample in log.samples if log.headline not in sample.scores)
     if errors:
         most = errors.most_common(1)[0][0][:100]
@@ -254,8 +275,16 @@ def _sampling(log: ForeignLog) -> dict[str, Any]:
         "top_p": 1.0 if log.top_p is None else log.top_p,
         "max_tokens": log.max_tokens or 0,
         "stop": [],
-        "seed": log.seed or 0,
+        "seed": _seed(log),
     }
+
+
+def _seed(log: ForeignLog) -> int:
+    """Return the seed; where the log names none, a number that stands for the evaluation.
+
+    The seed is what tells repeats of one model from copies of one run.
+    """
+    return int(digest(log.created)[:7], 16) if log.seed is None else log.seed
 
 
 def _manifest(

@@ -43,6 +43,9 @@ _HEADERS: Final = ("header.json", "_journal/start.json")
 _LARGEST_MEMBER: Final = 256 << 20
 _LARGEST: Final = 8 << 30
 """Bytes that an archive may unpack to, and that a JSON log may have."""
+_OURS: Final = "recode_eval/"
+_OF_THE_MACHINE: Final = ("sandbox", "workers")
+"""Arguments of our tasks that say where answers are graded."""
 _LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """inspect_ai's own reading of texts as scores (`value_to_float`), with numbers in digits. What it
@@ -158,7 +161,7 @@ def _log(top: Any, samples: Iterator[Any], source: str) -> ForeignLog:
             "base_url": text_of(about.get("model_base_url")),
             "reasoning_effort": text_of(generate.get("reasoning_effort")),
         },
-        prompt=[plan.get("steps"), about.get("task_args"), config.get("sandbox")],
+        prompt=[plan.get("steps"), _asking(about), config.get("sandbox")],
         grading=about.get("scorers") or scorers,
         headline=first,
         epochs=epochs,
@@ -169,6 +172,14 @@ def _log(top: Any, samples: Iterator[Any], source: str) -> ForeignLog:
         seed=count_of(generate.get("seed")),
         cautions=[*_cautions(top, dataset, found, epochs), *left_out],
     )
+
+
+def _asking(about: dict[str, Any]) -> object:
+    """Return a task's arguments, of one of ours without those that no prompt depends on."""
+    arguments = about.get("task_args")
+    if not text_of(about.get("task")).startswith(_OURS) or not isinstance(arguments, dict):
+        return arguments
+    return {key: value for key, value in arguments.items() if key not in _OF_THE_MACHINE}
 
 
 def _cautions(
