@@ -67,7 +67,7 @@ def test_the_training_with_a_server_is_understood(tmp_path: Path) -> None:
 
     from models import tiny_model
 
-    model = tiny_model.build_checkpoint(tmp_path / "tiny")
+    model = tiny_model.build_checkpoint(tmp_path / "tiny", context=4096)
     done = subprocess.run(
         [sys.executable, "-m", "recode_train.cli", "grpo", "--config",
          str(FOLDER / "train-server.yaml"), "--model", str(model), "--dry-run", "--json",

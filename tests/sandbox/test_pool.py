@@ -238,17 +238,21 @@ def test_a_lost_program_is_unscored_only_if_the_machine_is_at_fault(
 
 @pytest.mark.docker
 def test_a_removed_container_is_replaced(opener: Callable[..., Sandbox]) -> None:
+    client = docker._client()
+
+    def mine() -> set[str]:
+        found = client.api.containers(all=True, filters={"label": docker.RUN_LABEL})
+        owner = docker._owner()
+        return {c["Id"] for c in found if c["Labels"]["org.recode-eval.owner"] == owner}
+
+    kept_warm = mine()  # What earlier tests of this process share until its end.
     with opener("docker", workers=1) as sandbox:
         future = sandbox.submit(SLEEP, LIMITS)
         time.sleep(1)
-        client = docker._client()
-        before = client.api.containers(filters={"label": docker.RUN_LABEL})
-        mine = [c for c in before if c["Labels"]["org.recode-eval.owner"] == docker._owner()]
-        assert len(mine) == 1
-        client.api.remove_container(mine[0]["Id"], force=True)
+        (container,) = mine() - kept_warm
+        client.api.remove_container(container, force=True)
         assert future.result().passed
-    left = client.api.containers(all=True, filters={"label": docker.RUN_LABEL})
-    assert not [c for c in left if c["Labels"]["org.recode-eval.owner"] == docker._owner()]
+    assert mine() <= kept_warm
     client.close()
 
 
@@ -314,7 +318,7 @@ def test_nothing_is_left_when_the_evaluator_dies(
         process.send_signal(number)
     process.wait(30)
     process.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (
         alive := _left(tier, process.pid, family, public_folder)
     ):

@@ -93,10 +93,11 @@ def test_two_trainings_do_not_share_a_folder(model: Path, tmp_path: Path) -> Non
 
 
 def test_two_comparisons_do_not_share_a_folder(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from recode_train.comparing import running
 
+    model = save_model(tmp_path / "tiny", context=4096)
     compared = CompareConfig(model=str(model), arms=["sft"], seeds=[1], out=tmp_path / "out")
     monkeypatch.setattr(running, "_compare", lambda *_: {"compared": True})
     with only_writer(compared.folder), pytest.raises(UsageError, match="Another process trains"):
