@@ -178,7 +178,6 @@ def _prompts(
 ) -> tuple[PromptLengths | None, list[str]]:
     """Return the prompts' lengths, and why they were not counted or which are too long."""
     from recode_train import tool_calls
-    from recode_train.prompts import render
 
     if not folder.exists():
         return None, ["Prompts not counted: the model is not a local folder."]
@@ -187,20 +186,7 @@ def _prompts(
         what = "Prompts not counted" if workbench is None else "Prompts and tool calls not checked"
         return None, [f"{what}: {missing[0]} is missing (pip install 'recode-eval[train]')."]
     tokenizer = _tokenizer(config)
-    if workbench is None:
-        prompts, overlong = render(
-            pairs, tokenizer, template=template, max_tokens=config.max_prompt_length
-        )
-    else:
-        prompts, overlong = tool_calls.render_chats(
-            pairs,
-            tokenizer,
-            workbench,
-            template=template,
-            chat_template=tool_calls.tool_template(tokenizer, config.model),
-            more=tool_calls.template_arguments(config),
-            max_tokens=config.max_prompt_length,
-        )
+    prompts, overlong = tool_calls.render_prompts(config, pairs, tokenizer, workbench, template)
     counts = [len(prompt.token_ids) for prompt in prompts]
     lengths = PromptLengths(len(counts), len(overlong), max(counts), sum(counts) / len(counts))
     if not overlong:

@@ -117,6 +117,33 @@ def tool_template(tokenizer: Any, model: str) -> str | None:
         ) from error
 
 
+def render_prompts(
+    config: TrainConfig,
+    pairs: PairSet,
+    tokenizer: Any,
+    workbench: Workbench | None,
+    template: PromptTemplate,
+) -> tuple[list[TrainingPrompt], list[str]]:
+    """Return what a training shows, texts or, with tools, messages; and who is too long for it.
+
+    The plan and the training call it alike. Raises `UsageError` as `render` and `render_chats` do.
+    """
+    from recode_train.prompts import render
+
+    longest = config.max_prompt_length
+    if workbench is None:
+        return render(pairs, tokenizer, template=template, max_tokens=longest)
+    return render_chats(
+        pairs,
+        tokenizer,
+        workbench,
+        template=template,
+        chat_template=tool_template(tokenizer, config.model),
+        more=template_arguments(config),
+        max_tokens=longest,
+    )
+
+
 def render_chats(
     pairs: PairSet,
     tokenizer: Any,

@@ -68,7 +68,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     """
     from recode_train import tool_calls
     from recode_train.batch_math import validate
-    from recode_train.prompts import prompt_template, render, training_prompt
+    from recode_train.prompts import prompt_template, training_prompt
 
     template = prompt_template(pairs, config.prompt)
     closing = contextlib.ExitStack()
@@ -76,19 +76,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     # Tools, rewards and evaluations share it; an answer cannot reach the tests that pay for it.
     opener = sandboxes.opener(pairs.task_object, "split")
     workbench = tool_calls.open_workbench(config, pairs, opener)
-    longest = config.max_prompt_length
-    if workbench is None:
-        prompts, overlong = render(pairs, tokenizer, template=template, max_tokens=longest)
-    else:
-        prompts, overlong = tool_calls.render_chats(
-            pairs,
-            tokenizer,
-            workbench,
-            template=template,
-            chat_template=tool_calls.tool_template(tokenizer, config.model),
-            more=tool_calls.template_arguments(config),
-            max_tokens=longest,
-        )
+    prompts, overlong = tool_calls.render_prompts(config, pairs, tokenizer, workbench, template)
     completions: dict[str, str] = {}
     cut: list[str] = []
     if not config.samples:
