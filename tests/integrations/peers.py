@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHECKOUT = Path(__file__).parents[2]
+SOLVER = """
+from inspect_ai.model import ModelOutput
+from inspect_ai.solver import solver
+@solver
+def fixed():
+    async def solve(state, generate):
+        state.output = ModelOutput.from_content("mockllm/model", "no code")
+        return state
+    return solve
+"""
+"""Instead of the mock model's own answer, whose tokens it counts with a downloaded tokenizer."""
 
 
 def installed(folder: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from peers import CHECKOUT, installed
+from peers import CHECKOUT, SOLVER, installed
 from stream_server import StreamServer
 from verdict_roads import BASE_IMAGE, remove_labelled
 
@@ -38,16 +38,6 @@ HERE = Path(__file__).parent
 PAGE = CHECKOUT / "docs" / "integrations.md"
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVER = "http://localhost:8000/v1"
-SOLVER = """
-from inspect_ai.model import ModelOutput
-from inspect_ai.solver import solver
-@solver
-def fixed():
-    async def solve(state, generate):
-        state.output = ModelOutput.from_content("mockllm/model", "no code")
-        return state
-    return solve
-"""
 
 
 @dataclass(frozen=True)

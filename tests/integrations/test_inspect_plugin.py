@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from peers import run
+from peers import SOLVER, run
 
 from recode_eval import compare, load_task
 from recode_eval.run.results_file import load_runs
@@ -31,19 +31,6 @@ inspect_ai.eval(f"recode_eval/{name}", model=get_model("mockllm/model", custom_o
                 limit=limit, log_dir="logs", log_format="json", display="none",
                 task_args={"sandbox": sys.argv[4]})
 '''  # fmt: skip
-
-
-SOLVER = """
-from inspect_ai.model import ModelOutput
-from inspect_ai.solver import solver
-@solver
-def fixed():
-    async def solve(state, generate):
-        state.output = ModelOutput.from_content("mockllm/model", "no code")
-        return state
-    return solve
-"""
-"""Instead of the mock model's own answer, whose tokens it counts with a downloaded tokenizer."""
 
 
 def log_of(folder: Path) -> dict[str, Any]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from launched import in_two_processes
 from tiny_tools import answer, call, save_tool_model, scripted, tool_config, train_pairs
 from tiny_training import KilledError, weights_hash
 from training_pairs import NEW, OLD, pair_set, training_row
@@ -249,25 +247,7 @@ def test_two_processes(tool_model: Path, tmp_path: Path) -> None:
     """Each has half of a group, and in one of them the machine fails a tool."""
     if reason := landlock.reason_against():
         pytest.skip(f"Landlock does not work here: {reason}")
-    here = Path(__file__).parent
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (here, *here.parents[:2]))),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "ACCELERATE_USE_CPU": "true",
-    }
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
-        "--master_addr", "127.0.0.1", "--master_port", "0", "--rdzv_backend", "c10d",
-        "--rdzv_endpoint", "127.0.0.1:0",
-        str(here / "two_processes_with_tools.py"), str(tool_model), str(tmp_path),
-    ]  # fmt: skip
-    process = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=400, check=False
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = in_two_processes("two_processes_with_tools.py", tool_model, tmp_path)
     mean, deviation = 2 / 3, (1 / 3) ** 0.5
     right, wrong = (1 - mean) / deviation, -mean / deviation
     assert found["advantages"][0] == pytest.approx([wrong, right], rel=1e-3)

@@ -1,8 +1,6 @@
 """A run that was killed and goes on ends with the same weights, bit by bit, as one that was not."""
 
 import dataclasses
-import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launched import in_two_processes
 from tiny_training import (
     KilledError,
     config,
@@ -216,24 +215,7 @@ def test_other_files_do_not_continue_a_run(tiny_model: Path, tmp_path: Path) -> 
 
 def test_two_processes(tiny_model: Path, tmp_path: Path) -> None:
     """Rewards, refills and counts are those of both; nobody waits for ever; resume is exact."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:3])),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "ACCELERATE_USE_CPU": "true",
-    }
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
-        "--master_addr", "127.0.0.1", "--master_port", "0", "--rdzv_backend", "c10d",
-        "--rdzv_endpoint", "127.0.0.1:0",
-        str(Path(__file__).parent / "two_processes.py"), str(tiny_model), str(tmp_path),
-    ]  # fmt: skip
-    process = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=400, check=False
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = in_two_processes("two_processes.py", tiny_model, tmp_path)
     for algorithm, outcome in found.items():
         assert outcome["whole"] == outcome["killed"], algorithm
         assert outcome["resumed_from"] == 6, algorithm
