@@ -57,7 +57,7 @@ _CONFLICT = 409
 _TRIES = 3
 """Builds of an image whose parts somebody else removes."""
 _LOST = re.compile(
-    r"no such image|image .* not found|unknown parent image|"
+    r"no such image|image .* not found|unknown parent image|failed to get digest sha256:|"
     rf"(pull access denied|manifest).*{LIBRARIES_REPOSITORY}",
     re.I,
 )

@@ -95,6 +95,7 @@ def test_a_build_waits_for_a_prune_and_a_prune_for_no_build() -> None:
     [
         "COPY failed: unable to find image: No such image: sha256:0123",
         "failed to set parent sha256:0123: unknown parent image ID sha256:0123",
+        "failed to get digest sha256:0123: open imagedb/content/sha256/0123: no such file",
         f"pull access denied for {images.LIBRARIES_REPOSITORY}, repository does not exist",
     ],
 )

@@ -15,9 +15,7 @@ from harbor.agents.base import BaseAgent
 from harbor.environments.base import BaseEnvironment, ExecResult
 from harbor.environments.capabilities import EnvironmentCapabilities
 from harbor.models.task.config import NetworkMode
-
-LOST_IMAGE = "unknown parent image"
-"""A build says so whose cached step another test removed meanwhile; the next build makes it."""
+from image_builds import BUILD, lost_a_step
 
 
 class PlainDocker(BaseEnvironment):
@@ -41,10 +39,10 @@ class PlainDocker(BaseEnvironment):
 
     async def start(self, force_build: bool) -> None:
         label = f"recode-eval-harbor={os.environ['RECODE_HARBOR_LABEL']}"
-        words = ["build", "--quiet", "--network", "none", "--label", label]
-        built = await self._docker(*words, str(self.environment_dir), check=False)
-        if LOST_IMAGE in built.stderr:
-            built = await self._docker(*words, str(self.environment_dir))
+        words = [*BUILD, "--label", label, str(self.environment_dir)]
+        built = await self._run(*words, check=False)
+        if lost_a_step(built.stderr):
+            built = await self._run(*words)
         assert built.return_code == 0, built.stderr
         assert self.network_policy.network_mode is NetworkMode.NO_NETWORK
         await self._docker(
@@ -82,8 +80,11 @@ class PlainDocker(BaseEnvironment):
         return await asyncio.wait_for(waited, timeout_sec)
 
     async def _docker(self, *words: str, check: bool = True) -> ExecResult:
+        return await self._run("docker", *words, check=check)
+
+    async def _run(self, *words: str, check: bool = True) -> ExecResult:
         process = await asyncio.create_subprocess_exec(
-            "docker", *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -94,7 +95,9 @@ class PlainDocker(BaseEnvironment):
         done = ExecResult(stdout=out.decode(errors="replace"), stderr=err.decode(errors="replace"),
                           return_code=process.returncode or 0)  # fmt: skip
         if check and done.return_code != 0:
-            raise RuntimeError(f"docker {words[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise RuntimeError(
+                f"{shlex.join(words[:4])}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+            )
         return done
 
 

@@ -13,6 +13,7 @@ import tomllib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from image_builds import BUILD, LOCKED, lost_a_step
 from peers import run
 
 from recode_eval import RewardGrader, RunConfig, SandboxOptions, evaluate
@@ -193,18 +194,17 @@ def by_harbor(batch: Batch, folder: Path, peer: Callable[[str], str]) -> Verdict
 @contextlib.contextmanager
 def verifier_image(task: Path) -> Iterator[str]:
     """The image of an exported task's verifier, until the end."""
-    words = ["build", "--quiet", "--network", "none", str(task / "tests")]
+    words = [*BUILD, str(task / "tests")]
     try:
-        image = docker(*words)
+        image = output_of(*words)
     except AssertionError as error:
-        # A removal of another test's image took a cached step along; the next build makes it.
-        if "unknown parent image" not in str(error):
+        if not lost_a_step(str(error)):
             raise
-        image = docker(*words)
+        image = output_of(*words)
     try:
         yield image
     finally:
-        subprocess.run(["docker", "rmi", image], capture_output=True, check=False)
+        subprocess.run([*LOCKED, "rmi", image], capture_output=True, check=False)
 
 
 def remove_labelled(label: str) -> None:
@@ -214,11 +214,15 @@ def remove_labelled(label: str) -> None:
         docker("rm", "--force", "--volumes", *left)
     if images := docker("images", *chosen).split():
         # One that is the parent of another goes with it.
-        subprocess.run(["docker", "rmi", *images], capture_output=True, check=False)
+        subprocess.run([*LOCKED, "rmi", *images], capture_output=True, check=False)
 
 
 def docker(*words: str) -> str:
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False,
+    return output_of("docker", *words)
+
+
+def output_of(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False,
                           timeout=3000)  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout.strip()
