@@ -141,7 +141,7 @@ def open_pool(image: ImageInfo, workers: int = 2, restart_for_s: float = 60) -> 
     )  # fmt: skip
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
