@@ -83,7 +83,7 @@ def test_a_sample(road: str, sample: Comparison) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("road", roads())
 def test_all_references_stale_solutions_and_odd_answers(road: str, everything: Comparison) -> None:
     assert everything.differences(road) == {}
