@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from recode_eval.sandbox import Limits, Program, Test, open_router
 from recode_eval.sandbox.base import (
@@ -37,13 +38,6 @@ PROGRAMS = [
 
 def sleeper(seconds: float) -> Program:
     return Program("", "import time", (Test("t", f"time.sleep({seconds})"),))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def open_it(cluster: Any, notes: list[str] | None = None, **wanted: Any) -> Any:
@@ -84,7 +78,7 @@ def test_a_machine_lost_in_the_middle(
     with open_it(cluster, notes) as sandbox:
         futures = [sandbox.submit(sleeper(1), LIMITS) for _ in range(16)]
         (doomed,) = [n for n in sandbox._nodes if n.machine.id == node.node_id]
-        wait_for(lambda: len(doomed.jobs) > 1)
+        wait_for(lambda: len(doomed.jobs) > 1, 60)
         nodes.remove_node(node, allow_graceful=False)
         assert all(future.result(180).passed for future in futures)
         wait_for(lambda: doomed not in sandbox._nodes, 150)  # it may be tried again first
@@ -99,11 +93,11 @@ def test_a_killed_pool_is_started_again(cluster: Any) -> None:
     with open_it(cluster, notes) as sandbox:
         futures = [sandbox.submit(sleeper(0.5), LIMITS) for _ in range(12)]
         node = sandbox._nodes[0]
-        wait_for(lambda: bool(node.jobs))
+        wait_for(lambda: bool(node.jobs), 60)
         pid = ray.get(node.actor.place.remote()).pid
         os.kill(pid, signal.SIGKILL)
         assert all(future.result(180).passed for future in futures)
-        wait_for(lambda: any("works again" in note for note in notes))
+        wait_for(lambda: any("works again" in note for note in notes), 60)
         assert len(sandbox._nodes) == 3
 
 
@@ -113,7 +107,7 @@ def test_the_last_machine_lost(nodes: Any, cluster: Any, extra_node: Callable[..
     only(cluster, node.node_id)
     with open_it(cluster) as sandbox:
         futures = [sandbox.submit(sleeper(20), LIMITS) for _ in range(40)]
-        wait_for(lambda: bool(sandbox._nodes[0].jobs))
+        wait_for(lambda: bool(sandbox._nodes[0].jobs), 60)
         nodes.remove_node(node, allow_graceful=False)
         for future in futures:
             assert isinstance(future.exception(120), SandboxUnavailableError)
@@ -188,7 +182,7 @@ def test_closing_ends_what_waits(cluster: Any) -> None:
     sandbox = open_it(cluster)
     futures = [sandbox.submit(sleeper(20), LIMITS) for _ in range(60)]
     cancelled = futures[-1].cancel()
-    wait_for(lambda: all(node.jobs for node in sandbox._nodes))
+    wait_for(lambda: all(node.jobs for node in sandbox._nodes), 60)
     sandbox.close()
     sandbox.close()
     for future in futures[:-1] if cancelled else futures:

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_runs import KnownSandbox
 from test_gate_model import MODELS, PROBLEMS, saved_model
+from waiting import wait_for
 
 from recode_eval import cli
 from recode_eval.boundary import guarded
@@ -453,20 +454,13 @@ def started(*words: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", ORPHAN, *map(str, words)])
 
 
-def wait_for(file: Path) -> None:
-    end = time.monotonic() + 120
-    while not file.exists():
-        assert time.monotonic() < end, f"{file} never came"
-        time.sleep(0.02)
-
-
 def test_kill_9_of_the_watcher_does_not_evaluate_twice(tmp_path: Path) -> None:
     """The evaluation lives on and holds the lock; the next watcher takes its verdict."""
     place, out, go = tmp_path / "training", tmp_path / "watch", tmp_path / "go"
     checkpoint(place, 1)
     first = started(place, out, go)
     mark = out / "gate" / "checkpoint-1" / "started"
-    wait_for(mark)
+    wait_for(mark.exists)
     other = Watcher(Watch(place, out, (place,), Candidate(model="")), print, lambda *_: 0)
     with pytest.raises(UsageError, match="already writes to"), other.opened():
         pass

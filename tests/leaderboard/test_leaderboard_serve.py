@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from command_line import failed, recode_eval
+from waiting import wait_for
 
 from recode_eval.errors import ExitCode, UsageError
 from recode_eval.leaderboard import serving, site
@@ -187,13 +187,6 @@ def answers(server: Server) -> bool:
         return get(server, "/").startswith(b"HTTP/1.0 200")
     except OSError:
         return False
-
-
-def wait_for(found: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not found():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
 
 
 def test_idle_connections_end_by_themselves(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from daemons import Proxy, SecondDaemon, children
+from waiting import wait_for
 
 from recode_eval.sandbox import (
     Limits,
@@ -139,13 +140,6 @@ def open_pool(image: ImageInfo, workers: int = 2, restart_for_s: float = 60) -> 
     return made(
         launcher, workers=workers, isolation="program", restart_for_s=restart_for_s
     )  # fmt: skip
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def outcomes(futures: list[Future[Execution]], seconds: float) -> list[object]:

@@ -12,13 +12,14 @@ import pytest
 from daemons import children
 from sandbox.conftest import open_or_skip
 from sandbox.test_node import run, statuses
+from waiting import wait_for
 
 from recode_eval.sandbox import Limits, Program, Status, Test, landlock, pool
 from recode_eval.sandbox.base import SandboxCrashError, SandboxUnavailableError
 from recode_eval.sandbox.runtimes import node_runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from recode_eval.sandbox.pool import Pool
 
@@ -44,13 +45,6 @@ def line(sandbox: Pool) -> list[int]:
     while below := children(pids[-1]):
         pids.append(below[-1])
     return pids
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def of_node(pid: int) -> bool:
