@@ -37,6 +37,9 @@ class Algorithm:
     build: BuildTrainer
     """Makes the trainer, ready for `train()`, of settings, data, the loaded model, callbacks of
     transformers, and the counts to keep up to date. Raises `UsageError`."""
+    trl_arguments: tuple[str, ...] = ()
+    """Settings that TRL's configuration class of this algorithm has under the same name, beyond
+    those that all classes share."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings where it differs from the defaults of `TrainConfig`."""
     trained_tokens: Callable[[TrainConfig, TrainingData], Sequence[int]] | None = None

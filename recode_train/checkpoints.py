@@ -35,7 +35,14 @@ FREE_SETTINGS: Final = frozenset({
 })  # fmt: skip
 """Settings that do not change the weights: an interrupted run may continue with other values."""
 _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
-    {"tools": [], "tool_calls": 16, "tool_seconds": 120.0, "turns": 1}
+    {
+        "tools": [],
+        "tool_calls": 16,
+        "tool_seconds": 120.0,
+        "turns": 1,
+        "importance_sampling_level": "token",
+        "delta": None,
+    }
 )
 """Settings that runs of older versions do not name, with the values that they had."""
 

@@ -8,61 +8,50 @@ the defaults of the algorithm and of the class.
 from __future__ import annotations
 
 import dataclasses
-import sys
-import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
-
-import msgspec
-from msgspec import Meta
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.checks import completed_by
 from recode_eval.errors import UsageError
-from recode_eval.plugins import did_you_mean, unknown
+from recode_train import config_checks, setting_sources
 from recode_train.algorithms import ALGORITHMS
+from recode_train.setting_types import (
+    DEFAULT_REWARDS,
+    Amount,
+    Arguments,
+    Count,
+    GroupSize,
+    ImportanceLevel,
+    Loss,
+    Names,
+    Natural,
+    NumberFormat,
+    Positive,
+    PositiveShare,
+    RewardScale,
+    Seed,
+    Share,
+    Switch,
+    Text,
+    Tier,
+    Tools,
+    Tuning,
+    Turns,
+    VllmMode,
+    Weights,
+    expected,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from recode_train.algorithms import Algorithm
 
-REWARDS: Final = (
-    "format", "es", "em", "es_star", "em_star", "overlong", "tests", "api",
-)  # fmt: skip
-"""Names of the reward functions; `recode_train.rewards` has their formulas."""
 
-_FINITE: Final = sys.float_info.max
-Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
-Natural = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
-GroupSize = Annotated[int, Meta(ge=2, description="a whole number of at least 2")]
-Seed = Annotated[int, Meta(ge=0, le=2**31 - 1, description="a whole number in [0, 2147483647]")]
-Amount = Annotated[float, Meta(ge=0, le=_FINITE, description="a number of at least 0")]
-Positive = Annotated[float, Meta(gt=0, le=_FINITE, description="a number above 0")]
-Share = Annotated[float, Meta(ge=0, le=1, description="a number in [0, 1]")]
-PositiveShare = Annotated[float, Meta(gt=0, le=1, description="a number in [0, 1], above 0")]
-Text = Annotated[str, Meta(pattern=r"\S", description="text, and not empty")]
-Switch = Annotated[bool, Meta(description="true or false")]
-Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
-_Finite = Annotated[float, Meta(ge=-_FINITE, le=_FINITE)]
-Weights = Annotated[Mapping[str, _Finite], Meta(description="a mapping of names to finite numbers")]
-Arguments = Annotated[Mapping[str, Any], Meta(description="a mapping of names to values")]
-Tuning = Literal["full", "lora", "dora"]
-NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
-Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo"]
-RewardScale = Literal["group", "batch", "none"]
-VllmMode = Literal["colocate", "server"]
-Tools = Annotated[
-    tuple[Literal["run", "read"], ...], Meta(description="a list of the tools run and read")
-]
-Turns = Annotated[int, Meta(ge=1, le=20, description="a whole number in [1, 20]")]
-Tier = Literal["auto", "docker", "bubblewrap", "landlock"]
-
-
-@completed_by(lambda given: _resolve(given))
+@completed_by(lambda given: setting_sources.resolve(given, SETTINGS))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """Settings of a run.
@@ -155,12 +144,16 @@ class TrainConfig:
     top_k: Natural = 0
     """0: all tokens."""
     loss_type: Loss = "grpo"
+    importance_sampling_level: ImportanceLevel = "token"
+    """Whether each `token` has its own ratio of probabilities, or one is shared by a `sequence`."""
     beta: Amount = 0.0
     """Weight of the KL divergence from the untrained model."""
     epsilon: Share = 0.2
     """The ratio of probabilities is clipped at 1 - epsilon ..."""
     epsilon_high: Amount | None = None
     """... and at 1 + epsilon_high; None: `epsilon`."""
+    delta: Positive | None = None
+    """The ratio's upper bound where the advantage is negative (dual clip); None: none."""
     scale_rewards: RewardScale = "group"
     """What an advantage is divided by: the standard deviation of the `group`, the `batch`, or
     `none`."""
@@ -170,9 +163,7 @@ class TrainConfig:
     """Drop groups whose rewards are all equal and sample other prompts in their place."""
     dynamic_sampling_rounds: Count = 10
     """Generations for one batch at most."""
-    rewards: Weights = field(
-        default_factory=lambda: MappingProxyType({"format": 1.0, "es_star": 1.0})
-    )
+    rewards: Weights = field(default_factory=lambda: DEFAULT_REWARDS)
     """Weight of each reward (`REWARDS`); those of weight 0 are not computed."""
     overlong_cache: Natural = 256
     """Tokens before `max_completion_length` from which the overlong penalty grows."""
@@ -216,24 +207,7 @@ class TrainConfig:
     """More arguments of TRL's SFTConfig or GRPOConfig, for what has no name here."""
 
     def __post_init__(self) -> None:
-        for name in self.rewards:
-            if name not in REWARDS:
-                raise UsageError(unknown("reward", name, REWARDS))
-        if self.samples and not any(
-            weight for name, weight in self.rewards.items() if name != "overlong"
-        ):
-            raise UsageError(
-                "No reward has a weight, so the model would learn nothing; set rewards."
-            )
-        if self.samples and self.turns > 1 and self.rewards.get("format"):
-            raise UsageError(
-                "The reward format judges the form of a written answer, and with turns above 1 an "
-                "answer is a program handed in by a tool; set rewards.format=0."
-            )
-        if taken := sorted(set(self.trainer_args) & set(SETTINGS)):
-            raise UsageError(
-                f"trainer_args: {taken[0]} has its own setting; set {taken[0]} instead."
-            )
+        config_checks.check(self)
 
     @property
     def method(self) -> Algorithm:
@@ -266,23 +240,19 @@ class TrainConfig:
         >>> dict(made.rewards)
         {'format': 1.0, 'es_star': 1.0, 'tests': 2.0}
         """
-        sources = [] if file is None else [(str(file), _read_yaml(file))]
-        sources += [(f"--set {text}", _parse_override(text)) for text in overrides]
-        for _, stated in sources if preset is None else ():
-            preset = stated.get("preset", preset)
-        merged: dict[str, Any] = _defaults(algorithm, preset)
-        for where, stated in sources:
-            _merge(merged, stated, where)
+        merged = setting_sources.merge_sources(
+            algorithm, SETTINGS, preset=preset, file=file, overrides=overrides
+        )
         merged |= {name: value for name, value in settings.items() if value is not None}
         if merged.setdefault("algorithm", algorithm) != algorithm:
             raise UsageError(
                 f"The settings are for {merged['algorithm']}, but the command is {algorithm}."
             )
-        return cls(**{**merged, "preset": preset})
+        return cls(**merged)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON and for a YAML file that repeats them."""
-        return {name: _plain(getattr(self, name)) for name in SETTINGS}
+        return {name: setting_sources.plain(getattr(self, name)) for name in SETTINGS}
 
 
 SETTINGS: Final[Mapping[str, Any]] = MappingProxyType(
@@ -297,125 +267,8 @@ def setting_defaults() -> list[tuple[str, str, str]]:
     for item in dataclasses.fields(TrainConfig):
         default: Any = "(needed)"
         if item.default_factory is not dataclasses.MISSING:
-            default = _plain(item.default_factory())
+            default = setting_sources.plain(item.default_factory())
         elif item.default is not dataclasses.MISSING:
-            default = _plain(item.default)
-        rows.append((item.name, _expected(SETTINGS[item.name]), str(default)))
+            default = setting_sources.plain(item.default)
+        rows.append((item.name, expected(SETTINGS[item.name]), str(default)))
     return rows
-
-
-def _defaults(algorithm: str, preset: object) -> dict[str, Any]:
-    """Return the settings that an algorithm and a preset bring."""
-    from recode_train.presets import preset_settings
-
-    settings = {"output": f"train-runs/{algorithm}", **ALGORITHMS.get(algorithm).defaults}
-    if preset is not None:
-        settings |= preset_settings(str(preset), algorithm)
-    return settings
-
-
-def _resolve(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings of a constructor's call, in their types."""
-    algorithm = str(given.get("algorithm", ""))
-    settings = {**_defaults(algorithm, given.get("preset")), **given}
-    if not settings.get("model"):
-        raise UsageError("No model given; set model=... (--model PATH).")
-    return {name: _convert(name, value) for name, value in settings.items()}
-
-
-def _convert(name: str, value: Any) -> Any:
-    """Return the value in the setting's type; raises `UsageError` where it does not fit."""
-    wanted = SETTINGS[name]
-    if wanted in {Names, Tools} and isinstance(value, str):
-        value = tuple(text for part in value.split(",") if (text := part.strip()))
-    try:
-        # YAML reads 5e-5, which has no dot, as text; "true" in quotes stays text.
-        made = msgspec.convert(value, wanted, strict=not _is_numeric(wanted))
-    except (msgspec.ValidationError, OverflowError):
-        near = did_you_mean(str(value), _choices(wanted)) if _choices(wanted) else ""
-        raise UsageError(f"{name} must be {_expected(wanted)}, not {value!r}.{near}") from None
-    return MappingProxyType(made) if isinstance(made, dict) else made
-
-
-def _members(wanted: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the type alone."""
-    if typing.get_origin(wanted) in {typing.Union, types.UnionType}:
-        return typing.get_args(wanted)
-    return (wanted,)
-
-
-def _is_numeric(wanted: Any) -> bool:
-    return not any(member in {Text, Switch, Names, Tools} for member in _members(wanted))
-
-
-def _choices(wanted: Any) -> tuple[str, ...]:
-    return typing.get_args(wanted) if typing.get_origin(wanted) is Literal else ()
-
-
-def _expected(wanted: Any) -> str:
-    """Say what fits a type."""
-    if choices := _choices(wanted):
-        return f"one of {', '.join(choices)}"
-    first, *others = _members(wanted)
-    return f"{first.__metadata__[0].description}{' or null' if others else ''}"
-
-
-def _merge(into: dict[str, Any], settings: Mapping[str, Any], where: str) -> None:
-    """Put `settings` over those in `into`; single rewards over the rewards."""
-    for key, value in settings.items():
-        name, dot, part = str(key).partition(".")
-        if name not in SETTINGS:
-            raise UsageError(
-                f"{where}: unknown setting {name!r}.{did_you_mean(name, SETTINGS)} "
-                "`recode-train presets --settings` lists them all."
-            )
-        if not dot:
-            into[name] = value
-        elif name in {"rewards", "trainer_args"}:
-            default = {"rewards": {"format": 1.0, "es_star": 1.0}, "trainer_args": {}}[name]
-            into[name] = {**into.get(name, default), part: value}
-        else:
-            raise UsageError(f"{where}: {name} has no parts; write {name}=VALUE.")
-
-
-def _parse_override(text: str) -> dict[str, Any]:
-    key, separator, value = text.partition("=")
-    if not separator or not key.strip():
-        raise UsageError(f"--set {text}: write KEY=VALUE, for example --set max_steps=200.")
-    return {key.strip(): _yaml(value, f"--set {text}")}
-
-
-def _read_yaml(file: Path) -> Mapping[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise UsageError(f"Cannot read the settings file {file}: {cause}.") from error
-    content = _yaml(text, str(file))
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UsageError(f"{file}: expected `setting: value` lines, found a {_kind(content)}.")
-    return content
-
-
-def _yaml(text: str, where: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{where}: not readable as YAML ({reason}).") from error
-
-
-def _kind(value: object) -> str:
-    return {dict: "mapping", list: "list", str: "text", bool: "truth value"}.get(
-        type(value), type(value).__name__
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value

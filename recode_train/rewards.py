@@ -28,7 +28,7 @@ from recode_eval.plugins import unknown
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
 from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
-from recode_train.config import REWARDS
+from recode_train.setting_types import REWARDS
 
 if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox

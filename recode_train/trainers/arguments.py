@@ -22,14 +22,17 @@ def kept_checkpoints(config: TrainConfig) -> int:
 
 
 def build(config_class: Any, config: TrainConfig, **more: Any) -> Any:
-    """Return an instance of TRL's `config_class` with the settings all algorithms share.
+    """Return an instance of TRL's `config_class`.
+
+    It gets the settings that all algorithms share, the algorithm's `trl_arguments`, and `more`.
 
     Raises `UsageError` for an entry of `trainer_args` that the class does not know or takes.
     """
     from recode_eval.plugins import unknown
 
     names = [field.name for field in dataclasses.fields(config_class) if field.init]
-    settings = {**_shared(config), **more}
+    own = {name: getattr(config, name) for name in config.method.trl_arguments}
+    settings = {**_shared(config), **own, **more}
     for name in config.trainer_args:
         if name not in names:
             kind = f"entry of trainer_args (an argument of {config_class.__name__})"

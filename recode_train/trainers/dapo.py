@@ -54,6 +54,7 @@ ALGORITHM: Final = Algorithm(
     summary="reinforcement learning: GRPO with DAPO's clipping, loss and dynamic sampling",
     samples=True,
     build=grpo.build,
+    trl_arguments=grpo.TRL_ARGUMENTS,
     # Yu et al. 2025, arXiv 2503.14476: loss per token, no KL, clip-higher, dynamic sampling.
     defaults={
         "loss_type": "dapo",

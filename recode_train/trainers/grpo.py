@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from recode_train.config import TrainConfig
     from recode_train.trainers.training_data import TrainingData
 
+TRL_ARGUMENTS: Final = (
+    "num_generations", "steps_per_generation", "num_iterations", "max_completion_length",
+    "temperature", "top_p", "top_k", "loss_type", "importance_sampling_level", "beta", "epsilon",
+    "epsilon_high", "delta", "scale_rewards", "mask_truncated_completions",
+    "use_bias_correction_kl",
+)  # fmt: skip
+
 
 def rows_of(data: TrainingData) -> list[dict[str, Any]]:
     """Return the rows of the data set, one per prompt."""
@@ -103,20 +110,6 @@ def _arguments(config: TrainConfig, data: TrainingData, config_class: Any) -> An
     return arguments.build(
         config_class,
         config,
-        num_generations=config.num_generations,
-        steps_per_generation=config.steps_per_generation,
-        num_iterations=config.num_iterations,
-        max_completion_length=config.max_completion_length,
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        loss_type=config.loss_type,
-        beta=config.beta,
-        epsilon=config.epsilon,
-        epsilon_high=config.epsilon_high,
-        scale_rewards=config.scale_rewards,
-        mask_truncated_completions=config.mask_truncated_completions,
-        use_bias_correction_kl=config.use_bias_correction_kl,
         reward_weights=list(data.rewards.weights),
         shuffle_dataset=False,
         **more,
@@ -129,6 +122,7 @@ ALGORITHM: Final = Algorithm(
     summary="reinforcement learning: Group Relative Policy Optimization",
     samples=True,
     build=build,
+    trl_arguments=TRL_ARGUMENTS,
     # Shao et al. 2024, arXiv 2402.03300: loss per sequence, a penalty for the KL divergence.
     defaults={"loss_type": "grpo", "beta": 0.001, "use_bias_correction_kl": False},
 )

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from recode_eval.models.checkpoint import Checkpoint
     from recode_eval.models.options import ModelOptions
-    from recode_train.config import NumberFormat, TrainConfig
+    from recode_train.config import TrainConfig
+    from recode_train.setting_types import NumberFormat
 
 _ALL_LINEAR: Final = "all-linear"
 _NUMBERS: Final = frozenset(map(str, range(10_000)))

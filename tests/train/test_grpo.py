@@ -2,8 +2,9 @@
 
 import dataclasses
 import inspect
+import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 from tiny_training import (
@@ -47,6 +48,18 @@ def test_overridden_methods_are_those_of_trl_1_16(libraries: None) -> None:
         assert tuple(inspect.signature(method).parameters) == parameters, name
 
 
+def test_loss_types_are_those_of_trl_1_16(libraries: None) -> None:
+    """TRL checks the name only when it computes the first loss."""
+    import trl
+
+    from recode_train.setting_types import Loss
+
+    source = inspect.getsource(trl.GRPOTrainer._compute_loss)
+    named = re.findall(r"self\.loss_type (?:==|in) (\[.*?\]|\".*?\")", source)
+    known = {name for text in named for name in re.findall(r'"(\w+)"', text)}
+    assert known == set(get_args(Loss))
+
+
 def test_reward_rises(tiny_model: Path, tmp_path: Path) -> None:
     """The share of small letters, about 0.1 at random, at least doubles; the seed is fixed."""
     settings = config("grpo", tiny_model, tmp_path / "run", beta=0.001, **LEARNING)
@@ -60,7 +73,10 @@ def test_settings_reach_trl(tiny_model: Path, tmp_path: Path) -> None:
     from recode_train.budget import Budget
     from recode_train.trainers import grpo, loading
 
-    settings = config("grpo", tiny_model, tmp_path / "run", epsilon_high=0.3, top_p=0.9)
+    settings = config(
+        "grpo", tiny_model, tmp_path / "run", epsilon_high=0.3, top_p=0.9, delta=10,
+        importance_sampling_level="sequence",
+    )  # fmt: skip
     source = loading.find(settings)
     stuff = training_data(NAMES, letter_share(make_tokenizer()))
     trainer = grpo.build(settings, stuff, loading.model(source, settings, 8), [], Budget())
@@ -68,6 +84,7 @@ def test_settings_reach_trl(tiny_model: Path, tmp_path: Path) -> None:
     assert (arguments.loss_type, arguments.beta) == ("grpo", 0.001)
     assert arguments.use_bias_correction_kl is False
     assert (arguments.epsilon, arguments.epsilon_high, arguments.top_p) == (0.2, 0.3, 0.9)
+    assert (arguments.delta, arguments.importance_sampling_level) == (10.0, "sequence")
     assert arguments.generation_batch_size == 8
     # Neither is of use on a CPU; TRL's defaults are on.
     assert arguments.bf16 is False or not arguments.use_cpu

@@ -23,7 +23,7 @@ from recode_eval.sandbox.base import (
     SandboxCrashError,
     SandboxUnavailableError,
 )
-from recode_train.config import REWARDS
+from recode_train.setting_types import REWARDS
 from recode_train.data import PairSet, load_pairs
 from recode_train.rewards import Rewards, build_rewards, overlong_penalty
 

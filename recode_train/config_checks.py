@@ -1,0 +1,36 @@
+"""Checks of settings that depend on one another; those of single values are in their types."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from recode_eval.errors import UsageError
+from recode_eval.plugins import unknown
+from recode_train.setting_types import REWARDS
+
+if TYPE_CHECKING:
+    from recode_train.config import TrainConfig
+
+
+def check(config: TrainConfig) -> None:
+    """Raise `UsageError` for settings that do not fit together, whatever the model and the data."""
+    _check_rewards(config)
+    names = {item.name for item in dataclasses.fields(config)}
+    if taken := sorted(set(config.trainer_args) & names):
+        raise UsageError(f"trainer_args: {taken[0]} has its own setting; set {taken[0]} instead.")
+
+
+def _check_rewards(config: TrainConfig) -> None:
+    for name in config.rewards:
+        if name not in REWARDS:
+            raise UsageError(unknown("reward", name, REWARDS))
+    if not config.samples:
+        return
+    if not any(weight for name, weight in config.rewards.items() if name != "overlong"):
+        raise UsageError("No reward has a weight, so the model would learn nothing; set rewards.")
+    if config.turns > 1 and config.rewards.get("format"):
+        raise UsageError(
+            "The reward format judges the form of a written answer, and with turns above 1 an "
+            "answer is a program handed in by a tool; set rewards.format=0."
+        )
