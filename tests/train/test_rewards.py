@@ -23,9 +23,9 @@ from recode_eval.sandbox.base import (
     SandboxCrashError,
     SandboxUnavailableError,
 )
-from recode_train.setting_types import REWARDS
 from recode_train.data import PairSet, load_pairs
 from recode_train.rewards import Rewards, build_rewards, overlong_penalty
+from recode_train.setting_types import REWARDS
 
 REFERENCE = "x = 1\ny = 2"
 STRINGS = "print(" + ", ".join(f"'{letter}'" for letter in "abcdefghijkl") + ")"
