@@ -14,6 +14,7 @@ from recode_eval.lazy import loader
 if TYPE_CHECKING:
     from recode_train.algorithms import Algorithm
     from recode_train.checkpoint_gate import gate_callback
+    from recode_train.comparing.arms import ArmSettings
     from recode_train.comparing.running import compare_methods
     from recode_train.comparing.settings import CompareConfig, EvaluationSettings
     from recode_train.config import TrainConfig
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Algorithm": "algorithms",
     "gate_callback": "checkpoint_gate",
+    "ArmSettings": "comparing.arms",
     "compare_methods": "comparing.running",
     "CompareConfig": "comparing.settings",
     "EvaluationSettings": "comparing.settings",
@@ -53,6 +55,7 @@ _HOMES = {
 }
 __all__ = [
     "Algorithm",
+    "ArmSettings",
     "CompareConfig",
     "EvaluationSettings",
     "PairSet",

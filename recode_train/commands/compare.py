@@ -25,10 +25,18 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--arms",
         type=options.names,
-        default=["base", "sft", "grpo", "dapo"],
-        metavar="ARM[,ARM]",
-        help="algorithms to compare (default: sft,grpo,dapo); the comparison always includes base, "
-        "the untrained model",
+        metavar="ALGORITHM[,ALGORITHM]",
+        help="algorithms to compare, each with its usual settings (default without --arm: "
+        "sft,grpo,dapo); the comparison always includes base, the untrained model",
+    )
+    parser.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="NAME=ALGORITHM[,KEY=VALUE...]",
+        help="an arm with settings of its own; any number. start=ARM begins with the final weights "
+        "of another arm, preset=NAME with named settings. Values are YAML; lists, mappings and "
+        "text in quotation marks may hold commas: 'rewards={tests: 1}'",
     )
     parser.add_argument(
         "--seeds",
@@ -54,10 +62,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--match",
-        choices=("steps", "none"),
-        default="steps",
-        help="steps (default): all arms make the same number of updates; none: each arm follows "
-        "its settings. Both record tokens and time",
+        choices=("updates", "steps", "none"),
+        default="updates",
+        help="updates (default; steps is its old name): all arms make the same number of updates; "
+        "none: each arm follows its settings. Both record tokens and time",
     )
     group = parser.add_argument_group("evaluation, greedy and sampled")
     group.add_argument(
@@ -129,9 +137,12 @@ def _print_line(text: str) -> None:
 
 def read_config(arguments: argparse.Namespace) -> CompareConfig:
     """Build the configuration from the command line; raises `UsageError`."""
-    from recode_train.comparing.settings import BASE, CompareConfig, EvaluationSettings
+    from recode_train.comparing.arms import BASE, parse_arm
+    from recode_train.comparing.settings import CompareConfig, EvaluationSettings
 
-    trained = [arm for arm in arguments.arms if arm != BASE]
+    plain = arguments.arms or ([] if arguments.arm else ["sft", "grpo", "dapo"])
+    arms = [parse_arm(text) for text in [*plain, *arguments.arm] if text != BASE]
+    trained = [arm.name for arm in arms]
     general = [text for text in arguments.preset if "=" not in text]
     own = dict(text.split("=", 1) for text in arguments.preset if "=" in text)
     presets = {**(dict.fromkeys(trained, general[-1]) if general else {}), **own}
@@ -144,7 +155,7 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
     return CompareConfig(
         model=arguments.model,
         out=arguments.out,
-        arms=arguments.arms,
+        arms=arms,
         seeds=range(1, arguments.seeds + 1),
         data=arguments.data,
         presets=presets,
@@ -166,7 +177,7 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
 def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
     """Print the sizes of one training of every arm."""
     from recode_eval.terminal import one_line
-    from recode_train.comparing.settings import arm_configs
+    from recode_train.comparing.configs import arm_configs
     from recode_train.planning import describe, make_plan
 
     plans = {arm: make_plan(one) for arm, one in arm_configs(config, config.seeds[0]).items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.comparison.pooling import Change, Evidence, adjusted, compared, evidence, pooled
 from recode_eval.metrics import TRAINED
 from recode_eval.schemas.results import ProblemResult
-from recode_train.comparing.settings import BASE
+from recode_train.comparing.arms import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

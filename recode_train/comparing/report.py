@@ -13,8 +13,8 @@ from recode_eval.metrics import label
 from recode_eval.metrics import metric as metric_of
 from recode_eval.run.report import format_estimate
 from recode_eval.terminal import one_line, stdout_console
+from recode_train.comparing.arms import BASE
 from recode_train.comparing.differences import differences
-from recode_train.comparing.settings import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,6 +7,7 @@ leaderboard), `comparison.json` and `comparison.md`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import DataError, InfrastructureError, UsageError
 from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
-from recode_train.algorithms import ALGORITHMS
-from recode_train.comparing.settings import (
-    BASE,
-    CompareConfig,
+from recode_train.comparing.arms import BASE
+from recode_train.comparing.configs import (
     arm_configs,
+    as_now,
     changed,
     identity,
     revision,
+    start_model,
+    training_folder,
 )
 from recode_train.locks import only_writer
 from recode_train.progress import TrainEvent, resolve_progress
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recode_eval.run.config import RunConfig
+    from recode_train.comparing.arms import ArmSettings
+    from recode_train.comparing.settings import CompareConfig
     from recode_train.progress import Progress, ProgressCallback
+    from recode_train.trainers import TrainResult
 
 PLAN: Final = "plan.json"
 
@@ -84,18 +89,16 @@ def _compare(
     """Do what is not done yet, in a folder that nobody else writes to."""
     from recode_eval.run.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
-    from recode_train.trainers import train
 
     prompts = evaluations.prompts
     _begin(config, asked)
     budgets: dict[str, list[Mapping[str, Any]]] = {}
     evaluations.evaluate(BASE, BASE, config.model)
     for seed in config.seeds:
-        for arm, settings in arm_configs(config, seed).items():
-            _log(tell, f"training: {arm}, seed {seed}, {settings.max_steps} steps")
-            result = train(settings, progress=tell)
-            budgets.setdefault(arm, []).append({"steps": result.steps, **result.budgets})
-            evaluations.evaluate(arm, f"{arm}-seed{seed}", str(result.final))
+        for arm in config.ways:
+            result = _train(config, arm, seed, tell)
+            budgets.setdefault(arm.name, []).append({"steps": result.steps, **result.budgets})
+            evaluations.evaluate(arm.name, f"{arm.name}-seed{seed}", str(result.final))
     _write_models(config, evaluations.folders)
     evaluated = {
         how: {arm: [run for folder in folders for run in stored_runs(folder)]
@@ -106,6 +109,25 @@ def _compare(
     write_json(config.folder / "comparison.json", content)
     write_text(config.folder / "comparison.md", markdown(content))
     return content
+
+
+def _train(
+    config: CompareConfig, arm: ArmSettings, seed: int, tell: ProgressCallback
+) -> TrainResult:
+    """Train one arm, whose start is there; merge its weights if another arm starts from them."""
+    from recode_train.merging import merge
+    from recode_train.trainers import train
+
+    settings = arm_configs(config, seed)[arm.name]
+    begin = "" if arm.start == BASE else f", from {arm.start}"
+    _log(tell, f"training: {arm.name}, seed {seed}, {settings.max_steps} steps{begin}")
+    model = start_model(config, arm, seed)
+    result = train(dataclasses.replace(settings, model=model), progress=tell)
+    merged = training_folder(config, arm.name, seed) / "merged"
+    wanted = any(other.start == arm.name for other in config.ways)
+    if wanted and (result.final / "adapter_config.json").exists() and not merged.exists():
+        merge(str(result.final), merged)
+    return result
 
 
 def evaluation_prompts(config: CompareConfig, trained: str) -> dict[str, str]:
@@ -126,7 +148,7 @@ def _begin(config: CompareConfig, identified: Mapping[str, Any]) -> None:
     asked = json.loads(json.dumps(identified))
     file = config.folder / PLAN
     if file.exists():
-        before = read_json(file)
+        before = as_now(read_json(file))
         # Comparisons of earlier versions evaluated on `recode`, then every task's default.
         usual = evaluation_prompts(config, THINK_ANSWER)
         before.setdefault("evaluated", {}).setdefault("prompts", usual)
@@ -241,6 +263,7 @@ def _write_models(config: CompareConfig, runs: Runs) -> None:
     import yaml
 
     names: dict[str, dict[str, str]] = {}
+    labels = {arm.name: arm.label for arm in config.ways}
     base = stored_runs(runs["greedy"][BASE][0])[0].model
     for arm, folders in runs["greedy"].items():
         for folder in folders:
@@ -248,7 +271,7 @@ def _write_models(config: CompareConfig, runs: Runs) -> None:
             entry = {
                 "match": _literal(name),
                 "base": base,
-                "method": "untrained" if arm == BASE else ALGORITHMS.get(arm).label,
+                "method": "untrained" if arm == BASE else labels[arm],
             }
             if arm != BASE:
                 entry["training"] = f"arms/{folder.name}"

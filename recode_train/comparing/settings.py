@@ -1,29 +1,23 @@
-"""Settings of a comparison, and the configuration of each of its trainings."""
+"""Settings of a comparison, checked."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from recode_eval.checks import named_fields_only
-from recode_eval.errors import DataError, UsageError
+from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
-from recode_train.algorithms import ALGORITHMS
-from recode_train.config import TrainConfig
+from recode_train.comparing.arms import BASE, ArmSettings, in_order, parse_arm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-BASE: Final = "base"
-MATCHES: Final = ("steps", "none")
-_SHARED: Final = (
-    "model", "model_revision", "data", "limit", "skip_bad_rows", "prompt", "max_prompt_length",
-    "max_completion_length",
-)  # fmt: skip
-"""Settings that all arms must share: the base, the pairs and the prompts."""
+MATCHES: Final = ("updates", "none")
+_OLD_NAMES: Final = {"steps": "updates"}
+"""Of ways to match, in commands and plans of earlier versions."""
 
 
 @named_fields_only
@@ -59,41 +53,42 @@ class CompareConfig:
         UsageError: an option does not exist (the message has the nearest one), or the values make
             no comparison.
 
-    >>> config = CompareConfig(model="my-model", arms=["sft", "grpo"], seeds=[1])
+    >>> config = CompareConfig(model="my-model", arms=["sft", "then=grpo,start=sft"], seeds=[1])
     >>> config.trained
-    ('sft', 'grpo')
+    ('sft', 'then')
     """
 
     model: str
     """Folder or hub id that all arms start from."""
     out: Path | str = Path("comparison")
     """Trainings, runs and results; the same settings continue what lies there."""
-    arms: Sequence[str] = ("sft", "grpo", "dapo")
-    """Algorithms; the untrained model (`base`) is always evaluated and need not be named."""
+    arms: Sequence[str | ArmSettings] = ("sft", "grpo", "dapo")
+    """Algorithms, texts `NAME=ALGORITHM[,KEY=VALUE...]`, or `ArmSettings`; the untrained model
+    (`base`) is always evaluated and need not be named."""
     seeds: Sequence[int] = (1, 2, 3)
     data: str = "migration"
     presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """By arm."""
     overrides: Sequence[str] = ()
     """`KEY=VALUE` for all arms, `ARM.KEY=VALUE` for one."""
-    match: str = "steps"
-    """`steps`: every arm makes as many updates as the arm with the fewest. `none`: each makes those
-    of its own settings."""
+    match: str = "updates"
+    """`updates`: every arm makes as many updates as the arm with the fewest. `none`: each makes
+    those of its own settings."""
     evaluated: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))
-        trained = self.trained
-        for arm in (*trained, *self.presets):
-            if arm not in ALGORITHMS:
-                raise UsageError(unknown("arm", arm, (BASE, *ALGORITHMS.names())))
-        if not trained:
-            raise UsageError(
-                f"No arm to train; name at least one of {', '.join(ALGORITHMS.names())} in --arms."
-            )
-        if idle := set(self.presets) - set(trained):
-            raise UsageError(f"--preset names {min(idle)}, which is not among the arms.")
-        for what, values in (("arm", trained), ("seed", self.seeds), ("task", self.tasks)):
+        object.__setattr__(self, "match", current_match(self.match))
+        made = [parse_arm(arm) if isinstance(arm, str) else arm for arm in self.arms if arm != BASE]
+        if any(arm.name == BASE for arm in made):
+            raise UsageError("An arm cannot be called base, which is the untrained model.")
+        object.__setattr__(self, "arms", in_order(made))
+        if not made:
+            raise UsageError("No arm to train; name at least one, such as sft or grpo.")
+        for arm in self.presets:
+            if arm not in self.trained:
+                raise UsageError(f"--preset names {arm}, which is not among the arms.")
+        for what, values in (("seed", self.seeds), ("task", self.tasks)):
             if len(set(values)) < len(values):
                 raise UsageError(f"One {what} occurs twice.")
         if not self.seeds:
@@ -106,9 +101,14 @@ class CompareConfig:
             raise UsageError(unknown("way to match budgets", self.match, MATCHES))
 
     @property
+    def ways(self) -> tuple[ArmSettings, ...]:
+        """The arms to train, each after the one it starts from."""
+        return tuple(arm for arm in self.arms if isinstance(arm, ArmSettings))
+
+    @property
     def trained(self) -> tuple[str, ...]:
-        """The arms without the base."""
-        return tuple(arm for arm in self.arms if arm != BASE)
+        """The names of the arms to train."""
+        return tuple(arm.name for arm in self.ways)
 
     @property
     def folder(self) -> Path:
@@ -121,102 +121,6 @@ class CompareConfig:
         return tuple(text.partition("=")[0] for text in self.evaluated.tasks)
 
 
-def arm_configs(config: CompareConfig, seed: int) -> dict[str, TrainConfig]:
-    """Return the configuration of every arm for one seed.
-
-    Raises:
-        UsageError: a setting is unknown or out of its range, or the arms would not have the same
-            base, pairs and prompts.
-    """
-    configs = {arm: _config(config, arm, seed) for arm in config.trained}
-    first, *others = configs.values()
-    for other in others:
-        for name in _SHARED:
-            if getattr(first, name) != getattr(other, name):
-                raise UsageError(
-                    f"{name} is {getattr(first, name)!r} for {first.algorithm} and "
-                    f"{getattr(other, name)!r} for {other.algorithm}: arms with different bases, "
-                    f"pairs or prompts are not comparable. Set it for all arms: --set {name}=VALUE"
-                )
-    if config.match == "steps":
-        steps = min(one.max_steps for one in configs.values())
-        configs = {arm: dataclasses.replace(one, max_steps=steps) for arm, one in configs.items()}
-    return configs
-
-
-def revision(config: CompareConfig) -> str | None:
-    """Return the revision of the base on the hub, which all arms share."""
-    return next(iter(arm_configs(config, config.seeds[0]).values())).model_revision
-
-
-def _config(config: CompareConfig, arm: str, seed: int) -> TrainConfig:
-    overrides = []
-    for text in config.overrides:
-        owner, dot, _rest = text.partition(".")
-        if not (dot and owner in ALGORITHMS):
-            overrides.append(text)
-        elif owner not in config.trained:
-            raise UsageError(f"--set {text}: {owner} is not among the arms.")
-    own = [text.partition(".")[2] for text in config.overrides if text.startswith(f"{arm}.")]
-    return TrainConfig.from_sources(
-        arm,
-        preset=config.presets.get(arm),
-        overrides=[*overrides, *own],
-        model=config.model,
-        data=config.data,
-        output=str(config.folder / "arms" / f"{arm}-seed{seed}"),
-        seed=seed,
-    )
-
-
-def identity(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> dict[str, Any]:
-    """Return everything that decides the results, as plain values; it must not change later.
-
-    `prompts` are those of the evaluations, by task.
-
-    Raises `UsageError` if the model is missing, `DataError` if a task's file cannot be read.
-    """
-    from recode_eval.models.checkpoint import resolve_checkpoint
-    from recode_eval.models.options import ModelOptions
-
-    return {
-        "model": dict(
-            resolve_checkpoint(config.model, ModelOptions(revision=revision(config))).model.identity
-        ),
-        "data_hash": data_hash,
-        "seeds": list(config.seeds),
-        "match": config.match,
-        "arms": {
-            arm: {k: v for k, v in one.as_dict().items() if k not in {"output", "seed"}}
-            for arm, one in arm_configs(config, config.seeds[0]).items()
-        },
-        "evaluated": {
-            **{k: v for k, v in dataclasses.asdict(config.evaluated).items() if k != "sandbox"},
-            "tasks": {text.partition("=")[0]: _file_hash(text) for text in config.evaluated.tasks},
-            "include_paths": list(config.evaluated.include_paths),
-            "prompts": dict(prompts),
-        },
-    }
-
-
-def _file_hash(task: str) -> str | None:
-    """Return the hash of the file in `TASK=FILE`; None if the task has its own data."""
-    _, separator, file = task.partition("=")
-    if not separator:
-        return None
-    try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"Cannot read {file}, the data of --eval {task}: {error}.") from error
-
-
-def changed(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
-    """Return the names of the entries that differ, parts joined by dots."""
-    found = []
-    for key in sorted({*before, *now}):
-        one, other = before.get(key), now.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += changed(one, other, f"{above}{key}.")
-        elif one != other:
-            found.append(f"{above}{key}")
-    return found
+def current_match(name: str) -> str:
+    """Return a way to match by the name it has now."""
+    return _OLD_NAMES.get(name, name)

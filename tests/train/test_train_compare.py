@@ -12,8 +12,9 @@ import yaml
 from recode_eval.comparison.pooling import Change, Scope, adjusted
 from recode_eval.errors import DataError, UsageError
 from recode_eval.schemas.results import ProblemResult
+from recode_train.comparing.configs import arm_configs
 from recode_train.comparing.differences import Differences, differences
-from recode_train.comparing.settings import CompareConfig, EvaluationSettings, arm_configs
+from recode_train.comparing.settings import CompareConfig, EvaluationSettings
 from recode_train.progress import TrainEvent
 
 if TYPE_CHECKING:

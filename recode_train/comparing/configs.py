@@ -1,0 +1,163 @@
+"""The configuration of each training of a comparison, and what decides the comparison's results."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError, UsageError
+from recode_train.comparing.arms import BASE
+from recode_train.comparing.settings import current_match
+from recode_train.config import SETTINGS, TrainConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recode_train.comparing.arms import ArmSettings
+    from recode_train.comparing.settings import CompareConfig
+
+_SHARED: Final = (
+    "model", "model_revision", "data", "limit", "skip_bad_rows", "prompt", "max_prompt_length",
+    "max_completion_length",
+)  # fmt: skip
+"""Settings that all arms must share: the base, the pairs and the prompts."""
+
+
+def arm_configs(config: CompareConfig, seed: int) -> dict[str, TrainConfig]:
+    """Return the configuration of every arm for one seed; all name the base as their model.
+
+    Raises:
+        UsageError: a setting is unknown or out of its range, or the arms would not have the same
+            base, pairs and prompts.
+    """
+    _check_owners(config)
+    configs = {arm.name: _config(config, arm, seed) for arm in config.ways}
+    (one, first), *others = configs.items()
+    for name, other in others:
+        for key in _SHARED:
+            if getattr(first, key) != getattr(other, key):
+                raise UsageError(
+                    f"{key} is {getattr(first, key)!r} for {one} and {getattr(other, key)!r} for "
+                    f"{name}: arms with different bases, pairs or prompts are not comparable. Set "
+                    f"it for all arms: --set {key}=VALUE"
+                )
+    if config.match == "updates":
+        steps = min(each.max_steps for each in configs.values())
+        configs = {arm: dataclasses.replace(c, max_steps=steps) for arm, c in configs.items()}
+    return configs
+
+
+def training_folder(config: CompareConfig, arm: str, seed: int) -> Path:
+    """Return where the training of an arm lies."""
+    return config.folder / "arms" / f"{arm}-seed{seed}"
+
+
+def start_model(config: CompareConfig, arm: ArmSettings, seed: int) -> str:
+    """Return the model that a training begins with: the base, or another arm's of the same seed."""
+    if arm.start == BASE:
+        return config.model
+    folder = training_folder(config, arm.start, seed)
+    merged = folder / "merged"
+    return str(merged if merged.is_dir() else folder / "final")
+
+
+def revision(config: CompareConfig) -> str | None:
+    """Return the revision of the base on the hub, which all arms share."""
+    return next(iter(arm_configs(config, config.seeds[0]).values())).model_revision
+
+
+def _check_owners(config: CompareConfig) -> None:
+    """Raise `UsageError` for a setting of an arm that there is not."""
+    for text in config.overrides:
+        owner, dot, _rest = text.partition("=")[0].partition(".")
+        if dot and owner not in SETTINGS and owner not in config.trained:
+            raise UsageError(
+                f"--set {text}: {owner} is not among the arms ({', '.join(config.trained)})."
+            )
+
+
+def _config(config: CompareConfig, arm: ArmSettings, seed: int) -> TrainConfig:
+    def owner(text: str) -> str:
+        return text.partition("=")[0].partition(".")[0]
+
+    general = [text for text in config.overrides if owner(text) not in config.trained]
+    own = [text.partition(".")[2] for text in config.overrides if owner(text) == arm.name]
+    return TrainConfig.from_sources(
+        arm.algorithm,
+        preset=arm.preset or config.presets.get(arm.name),
+        overrides=[*general, *arm.overrides, *own],
+        model=config.model,
+        data=config.data,
+        output=str(training_folder(config, arm.name, seed)),
+        seed=seed,
+    )
+
+
+def identity(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> dict[str, Any]:
+    """Return everything that decides the results, as plain values; it must not change later.
+
+    `prompts` are those of the evaluations, by task.
+
+    Raises `UsageError` if the model is missing, `DataError` if a task's file cannot be read.
+    """
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.options import ModelOptions
+
+    checkpoint = resolve_checkpoint(config.model, ModelOptions(revision=revision(config)))
+    return {
+        "model": dict(checkpoint.model.identity),
+        "data_hash": data_hash,
+        "seeds": list(config.seeds),
+        "match": config.match,
+        "arms": {
+            arm: {k: v for k, v in one.as_dict().items() if k not in {"output", "seed"}}
+            for arm, one in arm_configs(config, config.seeds[0]).items()
+        },
+        "starts": {arm.name: arm.start for arm in config.ways if arm.start != BASE},
+        "evaluated": {
+            **{k: v for k, v in dataclasses.asdict(config.evaluated).items() if k != "sandbox"},
+            "tasks": {text.partition("=")[0]: file_hash(text) for text in config.evaluated.tasks},
+            "include_paths": list(config.evaluated.include_paths),
+            "prompts": dict(prompts),
+        },
+    }
+
+
+def file_hash(task: str) -> str | None:
+    """Return the hash of the file in `TASK=FILE`; None if the task has its own data."""
+    _, separator, file = task.partition("=")
+    if not separator:
+        return None
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"Cannot read {file}, the data of --eval {task}: {error}.") from error
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
+    """Return the names of the entries that differ, parts joined by dots."""
+    found = []
+    for key in sorted({*before, *now}):
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += changed(one, other, f"{above}{key}.")
+        elif one != other:
+            found.append(f"{above}{key}")
+    return found
+
+
+def as_now(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the plan of an earlier version with what it lacks, at the values that it had."""
+    usual = {
+        item.name: item.default
+        for item in dataclasses.fields(TrainConfig)
+        if item.default is not dataclasses.MISSING
+    }
+    usual = {name: list(v) if isinstance(v, tuple) else v for name, v in usual.items()}
+    for name in ("output", "seed"):
+        del usual[name]
+    arms = {arm: {**usual, **settings} for arm, settings in plan.get("arms", {}).items()}
+    return {**plan, "arms": arms, "starts": plan.get("starts", {}),
+            "match": current_match(plan.get("match", ""))}  # fmt: skip
