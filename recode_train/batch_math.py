@@ -162,7 +162,8 @@ _RL_ONLY: Final = (
     "num_generations", "steps_per_generation", "num_iterations", "temperature", "top_p", "top_k",
     "loss_type", "importance_sampling_level", "beta", "epsilon", "epsilon_high", "delta",
     "scale_rewards", "mask_truncated_completions", "use_bias_correction_kl", "dynamic_sampling",
-    "dynamic_sampling_rounds", "rewards", "overlong_cache", "use_vllm", "tools", "turns",
+    "dynamic_sampling_rounds", "max_barren_batches", "rewards", "overlong_cache", "use_vllm",
+    "tools", "turns",
 )  # fmt: skip
 _VLLM: Final = (
     "vllm_mode", "vllm_server_base_url", "vllm_gpu_memory_utilization",

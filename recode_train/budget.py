@@ -33,6 +33,8 @@ class Budget:
     """Rollouts without a reward because the machine failed one of their tools."""
     updates_idle: int = 0
     """Updates without any gradient: they were skipped."""
+    updates_idle_in_a_row: int = 0
+    """Those among them since the last update that had one."""
     seconds: float = 0.0
     """Wall time of training without loading and evaluations. An interruption loses the time since
     the last checkpoint."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from recode_train import checkpoints
+from recode_train.divergence import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +85,12 @@ class Keeper:
         if self._on_log is not None:
             self._on_log(line)
 
-    def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Mark the checkpoint as complete once every process has written its part."""
+    def on_save(self, _args: Any, state: Any, _control: Any, **more: Any) -> None:
+        """Mark the checkpoint as complete once every process has written its part.
+
+        Raises `DivergedError` for weights that are not finite: nothing may continue from them.
+        """
+        check_weights(more["model"], state.global_step)
         self.count_time()
         self.accelerator.wait_for_everyone()
         if state.is_world_process_zero:

@@ -32,6 +32,7 @@ _RESERVE: Final = 64 << 20
 FREE_SETTINGS: Final = frozenset({
     "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
     "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
+    "max_barren_batches",
 })  # fmt: skip
 """Settings that do not change the weights: an interrupted run may continue with other values."""
 _ADDED: Final[Mapping[str, Any]] = MappingProxyType(

@@ -23,8 +23,9 @@ COMMANDS = {
     "merge": "merge an adapter into its base",
     "presets": "list the presets and their settings",
 }
-_EPILOG = """exit codes: 0 done; 2 usage error; 65 bad data; 69 a resource is unavailable;
-70 a bug in this program; 74 disk error; 130 interrupted (the same command continues)
+_EPILOG = """exit codes: 0 done; 1 stopped without a result (diverged, or nothing was learnt);
+2 usage error; 65 bad data; 69 a resource is unavailable; 70 a bug in this program; 74 disk error;
+130 interrupted (the same command continues)
 
 examples:
   recode-train grpo --model ./my-model --data migration --preset paper-grpo --dry-run

@@ -163,6 +163,8 @@ class TrainConfig:
     """Drop groups whose rewards are all equal and sample other prompts in their place."""
     dynamic_sampling_rounds: Count = 10
     """Generations for one batch at most."""
+    max_barren_batches: Count | None = 100
+    """Updates without any gradient in a row after which the training stops; None: it never does."""
     rewards: Weights = field(default_factory=lambda: DEFAULT_REWARDS)
     """Weight of each reward (`REWARDS`); those of weight 0 are not computed."""
     overlong_cache: Natural = 256

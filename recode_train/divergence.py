@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import UsageError
+from recode_train.stopping import DivergedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,12 +42,12 @@ class Guard:
         self._step = state.global_step + 1
 
     def check_loss(self, loss: float) -> None:
-        """Raise `UsageError` for a loss that is not finite."""
+        """Raise `DivergedError` for a loss that is not finite."""
         if not math.isfinite(loss):
             raise _diverged(f"the loss of step {self._step} is {loss}")
 
     def on_pre_optimizer_step(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-        """Raise `UsageError` for gradients that are not finite.
+        """Raise `DivergedError` for gradients that are not finite.
 
         With a gradient scaler (float16) they may be: it skips such steps and lowers its scale.
         """
@@ -61,7 +61,7 @@ class Guard:
 
 
 def check_weights(model: Any, step: int) -> None:
-    """Raise `UsageError` if the last update left weights that are no finite numbers."""
+    """Raise `DivergedError` if the last update left weights that are no finite numbers."""
     if not _all_finite(weight for weight in model.parameters() if weight.requires_grad):
         raise _diverged(f"after step {step} the weights are not finite")
 
@@ -79,8 +79,8 @@ def _all_finite(tensors: Iterable[Any]) -> bool:
     return all(bool(answer) for answer in answers.values())
 
 
-def _diverged(what: str) -> UsageError:
-    return UsageError(
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(
         f"The training diverged: {what}. Lower learning_rate, raise warmup_steps, or lower "
         "max_grad_norm, and start over in another output folder (or with --restart). Checkpoints "
         "from before are kept."

@@ -6,29 +6,29 @@ penalty. Adam would still move the weights, by what it remembers.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from recode_train.stopping import BarrenError
 
 if TYPE_CHECKING:
     from recode_train.budget import Budget
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 class IdleUpdates:
     """A callback that takes gradients of zero from the optimizer, which then leaves the weights."""
 
-    def __init__(self, budget: Budget) -> None:
-        """Count in `budget`."""
+    def __init__(self, budget: Budget, most: int | None) -> None:
+        """Count in `budget`; stop the training after `most` idle updates in a row (None: never)."""
         self._budget = budget
+        self._most = most
         self._trainer: Any = None
 
     def watch(self, trainer: Any) -> None:
         """Look at the gradients of a trainer of transformers."""
         self._trainer = trainer
 
-    def on_pre_optimizer_step(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-        """Drop the gradients if all of them are zero, in all processes."""
+    def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Drop the gradients if all of them are zero, in all processes; raises `BarrenError`."""
         accelerator = self._trainer.accelerator
         # A gradient scaler (float16) refuses a step without any gradient.
         if getattr(accelerator, "scaler", None) is not None:
@@ -37,20 +37,33 @@ class IdleUpdates:
         if not weights:  # a library with an engine of its own keeps them elsewhere
             return
         if accelerator.gather(_any_nonzero(weights, accelerator.device)).any():
+            self._budget.updates_idle_in_a_row = 0
             return
         for weight in weights:
             weight.grad = None
         self._budget.updates_idle += 1
-
-    def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Warn if the training ends as it began."""
-        if state.is_world_process_zero and 0 < state.global_step <= self._budget.updates_idle:
-            _LOG.warning(
-                "none of the %d updates had a gradient: the model is the one that the training "
-                "began with. The task may be too hard or too easy for it, or a reward never "
-                "varies.",
-                state.global_step,
+        self._budget.updates_idle_in_a_row += 1
+        if self._most is not None and self._budget.updates_idle_in_a_row >= self._most:
+            raise BarrenError(
+                f"The training stopped before step {state.global_step + 1}: {self._most} updates "
+                "in a row had no gradient, because all rewards of each group were equal or "
+                f"missing. {_ADVICE} max_barren_batches sets how many updates it waits for (null: "
+                "it never stops). Checkpoints are kept."
             )
+
+    def check(self, steps: int) -> None:
+        """Raise `BarrenError` if all of the run's `steps` were idle."""
+        if 0 < steps <= self._budget.updates_idle:
+            raise BarrenError(
+                f"None of the {steps} updates had a gradient, so the model is the one that the "
+                f"training began with; no result was written. {_ADVICE}"
+            )
+
+
+_ADVICE = (
+    "The task may be too hard or too easy for this model, or a reward never varies: see the "
+    "rewards in train.jsonl; choose other rewards or pairs, raise temperature or num_generations."
+)
 
 
 def _any_nonzero(weights: list[Any], device: Any) -> Any:

@@ -86,8 +86,12 @@ class Recording:
     last_flat: list[bool]
     """Which groups of the last round are flat, those of all processes."""
 
+    last_equal: list[bool]
+    """The same by all functions: the groups without any effect."""
+
     # What GRPOTrainer has.
     accelerator: Any
+    args: Any
     model: Any
     num_generations: int
     num_iterations: int
@@ -122,9 +126,12 @@ class Recording:
             inputs, prompts, completions, completion_ids_list
         )
         rewards = blank_holes(rewards, self.num_generations)
-        self.last_flat = flat_groups(
-            rewards, self.reward_weights.tolist(), self.decisive, self.num_generations
-        )
+        weights, size = self.reward_weights.tolist(), self.num_generations
+        self.last_flat = flat_groups(rewards, weights, self.decisive, size)
+        self.last_equal = flat_groups(rewards, weights, [True] * len(weights), size)
+        if self.args.multi_objective_aggregation != "sum_then_normalize":
+            # Equal sums may be of different parts, and each part has its own advantage.
+            self.last_equal = [False] * len(self.last_equal)
         if self.model.training:
             mine = sum(len(ids) for ids in completion_ids_list) - self.told
             counts = torch.tensor([mine], device=self.accelerator.device)
@@ -148,4 +155,11 @@ class Recording:
     def _round(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Sample and score once."""
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        share = len(output["advantages"])
+        first = share * self.accelerator.process_index
+        # The mean of equal rewards can differ from them in the last bit, and an optimizer that
+        # scales gradients makes a whole update of that.
+        for row in range(share):
+            if self.last_equal[(first + row) // self.num_generations]:
+                output["advantages"][row] = 0.0
         return output

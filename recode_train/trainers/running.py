@@ -24,6 +24,7 @@ from recode_train.divergence import Guard, check_weights
 from recode_train.idle_updates import IdleUpdates
 from recode_train.locks import only_writer
 from recode_train.progress import resolve_progress, step_event
+from recode_train.stopping import TrainingStoppedError
 from recode_train.trainers.refusals import refusals
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None
 
     Raises:
         UsageError: settings, model, data and libraries do not fit together, or the output folder
-            holds another run, another process trains there, or the training diverges (its loss, its
-            gradients or its weights are no finite numbers any more).
+            holds another run, or another process trains there.
+        TrainingStoppedError: the training diverges (its loss, its gradients or its weights are no
+            finite numbers any more: `DivergedError`), or learns nothing (`BarrenError`).
         DataError: a training pair is malformed.
         InfrastructureError: the sandbox, the hub, the memory or the disk (`StorageError`) fails.
 
@@ -206,7 +208,7 @@ def _run(
             data.prompt,
         )
         callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
-    guard, idle = Guard(), IdleUpdates(budget)
+    guard, idle = Guard(), IdleUpdates(budget, config.max_barren_batches)
     callbacks += [as_callback(guard), as_callback(idle)]
     with refusals():
         trainer = algorithm.build(config, data, model, callbacks, budget)
@@ -222,10 +224,18 @@ def _run(
     if main and start is None:
         checkpoints.write_report(output, report)
     step = start[1]["step"] if start else 0
+    try:
+        if step < config.max_steps:
+            with refusals(until=lambda: guard.begun):
+                trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
+            check_weights(trainer.model, config.max_steps)
+        idle.check(config.max_steps)
+    except TrainingStoppedError as error:
+        if main:
+            ended = {"stopped": str(error), "budgets": budget.as_dict(), "last_log": keeper.last}
+            checkpoints.write_report(output, {**report, **ended})
+        raise
     if step < config.max_steps:
-        with refusals(until=lambda: guard.begun):
-            trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
-        check_weights(trainer.model, config.max_steps)
         keeper.count_time()
         trainer.save_model(str(output / checkpoints.FINAL))
     elif main and start is not None:

@@ -1,5 +1,6 @@
 """DAPO: its settings, its learning, and dynamic sampling within a run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from tiny_training import config, flat_for, letter_share, make_tokenizer, start,
 
 from recode_eval.errors import UsageError
 from recode_train.checkpoints import read_log
+from recode_train.stopping import BarrenError
 
 pytestmark = pytest.mark.slow
 
@@ -99,18 +101,23 @@ def test_masked_groups_fill_the_batch_when_the_rounds_are_used_up(
 
 
 def test_nothing_varies(tiny_model: Path, tmp_path: Path) -> None:
-    """A reward that is always equal: the run goes on, the weights stay as they were, it is said."""
+    """A reward that is always equal: the weights stay as they were, and the run is not done."""
     from tiny_training import weights_hash
 
     def constant(*, completion_ids: list[list[int]], **_: Any) -> list[float]:
         return [1.0 for _ in completion_ids]
 
     settings = config("dapo", tiny_model, tmp_path / "run", dynamic_sampling_rounds=3, max_steps=2)
-    result = start(settings, training_data(NAMES, constant))
-    assert weights_hash(result.final) == weights_hash(tiny_model)
-    assert result.budgets["groups_masked"] == 2
-    assert result.budgets["groups_sampled"] == result.budgets["groups_flat"] == 6
-    assert result.budgets["tokens_trained"] == 0
+    with pytest.raises(BarrenError, match="None of the 2 updates"):
+        start(settings, training_data(NAMES, constant))
+    assert weights_hash(tmp_path / "run" / "checkpoint-2") == weights_hash(tiny_model)
+    report = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert report["finished"] is False
+    assert "None of the 2 updates" in report["stopped"]
+    budgets = report["budgets"]
+    assert budgets["groups_masked"] == 2
+    assert budgets["groups_sampled"] == budgets["groups_flat"] == 6
+    assert budgets["tokens_trained"] == 0
 
 
 def test_without_flat_groups_it_is_the_same_as_grpo(tiny_model: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -16,7 +17,9 @@ from tiny_training import (
     weights_hash,
 )
 
+from recode_eval.errors import ExitCode, UsageError
 from recode_train.checkpoints import read_log
+from recode_train.stopping import BarrenError
 
 pytestmark = pytest.mark.slow
 
@@ -179,10 +182,9 @@ def test_a_hole_in_another_process_blanks_the_function_for_the_group(
     stuff = training_data(NAMES, cast("Any", half), extra=True)
     stuff.rewards.functions[1] = lambda *, pair_id, **_: [2.0] * len(pair_id)
     settings = config("grpo", tiny_model, tmp_path / "run", max_steps=2)
-    result = start(settings, stuff)
-    assert len(advantages) == 8
-    assert advantages == pytest.approx([0.0] * 8)
-    assert result.budgets["groups_flat"] == 2
+    with pytest.raises(BarrenError):
+        start(settings, stuff)
+    assert advantages == [0.0] * 8
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1])
@@ -210,14 +212,55 @@ def test_a_batch_without_effect_moves_no_weights(
     assert "none of the" not in caplog.text
 
 
-def test_a_training_without_any_effect_says_so(
-    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = config("grpo", tiny_model, tmp_path / "run", beta=0.0, max_steps=2)
-
+def equal(value: float) -> Any:
     def reward(*, pair_id: list[str], **_: object) -> list[float]:
-        return [1.0] * len(pair_id)
+        return [value] * len(pair_id)
 
-    result = start(settings, training_data(NAMES, reward))
-    assert result.budgets["updates_idle"] == 2
-    assert "none of the 2 updates had a gradient" in caplog.text
+    return reward
+
+
+def test_a_training_without_any_effect_is_not_done(tiny_model: Path, tmp_path: Path) -> None:
+    """It ended as done, exit 0; the same command then even took its last checkpoint as a result."""
+    settings = config("grpo", tiny_model, tmp_path / "run", beta=0.0, max_steps=2)
+    for _ in range(2):
+        with pytest.raises(BarrenError, match="None of the 2 updates had a gradient") as caught:
+            start(settings, training_data(NAMES, equal(1.0)))
+        assert caught.value.exit_code == ExitCode.CHECK_FAILED
+        report = json.loads((tmp_path / "run" / "train.json").read_text())
+        assert report["finished"] is False
+        assert not (tmp_path / "run" / "final").exists()
+
+
+def test_barren_batches_in_a_row_stop_the_training(tiny_model: Path, tmp_path: Path) -> None:
+    """Updates with an effect begin a new row; one that continues counts on."""
+
+    def reward(*, pair_id: list[str], trainer_state: Any, **_: object) -> list[float]:
+        varies = trainer_state.global_step in {0, 3}
+        return [float(at % 2) if varies else 1.0 for at in range(len(pair_id))]
+
+    settings = config(
+        "grpo", tiny_model, tmp_path / "run", beta=0.0, max_steps=20, steps_per_generation=1,
+        max_barren_batches=4, save_steps=3,
+    )  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(BarrenError, match=r"before step 8: 4 updates in a row"):
+            start(settings, training_data(NAMES, reward))
+    never = dataclasses.replace(settings, max_barren_batches=None, max_steps=9)
+    with pytest.raises(UsageError, match="max_steps"):  # another length is another run
+        start(never, training_data(NAMES, reward))
+    result = start(never, training_data(NAMES, reward), resume=False)
+    assert result.budgets["updates_idle"] == 7
+
+
+def test_the_last_bit_of_a_mean_is_no_advantage(tiny_model: Path, tmp_path: Path) -> None:
+    """The mean of six rewards of 1.7 differs from 1.7, and Adam made a whole update of that."""
+    import torch
+
+    rewards = torch.full((6,), 1.7)
+    assert (rewards - rewards.mean()).abs().max() > 0
+    settings = config(
+        "grpo", tiny_model, tmp_path / "run", beta=0.0, max_steps=2, num_generations=6,
+        per_device_train_batch_size=6, steps_per_generation=1,
+    )  # fmt: skip
+    with pytest.raises(BarrenError):
+        start(settings, training_data(NAMES, equal(1.7)))

@@ -15,6 +15,7 @@ from recode_eval.errors import ExitCode, UsageError
 from recode_train import CompareConfig, compare_methods
 from recode_train.divergence import check_weights
 from recode_train.locks import only_writer
+from recode_train.stopping import DivergedError
 from recode_train.trainers.refusals import refusals
 
 if TYPE_CHECKING:
@@ -35,11 +36,30 @@ def train(model: Path, output: Path, **settings: Any) -> Any:
 @pytest.mark.parametrize("logging_steps", [1, 100])
 def test_a_diverged_training_is_stopped(model: Path, tmp_path: Path, logging_steps: int) -> None:
     """It ended with NaN weights, exit 0 and `finished: true`; the log showed no NaN either."""
-    with pytest.raises(UsageError, match=r"diverged: .* Lower learning_rate") as caught:
+    with pytest.raises(DivergedError, match=r"diverged: .* Lower learning_rate") as caught:
         train(model, tmp_path / "run", learning_rate=1e30, max_grad_norm=0, save_steps=100,
               logging_steps=logging_steps)  # fmt: skip
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.CHECK_FAILED
     assert json.loads((tmp_path / "run" / "train.json").read_text())["finished"] is False
+    assert not (tmp_path / "run" / "final").exists()
+
+
+def test_a_checkpoint_of_a_diverged_training_is_no_result(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last checkpoint was marked as complete, and the same command made it the result."""
+    import torch
+
+    from recode_train.divergence import Guard
+
+    def ruin(_self: Any, _args: Any, _state: Any, _control: Any, **more: Any) -> None:
+        with torch.no_grad():
+            next(iter(more["model"].parameters())).fill_(float("nan"))
+
+    monkeypatch.setattr(Guard, "on_optimizer_step", ruin, raising=False)
+    for _ in range(2):
+        with pytest.raises(DivergedError, match="after step 1 the weights are not finite"):
+            train(model, tmp_path / "run", max_steps=1)
     assert not (tmp_path / "run" / "final").exists()
 
 
@@ -51,7 +71,7 @@ def test_an_update_that_ruins_the_weights_at_the_end() -> None:
     check_weights(layer, 7)
     with torch.no_grad():
         layer.weight[1, 0] = float("inf")
-    with pytest.raises(UsageError, match="after step 7 the weights are not finite"):
+    with pytest.raises(DivergedError, match="after step 7 the weights are not finite"):
         check_weights(layer, 7)
 
 

@@ -216,6 +216,11 @@ def test_other_files_do_not_continue_a_run(tiny_model: Path, tmp_path: Path) -> 
 def test_two_processes(tiny_model: Path, tmp_path: Path) -> None:
     """Rewards, refills and counts are those of both; nobody waits for ever; resume is exact."""
     found = in_two_processes("two_processes.py", tiny_model, tmp_path)
+    # Three groups of four, the middle one in both processes: two with a verdict, two without. They
+    # got advantages of +-0.87.
+    hole = found.pop("hole")
+    assert hole["seen"] == [0.0] * 12 + [1.0] * 3
+    assert "None of the 2 updates" in hole["error"]
     for algorithm, outcome in found.items():
         assert outcome["whole"] == outcome["killed"], algorithm
         assert outcome["resumed_from"] == 6, algorithm

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from accelerate import PartialState
@@ -17,6 +18,38 @@ from tiny_training import (
     training_data,
     weights_hash,
 )
+
+
+def hole(model: Path, output: Path, rank: int) -> dict[str, Any]:
+    """Equal answers without a verdict in the second process: advantages, and the flat groups."""
+    from recode_train.stopping import BarrenError
+    from recode_train.trainers.recording import Recording
+
+    def verdicts(*, pair_id: list[str], **_: Any) -> list[float | None]:
+        return [None if rank else 1.0] * len(pair_id)
+
+    seen: list[float] = []
+    inner = Recording._batch
+
+    def batch(self: Any, inputs: Any) -> Any:
+        result = inner(self, inputs)
+        seen.extend(self.accelerator.gather(result["advantages"]).tolist())
+        seen.extend(map(float, self.last_flat))
+        return result
+
+    data = training_data(["a", "b", "c"], cast("Any", verdicts), extra=True)
+    data.rewards.functions[1] = lambda *, pair_id, **_: [2.0] * len(pair_id)
+    settings = config(
+        "grpo", model, output, beta=0.0, per_device_train_batch_size=3, num_processes=2, max_steps=2
+    )
+    Recording._batch = batch  # type: ignore[method-assign]
+    try:
+        start(settings, data)
+    except BarrenError as error:
+        return {"seen": seen, "error": str(error)}
+    finally:
+        Recording._batch = inner  # type: ignore[method-assign]
+    return {"seen": seen, "error": None}
 
 
 def main(model: Path, output: Path) -> None:
@@ -53,6 +86,7 @@ def main(model: Path, output: Path) -> None:
             "budgets": dict(result.budgets),
             "budgets_again": dict(again.budgets),
         }
+    found["hole"] = hole(model, output / "hole", state.process_index)
     if state.is_main_process:
         (output / "found.json").write_text(json.dumps(found))
     # As the command line does: a process that ends in a group can abort.
