@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
-from recode_train.setting_types import REWARDS
+from recode_train.setting_types import FORM_REWARDS, REWARDS
 
 if TYPE_CHECKING:
     from recode_train.config import TrainConfig
@@ -29,8 +29,9 @@ def _check_rewards(config: TrainConfig) -> None:
         return
     if not any(weight for name, weight in config.rewards.items() if name != "overlong"):
         raise UsageError("No reward has a weight, so the model would learn nothing; set rewards.")
-    if config.turns > 1 and config.rewards.get("format"):
-        raise UsageError(
-            "The reward format judges the form of a written answer, and with turns above 1 an "
-            "answer is a program handed in by a tool; set rewards.format=0."
-        )
+    for name in FORM_REWARDS:
+        if config.turns > 1 and config.rewards.get(name):
+            raise UsageError(
+                f"The reward {name} judges the form of a written answer, and with turns above 1 an "
+                f"answer is a program handed in by a tool; set rewards.{name}=0."
+            )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import StorageError, UsageError
 from recode_train import batch_math
+from recode_train.fidelity import deviations
+from recode_train.setting_types import FORM_REWARDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,7 +147,11 @@ def make_plan(config: TrainConfig) -> Plan:
         prompts=lengths,
         sizes=batch_math.batch_sizes(config, usable),
         memory=needed,
-        warnings=(*batch_math.warnings(config), *_form_warnings(config, name, rendered.values())),
+        warnings=(
+            *batch_math.warnings(config),
+            *deviations(config),
+            *_form_warnings(config, name, rendered.values()),
+        ),
         notes=tuple(notes),
     )
 
@@ -154,13 +160,14 @@ def _form_warnings(config: TrainConfig, name: str, prompts: Iterable[Prompt]) ->
     """Return a sentence if the reward `format` pays for what the prompt does not ask for."""
     from recode_train.prompts import asks_for_the_form
 
-    if not config.samples or not config.rewards.get("format"):
+    form = next((one for one in FORM_REWARDS if config.rewards.get(one)), None)
+    if not config.samples or form is None:
         return []
     if all(asks_for_the_form(prompt) for prompt in prompts):
         return []
     text = (
-        f"the reward format: the prompt {name} does not ask for the think/answer form that it pays "
-        "for; leave prompt out, or set rewards.format=0."
+        f"the reward {form}: the prompt {name} does not ask for the think/answer form that it pays "
+        f"for; leave prompt out, or set rewards.{form}=0."
     )
     return [text]
 

@@ -3,6 +3,7 @@
 | name | range | what |
 | --- | --- | --- |
 | `format` | {-1, 1} | the think/answer form |
+| `format_paper` | {-1, 1} | the same as the paper's published code judges it |
 | `es`, `em` | [0, 1], {0, 1} | edit similarity and exact match with the reference |
 | `es_star` | -2, or [-1.5, 2] | 3.5 ES - 1.5 of a program |
 | `em_star` | {-2, -1.5, 2} | exact match, a program, neither |
@@ -28,6 +29,7 @@ from recode_eval.plugins import unknown
 from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
 from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
+from recode_train.paper_format import format_paper_reward
 from recode_train.setting_types import REWARDS
 
 if TYPE_CHECKING:
@@ -153,6 +155,9 @@ def build_rewards(
         runner = _test_runner(task, sandbox, pairs)
     functions: dict[str, Callable[[], RewardFunction]] = {
         "format": lambda: _PerSample("format", reader, lambda r: r.form),
+        "format_paper": lambda: _PerSample(
+            "format_paper", reader, lambda r: format_paper_reward(r.completion, r.prefill)
+        ),
         "es": lambda: _PerSample("es", reader, lambda r: r.similarity.es),
         "em": lambda: _PerSample("em", reader, lambda r: r.similarity.em),
         "es_star": lambda: _PerSample("es_star", reader, lambda r: r.similarity.es_star),

@@ -12,9 +12,11 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 REWARDS: Final = (
-    "format", "es", "em", "es_star", "em_star", "overlong", "tests", "api",
+    "format", "format_paper", "es", "em", "es_star", "em_star", "overlong", "tests", "api",
 )  # fmt: skip
 """Names of the reward functions; `recode_train.rewards` has their formulas."""
+FORM_REWARDS: Final = ("format", "format_paper")
+"""Those that judge the form of a written answer."""
 DEFAULT_REWARDS: Final[Mapping[str, float]] = MappingProxyType({"format": 1.0, "es_star": 1.0})
 
 _FINITE: Final = sys.float_info.max

@@ -263,6 +263,7 @@ def _silence(trainer: Any) -> None:
 def _report(config: TrainConfig, source: ModelSource, data: TrainingData) -> dict[str, Any]:
     from recode_eval.run import provenance
     from recode_train.batch_math import batch_sizes, warnings
+    from recode_train.fidelity import deviations
 
     return {
         "schema_version": SCHEMA_VERSION,
@@ -271,7 +272,7 @@ def _report(config: TrainConfig, source: ModelSource, data: TrainingData) -> dic
         "data": dict(data.provenance),
         "data_hash": data.data_hash,
         "sizes": dataclasses.asdict(batch_sizes(config, len(data.prompts))),
-        "warnings": warnings(config),
+        "warnings": [*warnings(config), *deviations(config)],
         "invocation": {**provenance.invocation(), "trainer": _versions()},
         "finished": False,
     }

@@ -301,8 +301,9 @@ HOSTILE = st.lists(st.sampled_from(PIECES)).map("".join) | st.text()
 @given(st.lists(HOSTILE, min_size=1, max_size=4))
 def test_any_text_gets_finite_rewards_in_range(texts: list[str]) -> None:
     rewards, pair_id = _shared_rewards()
-    form, es, em, es_star, em_star, api = call(rewards, texts, [pair_id] * len(texts))
-    assert set(form) <= {-1.0, 1.0}
+    form, paper, es, em, es_star, em_star, api = call(rewards, texts, [pair_id] * len(texts))
+    assert set(form) | set(paper) <= {-1.0, 1.0}
+    assert all(a <= b for a, b in zip(form, paper, strict=True) if a is not None and b is not None)
     assert set(em) | set(api) <= {0.0, 1.0}
     assert all(value is not None and 0 <= value <= 1 for value in es)
     assert all(v == -2 or -1.5 <= v <= 2 for v in es_star if v is not None and math.isfinite(v))

@@ -27,7 +27,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
     made = config("grpo", "max_steps=9", preset="paper-grpo", file=file, seed=3, limit=None)
     assert (made.max_steps, made.warmup_steps, made.seed, made.limit) == (9, 150, 3, None)
     assert made.learning_rate == 5e-6  # YAML reads 5e-6 as text
-    assert made.rewards == {"format": 1.0, "es_star": 1.0, "em": 2.0}
+    assert made.rewards == {"format_paper": 1.0, "es_star": 1.0, "em": 2.0}
     assert made.preset == "paper-grpo"
 
 
@@ -131,7 +131,7 @@ def test_the_paper_s_figures() -> None:
         assert (made.max_prompt_length, made.max_completion_length) == (2048, 1024)
     assert config("dapo", preset="paper-dapo").rewards["overlong"] == 1.0
     released = config("dapo", preset="released-dapo")
-    assert (released.learning_rate, released.warmup_steps, released.tuning) == (1e-6, 10, "full")
+    assert (released.learning_rate, released.warmup_steps, released.tuning) == (1e-6, 20, "full")
     assert "overlong" not in released.rewards
 
 
