@@ -181,7 +181,8 @@ class TrainConfig:
     sandbox: Tier = "auto"
     """Tier that the reward `tests` and the evaluation run programs in."""
     sandbox_workers: Count | None = None
-    """Programs at once in each process (null: a machine's processes share its cores)."""
+    """Programs at once on a machine, and with `tools` in each process (None: as many as there are
+    cores, and with tools a process's share of them)."""
 
     # vLLM
     use_vllm: Switch = False

@@ -31,6 +31,7 @@ from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
 from recode_train.paper_format import format_paper_reward
 from recode_train.setting_types import REWARDS
+from recode_train.shared_runner import SharedTestRunner
 
 if TYPE_CHECKING:
     from recode_eval.sandbox.base import Sandbox
@@ -105,7 +106,7 @@ class Rewards:
     decisive: list[bool]
     """Whether a function counts in deciding if a group's rewards are all equal (see
     `dynamic_sampling`); the overlong penalty does not."""
-    _runner: TestRunner | None = field(default=None, repr=False)
+    _runner: TestRunner | SharedTestRunner | None = field(default=None, repr=False)
 
     def close(self) -> None:
         """Close the sandbox, if one was opened. Idempotent."""
@@ -121,13 +122,16 @@ def build_rewards(
     sandbox: Callable[[], Sandbox] | None = None,
     completion_limit: int = 1024,
     cache: int = 256,
+    shared: bool = False,
 ) -> Rewards:
     r"""Return the reward functions that have a weight, in the order of `REWARDS`.
 
     `prefills` maps each pair's id to the text that opens the model's turn (None: that of the prompt
     that training uses by default). `sandbox` opens the sandbox of the reward `tests` when it is
     first needed (None: the strongest of this machine); the caller closes it with `Rewards.close`.
-    `completion_limit` and `cache` are the tokens of the overlong penalty.
+    `completion_limit` and `cache` are the tokens of the overlong penalty. `shared` says that all
+    processes of a distributed training call the functions together; then those of a machine share
+    one sandbox.
 
     Raises:
         UsageError: an unknown reward, none at all, or one that the pairs cannot give: `tests` for
@@ -150,9 +154,11 @@ def build_rewards(
         raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")
     task = pairs.task_object
     reader = _Reader(pairs, _usual_prefills(pairs) if prefills is None else prefills)
-    runner = None
+    runner: TestRunner | SharedTestRunner | None = None
     if "tests" in chosen:
         runner = _test_runner(task, sandbox, pairs)
+        if shared:
+            runner = SharedTestRunner(runner, {pair.id: pair.problem for pair in pairs.pairs})
     functions: dict[str, Callable[[], RewardFunction]] = {
         "format": lambda: _PerSample("format", reader, lambda r: r.form),
         "format_paper": lambda: _PerSample(
@@ -310,7 +316,7 @@ class _Overlong:
 class _Tests:
     """1.0 if every test of the pair passes, else 0.0."""
 
-    def __init__(self, reader: _Reader, runner: TestRunner | None) -> None:
+    def __init__(self, reader: _Reader, runner: TestRunner | SharedTestRunner | None) -> None:
         assert runner is not None
         self.__name__ = "tests"
         self._reader = reader

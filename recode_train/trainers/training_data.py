@@ -143,6 +143,7 @@ def _rewards(
     prompts: Sequence[TrainingPrompt],
     opener: Callable[[], Sandbox],
 ) -> Rewards:
+    from recode_train.batch_math import has_tools
     from recode_train.rewards import build_rewards
 
     return build_rewards(
@@ -152,18 +153,21 @@ def _rewards(
         sandbox=opener,
         completion_limit=config.max_completion_length,
         cache=config.overlong_cache,
+        shared=not has_tools(config),
     )
 
 
 def sandbox_options(config: TrainConfig) -> SandboxOptions:
     """Return where the programs of a training run.
 
-    Processes of one machine share its cores, unless `sandbox_workers` says how many each takes.
+    Processes of one machine share one sandbox (`shared_runner`). With tools each has its own, and
+    they share the cores, unless `sandbox_workers` says how many each takes.
     """
     from recode_eval.run.config import SandboxOptions
+    from recode_train.batch_math import has_tools
 
     workers = config.sandbox_workers
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")  # set by launchers
-    if workers is None and processes.isdecimal() and int(processes) > 1:
+    if workers is None and has_tools(config) and processes.isdecimal() and int(processes) > 1:
         workers = max(1, len(os.sched_getaffinity(0)) // int(processes))
     return SandboxOptions(tier=config.sandbox, workers=workers)

@@ -323,3 +323,14 @@ def _shared_rewards() -> tuple[Rewards, str]:
         names = [name for name in REWARDS if name not in {"tests", "overlong"}]
         _CACHE.append((build(pairs, *names), pairs.pairs[0].id))
     return _CACHE[0]
+
+
+@pytest.mark.slow
+def test_processes_of_a_machine_share_one_sandbox(libraries: None, tmp_path: Path) -> None:
+    """Every process opened a pool of as many workers as there are cores."""
+    from launched import in_two_processes
+
+    found = in_two_processes("two_processes_sandbox.py", tmp_path, tmp_path)
+    assert found["pools"] == [1, 0]
+    assert found["verdicts"] == [[1.0, 0.0], [0.0, 1.0, 1.0]]
+    assert found["lost"] == ["SandboxUnavailableError: the daemon is gone"] * 2

@@ -99,15 +99,17 @@ def test_a_run_of_an_older_version_goes_on(tmp_path: Path) -> None:
 
 
 def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each opened as many workers as there are cores."""
+    """Each opened as many workers as there are cores. Without tools they share one sandbox."""
     from recode_train.trainers.training_data import sandbox_options
 
+    tools = config("grpo", "tools=run")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    assert sandbox_options(config()).workers is None
+    assert sandbox_options(tools).workers is None
     for processes, workers in (("1", None), ("3", 2), ("8", 1), ("16", 1), ("", None), ("x", None)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
-        assert sandbox_options(config()).workers == workers
+        assert sandbox_options(tools).workers == workers
+        assert sandbox_options(config()).workers is None
     assert sandbox_options(config("grpo", "sandbox_workers=5")).workers == 5
 
 
