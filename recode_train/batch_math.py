@@ -219,6 +219,16 @@ def _unused(config: TrainConfig) -> list[str]:
             (("tool_calls", "tool_seconds"), not config.tools, "tools is empty"),
             (("overlong_cache",), not _weight(config, "overlong"), "the reward overlong is off"),
             (("use_bias_correction_kl",), config.beta == 0, "beta is 0"),
+            (
+                ("epsilon", "epsilon_high", "delta"),
+                config.loss_type in {"sapo", "vespo"},
+                f"loss_type {config.loss_type} clips nothing",
+            ),
+            (
+                ("epsilon", "delta"),
+                config.loss_type == "cispo",
+                "loss_type cispo bounds the ratio by epsilon_high alone",
+            ),
         ]  # fmt: skip
     return [
         f"{', '.join(sorted(inert))}: without effect, because {reason}."

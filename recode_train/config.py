@@ -17,6 +17,7 @@ from recode_eval.checks import completed_by
 from recode_eval.errors import UsageError
 from recode_train import config_checks, setting_sources
 from recode_train.algorithms import ALGORITHMS
+from recode_train.presets import method_label
 from recode_train.setting_types import (
     DEFAULT_REWARDS,
     Amount,
@@ -216,6 +217,11 @@ class TrainConfig:
     def method(self) -> Algorithm:
         """The algorithm itself."""
         return ALGORITHMS.get(self.algorithm)
+
+    @property
+    def label(self) -> str:
+        """What tables call the method: GRPO, or Dr. GRPO with the preset `dr-grpo`."""
+        return method_label(self.algorithm, self.preset, self.as_dict())
 
     @property
     def samples(self) -> bool:

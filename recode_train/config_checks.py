@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def check(config: TrainConfig) -> None:
     """Raise `UsageError` for settings that do not fit together, whatever the model and the data."""
     _check_rewards(config)
+    if config.loss_type == "luspo" and config.importance_sampling_level != "sequence":
+        raise UsageError(
+            "loss_type luspo weights whole completions; set importance_sampling_level=sequence."
+        )
     names = {item.name for item in dataclasses.fields(config)}
     if taken := sorted(set(config.trainer_args) & names):
         raise UsageError(f"trainer_args: {taken[0]} has its own setting; set {taken[0]} instead.")

@@ -251,7 +251,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     exact = f"exact at multiples of {plan.sizes.resume_unit}"
     kept = f"the last {config.save_total_limit} are kept"
     rows = [
-        ("algorithm", f"{config.algorithm}{preset}"),
+        ("algorithm", f"{config.label}{preset}"),
         ("model", f"{config.model} ({config.tuning})"),
         ("data", f"{data}, sha256 {plan.pairs.content_hash[:12]}"),
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
+from recode_train.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,81 @@ _DAPO: Final = {
     "gradient_accumulation_steps": 4,
     "steps_per_generation": 8,
 }
+
+# Losses: only what makes the method; batch, optimizer and adapter are the algorithm's defaults. A
+# ratio of 1 is neither clipped nor weighted, so each generation feeds several updates.
+_DR_GRPO: Final = {"loss_type": "dr_grpo", "scale_rewards": "none", "beta": 0.0}
+_GSPO: Final = {
+    "loss_type": "grpo",
+    "importance_sampling_level": "sequence",
+    "epsilon": 3e-4,
+    "epsilon_high": 4e-4,
+    "beta": 0.0,
+    "steps_per_generation": 4,
+}
+_CISPO: Final = {
+    "loss_type": "cispo",
+    "epsilon_high": 5.0,
+    "scale_rewards": "batch",
+    "mask_truncated_completions": True,
+    "beta": 0.0,
+    "steps_per_generation": 2,
+}
+_SAPO: Final = {"loss_type": "sapo", "beta": 0.0, "steps_per_generation": 4}
+_LUSPO: Final = {**_GSPO, "loss_type": "luspo", "epsilon": 2e-3, "epsilon_high": 2.5e-3}
+_VESPO: Final = {"loss_type": "vespo", "beta": 0.0, "steps_per_generation": 4}
+
+_LOSSES: Final = (
+    Preset(
+        "dr-grpo",
+        ("grpo",),
+        "Dr. GRPO (Liu et al. 2025, arXiv 2503.20783): no division by the length of a completion "
+        "nor by the standard deviation of its group, no KL.",
+        _DR_GRPO,
+        "Dr. GRPO",
+    ),
+    Preset(
+        "gspo",
+        ("grpo",),
+        "GSPO (Zheng et al. 2025, arXiv 2507.18071): one ratio for a whole completion, clipped at "
+        "3e-4 and 4e-4, four updates per generation, no KL.",
+        _GSPO,
+        "GSPO",
+    ),
+    Preset(
+        "cispo",
+        ("grpo",),
+        "CISPO (MiniMax-M1, arXiv 2506.13585) with the settings of ScaleRL (arXiv 2510.13786): the "
+        "ratio is a weight of at most 5, rewards are scaled by the batch, truncated completions "
+        "have no loss. Two updates per generation are our choice.",
+        _CISPO,
+        "CISPO",
+    ),
+    Preset(
+        "sapo",
+        ("grpo",),
+        "SAPO (arXiv 2511.20347): a smooth gate in place of the clip range, with the paper's "
+        "temperatures 1 and 1.05. Four updates per generation are our choice.",
+        _SAPO,
+        "SAPO",
+    ),
+    Preset(
+        "luspo",
+        ("grpo",),
+        "LUSPO (arXiv 2602.05261): GSPO with each completion's loss times its length, clipped at "
+        "2e-3 and 2.5e-3. Four updates per generation are GSPO's.",
+        _LUSPO,
+        "LUSPO",
+    ),
+    Preset(
+        "vespo",
+        ("grpo",),
+        "VESPO (arXiv 2602.10693): a smooth weight of whole completions in place of the clip "
+        "range, with TRL's constants. Four updates per generation are our choice.",
+        _VESPO,
+        "VESPO",
+    ),
+)
 
 _PRESETS: Final = (
     Preset(
@@ -157,8 +233,10 @@ _PRESETS: Final = (
     ),
 )
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
-    {preset.name: preset for preset in _PRESETS}
+    {preset.name: preset for preset in (*_PRESETS, *_LOSSES)}
 )
+_DEFINING: Final = ("loss_type", "importance_sampling_level", "scale_rewards")
+"""Settings without which a preset's label would be wrong."""
 
 
 def preset_settings(name: str, algorithm: str) -> Mapping[str, Any]:
@@ -173,3 +251,21 @@ def preset_settings(name: str, algorithm: str) -> Mapping[str, Any]:
             f"for {algorithm} there are: {', '.join(fitting)}."
         )
     return preset.settings
+
+
+def method_label(algorithm: str, preset: str | None, settings: Mapping[str, Any]) -> str:
+    """Return what tables call a method: the algorithm's label, or the preset's if it has one.
+
+    `settings` that contradict the preset's loss make it the algorithm's again.
+
+    >>> method_label("grpo", "dr-grpo", {"loss_type": "dr_grpo"})
+    'Dr. GRPO'
+    >>> method_label("grpo", "dr-grpo", {"loss_type": "bnpo"})
+    'GRPO'
+    """
+    named = PRESETS.get(preset or "")
+    if named is None or named.label is None:
+        return ALGORITHMS.get(algorithm).label
+    own = {key: named.settings[key] for key in _DEFINING if key in named.settings}
+    kept = all(settings.get(key, value) == value for key, value in own.items())
+    return named.label if kept else ALGORITHMS.get(algorithm).label

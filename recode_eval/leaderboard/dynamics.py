@@ -100,15 +100,15 @@ def _rank(training: Training) -> int:
 
 
 def _labels(arms: Sequence[Training]) -> list[str]:
-    """Return the algorithm of each, and in what it differs from others of the same algorithm."""
+    """Return the method of each, and in what it differs from others of the same method."""
     labels = []
     for arm in arms:
-        same = [other for other in arms if other.algorithm == arm.algorithm]
+        same = [other for other in arms if other.method == arm.method]
         names = dict.fromkeys(name for other in same for name in other.deciding)
         differing = [
             name for name in names if len({digest(other.deciding.get(name)) for other in same}) > 1
         ]
-        label = shown(arm.algorithm.upper())
+        label = shown(arm.method)
         if differing:
             label += ": " + ", ".join(_setting(name, arm.deciding.get(name)) for name in differing)
         labels.append(label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…")

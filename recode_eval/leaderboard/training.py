@@ -107,6 +107,12 @@ class Training:
         return str(self.config["algorithm"])
 
     @property
+    def method(self) -> str:
+        """What the trainer calls the method; older logs name the algorithm alone."""
+        named = self.report.get("method")
+        return named if isinstance(named, str) and named.strip() else self.algorithm.upper()
+
+    @property
     def base(self) -> str:
         """The last part of the trained model's path: the rest describes a private machine."""
         return re.split(r"[/\\]", str(self.config["model"]).rstrip("/\\"))[-1] or "unknown"

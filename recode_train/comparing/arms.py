@@ -15,6 +15,7 @@ from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
 from recode_train.algorithms import ALGORITHMS
 from recode_train.config import SETTINGS
+from recode_train.presets import method_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +78,8 @@ class ArmSettings:
     @property
     def label(self) -> str:
         """The method in tables and on the leaderboard."""
-        method = ALGORITHMS.get(self.algorithm).label
+        stated = dict(text.partition("=")[::2] for text in self.overrides)
+        method = method_label(self.algorithm, self.preset, stated)
         return method if self.name == self.algorithm else f"{method} ({self.name})"
 
 

@@ -267,6 +267,7 @@ def _report(config: TrainConfig, source: ModelSource, data: TrainingData) -> dic
 
     return {
         "schema_version": SCHEMA_VERSION,
+        "method": config.label,
         "config": config.as_dict(),
         "model": dict(source.checkpoint.model.identity),
         "data": dict(data.provenance),
