@@ -37,6 +37,7 @@ FREE_SETTINGS: Final = frozenset({
 """Settings that do not change the weights: an interrupted run may continue with other values."""
 _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
     {
+        "pairs": None,
         "tools": [],
         "tool_calls": 16,
         "tool_seconds": 120.0,

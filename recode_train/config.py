@@ -90,6 +90,8 @@ class TrainConfig:
     # Data and prompts
     limit: Count | None = None
     """Only the first so many pairs."""
+    pairs: Text | None = None
+    """A JSON file with a list of ids of pairs: only these, in the data's order."""
     skip_bad_rows: Switch = False
     prompt: Text | None = None
     """A prompt variant of the data's task, or a .jinja2 file. None: `recode`, which asks for the

@@ -6,9 +6,11 @@ of ReCode's training pairs (`recode-train-data`: text only).
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
@@ -16,10 +18,10 @@ from recode_eval.languages import PYTHON
 from recode_eval.tasks.base import BadRow, content_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Mapping
 
     from recode_eval.tasks.base import Problem, Task, TaskData
+    from recode_train.config import TrainConfig
 
 MIGRATION: Final = "migration-train"
 _HELD_OUT: Final = ("test", "validation")
@@ -68,8 +70,35 @@ class PairSet:
     """Rows left out because of `skip_bad_rows`, each with the reason."""
 
 
-def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = False) -> PairSet:
-    """Return the training pairs of `source`, the first `limit` of them.
+def load_pairs_of(config: TrainConfig) -> PairSet:
+    """Load the pairs that a training asks for; raises what `load_pairs` raises."""
+    return load_pairs(
+        config.data,
+        limit=config.limit,
+        skip_bad_rows=config.skip_bad_rows,
+        only=None if config.pairs is None else read_ids(Path(config.pairs)),
+    )
+
+
+def read_ids(file: Path) -> frozenset[str]:
+    """Read a JSON list of ids; raises `DataError`."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"Cannot read {file}, the ids of the pairs: {error}.") from error
+    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+        raise DataError(f"{file} is no JSON list of ids of pairs.")
+    return frozenset(content)
+
+
+def load_pairs(
+    source: str,
+    *,
+    limit: int | None = None,
+    skip_bad_rows: bool = False,
+    only: Collection[str] | None = None,
+) -> PairSet:
+    """Return the training pairs of `source`, the first `limit` of them, and of these `only` some.
 
     `source` is `migration` or `migration-js` (the bundled pairs of the split for training, in
     Python and in JavaScript), `recode-train-data` (from the hub), `NAME=FILE`, or a FILE in the
@@ -77,8 +106,8 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
 
     Raises:
         UsageError: there is no such source, or it is one that models are evaluated on.
-        DataError: a row is malformed or belongs to the test split (unless `skip_bad_rows`), or no
-            row is left.
+        DataError: a row is malformed or belongs to the test split (unless `skip_bad_rows`), no
+            row is left, or one of `only` is not there.
         InfrastructureError: the hub cannot be reached.
 
     >>> pairs = load_pairs("migration", limit=3)
@@ -108,7 +137,7 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
         problems = tuple(problem for problem in problems if problem.id not in named)
     if not problems:
         raise DataError(f"{data.source} has no usable training pair.")
-    chosen = problems[:limit]
+    chosen = problems[:limit] if only is None else _only(problems[:limit], only, data.source)
     label = task_name if file is None else file.name
     return PairSet(
         pairs=tuple(Pair(p.id, p.cluster, label, p, language) for p in chosen),
@@ -117,6 +146,19 @@ def load_pairs(source: str, *, limit: int | None = None, skip_bad_rows: bool = F
         task_object=task,
         left_out=tuple(str(row) for row in bad),
     )
+
+
+def _only(problems: tuple[Problem, ...], ids: Collection[str], source: str) -> tuple[Problem, ...]:
+    chosen = tuple(problem for problem in problems if problem.id in ids)
+    if len(chosen) < len(ids):
+        absent = min(set(ids) - {problem.id for problem in chosen})
+        raise DataError(
+            f"{source} has no pair {absent}, which the list of pairs names; the list is for other "
+            "data, or for another limit."
+        )
+    if not chosen:
+        raise DataError("The list of pairs is empty.")
+    return chosen
 
 
 def _hash(chosen: tuple[Problem, ...], data: TaskData) -> str:

@@ -37,6 +37,14 @@ class PromptLengths:
     overlong: int
     longest: int
     mean: float
+    cut: int = 0
+    """Left out because their answer is too long to be learnt (SFT)."""
+    unusable: tuple[str, ...] = ()
+    """Ids of all pairs that are left out."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts, for JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "unusable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Plan:
                 "left_out": list(self.pairs.left_out),
             },
             "prompt": self.prompt,
-            "prompts": asdict(self.prompts) if self.prompts else None,
+            "prompts": self.prompts.as_dict() if self.prompts else None,
             "sizes": asdict(self.sizes),
             "memory": {**asdict(self.memory), "total": self.memory.total} if self.memory else None,
             "warnings": list(self.warnings),
@@ -90,7 +98,7 @@ def make_plan(config: TrainConfig) -> Plan:
     """
     from recode_eval.models.checkpoint import check_name
     from recode_train import tool_calls
-    from recode_train.data import load_pairs
+    from recode_train.data import load_pairs_of
     from recode_train.memory_estimate import estimate_memory, read_shape
     from recode_train.prompts import (
         prompt_template,
@@ -104,7 +112,7 @@ def make_plan(config: TrainConfig) -> Plan:
     check_name(config.model)
     folder = Path(config.model).expanduser()
     shape = read_shape(folder) if folder.exists() else None
-    pairs = load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
+    pairs = load_pairs_of(config)
     template = prompt_template(pairs, config.prompt)
     name = training_prompt(pairs.task_object.spec, config.prompt)
     notes = []
@@ -185,6 +193,7 @@ def _prompts(
 ) -> tuple[PromptLengths | None, list[str]]:
     """Return the prompts' lengths, and why they were not counted or which are too long."""
     from recode_train import tool_calls
+    from recode_train.prompts import perfect_answers
 
     if not folder.exists():
         return None, ["Prompts not counted: the model is not a local folder."]
@@ -194,15 +203,28 @@ def _prompts(
         return None, [f"{what}: {missing[0]} is missing (pip install 'recode-eval[train]')."]
     tokenizer = _tokenizer(config)
     prompts, overlong = tool_calls.render_prompts(config, pairs, tokenizer, workbench, template)
+    cut: list[str] = []
+    if not config.samples:
+        known, cut = perfect_answers(pairs, prompts, tokenizer, config.max_completion_length)
+        prompts = [prompt for prompt in prompts if prompt.pair_id in known]
     counts = [len(prompt.token_ids) for prompt in prompts]
-    lengths = PromptLengths(len(counts), len(overlong), max(counts), sum(counts) / len(counts))
-    if not overlong:
-        return lengths, []
-    left_out = (
-        f"{len(overlong)} of {len(pairs.pairs)} pairs left out: their prompt has more than "
-        f"max_prompt_length={config.max_prompt_length} tokens."
+    lengths = PromptLengths(
+        used=len(counts),
+        overlong=len(overlong),
+        longest=max(counts),
+        mean=sum(counts) / len(counts),
+        cut=len(cut),
+        unusable=(*overlong, *cut),
     )
-    return lengths, [left_out]
+    found = (
+        (overlong, f"prompt has more than max_prompt_length={config.max_prompt_length}"),
+        (cut, f"answer has more than max_completion_length={config.max_completion_length}"),
+    )
+    return lengths, [
+        f"{len(ids)} of {len(pairs.pairs)} pairs left out: their {why} tokens."
+        for ids, why in found
+        if ids
+    ]
 
 
 def _tokenizer(config: TrainConfig) -> Any:
@@ -271,9 +293,10 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _prompts_text(prompts: PromptLengths, limit: int) -> str:
+    answers = f", {prompts.cut} with too long an answer" if prompts.cut else ""
     return (
-        f"{prompts.used} used, {prompts.overlong} too long; tokens: mean {prompts.mean:.0f}, "
-        f"longest {prompts.longest}, limit {limit}"
+        f"{prompts.used} used, {prompts.overlong} too long{answers}; tokens: mean "
+        f"{prompts.mean:.0f}, longest {prompts.longest}, limit {limit}"
     )
 
 

@@ -17,7 +17,7 @@ from recode_eval.scoring import is_well_formed, normalize
 from recode_eval.scoring.extraction import ANSWER, END_ANSWER, END_THINK, THINK, extract
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from recode_eval.models.base import Prompt
     from recode_eval.run.prompts import PromptTemplate
@@ -200,6 +200,31 @@ def sft_completion(pair: Pair, prefill: str) -> str:
             f"the answer, or is not {get_language(pair.language).title}. Remove the row."
         )
     return completion
+
+
+def perfect_answers(
+    pairs: PairSet, prompts: Sequence[TrainingPrompt], tokenizer: Any, limit: int
+) -> tuple[dict[str, str], list[str]]:
+    """Return what follows each prompt, and the ids of the pairs where that is above `limit` tokens.
+
+    Raises `UsageError` if that is every pair, `DataError` as `sft_completion` does.
+    """
+    by_id = {pair.id: pair for pair in pairs.pairs}
+    answers: dict[str, str] = {}
+    cut = []
+    for prompt in prompts:
+        text = sft_completion(by_id[prompt.pair_id], prompt.prefill)
+        # One more for the EOS token.
+        if len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1 > limit:
+            cut.append(prompt.pair_id)
+        else:
+            answers[prompt.pair_id] = text
+    if not answers:
+        raise UsageError(
+            f"None of the {len(cut)} answers has {limit} tokens or fewer; raise "
+            "max_completion_length."
+        )
+    return answers, cut
 
 
 def _thoughts(pair: Pair) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from recode_eval.sandbox.tier import TIERS
 if TYPE_CHECKING:
     import argparse
 
+    from recode_train.comparing.configs import Prepared
     from recode_train.comparing.settings import CompareConfig
+    from recode_train.planning import Plan
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +65,17 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--match",
-        choices=("updates", "steps", "none"),
+        choices=("prompts", "updates", "steps", "none"),
         default="updates",
-        help="updates (default; steps is its old name): all arms make the same number of updates; "
-        "none: each arm follows its settings. Both record tokens and time",
+        help="what all arms have in common. prompts: the same pairs, equally often; updates "
+        "(default; steps is its old name): the number of updates; none: each arm follows its "
+        "settings. All of these, tokens and time are recorded in any case",
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="N",
+        help="how much of what is matched (default: that of the smallest arm)",
     )
     group = parser.add_argument_group("evaluation, greedy and sampled")
     group.add_argument(
@@ -161,6 +171,7 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
         presets=presets,
         overrides=arguments.set,
         match=arguments.match,
+        budget=arguments.budget,
         evaluated=EvaluationSettings(
             tasks=tasks,
             include_paths=[str(Path(path).absolute()) for path in arguments.include_path],
@@ -175,23 +186,42 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
 
 
 def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
-    """Print the sizes of one training of every arm."""
+    """Print what the arms have in common, and the sizes of one training of each."""
     from recode_eval.terminal import one_line
-    from recode_train.comparing.configs import arm_configs
-    from recode_train.planning import describe, make_plan
+    from recode_train.planning import describe
 
-    plans = {arm: make_plan(one) for arm, one in arm_configs(config, config.seeds[0]).items()}
+    prepared, plans = plan_arms(config)
+    matched = prepared.matched
     if as_json:
-        json.dump({arm: item.as_dict() for arm, item in plans.items()}, sys.stdout, indent=2)
+        content = {arm: item.as_dict() for arm, item in plans.items()}
+        json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
     print(f"{'seeds':<17} {len(config.seeds)}")
+    print(f"{'matched by':<17} {matched.text}")
+    if matched.left_out:
+        print(f"{'left out':<17} {matched.left_out} pairs, too long for one arm at least")
     print(
         f"{'evaluated on':<17} {', '.join(config.tasks)}: greedy, "
         f"{config.evaluated.samples} samples"
     )
+    starts = {arm.name: arm.start for arm in config.ways}
     for arm, item in plans.items():
         print(f"\n{arm}")
         warnings = [("warning", text) for text in item.warnings]
-        for key, value in [*describe(item), *warnings]:
+        for key, value in [("starts from", starts[arm]), *describe(item), *warnings]:
             print(f"  {key:<17} {one_line(value)}")
+
+
+def plan_arms(config: CompareConfig) -> tuple[Prepared, dict[str, Plan]]:
+    """Return what the arms have in common, and the plan of one training of each."""
+    from recode_train.comparing.configs import arm_configs, prepare
+    from recode_train.planning import make_plan
+
+    prepared = prepare(config, whole=False)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pairs.json" if prepared.restricted else None
+        if file is not None:
+            file.write_text(json.dumps(prepared.matched.pairs), encoding="utf-8")
+        arms = arm_configs(config, config.seeds[0], prepared.matched, file)
+        return prepared, {arm: make_plan(one) for arm, one in arms.items()}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
 from recode_train.comparing.arms import BASE
+from recode_train.comparing.matching import Matched, match
 from recode_train.comparing.settings import current_match
 from recode_train.config import SETTINGS, TrainConfig
 
@@ -25,8 +28,16 @@ _SHARED: Final = (
 """Settings that all arms must share: the base, the pairs and the prompts."""
 
 
-def arm_configs(config: CompareConfig, seed: int) -> dict[str, TrainConfig]:
+PAIRS: Final = "pairs.json"
+"""File of the comparison's folder: ids of the pairs, where they are not all."""
+
+
+def arm_configs(
+    config: CompareConfig, seed: int, matched: Matched | None = None, file: Path | None = None
+) -> dict[str, TrainConfig]:
     """Return the configuration of every arm for one seed; all name the base as their model.
+
+    Without `matched`, they are the arms' own. The `file` has the ids of the pairs (None: all).
 
     Raises:
         UsageError: a setting is unknown or out of its range, or the arms would not have the same
@@ -43,10 +54,63 @@ def arm_configs(config: CompareConfig, seed: int) -> dict[str, TrainConfig]:
                     f"{name}: arms with different bases, pairs or prompts are not comparable. Set "
                     f"it for all arms: --set {key}=VALUE"
                 )
-    if config.match == "updates":
-        steps = min(each.max_steps for each in configs.values())
-        configs = {arm: dataclasses.replace(c, max_steps=steps) for arm, c in configs.items()}
-    return configs
+    if matched is None:
+        return configs
+    listed = None if file is None else str(file)
+    return {
+        arm: dataclasses.replace(one, max_steps=matched.steps[arm], pairs=listed)
+        for arm, one in configs.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known of a comparison before it begins."""
+
+    matched: Matched
+    data_hash: str
+    """Of all pairs."""
+    prompt: str
+    """The prompt variant that the arms are trained on."""
+    restricted: bool
+    """Whether the arms are trained on a part of the pairs."""
+
+    @property
+    def ids_hash(self) -> str | None:
+        """The hash of the pairs' ids; None: all of them."""
+        text = json.dumps(self.matched.pairs)
+        return hashlib.sha256(text.encode()).hexdigest() if self.restricted else None
+
+
+def prepare(config: CompareConfig, *, whole: bool = True) -> Prepared:
+    """Plan every arm, and match them; raises as `make_plan` and `match` do.
+
+    With `whole`, the pairs are measured with the model's tokenizer, wherever it is; otherwise only
+    where its folder is here.
+    """
+    from recode_train.planning import make_plan
+
+    configs = arm_configs(config, config.seeds[0])
+    model = _local(config) if whole else config.model
+    plans = [make_plan(dataclasses.replace(one, model=model)) for one in configs.values()]
+    pairs = [pair.id for pair in plans[0].pairs.pairs]
+    unusable = {key for plan in plans if plan.prompts for key in plan.prompts.unusable}
+    matched = match(config.match, configs, pairs, frozenset(unusable), config.budget)
+    return Prepared(
+        matched,
+        plans[0].pairs.content_hash,
+        plans[0].prompt,
+        restricted=len(matched.pairs) < len(pairs),
+    )
+
+
+def _local(config: CompareConfig) -> str:
+    """Return the model's folder or file; the hub's models are fetched."""
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.options import ModelOptions
+
+    options = ModelOptions(revision=revision(config))
+    return str(resolve_checkpoint(config.model, options).model.location)
 
 
 def training_folder(config: CompareConfig, arm: str, seed: int) -> Path:
@@ -95,7 +159,9 @@ def _config(config: CompareConfig, arm: ArmSettings, seed: int) -> TrainConfig:
     )
 
 
-def identity(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) -> dict[str, Any]:
+def identity(
+    config: CompareConfig, prepared: Prepared, prompts: Mapping[str, str]
+) -> dict[str, Any]:
     """Return everything that decides the results, as plain values; it must not change later.
 
     `prompts` are those of the evaluations, by task.
@@ -108,12 +174,13 @@ def identity(config: CompareConfig, data_hash: str, prompts: Mapping[str, str]) 
     checkpoint = resolve_checkpoint(config.model, ModelOptions(revision=revision(config)))
     return {
         "model": dict(checkpoint.model.identity),
-        "data_hash": data_hash,
+        "data_hash": prepared.data_hash,
+        "pairs": prepared.ids_hash,
         "seeds": list(config.seeds),
         "match": config.match,
         "arms": {
             arm: {k: v for k, v in one.as_dict().items() if k not in {"output", "seed"}}
-            for arm, one in arm_configs(config, config.seeds[0]).items()
+            for arm, one in arm_configs(config, config.seeds[0], prepared.matched).items()
         },
         "starts": {arm.name: arm.start for arm in config.ways if arm.start != BASE},
         "evaluated": {
@@ -159,5 +226,5 @@ def as_now(plan: dict[str, Any]) -> dict[str, Any]:
     for name in ("output", "seed"):
         del usual[name]
     arms = {arm: {**usual, **settings} for arm, settings in plan.get("arms", {}).items()}
-    return {**plan, "arms": arms, "starts": plan.get("starts", {}),
+    return {"pairs": None, **plan, "arms": arms, "starts": plan.get("starts", {}),
             "match": current_match(plan.get("match", ""))}  # fmt: skip

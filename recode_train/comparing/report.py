@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.schemas.results import ProblemResult
+    from recode_train.comparing.configs import Prepared
     from recode_train.comparing.settings import CompareConfig
 
 SCHEMA_VERSION: Final = 2
 """2: differences are about methods or about these trainings (`scope`)."""
 _BUDGETS: Final = {
+    "prompts": "prompts",
+    "pairs": "distinct pairs",
+    "passes": "passes",
+    "completions_generated": "completions",
     "steps": "updates",
     "tokens_generated": "tokens generated",
     "tokens_trained": "tokens trained on",
@@ -46,6 +51,7 @@ _Table = tuple[list[str], list[list[str]]]
 
 def make(
     config: CompareConfig,
+    prepared: Prepared,
     runs: Mapping[str, Mapping[str, Sequence[ResultsFile]]],
     budgets: Mapping[str, Sequence[Mapping[str, Any]]],
     prompts: Mapping[str, str],
@@ -68,6 +74,10 @@ def make(
         "arms": [BASE, *config.trained],
         "seeds": list(config.seeds),
         "match": config.match,
+        "matched": prepared.matched.text,
+        "starts": {arm.name: arm.start for arm in config.ways},
+        "pairs": len(prepared.matched.pairs),
+        "pairs_left_out": prepared.matched.left_out,
         "prompts": dict(prompts),
         "budgets": {arm: [dict(item) for item in items] for arm, items in budgets.items()},
         **{
@@ -80,7 +90,9 @@ def make(
 
 def markdown(content: Mapping[str, Any]) -> str:
     """Return the content of comparison.md; names are hostile text."""
-    parts = [f"# {code(content['model'])}, trained in several ways\n\n{_NOTE}\n"]
+    parts = [
+        f"# {code(content['model'])}, trained in several ways\n\n{_matched(content)}\n\n{_NOTE}\n"
+    ]
     for title, (heading, rows) in _tables(content):
         cells = [[code(first), *rest] for first, *rest in rows]
         parts.append(f"\n## {title}\n\n{markdown_table(heading, cells)}")
@@ -101,7 +113,15 @@ def show(content: Mapping[str, Any]) -> None:
         for row in rows:
             table.add_row(*(one_line(cell) for cell in row))
         console.print(table)
+    console.print(_matched(content), soft_wrap=True)
     console.print(_NOTE, soft_wrap=True)
+
+
+def _matched(content: Mapping[str, Any]) -> str:
+    """Say what the arms have in common."""
+    left_out = content["pairs_left_out"]
+    more = f" {left_out:,} pairs are too long for an arm and left out of all." if left_out else ""
+    return f"Matched by {content['matched']}.{more} A training counts without that of its start."
 
 
 def _tables(content: Mapping[str, Any]) -> Iterator[tuple[str, _Table]]:
@@ -123,10 +143,16 @@ def _budgets(content: Mapping[str, Any]) -> _Table:
     rows = []
     for arm, items in content["budgets"].items():
         for seed, item in zip(content["seeds"], items, strict=True):
-            figures = [item.get(name) for name in _BUDGETS]
-            cells = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
-            rows.append([f"{arm}, seed {seed}", *cells])
+            cells = [_number(name, item.get(name)) for name in _BUDGETS]
+            start = content["starts"].get(arm, BASE)
+            rows.append([f"{arm}{'' if start == BASE else f' after {start}'}, seed {seed}", *cells])
     return ["training", *_BUDGETS.values()], rows
+
+
+def _number(name: str, figure: float | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure:,.2f}" if name == "passes" else f"{figure:,.0f}"
 
 
 def _values(content: Mapping[str, Any], task: str, sampling: str, metric: str) -> _Table:

@@ -16,11 +16,15 @@ from recode_eval.errors import DataError, InfrastructureError, UsageError
 from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
 from recode_train.comparing.arms import BASE
+from recode_train.comparing.budgets import spent
 from recode_train.comparing.configs import (
+    PAIRS,
+    Prepared,
     arm_configs,
     as_now,
     changed,
     identity,
+    prepare,
     revision,
     start_model,
     training_folder,
@@ -68,20 +72,19 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
     >>> content["arms"], content["prompts"]
     (['base', 'sft'], {'recode-train-data': 'recode'})
     """
-    from recode_train.planning import make_plan
-
     tell = resolve_progress(progress)
-    first = [make_plan(arm) for arm in arm_configs(config, config.seeds[0]).values()]
-    prompts = evaluation_prompts(config, first[0].prompt)
+    prepared = prepare(config)
+    prompts = evaluation_prompts(config, prepared.prompt)
     evaluations = _Evaluations(config, prompts, tell)
     evaluations.check()
-    asked = identity(config, first[0].pairs.content_hash, prompts)
+    asked = identity(config, prepared, prompts)
     with only_writer(config.folder):
-        return _compare(config, asked, evaluations, tell)
+        return _compare(config, prepared, asked, evaluations, tell)
 
 
 def _compare(
     config: CompareConfig,
+    prepared: Prepared,
     asked: Mapping[str, Any],
     evaluations: _Evaluations,
     tell: ProgressCallback,
@@ -90,14 +93,14 @@ def _compare(
     from recode_eval.run.store import write_json, write_text
     from recode_train.comparing.report import make, markdown
 
-    prompts = evaluations.prompts
-    _begin(config, asked)
+    _begin(config, prepared, asked)
+    _log(tell, f"matched by {prepared.matched.text}")
     budgets: dict[str, list[Mapping[str, Any]]] = {}
     evaluations.evaluate(BASE, BASE, config.model)
     for seed in config.seeds:
         for arm in config.ways:
-            result = _train(config, arm, seed, tell)
-            budgets.setdefault(arm.name, []).append({"steps": result.steps, **result.budgets})
+            result = _train(config, prepared, arm, seed, tell)
+            budgets.setdefault(arm.name, []).append(spent(result))
             evaluations.evaluate(arm.name, f"{arm.name}-seed{seed}", str(result.final))
     _write_models(config, evaluations.folders)
     evaluated = {
@@ -105,20 +108,21 @@ def _compare(
               for arm, folders in arms.items()}
         for how, arms in evaluations.folders.items()
     }  # fmt: skip
-    content = make(config, evaluated, budgets, prompts)
+    content = make(config, prepared, evaluated, budgets, evaluations.prompts)
     write_json(config.folder / "comparison.json", content)
     write_text(config.folder / "comparison.md", markdown(content))
     return content
 
 
 def _train(
-    config: CompareConfig, arm: ArmSettings, seed: int, tell: ProgressCallback
+    config: CompareConfig, prepared: Prepared, arm: ArmSettings, seed: int, tell: ProgressCallback
 ) -> TrainResult:
     """Train one arm, whose start is there; merge its weights if another arm starts from them."""
     from recode_train.merging import merge
     from recode_train.trainers import train
 
-    settings = arm_configs(config, seed)[arm.name]
+    file = config.folder / PAIRS if prepared.restricted else None
+    settings = arm_configs(config, seed, prepared.matched, file)[arm.name]
     begin = "" if arm.start == BASE else f", from {arm.start}"
     _log(tell, f"training: {arm.name}, seed {seed}, {settings.max_steps} steps{begin}")
     model = start_model(config, arm, seed)
@@ -140,9 +144,9 @@ def evaluation_prompts(config: CompareConfig, trained: str) -> dict[str, str]:
             for name in config.tasks}  # fmt: skip
 
 
-def _begin(config: CompareConfig, identified: Mapping[str, Any]) -> None:
+def _begin(config: CompareConfig, prepared: Prepared, identified: Mapping[str, Any]) -> None:
     """Write down the settings; refuse to mix them with others."""
-    from recode_eval.run.store import read_json, write_json
+    from recode_eval.run.store import read_json, write_json, write_text
     from recode_train.prompts import THINK_ANSWER
 
     asked = json.loads(json.dumps(identified))
@@ -159,6 +163,8 @@ def _begin(config: CompareConfig, identified: Mapping[str, Any]) -> None:
             )
         return
     config.folder.mkdir(parents=True, exist_ok=True)
+    if prepared.restricted:
+        write_text(config.folder / PAIRS, json.dumps(prepared.matched.pairs, indent=1) + "\n")
     write_json(file, asked)
 
 

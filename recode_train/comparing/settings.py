@@ -15,7 +15,7 @@ from recode_train.comparing.arms import BASE, ArmSettings, in_order, parse_arm
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MATCHES: Final = ("updates", "none")
+MATCHES: Final = ("prompts", "updates", "none")
 _OLD_NAMES: Final = {"steps": "updates"}
 """Of ways to match, in commands and plans of earlier versions."""
 
@@ -72,8 +72,12 @@ class CompareConfig:
     overrides: Sequence[str] = ()
     """`KEY=VALUE` for all arms, `ARM.KEY=VALUE` for one."""
     match: str = "updates"
-    """`updates`: every arm makes as many updates as the arm with the fewest. `none`: each makes
-    those of its own settings."""
+    """What the arms have in common, that of the smallest unless `budget` says how much.
+
+    `prompts`: all see the same pairs equally often. `updates`: all make as many updates. `none`:
+    each follows its settings."""
+    budget: float | None = None
+    """How much of what is matched; None: as much as the smallest arm's settings say."""
     evaluated: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
@@ -99,6 +103,11 @@ class CompareConfig:
             raise UsageError(f"samples must be at least 0, not {self.evaluated.samples}.")
         if self.match not in MATCHES:
             raise UsageError(unknown("way to match budgets", self.match, MATCHES))
+        if self.budget is not None and (self.match == "none" or not 1 <= self.budget < 1e15):
+            raise UsageError(
+                "A budget is a number of at least 1, of what --match names; with --match none "
+                "there is none."
+            )
 
     @property
     def ways(self) -> tuple[ArmSettings, ...]:

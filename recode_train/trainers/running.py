@@ -89,6 +89,7 @@ def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None
     ([1, 2], 2, 'final')
     """
     from recode_train.batch_math import validate
+    from recode_train.data import load_pairs_of
     from recode_train.trainers import loading, training_data
 
     require_libraries()
@@ -96,7 +97,7 @@ def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None
     validate(config)
     _check_start(config)
     source = loading.find(config)
-    pairs = training_data.load_pairs_of(config)
+    pairs = load_pairs_of(config)
     prepared = training_data.prepare(config, pairs, loading.tokenizer(source))
     return run(config, source, prepared, resume=resume, on_log=_teller(config, progress))
 

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import UsageError
 from recode_train.prompts import THINK_ANSWER
 
 if TYPE_CHECKING:
@@ -52,13 +51,6 @@ class TrainingData:
     """Closes the sandboxes that were opened."""
 
 
-def load_pairs_of(config: TrainConfig) -> PairSet:
-    """Load the training pairs; raises what `recode_train.data.load_pairs` raises."""
-    from recode_train.data import load_pairs
-
-    return load_pairs(config.data, limit=config.limit, skip_bad_rows=config.skip_bad_rows)
-
-
 def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData:
     """Render the prompts and build what the algorithm needs.
 
@@ -68,7 +60,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     """
     from recode_train import tool_calls
     from recode_train.batch_math import validate
-    from recode_train.prompts import prompt_template, training_prompt
+    from recode_train.prompts import perfect_answers, prompt_template, training_prompt
 
     template = prompt_template(pairs, config.prompt)
     closing = contextlib.ExitStack()
@@ -80,7 +72,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     completions: dict[str, str] = {}
     cut: list[str] = []
     if not config.samples:
-        completions, cut = _perfect_answers(config, pairs, prompts, tokenizer)
+        completions, cut = perfect_answers(pairs, prompts, tokenizer, config.max_completion_length)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))
     rewards = None
@@ -110,31 +102,6 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
         workbench=workbench,
         closing=closing,
     )
-
-
-def _perfect_answers(
-    config: TrainConfig, pairs: PairSet, prompts: Sequence[TrainingPrompt], tokenizer: Any
-) -> tuple[dict[str, str], list[str]]:
-    """Return the answers, and the ids of the pairs whose answer is too long."""
-    from recode_train.prompts import sft_completion
-
-    by_id = {pair.id: pair for pair in pairs.pairs}
-    answers: dict[str, str] = {}
-    cut = []
-    for prompt in prompts:
-        text = sft_completion(by_id[prompt.pair_id], prompt.prefill)
-        # One more for the EOS token.
-        length = len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
-        if length > config.max_completion_length:
-            cut.append(prompt.pair_id)
-        else:
-            answers[prompt.pair_id] = text
-    if not answers:
-        raise UsageError(
-            f"None of the {len(cut)} answers has {config.max_completion_length} tokens or fewer; "
-            "raise max_completion_length."
-        )
-    return answers, cut
 
 
 def _rewards(

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_pairs(file: Path, count: int = 8, *, first: int = 0, note: str = "f is g now") -> Path:
-    """Write text pairs of libraries lib0, lib1, ..."""
+def write_pairs(file: Path, count: int = 8, *, first: int = 0, long: int = 0) -> Path:
+    """Write text pairs of libraries lib0, lib1, ...; the first `long` have long new programs."""
     rows = [
         {
             "dependency": f"lib{i}",
             "new_version": "2",
-            "description": note,
-            "update_info": note,
+            "description": "f is g now",
+            "update_info": "f is g now",
             "old_code": f"import lib{i}\nlib{i}.f()",
-            "new_code": f"import lib{i}\nlib{i}.g()",
+            "new_code": f"import lib{i}\nlib{i}.g()" + "\nx = 1" * (99 if i < long else 0),
         }
         for i in range(first, first + count)
     ]
@@ -29,12 +29,18 @@ def write_pairs(file: Path, count: int = 8, *, first: int = 0, note: str = "f is
 
 
 def small_comparison(
-    folder: Path, *arms: str, tuning: str = "full", overrides: tuple[str, ...] = (), **changes: Any
+    folder: Path,
+    *arms: str,
+    tuning: str = "full",
+    overrides: tuple[str, ...] = (),
+    pairs: int = 8,
+    long: int = 0,
+    **changes: Any,
 ) -> CompareConfig:
     """Return a comparison of two updates an arm, on text pairs (nothing is executed)."""
     from tiny_training import save_model
 
-    data = write_pairs(folder / "pairs.jsonl")
+    data = write_pairs(folder / "pairs.jsonl", pairs, long=long)
     settings = {
         "model": str(save_model(folder / "model", context=4096)),
         "out": folder / "out",

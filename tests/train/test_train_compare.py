@@ -61,14 +61,6 @@ def test_settings_of_one_arm_and_of_all(tmp_path):
     assert configs["dapo"].output.endswith("arms/dapo-seed7")
 
 
-def test_steps_are_matched_to_the_fewest(tmp_path):
-    overrides = ("sft.max_steps=40", "grpo.max_steps=20", "dapo.max_steps=30")
-    matched = arm_configs(plan(tmp_path, overrides=overrides), 1)
-    assert {c.max_steps for c in matched.values()} == {20}
-    free = arm_configs(plan(tmp_path, overrides=overrides, match="none"), 1)
-    assert [c.max_steps for c in free.values()] == [40, 20, 30]
-
-
 def test_arms_with_other_prompts_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"max_prompt_length is .* not comparable"):
         arm_configs(plan(tmp_path, overrides=("sft.max_prompt_length=9",)), 1)

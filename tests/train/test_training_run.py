@@ -338,8 +338,9 @@ def test_pairs_too_few_for_a_generation(long_model: Path, tmp_path: Path) -> Non
 def test_long_answers_are_left_out_and_counted(
     libraries: None, long_model: Path, tmp_path: Path
 ) -> None:
+    from recode_train.data import load_pairs_of
     from recode_train.trainers import loading
-    from recode_train.trainers.training_data import load_pairs_of, prepare
+    from recode_train.trainers.training_data import prepare
 
     long_code = "def shout(text):\n    return str.upper(text)\n" + "# more\n" * 200
     path = write_pairs(

@@ -1,0 +1,160 @@
+"""What the arms of a comparison have in common: pairs, prompts, updates."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from compare_training import small_comparison, write_pairs
+
+from recode_eval.errors import DataError, UsageError
+from recode_train.comparing.matching import Matched, match, prompts_unit
+from recode_train.config import TrainConfig
+from recode_train.data import load_pairs, read_ids
+
+
+def settings(algorithm: str, **more: Any) -> TrainConfig:
+    return TrainConfig(algorithm=algorithm, model="m", preset="cpu-demo", **more)
+
+
+def matched(
+    way: str, pairs: int = 400, budget: float | None = None, **arms: TrainConfig
+) -> Matched:
+    return match(way, arms, [f"p{i}" for i in range(pairs)], frozenset(), budget)
+
+
+def test_the_demo_s_arms_see_as_many_prompts_and_the_same_pairs():
+    """With equal updates SFT saw 400 pairs 1.9 times, and GRPO 96 of them: not the same pairs."""
+    arms = {name: settings(name, max_steps=24) for name in ("sft", "grpo", "dapo")}
+    equal_updates = matched("updates", **arms)
+    assert set(equal_updates.steps.values()) == {24}
+    assert len(equal_updates.pairs) == 400
+    equal_prompts = matched("prompts", **arms)
+    assert equal_prompts.steps == {"sft": 3, "grpo": 24, "dapo": 24}
+    assert len(equal_prompts.pairs) == 96
+    assert equal_prompts.drawn
+    assert equal_prompts.text == "prompts: 96 of every arm (96 pairs, 1 passes)"
+
+
+def test_the_pairs_are_drawn_from_all_of_the_data():
+    """The first 96 pairs of a file would be those of its first libraries."""
+    positions = [int(key[1:]) for key in matched("prompts", sft=settings("sft", max_steps=3)).pairs]
+    assert positions == sorted(positions)
+    assert max(positions) > 300
+
+
+def test_a_budget_says_how_many():
+    arms = {"sft": settings("sft"), "grpo": settings("grpo")}
+    assert matched("updates", budget=10, **arms).steps == {"sft": 10, "grpo": 10}
+    found = matched("prompts", pairs=64, budget=200, **arms)
+    assert found.steps == {"sft": 6, "grpo": 48}
+    assert len(found.pairs) == 64
+    assert not found.drawn
+    assert matched("none", **arms).steps == {"sft": 80, "grpo": 80}
+
+
+def test_batches_that_do_not_fit_one_another_are_refused():
+    with pytest.raises(UsageError, match=r"units of 96 only \(a batch of sft 32, grpo 12\)"):
+        matched(
+            "prompts",
+            sft=settings("sft", max_steps=2),
+            grpo=settings("grpo", per_device_train_batch_size=48, max_steps=80),
+        )
+
+
+def test_a_unit_is_whole_generations():
+    assert prompts_unit(settings("grpo", num_iterations=2)) == (4, 8)
+    assert prompts_unit(settings("grpo", gradient_accumulation_steps=4)) == (1, 16)
+
+
+def test_what_one_arm_leaves_out_all_leave_out():
+    found = match("none", {"sft": settings("sft")}, ["a", "b", "c"], frozenset({"b"}))
+    assert (found.pairs, found.left_out) == (("a", "c"), 1)
+    with pytest.raises(UsageError, match="No pair fits all arms"):
+        match("none", {"sft": settings("sft")}, ["a"], frozenset({"a"}))
+
+
+def test_pairs_by_their_ids(tmp_path):
+    source = f"recode-train-data={write_pairs(tmp_path / 'pairs.jsonl')}"
+    every = load_pairs(source)
+    wanted = [every.pairs[5].id, every.pairs[1].id]
+    some = load_pairs(source, only=wanted)
+    assert [pair.id for pair in some.pairs] == wanted[::-1]
+    assert some.content_hash != every.content_hash
+    with pytest.raises(DataError, match="has no pair absent"):
+        load_pairs(source, only=[*wanted, "absent"])
+    for text in ("{}", "[1]", "[", "[" * 100_000):
+        (tmp_path / "ids.json").write_text(text)
+        with pytest.raises(DataError, match=r"ids\.json"):
+            read_ids(tmp_path / "ids.json")
+
+
+@pytest.fixture(scope="module")
+def of_prompts(tmp_path_factory):
+    """Three arms on 16 pairs, matched by prompts: 8 of each."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    folder = tmp_path_factory.mktemp("matched")
+    return small_comparison(
+        folder,
+        "sft",
+        "grpo",
+        "dapo",
+        match="prompts",
+        pairs=16,
+        overrides=("max_steps=8", "sft.max_steps=20", "dynamic_sampling_rounds=2"),
+    )
+
+
+@pytest.mark.slow
+def test_every_arm_is_trained_on_the_same_pairs(of_prompts, monkeypatch):
+    """`compare` said the arms saw the same pairs, and they did not: counted where TRL gets them."""
+    from recode_train.comparing import compare_methods
+    from recode_train.trainers import recording
+
+    drawn: dict[str, list[str]] = {}
+    generate = recording.Recording._generate_and_score_completions
+
+    def watched(self, inputs):
+        name = self.args.output_dir.rsplit("/", maxsplit=1)[-1]
+        drawn.setdefault(name, []).extend(row["pair_id"] for row in inputs)
+        return generate(self, inputs)
+
+    monkeypatch.setattr(recording.Recording, "_generate_and_score_completions", watched)
+    content = compare_methods(of_prompts)
+    assert content["matched"] == "prompts: 8 of every arm (8 pairs, 1 passes)"
+    kept = set(json.loads((of_prompts.out / "pairs.json").read_text()))
+    assert len(kept) == 8
+    assert set(drawn["grpo-seed1"]) == set(drawn["dapo-seed1"]) == kept
+    for arm in ("sft", "grpo", "dapo"):
+        (item,) = content["budgets"][arm]
+        assert item["pairs"] == 8, arm
+        assert item["passes"] >= 1, arm
+    assert content["budgets"]["sft"][0]["prompts"] == content["budgets"]["grpo"][0]["prompts"] == 8
+    assert content["budgets"]["sft"][0]["steps"] == 4
+    report = json.loads((of_prompts.out / "arms/sft-seed1/train.json").read_text())
+    assert report["data"]["pairs"] == 8
+
+
+@pytest.mark.slow
+def test_a_pair_too_long_to_be_learnt_is_left_out_of_every_arm(tmp_path):
+    """SFT dropped 121 of 125 pairs in silence, and reinforcement learning kept them."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    from recode_train.comparing.configs import prepare
+    from recode_train.planning import describe, make_plan
+
+    config = small_comparison(tmp_path, "sft", "grpo", long=3)
+    prepared = prepare(config)
+    assert prepared.matched.left_out == 3
+    assert len(prepared.matched.pairs) == 5
+    assert prepared.restricted
+    alone = TrainConfig(
+        algorithm="sft", model=config.model, data=config.data, output=str(tmp_path / "sft"),
+        max_completion_length=400, max_prompt_length=4096,
+    )  # fmt: skip
+    plan = make_plan(alone)
+    assert plan.prompts is not None
+    assert (plan.prompts.used, plan.prompts.cut) == (5, 3)
+    assert "3 with too long an answer" in dict(describe(plan))["prompts"]
+    assert any("3 of 8 pairs left out: their answer" in note for note in plan.notes)
+    assert plan.as_dict()["prompts"]["cut"] == 3
