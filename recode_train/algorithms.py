@@ -40,6 +40,9 @@ class Algorithm:
     trl_arguments: tuple[str, ...] = ()
     """Settings that TRL's configuration class of this algorithm has under the same name, beyond
     those that all classes share."""
+    check: Callable[[TrainConfig], None] | None = None
+    """Raises what `build` would raise for the settings alone: builds TRL's configuration, and loads
+    neither model nor data. None: plans check nothing of the kind."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings where it differs from the defaults of `TrainConfig`."""
     trained_tokens: Callable[[TrainConfig, TrainingData], Sequence[int]] | None = None

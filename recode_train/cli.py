@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 from typing import TYPE_CHECKING, NoReturn
 
 from recode_eval import __version__
@@ -23,6 +24,7 @@ COMMANDS = {
     "merge": "merge an adapter into its base",
     "presets": "list the presets and their settings",
 }
+_LIBRARIES = r"(accelerate|datasets|huggingface_hub|peft|torch|transformers|trl)(\.|$)"
 _EPILOG = """exit codes: 0 done; 1 stopped without a result (diverged, or nothing was learnt);
 2 usage error; 65 bad data; 69 a resource is unavailable; 70 a bug in this program; 74 disk error;
 130 interrupted (the same command continues)
@@ -85,6 +87,7 @@ def _execute(words: Sequence[str]) -> int:
     from recode_eval.terminal import prepare_streams
 
     prepare_streams()
+    _hush_libraries()
     parser = create_parser()
     if not words:
         parser.print_help()
@@ -99,6 +102,12 @@ def _execute(words: Sequence[str]) -> int:
     code = int(_module(arguments.command).execute(arguments))
     _leave_the_group()
     return code
+
+
+def _hush_libraries() -> None:
+    """Drop what libraries tell their programmers about coming changes, unless Python was asked."""
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", category=FutureWarning, module=_LIBRARIES)
 
 
 def _leave_the_group() -> None:

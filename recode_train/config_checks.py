@@ -20,6 +20,12 @@ def check(config: TrainConfig) -> None:
         raise UsageError(
             "loss_type luspo weights whole completions; set importance_sampling_level=sequence."
         )
+    if config.samples and config.dynamic_sampling and config.scale_rewards == "batch":
+        raise UsageError(
+            "scale_rewards=batch and dynamic_sampling exclude each other: a batch comes from "
+            "several rounds, each with its own standard deviation. Use scale_rewards=group or "
+            "none."
+        )
     names = {item.name for item in dataclasses.fields(config)}
     if taken := sorted(set(config.trainer_args) & names):
         raise UsageError(f"trainer_args: {taken[0]} has its own setting; set {taken[0]} instead.")

@@ -9,7 +9,7 @@ import importlib.util
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import StorageError, UsageError
 from recode_train import batch_math
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from recode_train.config import TrainConfig
     from recode_train.data import PairSet
     from recode_train.memory_estimate import MemoryEstimate
+
+LIBRARIES: Final = ("torch", "trl", "peft")
+"""What a training needs beyond what a plan needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,8 @@ def make_plan(config: TrainConfig) -> Plan:
     """Plan a training from its settings, the data and the headers of the model's files.
 
     Raises:
-        UsageError: the settings do not fit together, the model is missing or an adapter, no prompt
-            is short enough, or a reward is asked for that the pairs cannot give.
+        UsageError: the settings do not fit together, or TRL refuses them; the model is missing or
+            an adapter; no prompt is short enough; the pairs cannot give a reward.
         DataError: a row or a file of the model is malformed.
         StorageError: the checkpoints would not fit on the disk.
 
@@ -97,7 +100,7 @@ def make_plan(config: TrainConfig) -> Plan:
     ('recode', 8, 80)
     """
     from recode_eval.models.checkpoint import check_name
-    from recode_train import tool_calls
+    from recode_train import evaluation, tool_calls
     from recode_train.data import load_pairs_of
     from recode_train.memory_estimate import estimate_memory, read_shape
     from recode_train.prompts import (
@@ -109,6 +112,8 @@ def make_plan(config: TrainConfig) -> Plan:
     from recode_train.rewards import build_rewards
 
     batch_math.validate(config)
+    if config.eval_steps is not None:
+        evaluation.check(config)
     check_name(config.model)
     folder = Path(config.model).expanduser()
     shape = read_shape(folder) if folder.exists() else None
@@ -134,6 +139,7 @@ def make_plan(config: TrainConfig) -> Plan:
             completion_limit=config.max_completion_length,
             cache=config.overlong_cache,
         )
+    notes += _check_libraries(config, folder if shape else None)
     usable = lengths.used if lengths else len(pairs.pairs)
     batch_math.validate(config, usable)
     if shape and lengths:
@@ -162,6 +168,24 @@ def make_plan(config: TrainConfig) -> Plan:
         ),
         notes=tuple(notes),
     )
+
+
+def _check_libraries(config: TrainConfig, folder: Path | None) -> list[str]:
+    """Ask the libraries that train what they refuse; returns why they could not be asked.
+
+    Raises `UsageError` for settings that they refuse, and for an adapter's targets that the model
+    in `folder` (None: not a local one) does not have.
+    """
+    needed = ("transformers", *LIBRARIES)
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        return [f"Arguments of TRL not checked: {missing[0]} is missing."]
+    from recode_train.trainers import loading
+
+    if config.method.check is not None:
+        config.method.check(config)
+    if folder is not None:
+        loading.check_targets_of_files(config, folder)
+    return []
 
 
 def _form_warnings(config: TrainConfig, name: str, prompts: Iterable[Prompt]) -> list[str]:

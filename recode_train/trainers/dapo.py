@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.errors import UsageError
 from recode_train.algorithms import Algorithm
 from recode_train.trainers import grpo
 from recode_train.trainers.dynamic_sampling import DynamicSampling
@@ -24,7 +23,6 @@ def build_dapo(
     budget: Budget,
 ) -> Any:
     """Return TRL's trainer with dynamic sampling, ready to train; raises `UsageError`."""
-    check(config, data)
     trainer = grpo.build_grpo(config, data, model, callbacks, budget, DynamicSampling)
     trainer.rows = grpo.rows_of(data)
     # An order of its own: the prompts of the batches are the same as without dynamic sampling.
@@ -33,27 +31,13 @@ def build_dapo(
     return trainer
 
 
-def check(config: TrainConfig, data: TrainingData) -> None:
-    """Raise `UsageError` for settings that dynamic sampling cannot work with."""
-    if config.scale_rewards == "batch":
-        raise UsageError(
-            "scale_rewards=batch and dynamic_sampling exclude each other: a batch comes from "
-            "several rounds, each with its own standard deviation. Use scale_rewards=group or "
-            "none."
-        )
-    if data.rewards is not None and not any(data.rewards.decisive):
-        raise UsageError(
-            "dynamic_sampling needs a reward other than the overlong penalty, which cannot tell "
-            "whether a group is flat."
-        )
-
-
 ALGORITHM: Final = Algorithm(
     name="dapo",
     label="DAPO",
     summary="reinforcement learning: GRPO with DAPO's clipping, loss and dynamic sampling",
     samples=True,
     build=grpo.build,
+    check=grpo.check,
     trl_arguments=grpo.TRL_ARGUMENTS,
     # Yu et al. 2025, arXiv 2503.14476: loss per token, no KL, clip-higher, dynamic sampling.
     defaults={

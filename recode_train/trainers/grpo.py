@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import UsageError
 from recode_eval.integrations.trl_environment import most_iterations
 from recode_train.algorithms import Algorithm
-from recode_train.tool_calls import environment_factory
+from recode_train.tool_calls import conversation_settings, environment_factory
 from recode_train.trainers import arguments, loading
 from recode_train.trainers.ordering import long_order
 from recode_train.trainers.recording import TRL_VERSION, Recording
@@ -80,7 +80,7 @@ def build_grpo(
         trainer = trainer_class(
             model=model,
             reward_funcs=list(data.rewards.functions),
-            args=_arguments(config, data, trl.GRPOConfig),
+            args=trl_config(config, list(data.rewards.weights), trl.GRPOConfig),
             train_dataset=Dataset.from_list(rows).select(order),
             processing_class=data.tokenizer,
             peft_config=loading.adapter(config),
@@ -93,11 +93,20 @@ def build_grpo(
     return trainer
 
 
-def _arguments(config: TrainConfig, data: TrainingData, config_class: Any) -> Any:
-    assert data.rewards is not None
+def check(config: TrainConfig) -> None:
+    """Raise `UsageError` for what TRL refuses, before anything is loaded."""
+    import trl
+
+    settings = trl_config(arguments.alone(config), list(config.rewards.values()), trl.GRPOConfig)
+    arguments.check_optimizer(settings)
+
+
+def trl_config(config: TrainConfig, weights: list[float], config_class: Any) -> Any:
+    """Return TRL's configuration; `weights` are those of the reward functions."""
     more: dict[str, Any] = {}
-    if data.workbench is not None:
-        more["max_tool_calling_iterations"] = most_iterations(data.workbench.settings)
+    conversations = conversation_settings(config)
+    if conversations is not None:
+        more["max_tool_calling_iterations"] = most_iterations(conversations)
     if config.use_vllm:
         more |= {
             "use_vllm": True,
@@ -108,11 +117,7 @@ def _arguments(config: TrainConfig, data: TrainingData, config_class: Any) -> An
         if config.vllm_server_base_url is not None:
             more["vllm_server_base_url"] = config.vllm_server_base_url
     return arguments.build(
-        config_class,
-        config,
-        reward_weights=list(data.rewards.weights),
-        shuffle_dataset=False,
-        **more,
+        config_class, config, reward_weights=weights, shuffle_dataset=False, **more
     )
 
 
@@ -122,6 +127,7 @@ ALGORITHM: Final = Algorithm(
     summary="reinforcement learning: Group Relative Policy Optimization",
     samples=True,
     build=build,
+    check=check,
     trl_arguments=TRL_ARGUMENTS,
     # Shao et al. 2024, arXiv 2402.03300: loss per sequence, a penalty for the KL divergence.
     defaults={"loss_type": "grpo", "beta": 0.001, "use_bias_correction_kl": False},

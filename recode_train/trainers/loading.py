@@ -140,6 +140,29 @@ def _check_targets(loaded: Any, config: TrainConfig) -> None:
             )
 
 
+def check_targets_of_files(config: TrainConfig, folder: Path) -> None:
+    """Raise `UsageError` for an adapter's target that a model's configuration has no part for.
+
+    The model is made without weights. What cannot be made so is checked when it is loaded.
+    """
+    if config.tuning == "full" or list(config.lora_target_modules) == [_ALL_LINEAR]:
+        return
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        described = AutoConfig.from_pretrained(
+            folder, trust_remote_code=config.trust_remote_code, local_files_only=True
+        )
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                described, trust_remote_code=config.trust_remote_code
+            )
+    except (OSError, ValueError, TypeError, RuntimeError, ImportError, NotImplementedError):
+        return
+    _check_targets(empty, config)
+
+
 def check_tokens(loaded: Any, tokenizer: Any, source: ModelSource) -> None:
     """Raise `UsageError` for tokens without an embedding; padding gets one that has it."""
     from recode_eval.models.loading import check_token_ids

@@ -23,6 +23,7 @@ from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
 from recode_train.divergence import Guard, check_weights
 from recode_train.idle_updates import IdleUpdates
 from recode_train.locks import only_writer
+from recode_train.planning import LIBRARIES
 from recode_train.progress import resolve_progress, step_event
 from recode_train.stopping import TrainingStoppedError
 from recode_train.trainers.refusals import refusals
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from recode_train.trainers.training_data import TrainingData
 
 SCHEMA_VERSION: Final = 1
-_LIBRARIES: Final = ("torch", "trl", "peft")
 _NOT_THE_MODEL: Final = (
     "optimizer*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json", "global_step*",
     checkpoints.MARK,
@@ -104,7 +104,7 @@ def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None
 
 def require_libraries() -> None:
     """Raise `UsageError` if a library is missing that training needs."""
-    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
             f"Training needs {', '.join(missing)}: pip install 'recode-eval[train]'. --dry-run "

@@ -59,8 +59,20 @@ def build(
     length = config.max_steps * examples_per_step(config)
     order = long_order(len(rows), length, str(config.seed))
     dataset = Dataset.from_list(rows).select(order)
-    settings = arguments.build(
-        SFTConfig,
+    return SFTTrainer(
+        model=model,
+        args=trl_config(config, SFTConfig),
+        train_dataset=dataset,
+        processing_class=data.tokenizer,
+        peft_config=loading.adapter(config),
+        callbacks=callbacks,
+    )
+
+
+def trl_config(config: TrainConfig, config_class: Any) -> Any:
+    """Return TRL's configuration; raises `UsageError`."""
+    return arguments.build(
+        config_class,
         config,
         max_length=None,
         packing=False,
@@ -68,14 +80,13 @@ def build(
         train_sampling_strategy="sequential",
         shuffle_dataset=False,
     )
-    return SFTTrainer(
-        model=model,
-        args=settings,
-        train_dataset=dataset,
-        processing_class=data.tokenizer,
-        peft_config=loading.adapter(config),
-        callbacks=callbacks,
-    )
+
+
+def check(config: TrainConfig) -> None:
+    """Raise `UsageError` for what TRL refuses, before anything is loaded."""
+    from trl import SFTConfig
+
+    arguments.check_optimizer(trl_config(config, SFTConfig))
 
 
 def trained_tokens(config: TrainConfig, data: TrainingData) -> Sequence[int]:
@@ -93,5 +104,6 @@ ALGORITHM: Final = Algorithm(
     summary="train on the reference answers of the pairs",
     samples=False,
     build=build,
+    check=check,
     trained_tokens=trained_tokens,
 )

@@ -140,6 +140,5 @@ def varied_by_place(*, completion_ids: list[list[int]], **_: Any) -> list[float]
 
 
 def test_scaling_by_the_batch_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    settings = config("dapo", tiny_model, tmp_path / "run", scale_rewards="batch")
     with pytest.raises(UsageError, match="scale_rewards"):
-        start(settings, training_data(NAMES, varied_by_place))
+        config("dapo", tiny_model, tmp_path / "run", scale_rewards="batch")

@@ -46,6 +46,13 @@ def real(algorithm: str, model: Path, output: Path, pairs: Path, **more: Any) ->
     return config(algorithm, model, output, **settings)
 
 
+@pytest.fixture
+def varied_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rewards of random bytes that vary: a training in which they never do is stopped."""
+    monkeypatch.setattr("recode_train.rewards.format_reward", lambda text, *_: len(set(text)) / 99)
+
+
+@pytest.mark.usefixtures("varied_form")
 @pytest.mark.parametrize("algorithm", ["sft", "grpo", "dapo"])
 def test_real_pairs_and_rewards(
     long_model: Path, tmp_path: Path, pairs: Path, algorithm: str
@@ -64,11 +71,11 @@ def test_real_pairs_and_rewards(
     if algorithm == "sft":
         assert result.budgets["tokens_trained"] > 0
     else:
-        # Random bytes are no well-formed answer.
-        assert lines[0]["rewards/format/mean"] == -1.0
+        assert 0 < lines[0]["rewards/format/mean"] < 1
         assert lines[0]["rewards/es_star/mean"] == -2.0
 
 
+@pytest.mark.usefixtures("varied_form")
 def test_evaluation_lies_on_the_same_axis(
     long_model: Path, tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
