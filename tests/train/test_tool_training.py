@@ -105,7 +105,7 @@ def test_a_real_sampled_step(tool_model: Path, tmp_path: Path, pairs: PairSet) -
         tool_model, tmp_path / "run", max_completion_length=24, rewards={"es_star": 1, "tests": 1}
     )
     result = train_pairs(settings, pairs)
-    assert result.report["finished"] is True
+    assert result.steps == result.report["config"]["max_steps"]
     assert result.budgets["tool_calls"] == 0
     assert result.report["last_log"]["rewards/tests/mean"] == 0.0
 
@@ -355,7 +355,7 @@ def test_hostile_calls_end_no_training(
         tool_config(tool_model, tmp_path / "run", num_generations=2, per_device_train_batch_size=2),
         pairs,
     )
-    assert result.report["finished"] is True
+    assert result.steps == result.report["config"]["max_steps"]
     assert result.budgets["rollouts_unscored"] == 0
     assert result.report["last_log"]["rewards/tests/mean"] in {0.0, 1.0}
 

@@ -75,9 +75,19 @@ def test_plan(file: Path, tmp_path: Path, pairs: Path) -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "tuning"), [("sft", "full"), ("grpo", "lora")])
-def test_train(file: Path, tmp_path: Path, pairs: Path, algorithm: str, tuning: str) -> None:
+def test_train(
+    file: Path,
+    tmp_path: Path,
+    pairs: Path,
+    algorithm: str,
+    tuning: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What is saved is a plain checkpoint, or an adapter that finds its base again."""
     from recode_eval.models import create_model
+
+    # Equal rewards would stop the training.
+    monkeypatch.setattr("recode_train.rewards.format_reward", lambda text, *_: len(set(text)) / 99)
 
     result = train(settings(algorithm, file, tmp_path / "run", pairs, tuning=tuning))
     report = json.loads((tmp_path / "run" / "train.json").read_text())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -125,10 +126,25 @@ def scripted(monkeypatch: pytest.MonkeyPatch, script: Script, log: list[str] | N
 
 
 def train_pairs(config: TrainConfig, pairs: PairSet, **more: Any) -> Any:
-    """Train on these pairs as `train` would on its own data."""
+    """Train on these pairs as `train` would on its own data.
+
+    Where all rewards are equal, which stops a training, the last checkpoint stands for the result.
+    """
+    from recode_train import checkpoints
+    from recode_train.stopping import BarrenError
     from recode_train.trainers import loading
     from recode_train.trainers.running import run
     from recode_train.trainers.training_data import prepare
 
     source = loading.find(config)
-    return run(config, source, prepare(config, pairs, loading.tokenizer(source)), **more)
+    data = prepare(config, pairs, loading.tokenizer(source))
+    try:
+        return run(config, source, data, **more)
+    except BarrenError:
+        output = Path(config.output)
+        found = checkpoints.latest(output)
+        assert found is not None
+        report = checkpoints.read_report(output)
+        return SimpleNamespace(
+            final=found[0], budgets=found[1]["progress"], report=report, steps=found[1]["step"]
+        )
