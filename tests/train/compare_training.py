@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from recode_train.comparing.settings import CompareConfig, EvaluationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def write_pairs(file: Path, count: int = 8, *, first: int = 0, long: int = 0) -> Path:
@@ -26,6 +29,13 @@ def write_pairs(file: Path, count: int = 8, *, first: int = 0, long: int = 0) ->
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
+
+
+def vary_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the reward `format` pay for every other text: those of a random model are all alike."""
+    monkeypatch.setattr(
+        "recode_train.rewards.is_well_formed", lambda text, *_: zlib.crc32(text.encode()) % 2 == 0
+    )
 
 
 def small_comparison(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from compare_training import small_comparison, vary_rewards
 
 from recode_eval.comparison.pooling import Change, Scope, adjusted
 from recode_eval.errors import DataError, UsageError
@@ -158,45 +159,11 @@ def test_gains_and_losses_by_category() -> None:
 def whole(tmp_path_factory):
     """The plan of a comparison with two arms and two seeds, on text pairs (nothing is executed)."""
     pytest.importorskip("trl", reason="training needs the extra train")
-    from tiny_training import save_model
-
-    folder = tmp_path_factory.mktemp("compare")
-    rows = [
-        {
-            "dependency": f"lib{i}",
-            "new_version": "2",
-            "description": "f is g now",
-            "update_info": "f is g now",
-            "old_code": f"import lib{i}\nlib{i}.f()",
-            "new_code": f"import lib{i}\nlib{i}.g()",
-        }
-        for i in range(8)
-    ]
-    data = folder / "pairs.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return CompareConfig(
-        model=str(save_model(folder / "model", context=4096)),
-        out=folder / "out",
-        arms=("base", "sft", "grpo"),
-        seeds=(1, 2),
-        data=f"recode-train-data={data}",
-        overrides=(
-            "tuning=full",
-            "max_steps=2",
-            "save_steps=2",
-            "warmup_steps=0",
-            "max_completion_length=400",
-            "max_prompt_length=4096",
-            "overlong_cache=2",
-            "per_device_train_batch_size=2",
-            "gradient_accumulation_steps=1",
-            "grpo.num_generations=2",
-            "grpo.steps_per_generation=1",
-        ),
-        evaluated=EvaluationSettings(
-            tasks=(f"recode-train-data={data}",), samples=2, max_tokens=8, limit=4
-        ),
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        vary_rewards(patch)
+        yield small_comparison(
+            tmp_path_factory.mktemp("compare"), "base", "sft", "grpo", seeds=(1, 2)
+        )
 
 
 @pytest.mark.slow

@@ -109,18 +109,18 @@ def test_a_plan_of_an_earlier_version_is_read_as_one_of_now(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tuning", ["full", "lora"])
-def test_reinforcement_learning_after_sft(tmp_path, tuning):
+def test_reinforcement_learning_after_sft(tmp_path, tuning, monkeypatch):
     """The second arm's first weights are the last ones of the first, an adapter merged into it."""
     pytest.importorskip("trl", reason="training needs the extra train")
     import torch
-    from compare_training import small_comparison
+    from compare_training import small_comparison, vary_rewards
     from safetensors.torch import load_file
 
     from recode_train.comparing import compare_methods
 
-    config = small_comparison(
-        tmp_path, "first=sft", "then=grpo,start=first,learning_rate=1e-30", tuning=tuning
-    )
+    vary_rewards(monkeypatch)
+    still = ",learning_rate=1e-30" if tuning == "full" else ""
+    config = small_comparison(tmp_path, "first=sft", f"then=grpo,start=first{still}", tuning=tuning)
     content = compare_methods(config)
     assert content["arms"] == ["base", "first", "then"]
     folder = config.folder / "arms"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from compare_training import small_comparison, write_pairs
+from compare_training import small_comparison, vary_rewards, write_pairs
 
 from recode_eval.errors import DataError, UsageError
 from recode_train.comparing.matching import Matched, match, prompts_unit
@@ -120,6 +120,7 @@ def test_every_arm_is_trained_on_the_same_pairs(of_prompts, monkeypatch):
         drawn.setdefault(name, []).extend(row["pair_id"] for row in inputs)
         return generate(self, inputs)
 
+    vary_rewards(monkeypatch)
     monkeypatch.setattr(recording.Recording, "_generate_and_score_completions", watched)
     content = compare_methods(of_prompts)
     assert content["matched"] == "prompts: 8 of every arm (8 pairs, 1 passes)"
