@@ -79,10 +79,14 @@ def _print_traceback() -> None:
     print(printable(traceback.format_exc()), end="", file=sys.stderr)
 
 
+def _has_colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
 def _complain(program: str, message: str, code: ExitCode) -> int:
     from recode_eval.terminal import printable
 
     text = " ".join(printable(message).split())
-    start, end = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    start, end = ("\033[1;31m", "\033[0m") if _has_colour() else ("", "")
     print(f"{program}: {start}error:{end} {text}", file=sys.stderr)
     return int(code)

@@ -5,13 +5,13 @@ Only light modules are imported here, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from recode_eval import __version__
 from recode_eval.boundary import guarded
+from recode_eval.commands.parsers import CommandParser, complete, is_completing, words_to_complete
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ COMMANDS = {
     "mine": "find what changed between two releases of a library, and prove it",
     "tasks": "list the tasks",
     "docs": "count, show and make the documentation that prompts can show",
+    "completion": "print what a shell needs to complete commands and options",
     "doctor": "check what this machine can do, and how to get the rest",
     "demo": "evaluate the built-in baselines on the bundled task",
     "sandbox": "build, test and prune the sandbox",
@@ -48,27 +49,32 @@ hub, server); 70 a bug in this program; 74 disk error; 75 done, but some samples
 unscored (the same command tries them again); 130 interrupted
 
 examples:
-  recode-eval --model baseline:reference --tasks arena-mini
-  recode-eval --model Qwen/Qwen2.5-Coder-7B-Instruct --tasks arena --n 10
-  recode-eval --model my-model --base-url http://127.0.0.1:8000/v1 --tasks arena-mini
+  recode-eval -m baseline:reference -t arena-mini
+  recode-eval -m Qwen/Qwen2.5-Coder-7B-Instruct -t arena -n 10
+  recode-eval -m my-model -t arena-mini --base-url http://127.0.0.1:8000/v1
   recode-eval score runs/my-model/arena-0123456789ab"""
 
 
-def create_parser(only: str | None = None) -> argparse.ArgumentParser:
+def create_parser(only: str | None = None) -> CommandParser:
     """Return the parser; the options of commands other than `only` are left out (None: all)."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="recode-eval",
         description="Measure how well a language model writes code against changed APIs.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"recode-eval {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if only in {None, name}:
-            _module(name).add_parser(sub)
+            _add_options(sub, name)
     return parser
+
+
+def _add_options(parser: CommandParser, command: str) -> None:
+    module = _module(command)
+    module.add_parser(parser)
+    parser.show_first(getattr(module, "FIRST", ()))
 
 
 def _module(name: str):  # type: ignore[no-untyped-def]
@@ -82,12 +88,29 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
-    words = list(argv)
-    if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
-        words.insert(0, "run")
+    if is_completing():
+        _complete(words_to_complete())
+    words = _with_command(list(argv))
     again = {"run", "sweep", "score", "demo", "gate", "watch", "mine"}
     resumable = bool(again.intersection(words[:1]))
     return guarded("recode-eval", words, _execute, resumable=resumable)
+
+
+def _with_command(words: list[str]) -> list[str]:
+    """Put the command in front of options that belong to `run`."""
+    if words and words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}:
+        return ["run", *words]
+    return words
+
+
+def _complete(words: list[str]) -> None:
+    """Answer the shell's question for completions, and end."""
+    if _with_command(words) != words:
+        parser = CommandParser(prog="recode-eval")
+        _add_options(parser, "run")
+    else:
+        parser = create_parser(words[0] if words else "")
+    complete(parser)
 
 
 def _execute(words: Sequence[str]) -> int:

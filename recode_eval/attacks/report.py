@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.languages import get_language
+from recode_eval.tables import borderless
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 
 def print_outcomes(console: Console, outcomes: Sequence[TierOutcome], isolation: str) -> None:
     """Print contained/total per class and tier, then every fault."""
-    from rich.table import Table
-
     tested = [outcome for outcome in outcomes if not outcome.unavailable]
     if tested:
-        table = Table(title=f"attacks that were contained, isolation {isolation}")
+        table = borderless(title=f"attacks that were contained, isolation {isolation}")
         table.add_column("class of attacks")
         for outcome in tested:
             table.add_column(outcome.tier, justify="right")

@@ -82,6 +82,8 @@ def _show(comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> N
             report.print_comparison(console, item)
             if note := _power(item, lambda name: one_line(name, 60)):
                 console.print(f"{note}.", soft_wrap=True)
+        for item in comparisons:
+            report.print_headline(console, item)
 
 
 def _power(item: Comparison, safe: Callable[[str], str] = str) -> str | None:

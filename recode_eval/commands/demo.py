@@ -34,6 +34,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     options.add_output_options(parser)
     parser.add_argument("--baselines-only", action="store_true", help="skip the real model")
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         default=Path("demo-runs"),

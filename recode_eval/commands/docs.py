@@ -149,21 +149,18 @@ def _coverage(
 
 
 def _print_coverage(content: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
+    from recode_eval.tables import print_table
     from recode_eval.terminal import one_line, stdout_console
 
-    table = Table(caption="tokens of the block, by the rule that is the same for all models")
-    for name in ("task", "arm"):
-        table.add_column(name, overflow="fold")
-    for name in ("problems", "without", "withheld", "tokens", "most"):
-        table.add_column(name, justify="right")
+    rows = []
     for row in content:
         mean = row.get("mean_tokens")
         cells = (row["problems"], row.get("missing", "-"), row.get("withheld", "-"),
                  "-" if mean is None else f"{mean:.0f}", row.get("max_tokens", "-"))  # fmt: skip
-        table.add_row(row["task"], one_line(row["arm"], 60), *map(str, cells))
-    stdout_console().print(table)
+        rows.append([row["task"], one_line(row["arm"], 60), *map(str, cells)])
+    headings = ("task", "arm", "problems", "without", "withheld", "tokens", "most")
+    caption = "tokens of the block, by the rule that is the same for all models"
+    print_table(stdout_console(), headings, rows, left=(0, 1), caption=caption)
 
 
 def _prompts(

@@ -35,6 +35,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "another package's format",
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         metavar="FOLDER",

@@ -25,6 +25,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "another package's format",
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         required=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import gate_model, options
@@ -20,13 +19,16 @@ if TYPE_CHECKING:
 _EPILOG = """exit codes: 0 pass; 1 regress; 2 usage error; 3 inconclusive; 4 the runs cannot be
 compared; others: recode-eval --help"""
 
+FIRST = (
+    "--baseline", "--candidate", "--model", "--tasks", "--policy", "--print-policy", "--self-check",
+    "--out", "--json",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    import argparse as module
-
     parser.epilog = _EPILOG
-    parser.formatter_class = module.RawDescriptionHelpFormatter
     for side in ("baseline", "candidate"):
         parser.add_argument(
             f"--{side}", type=options.path, nargs="+", metavar="RUN", help=options.RUN
@@ -48,11 +50,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--print-policy", action="store_true", help="print the default policy")
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
-        default=Path("gate"),
         metavar="FOLDER",
-        help="write verdict.json, summary.md, junit.xml and badge.json here (default: gate)",
+        help="write verdict.json, summary.md, junit.xml and badge.json here (default: no files)",
     )
     check = parser.add_argument_group("self-check")
     check.add_argument(
@@ -116,10 +118,11 @@ def _check_sampling(arguments: argparse.Namespace) -> None:
 
 def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
     from recode_eval.api import gate
+    from recode_eval.gating.decision import verdict_json
     from recode_eval.gating.report import print_decision
-    from recode_eval.gating.report_files import write_reports
+    from recode_eval.gating.report_files import FILES, append_step_summary, write_reports
     from recode_eval.run.progress import create_monitor
-    from recode_eval.terminal import stdout_console, stdout_for_results
+    from recode_eval.terminal import one_line, stderr_console, stdout_console, stdout_for_results
 
     sampled = arguments.model is not None
     with stdout_for_results():
@@ -131,12 +134,19 @@ def _gate(arguments: argparse.Namespace, policy: Policy) -> ExitCode:
             rerun_candidate=arguments.rerun_candidate or (),
             progress=create_monitor(quiet=arguments.quiet),
         )
-    content = write_reports(decision, arguments.out)
+    if arguments.out is None:
+        append_step_summary(decision)
+        content = verdict_json(decision)
+    else:
+        content = write_reports(decision, arguments.out)
     if arguments.json:
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         print_decision(stdout_console(), decision)
+    if arguments.out is not None and not arguments.quiet:
+        text = f"Written to {one_line(arguments.out)}: {', '.join(FILES)}."
+        stderr_console().print(text, soft_wrap=True)
     return decision.verdict.exit_code
 
 

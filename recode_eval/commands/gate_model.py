@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "sampling the candidate (with --model; all other settings are the baseline's)"
     )
     group.add_argument(
+        "-t",
         "--tasks",
         type=options.names,
         metavar="NAME[,NAME]",

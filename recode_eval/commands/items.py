@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
 from recode_eval.errors import ExitCode
+from recode_eval.tables import print_table
 
 if TYPE_CHECKING:
     import argparse
@@ -51,24 +52,16 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _show(console: Console, found: Screening) -> None:
-    from rich.table import Table
-
     from recode_eval.terminal import one_line
 
     console.print(f"{one_line(found.task, 60)}: {found.sentence}", soft_wrap=True)
     if not found.flagged:
         return
-    table = Table()
-    for heading in ("problem", "solved", "models", "correlation", "why"):
-        right = heading in {"solved", "models", "correlation"}
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    rows = []
     for item in sorted(found.flagged, key=lambda item: [str(flag) for flag in item.flags]):
         correlation = "-" if item.correlation is None else f"{item.correlation:+.2f}"
-        table.add_row(
-            one_line(item.id, 100),
-            f"{item.passed} of {item.samples}",
-            str(item.models),
-            correlation,
-            "; ".join(item.flags),
-        )
-    console.print(table)
+        solved = f"{item.passed} of {item.samples}"
+        why = "; ".join(item.flags)
+        rows.append([one_line(item.id, 100), solved, str(item.models), correlation, why])
+    headings = ("problem", "solved", "models", "correlation", "why")
+    print_table(console, headings, rows, left=(0, 4), optional=("models", "correlation"))

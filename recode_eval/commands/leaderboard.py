@@ -99,6 +99,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         help="a folder of runs, packs, or logs of inspect_ai or lm-eval; or one pack or log",
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         default=Path("site"),
@@ -258,6 +259,7 @@ def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
     import time
 
     from recode_eval.leaderboard.serving import Changes, Server
+    from recode_eval.run.progress import WARNING
     from recode_eval.terminal import one_line, printable, stderr_console
 
     with Server(arguments.out, arguments.host, arguments.port) as server:
@@ -267,7 +269,7 @@ def _serve(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:
         try:
             print(printable(server.url), flush=True)
             if not server.is_private:
-                monitor.log("Everybody who reaches this machine can read the site.")
+                monitor.log(f"{WARNING}everybody who reaches this machine can read the site.")
             while True:
                 time.sleep(_LOOK_EVERY_S)
                 if not changes.due():

@@ -34,7 +34,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="your AGENTS.md, llms.txt or SKILL.md (default: a draft from what was mined)",
     )
     init.add_argument(
-        "--out", type=options.path, metavar="DIR", help="the folder (default: NAME-update)"
+        "-o", "--out", type=options.path, metavar="DIR", help="the folder (default: NAME-update)"
     )
     options.add_where_options(init)
     options.add_output_options(init)

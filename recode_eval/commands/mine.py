@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _AUTHORS = {"limit": None, "base_url": None, "attempts": 1, "split": "test", "adapter": None}
 """Options that say nothing without an author, and their defaults."""
 
+FIRST = ("--out", "--no-notes", "--sandbox", "--author", "--limit", "--json")
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -31,6 +34,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", metavar="NEW", help="the newer release, e.g. 8.1.8")
     options.add_companions(parser)
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         metavar="DIR",

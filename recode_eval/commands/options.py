@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.checks import a_day
+from recode_eval.commands.parsers import completed_by
 from recode_eval.errors import UsageError
 from recode_eval.models.backends import BACKENDS
 from recode_eval.plugins import unknown
@@ -130,7 +131,8 @@ def member_or_auto(registry: Registry[Any]) -> dict[str, Any]:
 def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     """Add what selects tasks, data and problems."""
     group = parser.add_argument_group("tasks and data")
-    group.add_argument(
+    tasks = group.add_argument(
+        "-t",
         "--tasks",
         type=names,
         metavar="NAME[,NAME]",
@@ -139,6 +141,7 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
         help="tasks to use; `recode-eval tasks` lists them"
         + (f" (default: {default})" if default else ""),
     )
+    completed_by(tasks, _task_names)
     group.add_argument(
         "--data",
         action="append",
@@ -153,6 +156,18 @@ def add_task_options(parser: argparse.ArgumentParser, *, default: str | None) ->
         action="store_true",
         help="leave out malformed rows instead of stopping",
     )
+
+
+def _baselines() -> list[str]:
+    from recode_eval.models.baselines import KINDS
+
+    return [f"baseline:{kind}" for kind in KINDS]
+
+
+def _task_names() -> list[str]:
+    from recode_eval.tasks.registry import find_tasks
+
+    return list(find_tasks())
 
 
 def add_selection_options(group: argparse._ActionsContainer) -> None:
@@ -241,11 +256,12 @@ def add_limit_options(
 def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add what decides where programs run, but not how they are graded; returns the group."""
     group = parser.add_argument_group("sandbox")
-    group.add_argument(
+    tier = group.add_argument(
         "--sandbox",
         **member_or_auto(TIERS_BY_NAME),
         help="tier that programs run in (default: auto, the strongest on this machine)",
     )
+    completed_by(tier, lambda: ("auto", *TIERS_BY_NAME.names()))
     group.add_argument(
         "--i-know-this-is-unsafe",
         action="store_true",
@@ -260,12 +276,22 @@ def add_where_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     return group
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is printed."""
+def add_output_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add what is printed; returns the group."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print the results as JSON")
     group.add_argument("--quiet", action="store_true", help="no progress, no notes")
     group.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    return group
+
+
+def add_breakdown(group: argparse._ActionsContainer) -> None:
+    """Add `--breakdown`."""
+    group.add_argument(
+        "--breakdown",
+        action="store_true",
+        help="also print the scores by package, kind of update and other tags of the problems",
+    )
 
 
 def add_model_options(
@@ -273,7 +299,8 @@ def add_model_options(
 ) -> None:
     """Add what selects a model and how it is loaded or reached; `hidden` keeps --model a secret."""
     group = parser.add_argument_group("model")
-    group.add_argument(
+    model = group.add_argument(
+        *(() if hidden else ("-m",)),
         "--model",
         required=required,
         metavar="MODEL",
@@ -282,12 +309,14 @@ def add_model_options(
         else "a checkpoint's folder, a GGUF file, a hub id, the name a server knows, "
         "replay:FILE.jsonl, or baseline:reference, baseline:stale, baseline:empty",
     )
-    group.add_argument(
+    completed_by(model, _baselines)
+    backend = group.add_argument(
         "--backend",
         **member_or_auto(BACKENDS),
         help="what runs the model, or the name of another package's back-end (default: auto, "
         "which reports its choice and the reason)",
     )
+    completed_by(backend, lambda: ("auto", *BACKENDS.names()))
     group.add_argument("--adapter", metavar="PATH", help="LoRA or DoRA adapter on top of the model")
     group.add_argument("--revision", help="branch, tag or commit on the hub")
     group.add_argument(
@@ -394,7 +423,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.jinja2",
         help="a prompt variant of the task (recode, upstream, ...) or your own template",
     )
-    group.add_argument("--n", type=_samples, metavar="N", help="samples per problem")
+    group.add_argument("-n", "--n", type=_samples, metavar="N", help="samples per problem")
     group.add_argument("--temperature", type=number(0, 100), metavar="T", help="0: greedy")
     group.add_argument(
         "--top-p", type=number(0, 1, above=True), metavar="P", help="nucleus sampling"

@@ -22,6 +22,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--extract", type=options.path, metavar="FILE", help="verify a pack and unpack it"
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         metavar="PATH",

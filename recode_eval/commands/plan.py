@@ -23,15 +23,17 @@ examples:
   recode-eval plan runs/old
   recode-eval plan runs/old runs/new --margin 4 --plot plan.svg
   recode-eval plan --task migration --rate 0.4
-  recode-eval plan --problems 300 --clusters 100 --rate 0.5 --margin 5 --seed-sd 1.5"""
+  recode-eval plan --problems 300 --clusters 100 --margin 5 --seed-sd 1.5"""
+
+FIRST = (
+    "--task", "--problems", "--rate", "--n", "--margin", "--loss", "--policy", "--plot", "--json",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    import argparse as module
-
     parser.epilog = _EPILOG
-    parser.formatter_class = module.RawDescriptionHelpFormatter
     points = options.number(0, 100, above=True)
     parser.add_argument(
         "runs",
@@ -53,6 +55,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("what is planned")
     group.add_argument(
+        "-n",
         "--n",
         type=options.positive_list,
         default=[2, 5, 10, 20, 50],

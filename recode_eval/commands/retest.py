@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
 from recode_eval.errors import ExitCode
+from recode_eval.tables import print_table
 
 if TYPE_CHECKING:
     import argparse
@@ -52,8 +53,6 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
 
 def show(console: Console, found: Sequence[Retest]) -> None:
     """Print a sentence and a table for each."""
-    from rich.table import Table
-
     from recode_eval.metrics import label, metric, unit_note
     from recode_eval.terminal import one_line
 
@@ -64,20 +63,17 @@ def show(console: Console, found: Sequence[Retest]) -> None:
             f"{item.sentence(one_line(first.model, 60), one_line(first.task, 60))}",
             soft_wrap=True,
         )
-        table = Table()
-        table.add_column("metric", no_wrap=True)
-        for heading in ("mean of runs", "SD between runs", "SD of sampling", "problems", "runs"):
-            table.add_column(heading, justify="right", overflow="fold")
+        headings = (
+            "metric", "mean of runs", "SD between runs", "SD of sampling", "problems", "runs",
+        )  # fmt: skip
+        rows = []
         for spread in item.spreads:
             shown = metric(spread.metric)
             mean = f"{shown.show(spread.mean)} {shown.show_interval(spread.low, spread.high)}"
             sampling = "-" if spread.sampling is None else shown.show(spread.sampling)
-            table.add_row(
-                one_line(label(spread.metric), 60),
-                mean.rstrip(),
-                shown.show(spread.deviation),
-                sampling,
-                str(spread.problems),
-                ", ".join(map(shown.show, spread.values)),
-            )
-        console.print(table)
+            values = ", ".join(map(shown.show, spread.values))
+            rows.append(
+                [one_line(label(spread.metric), 60), mean.rstrip(), shown.show(spread.deviation),
+                 sampling, str(spread.problems), values]
+            )  # fmt: skip
+        print_table(console, headings, rows, optional=("problems", "runs"))

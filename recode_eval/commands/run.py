@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import configs, options, run_options
+from recode_eval.commands.ending import Ending
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from recode_eval.run.config import RunConfig
+
+FIRST = (
+    "--model", "--tasks", "--n", "--temperature", "--prompt", "--limit", "--base-url", "--sandbox",
+    "--out", "--json",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +40,9 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
     run_options.add_budget_options(parser)
     options.add_sandbox_options(parser)
     options.add_executor_options(parser)
-    options.add_output_options(parser)
+    run = parser.add_argument_group("run")
     if one_model:
-        parser.add_argument(
+        run.add_argument(
             "--repeats",
             type=options.positive,
             default=1,
@@ -42,26 +50,29 @@ def add_options(parser: argparse.ArgumentParser, *, one_model: bool = True) -> N
             help="run every task R times, with the seeds --seed, --seed + 1, ..., and show how far "
             "the figures move (see `recode-eval retest`)",
         )
-        parser.add_argument(
+        run.add_argument(
             "--preflight",
             action="store_true",
             help="only check that nothing is missing; say how many requests there will be, and "
             "what they may cost",
         )
-    parser.add_argument(
+    run.add_argument(
         "--quarantine",
         type=options.path,
         metavar="FILE",
         help="leave out the problems of a list that `validate --quarantine` wrote",
     )
-    parser.add_argument(
+    run.add_argument(
         "--cutoff",
         type=options.day,
         metavar="DATE",
         help="the model's knowledge cut-off: results.json also gives the figures of changes made "
         "before and after it",
     )
-    parser.add_argument(
+    output = options.add_output_options(parser)
+    options.add_breakdown(output)
+    output.add_argument(
+        "-o",
         "--out",
         type=options.path,
         default=Path("runs"),
@@ -77,13 +88,16 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import stdout_for_results
 
+    ending = Ending(quiet=arguments.quiet)
     config = configs.run_config(arguments, model=arguments.model, out=arguments.out)
     if arguments.preflight:
         return _preflight(config, arguments)
     with stdout_for_results():
         evaluation = evaluate(config, progress=create_monitor(quiet=arguments.quiet))
     results = evaluation.contents()
-    report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    report.show(
+        results, as_json=arguments.json, quiet=arguments.quiet, breakdown=arguments.breakdown
+    )
     code = exit_code(results)
     folders = [result["folder"] for result in results]
     shown = not arguments.json and code is not ExitCode.INCOMPLETE
@@ -91,7 +105,25 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         _show_spread(folders)
     if len(config.docs.arms) > 1 and shown:
         _show_lift(folders)
+    _say_ending(ending, results, arguments)
     return code
+
+
+def _say_ending(
+    ending: Ending, results: Sequence[Mapping[str, Any]], arguments: argparse.Namespace
+) -> None:
+    scored = sum(result["counts"]["scored"] for result in results)
+    unscored = sum(result["counts"]["unscored"] for result in results)
+    if unscored:
+        done = f"{scored} samples have a score, {unscored} have none"
+        ending.say(done, ["the same command tries those again"], well=False)
+        return
+    where = shlex.quote(str(arguments.out))
+    ending.say(
+        f"{scored} samples have a score",
+        [f"recode-eval leaderboard build {where} --out site   # a page for every answer"],
+        well=bool(scored),
+    )
 
 
 def _preflight(config: RunConfig, arguments: argparse.Namespace) -> ExitCode:

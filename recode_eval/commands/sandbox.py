@@ -111,6 +111,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "releases",
     )
     lock.add_argument(
+        "-o",
         "--out",
         type=path,
         metavar="FOLDER",

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from recode_eval.errors import ExitCode
 
+FIRST = ("--all", "--data", "--k", "--sandbox", "--json")
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -41,7 +44,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="compute the costs anew with this prices.yaml (default: the run's own price)",
     )
     options.add_sandbox_options(parser, default="the run's")
-    options.add_output_options(parser)
+    options.add_breakdown(options.add_output_options(parser))
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:
@@ -67,5 +70,7 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     with stdout_for_results():
         evaluation = rescore(arguments.run, config, progress=create_monitor(quiet=arguments.quiet))
     results = evaluation.contents()
-    report.show(results, as_json=arguments.json, quiet=arguments.quiet)
+    report.show(
+        results, as_json=arguments.json, quiet=arguments.quiet, breakdown=arguments.breakdown
+    )
     return exit_code(results)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LIMITS = ServerLimits()
 _EPILOG = f"""examples:
   recode-eval serve-rewards --tasks migration-train --workers 16
-  {URL_VARIABLE}=http://127.0.0.1:{PORT} python train.py    # rewards.trl asks the server
+  {URL_VARIABLE}=http://127.0.0.1:{PORT} python train.py
 
 It runs until SIGTERM or Ctrl-C. /openapi.json describes its interface; clients in Python, NeMo Gym
 and OpenEnv: docs/integrations.md. For other clients `recode-eval export-tasks --format jsonl`
@@ -26,8 +26,6 @@ writes prompts and problem ids."""
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    import argparse as module
-
     group = parser.add_argument_group("tasks and data")
     group.add_argument(
         "--tasks",
@@ -67,7 +65,6 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     _add_limits(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
     parser.epilog = _EPILOG
-    parser.formatter_class = module.RawDescriptionHelpFormatter
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.commands import configs, options, run
 from recode_eval.errors import ExitCode
+from recode_eval.tables import print_table
 
 if TYPE_CHECKING:
     import argparse
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
 
     from recode_eval.run.sweep import Outcome
 
+FIRST = (
+    "--models", "--tasks", "--n", "--temperature", "--prompt", "--limit", "--base-url", "--sandbox",
+    "--out", "--json",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options: those of `run`, with many models instead of one."""
     run.add_options(parser, one_model=False)
     parser.add_argument(
+        "-m",
         "--models",
         type=options.names,
         required=True,
@@ -60,23 +68,24 @@ def _show(outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    from rich.table import Table
-
     from recode_eval.run.report import column_of, main_figure
     from recode_eval.terminal import one_line, stdout_console
 
-    table = Table(caption="in percent, with 95 % intervals clustered by update")
-    table.add_column("model", overflow="fold")
     found = [column_of(result) for outcome in outcomes for result in outcome.results]
     columns = list(dict.fromkeys(found)) or list(arguments.tasks)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    rows = []
     for outcome in outcomes:
         cells = {column_of(result): main_figure(result) for result in outcome.results}
         if outcome.error is not None:
             cells = {columns[0]: f"failed: {one_line(str(outcome.error), 200)}"}
-        table.add_row(one_line(outcome.model, 80), *(cells.get(column, "-") for column in columns))
-    stdout_console().print(table)
+        rows.append([one_line(outcome.model, 80), *(cells.get(column, "-") for column in columns)])
+    print_table(
+        stdout_console(),
+        ["model", *columns],
+        rows,
+        left=range(len(columns) + 1),
+        caption="in percent, with 95 % intervals clustered by update",
+    )
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> ExitCode:

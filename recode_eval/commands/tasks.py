@@ -44,16 +44,16 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         json.dump(rows, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return ExitCode.OK
-    from rich.table import Table
+    from recode_eval.tables import print_table
 
-    table = Table()
-    for column in ("task", "language", "data", "prompts", "what it is"):
-        table.add_column(column)
+    lines = []
     for spec in specs:
         prompts = ", ".join(spec.prompts)
         cells = (spec.name, spec.language, _source(spec), prompts, spec.description)
-        table.add_row(*(one_line(cell) for cell in cells))
-    stdout_console().print(table)
+        lines.append([one_line(cell) for cell in cells])
+    headings = ("task", "language", "data", "prompts", "what it is")
+    optional = ("prompts", "language")
+    print_table(stdout_console(), headings, lines, left=range(5), optional=optional)
     return ExitCode.OK
 
 

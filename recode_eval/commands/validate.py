@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 QUARANTINE_REPEATS = 5
 """A test that fails one time in three is missed once in eight with five repeats."""
 
+FIRST = (
+    "--tasks", "--data", "--include-path", "--limit", "--problems", "--sandbox", "--repeats",
+    "--quarantine", "--proven", "--json",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

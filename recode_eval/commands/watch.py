@@ -28,11 +28,16 @@ recode-eval --help"""
 _RULES = ("first", "best", "previous")
 _STOPPING = ("regress", "inconclusive", "invalid")
 
+FIRST = (
+    "--baseline", "--tasks", "--model", "--policy", "--once", "--stop-on", "--sandbox", "--out",
+    "--site",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "folder", type=options.path, metavar="DIR", help="folder that the training run writes to"
     )
@@ -88,6 +93,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "changed for this long (default: 30)",
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         default=Path("watch"),
@@ -114,7 +120,9 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
     """Add what a gate and a run have in common."""
     options.add_model_options(parser, required=False)
     group = parser.add_argument_group("tasks and data")
-    group.add_argument("--tasks", type=options.names, metavar="NAME[,NAME]", help="tasks to use")
+    group.add_argument(
+        "-t", "--tasks", type=options.names, metavar="NAME[,NAME]", help="tasks to use"
+    )
     group.add_argument(
         "--data", action="append", default=[], metavar="TASK=FILE", help="a task's rows"
     )

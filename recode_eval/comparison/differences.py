@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.comparison.comparability import mismatches, remarks
 from recode_eval.comparison.costs import cost_cautions
 from recode_eval.comparison.coverage import coverage_notes
+from recode_eval.comparison.headline import headline
 from recode_eval.comparison.pairing import paired
 from recode_eval.comparison.problems import ProblemChanges, problem_changes
 from recode_eval.comparison.sentences import sentence
@@ -388,6 +389,7 @@ def difference_json(item: MetricDifference) -> dict[str, Any]:
         "higher_is_better": item.higher_is_better,
         "baseline": item.baseline,
         "candidate": item.candidate,
+        "headline": str(headline(item)),
         "difference": estimate.mean,
         "low": estimate.low,
         "high": estimate.high,

@@ -8,6 +8,7 @@ from recode_eval.comparison.lift import cost_of, currency_of
 from recode_eval.comparison.report import change_text, code, markdown_table
 from recode_eval.comparison.sentences import p_text, sentence
 from recode_eval.metrics import label, metric
+from recode_eval.tables import print_table
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -163,16 +164,10 @@ def group_table(item: Lift, tag: str) -> tuple[list[str], list[list[str]]]:
 
 def print_lift(console: Console, item: Lift, tags: Sequence[str] | None = None) -> None:
     """Print one model on one task."""
-    from rich.table import Table
 
     def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        made = Table()
-        for index, name in enumerate(names):
-            side = "right" if index else "left"
-            made.add_column(one_line(name, 60), justify=side, overflow="fold")  # type: ignore[arg-type]
-        for row in rows:
-            made.add_row(*(one_line(cell, 120) for cell in row))
-        console.print(made)
+        cells = [[one_line(cell, 120) for cell in row] for row in rows]
+        print_table(console, [one_line(name, 60) for name in names], cells)
 
     console.print(
         f"{one_line(item.model, 60)} on {one_line(item.task, 60)}, {_setting(item, str)}",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recode_eval.comparison.costs import cost_difference, cost_sentence
+from recode_eval.comparison.headline import Headline, headline, headline_text
 from recode_eval.comparison.problems import FALSE_DISCOVERIES
 from recode_eval.comparison.sentences import p_text, sentence, two_questions
 from recode_eval.metrics import label, metric
+from recode_eval.tables import listed, print_table
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from recode_eval.comparison.problems import ProblemChanges
 
 SHOWN_PROBLEMS = 100
-"""Ids per list; verdict.json and `--json` have all of them."""
+"""Ids per list in Markdown; verdict.json and `--json` have all of them."""
+_STYLES = {Headline.BETTER: "green", Headline.WORSE: "red", Headline.OPEN: ""}
 _HEADINGS = (
     "metric",
     "baseline",
@@ -142,23 +145,29 @@ def changes_text(changes: ProblemChanges, task: str = "") -> str:
     )
 
 
+def print_headline(console: Console, item: Comparison) -> None:
+    """Print the verdict on a pair, by its primary metric, in one coloured sentence."""
+    baseline, candidate = (one_line(text, 60) for text in item.names)
+    for found in item.differences[:1]:
+        text = headline_text(found, baseline, candidate, one_line(item.baseline.task, 60))
+        console.print(text, style=f"bold {_STYLES[headline(found)]}".rstrip(), soft_wrap=True)
+
+
 def print_comparison(console: Console, item: Comparison) -> None:
     """Print one pair of runs."""
-    from rich.table import Table
-
     baseline, candidate = item.names
     runs = candidate, baseline, item.baseline.task
     title = "{} against {} on {}".format(*(one_line(text, 60) for text in runs))
     console.print(title, style="bold", soft_wrap=True)
     for text in item.cautions:
         console.print(f"caution: {one_line(text)}", style="yellow", soft_wrap=True)
-    table = Table()
-    for heading in _HEADINGS:
-        left = heading == "metric"
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    for found, (first, *rest) in zip(item.differences, table_rows(item.differences), strict=True):
-        table.add_row(f"{first}{_family(found)}", *rest)
-    console.print(table)
+    rows = [
+        [f"{first}{_family(found)}", *rest]
+        for found, (first, *rest) in zip(
+            item.differences, table_rows(item.differences), strict=True
+        )
+    ]
+    print_table(console, _HEADINGS, rows, optional=("p (sign flip)", "p", "N"))
     shown = [one_line(text, 60) for text in (baseline, candidate, item.baseline.task)]
     for found in item.differences:
         console.print(sentence(found, *shown), soft_wrap=True)
@@ -169,7 +178,7 @@ def print_comparison(console: Console, item: Comparison) -> None:
         console.print(text, soft_wrap=True)
     console.print(changes_text(item.changes, shown[2]), soft_wrap=True)
     for title, ids in (("fixed", item.changes.fixed), ("broken", item.changes.broken)):
-        for key in ids[:SHOWN_PROBLEMS]:
-            console.print(f"  {title}: {one_line(key)}", soft_wrap=True)
-        if len(ids) > SHOWN_PROBLEMS:
-            console.print(f"  {title}: and {len(ids) - SHOWN_PROBLEMS} more", soft_wrap=True)
+        if ids:
+            console.print(
+                f"  {title}: {listed([one_line(key, 100) for key in ids])}", soft_wrap=True
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recode_eval.comparison.headline import LEVEL, Headline, headline
 from recode_eval.metrics import metric
 from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE
 
@@ -15,8 +16,9 @@ def sentence(item: MetricDifference, baseline: str, candidate: str, task: str) -
     """Return what a comparison found on one metric, with its interval, p-value and basis.
 
     `baseline`, `candidate` and `task` are the names to use, in the form in which they are safe to
-    show. A difference is claimed where the interval leaves out zero and the p-value, adjusted for
-    all that was compared in its family, is below the level of the interval.
+    show. What the sentence says of a primary metric is its headline, the pair's own test at 5 %;
+    the p-value that is adjusted for its family stands beside it. An exploratory metric is claimed
+    to differ only where the adjusted p-value is below that level, too.
     """
     shown, found = metric(item.metric), item.estimate
     where = f"{shown.label} on {task}"
@@ -26,30 +28,35 @@ def sentence(item: MetricDifference, baseline: str, candidate: str, task: str) -
             f"({basis(item)})."
         )
     unit = " points" if shown.scale == 100 else ""
-    level = _level(item)
-    p_value = item.p_value if item.p_holm is None else item.p_holm
-    apart = found.low * found.high > 0
-    if not (apart and p_value is not None and p_value < level):
+    said = headline(item)
+    if said is Headline.OPEN or not claimed(item):
         rest = f"{interval_words(item, found.low, found.high, sign=True)}; "
         reason, cited = " (", f"{rest}{_cited_p(item)}"
-        if apart and item.p_value is not None and item.p_value < level:
+        if said is not Headline.OPEN:
             reason = ", not significant after Holm's correction ("
-            cited = f"p {p_near(item.p_holm, level)}; {rest}"
+            cited = f"p {p_near(item.p_holm, LEVEL)}; {rest}"
         return (
             f"{candidate} is not shown to differ from {baseline} in {where}: difference "
             f"{shown.show(found.mean, sign=True)}{unit}{reason}{cited}{basis(item)})."
         )
-    better = (found.mean > 0) == shown.higher_is_better
-    low, high = sorted((abs(found.low), abs(found.high)))
+    low, high = found.low, found.high
+    if low * high >= 0:
+        low, high = sorted((abs(low), abs(high)))
+    interval = interval_words(item, low, high, sign=low < 0)
     return (
-        f"{candidate} is {shown.show(abs(found.mean))}{unit} {'better' if better else 'worse'} "
-        f"than {baseline} in {where} ({interval_words(item, low, high)}; {_cited_p(item)}"
-        f"{basis(item)})."
+        f"{candidate} is {shown.show(abs(found.mean))}{unit} {said} "
+        f"than {baseline} in {where} ({interval}; {_cited_p(item)}{basis(item)})."
     )
 
 
-def _level(item: MetricDifference) -> float:
-    return round(1 - item.confidence, 12)
+def claimed(item: MetricDifference) -> bool:
+    """Tell whether a metric's headline may stand without its family's correction, or survives it.
+
+    Only the primary metric was declared before the runs; of many others some differ by luck.
+    """
+    if item.family != "exploratory" or item.p_holm is None:
+        return True
+    return item.p_holm < LEVEL
 
 
 def p_text(p_value: float | None) -> str:
@@ -62,12 +69,14 @@ def p_text(p_value: float | None) -> str:
 
 
 def _cited_p(item: MetricDifference) -> str:
-    """Return `p = 0.003, Holm; ` with the p-value that decides; '' where there is none."""
-    p_value = item.p_value if item.p_holm is None else item.p_holm
-    if p_value is None:
+    """Return `p = 0.003 (Holm: 0.012); `: what decides, and the adjusted one where it differs."""
+    if item.p_value is None:
         return ""
-    text = p_near(p_value, _level(item))
-    return f"p {text}{'' if item.p_holm is None else ', Holm'}; "
+    adjusted = item.p_holm if item.p_holm != item.p_value else None
+    if adjusted is not None and item.family == "exploratory":
+        return f"p {p_near(adjusted, LEVEL)}, Holm; "
+    beside = "" if adjusted is None else f" (Holm: {p_text(adjusted)})"
+    return f"p {p_near(item.p_value, LEVEL)}{beside}; "
 
 
 def p_near(p_value: float | None, level: float) -> str:

@@ -19,6 +19,7 @@ from recode_eval.comparison.differences import (
     holm,
     metric_difference,
 )
+from recode_eval.comparison.headline import Headline, headline
 from recode_eval.comparison.pairing import paired
 from recode_eval.comparison.pooling import pooled_runs
 from recode_eval.comparison.problems import changes_json, problem_changes
@@ -26,6 +27,7 @@ from recode_eval.errors import UsageError
 from recode_eval.gating.plans import chance_notes
 from recode_eval.gating.rule import (
     IMPROVED,
+    SMALL_REAL_DROP,
     Evidence,
     Verdict,
     evidence,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from recode_eval.run.results_file import ResultsFile
 
 NO_METRIC = "the policy has no metric for this task and no `default`"
+_CLAIMS = {IMPROVED: Headline.BETTER, SMALL_REAL_DROP: Headline.WORSE}
+"""Notes that say who is better, and the headline that each needs."""
 _WORST_FIRST = (Verdict.INVALID, Verdict.REGRESS, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -264,6 +268,9 @@ def _graded(checks: Sequence[GateCheck], policy: Policy) -> list[GateCheck]:
     p_values = [c.p_drop if c.p_drop_looks is None else c.p_drop_looks for c in checks]
     for check, p_holm in zip(checks, holm(p_values), strict=True):
         verdict, note = grade_evidence(check.evidence, check.margin, p_holm, policy.regress_level)
+        # The one-sided level of a gate is milder than a headline's: the note must not claim more.
+        if _CLAIMS.get(note) not in {None, headline(check.difference)}:
+            note = ""
         if note == IMPROVED and policy.spending and policy.spending.promotes:
             p_rise = check.evidence.p_rise
             note = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.gating.plans import chance_text, margin_text
 from recode_eval.stats.planning import TARGET, pass_chance
+from recode_eval.tables import print_table
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _DASHES: Final = ("", "6 3", "2 3")
 
 def print_plan(console: Console, content: Mapping[str, Any]) -> None:
     """Print the table and what it means."""
-    from rich.table import Table
-
     task = "" if content["task"] is None else f"{one_line(content['task'], 60)}: "
     console.print(
         f"{task}{content['problems']} problems in {content['clusters']} clusters; a drop of "
@@ -35,25 +34,24 @@ def print_plan(console: Console, content: Mapping[str, Any]) -> None:
         f"Variances: {content['source']}.",
         soft_wrap=True,
     )
-    table = Table()
     headings = (
         "samples", "standard error", "an equal model passes",
         f"a loss of {_points(content['loss'])} is a regress",
         f"margin for {100 * content['target']:.0f} %",
         f"problems for {100 * content['target']:.0f} %",
     )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="right", overflow="fold")
-    for row in content["samples"]:
-        table.add_row(
+    rows = [
+        [
             "any number" if row["n"] is None else str(row["n"]),
             f"{100 * row['standard_error']:.2f}",
             chance_text(row["pass_if_equal"]),
             f"{100 * row['regress_if_worse']:.0f} %",
             margin_text(row["margin_for_target"]),
             "-" if row["problems_for_target"] is None else str(row["problems_for_target"]),
-        )
-    console.print(table)
+        ]
+        for row in content["samples"]
+    ]
+    print_table(console, headings, rows, left=())
     for text in _remarks(content):
         console.print(text, soft_wrap=True)
 

@@ -21,6 +21,7 @@ from recode_eval.gating.rule import SPARSE_CHANGES, TOO_FEW_CLUSTERS, Verdict
 from recode_eval.gating.sentences import check_sentence
 from recode_eval.metrics import label, metric
 from recode_eval.stats.sparse import clusters_for, smallest_decidable
+from recode_eval.tables import print_table
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -39,9 +40,15 @@ _COLOURS = {
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.INVALID: "lightgrey",
 }
+_STYLES = {
+    Verdict.PASS: "green",
+    Verdict.REGRESS: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.INVALID: "yellow",
+}
 _MEANING = {
     Verdict.PASS: "The candidate may replace the baseline.",
-    Verdict.REGRESS: "The candidate is worse than the baseline.",
+    Verdict.REGRESS: "A drop is shown at the policy's level.",
     Verdict.INCONCLUSIVE: "The samples cannot tell.",
     Verdict.INVALID: "These runs may not be compared.",
 }
@@ -243,15 +250,8 @@ def badge(decision: Decision) -> dict[str, Any]:
 
 def print_decision(console: Console, decision: Decision) -> None:
     """Print the verdict for people."""
-    from rich.table import Table
-
     if decision.checks:
-        table = Table()
-        for index, heading in enumerate(_headings(decision)):
-            table.add_column(heading, justify="left" if index < 2 else "right", overflow="fold")
-        for check in decision.checks:
-            table.add_row(*_row(check))
-        console.print(table)
+        print_table(console, _headings(decision), map(_row, decision.checks), left=(0, 1))
         for text in _sentences(decision, lambda name: one_line(name, 60)):
             console.print(text, soft_wrap=True)
     for reason in decision.invalid:
@@ -264,5 +264,5 @@ def print_decision(console: Console, decision: Decision) -> None:
             console.print(f"  note: {one_line(text, 1000)}", soft_wrap=True)
     for drawn in decision.drawn:
         console.print(f"{one_line(drawn.task, 60)}: {drawn_text(drawn)}", soft_wrap=True)
-    style = "bold green" if decision.verdict is Verdict.PASS else "bold"
+    style = f"bold {_STYLES[decision.verdict]}"
     console.print(f"{decision.verdict}: {meaning(decision)}", style=style, soft_wrap=True)

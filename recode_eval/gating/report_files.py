@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from recode_eval.gating.decision import Decision
+
+
+FILES: Final = ("verdict.json", "summary.md", "junit.xml", "badge.json")
 
 
 def write_reports(decision: Decision, folder: Path) -> dict[str, Any]:
@@ -28,10 +31,14 @@ def write_reports(decision: Decision, folder: Path) -> dict[str, Any]:
     write_json(folder / "badge.json", badge(decision))
     content = verdict_json(decision)
     write_json(folder / "verdict.json", content)
-    step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if step_summary:
-        _append_summary(decision, Path(step_summary))
+    append_step_summary(decision)
     return content
+
+
+def append_step_summary(decision: Decision) -> None:
+    """Append the summary to the page of a GitHub job; does nothing elsewhere."""
+    if step_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append_summary(decision, Path(step_summary))
 
 
 def _append_summary(decision: Decision, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recode_eval.comparison.headline import Headline, headline
 from recode_eval.comparison.sentences import basis, interval_words, p_near
 from recode_eval.gating.rule import IMPROVED, Verdict
 from recode_eval.metrics import metric
@@ -31,7 +32,9 @@ def check_sentence(check: GateCheck, baseline: str, candidate: str, task: str, l
     )
     if check.verdict is Verdict.REGRESS:
         p_text = p_near(check.p_drop_holm, level)
-        return f"{candidate} is worse than {baseline} in {where} (p {p_text}, Holm): {facts}."
+        worse = headline(item) is Headline.WORSE
+        said = "is worse than" if worse else "drops, by the one-sided test, against"
+        return f"{candidate} {said} {baseline} in {where} (one-sided p {p_text}, Holm): {facts}."
     if check.verdict is Verdict.PASS:
         if check.note == IMPROVED:
             return f"{candidate} is better than {baseline} in {where}: {facts}."

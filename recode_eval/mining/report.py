@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from recode_eval.tables import borderless
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ def by_kind(mined: Mined) -> dict[str, int]:
 
 def stage_table(mined: Mined) -> Table:
     """Return the stages as a table; what libraries said is made safe to print."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
+    table = borderless()
     for title, side in (("stage", "left"), ("in", "right"), ("out", "right"), ("lost", "right"),
                         ("seconds", "right"), ("MiB", "right"), ("lost by reason",
                         "left")):  # fmt: skip

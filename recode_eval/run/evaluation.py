@@ -18,6 +18,7 @@ from recode_eval.run.calibration import LimitBook, machine
 from recode_eval.run.generation import Generation
 from recode_eval.run.grading import Grader, Unscored
 from recode_eval.run.manifest import FINGERPRINT, manifest_of
+from recode_eval.run.progress import WARNING
 from recode_eval.run.prompts import prompt_hash
 from recode_eval.run.store import RunStore, run_folder, write_text
 from recode_eval.sandbox.null import NullSandbox
@@ -211,9 +212,9 @@ class Run:
             return
         since = store.manifest().get("created", "an earlier day")
         self.monitor.log(
-            f"Reusing {count} answers stored since {since}. A served model is known by its name "
-            f"and address alone: if another model is served as {self.model_info.name} now, choose "
-            "another --out."
+            f"{WARNING}Reusing {count} answers stored since {since}. A served model is known by "
+            f"its name and address alone: if another model is served as {self.model_info.name} "
+            "now, choose another --out."
         )
 
     def _server_details(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +222,7 @@ class Run:
         old, new = (set(details.get(FINGERPRINT, [])) for details in (before, now))
         if old and new and not old & new:
             self.monitor.log(
-                f"The server's system_fingerprint was {', '.join(sorted(old))} and is "
+                f"{WARNING}the server's system_fingerprint was {', '.join(sorted(old))} and is "
                 f"{', '.join(sorted(new))} now: this run may mix the answers of two models. Choose "
                 "another --out to start anew."
             )
@@ -290,8 +291,8 @@ class Run:
                     grader.submit(problems[record.problem_id], record)
             if filtered:
                 self.monitor.log(
-                    f"The server's content filter cut off {filtered} answers (finish_reason "
-                    "content_filter); they are graded as they are."
+                    f"{WARNING}the server's content filter cut off {filtered} answers "
+                    "(finish_reason content_filter); they are graded as they are."
                 )
             grader.finish()
         except BaseException:

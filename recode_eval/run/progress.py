@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from recode_eval.run.records import CompletionRecord, ScoreRecord
 
 _LOG_EVERY_S = 15.0
+WARNING = "warning: "
+"""How a message begins that the user should act on; others are notes, and have no colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,26 @@ class Monitor(Protocol):
     def end(self) -> None:
         """The run is over, however it ended."""
         ...
+
+
+class _Passes:
+    """The share of samples that passed, of those graded since the start."""
+
+    def __init__(self) -> None:
+        self._tested = self._passed = 0
+
+    def count(self, record: ScoreRecord | Unscored) -> None:
+        """Take in a grade; samples without tests say nothing about passing."""
+        conditions = getattr(record, "conditions", None)
+        if conditions is None:
+            return
+        first: dict[str, Any] = next(iter(conditions.values()), {})
+        self._tested += 1
+        self._passed += bool(first.get("passed"))
+
+    def __str__(self) -> str:
+        """Say the share, or nothing before the first pass or failure is known."""
+        return f"{100 * self._passed / self._tested:.0f} % pass" if self._tested else ""
 
 
 class SilentMonitor:
@@ -207,6 +229,7 @@ class BarMonitor:
     def __init__(self) -> None:
         self._console = stderr_console()
         self._progress: RichProgress | None = None
+        self._passes = _Passes()
         self._bars: dict[str, TaskID] = {}
 
     def begin(self, *, samples: int, generated: int, graded: int) -> None:
@@ -236,11 +259,14 @@ class BarMonitor:
             MofNCompleteColumn(),
             RateColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[score]}"),
             console=self._console,
             transient=True,
         )
         for name, done in (("generated", generated), ("graded", graded)):
-            self._bars[name] = self._progress.add_task(name, total=samples, completed=done)
+            self._bars[name] = self._progress.add_task(
+                name, total=samples, completed=done, score=""
+            )
         self._progress.start()
 
     def generated(self, record: CompletionRecord) -> None:
@@ -249,17 +275,20 @@ class BarMonitor:
         self._advance("generated")
 
     def graded(self, record: ScoreRecord | Unscored) -> None:
-        """Advance the second bar."""
-        del record
+        """Advance the second bar, and update the score beside it."""
+        self._passes.count(record)
         self._advance("graded")
+        if progress := self._progress:
+            progress.update(self._bars["graded"], score=str(self._passes))
 
     def _advance(self, name: str) -> None:
         if progress := self._progress:
             progress.advance(self._bars[name])
 
     def log(self, text: str) -> None:
-        """Print above the bars."""
-        self._console.print(one_line(text), style="yellow", soft_wrap=True)
+        """Print above the bars; a warning is yellow, a note has no colour."""
+        style = "yellow" if text.startswith(WARNING) else ""
+        self._console.print(one_line(text), style=style, soft_wrap=True)
 
     def end(self) -> None:
         """Remove the bars."""
@@ -274,6 +303,7 @@ class LogMonitor:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._samples = self._generated = self._graded = self._new = 0
+        self._passes = _Passes()
         self._begun = self._shown = time.monotonic()
 
     def begin(self, *, samples: int, generated: int, graded: int) -> None:
@@ -293,8 +323,8 @@ class LogMonitor:
 
     def graded(self, record: ScoreRecord | Unscored) -> None:
         """Count."""
-        del record
         with self._lock:
+            self._passes.count(record)
             self._graded += 1
             self._new += 1
             self._show()
@@ -309,6 +339,7 @@ class LogMonitor:
         self.log(
             f"generated {self._generated}/{self._samples}, "
             f"graded {self._graded}/{self._samples} ({rate:.1f}/s{left})"
+            f"{', ' if str(self._passes) else ''}{self._passes}"
         )
 
     def log(self, text: str) -> None:

@@ -13,6 +13,7 @@ from recode_eval.metrics import BREAKDOWN, label, metric, primary_of, unit_note
 from recode_eval.models.request_options import labelled
 from recode_eval.sandbox.null import TIER as NO_EXECUTION
 from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE, Shares
+from recode_eval.tables import borderless, print_table, stacked
 from recode_eval.terminal import one_line, printable, stdout_console
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _WIDE = 120
 """Columns of a terminal that has room for all metrics of a breakdown."""
-_LABEL_WIDTH, _VALUE_WIDTH, _COUNT_WIDTH = 25, 17, 6
+_LABEL_WIDTH, _VALUE_WIDTH, _COUNT_WIDTH = 25, 16, 6
 """Columns that the metrics' names need, the narrowest column of values (`[-2.00, -1.70]`), and that
 of numbers of problems."""
 
@@ -33,17 +34,22 @@ _ONE_PROCESS = frozenset({"program", "test"})
 """Isolations (`sandbox.base.ISOLATIONS`) under which tests and answer share a process."""
 
 
-def show(results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool) -> None:
-    """Print the results of one or several runs on standard output."""
+def show(
+    results: Sequence[dict[str, Any]], *, as_json: bool, quiet: bool, breakdown: bool = False
+) -> None:
+    """Print the results of one or several runs on standard output.
+
+    `breakdown` adds a table per tag; `quiet` leaves it out all the same.
+    """
     if as_json:
         content = results[0] if len(results) == 1 else list(results)
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    _print(stdout_console(), results, quiet=quiet)
+    _print(stdout_console(), results, breakdown=breakdown and not quiet)
 
 
-def as_text(results: Sequence[dict[str, Any]], width: int = 120) -> str:
+def as_text(results: Sequence[dict[str, Any]], width: int = 120, *, breakdown: bool = False) -> str:
     """Return the table as text of at most `width` columns, without colour."""
     from io import StringIO
 
@@ -51,11 +57,11 @@ def as_text(results: Sequence[dict[str, Any]], width: int = 120) -> str:
 
     text = StringIO()
     console = Console(file=text, width=width, highlight=False, emoji=False, markup=False)
-    _print(console, results, quiet=False)
+    _print(console, results, breakdown=breakdown)
     return text.getvalue()
 
 
-def _print(console: Console, results: Sequence[dict[str, Any]], *, quiet: bool) -> None:
+def _print(console: Console, results: Sequence[dict[str, Any]], *, breakdown: bool) -> None:
     console.print(
         f"Scores in percent ({unit_note()}), with 95 % intervals clustered by update, "
         "for problems like these; N: problems",
@@ -64,18 +70,19 @@ def _print(console: Console, results: Sequence[dict[str, Any]], *, quiet: bool) 
     side_by_side = max(1, (console.width - _LABEL_WIDTH - _COUNT_WIDTH) // _VALUE_WIDTH)
     for first in range(0, len(results), side_by_side):
         _print_summary(console, results[first : first + side_by_side])
-    if len(results) == 1 and not quiet:
-        for tag, groups in results[0]["breakdown"].items():
+    for result in results if breakdown else ():
+        for tag, groups in result["breakdown"].items():
             if len(groups) > 1:
+                if len(results) > 1:
+                    heading = f"{one_line(_model(result), 60)} on {result['task']['name']}"
+                    console.print(heading, style="bold", soft_wrap=True)
                 _print_breakdown(console, tag, groups)
     for result in results:
         _print_notes(console, result)
 
 
 def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table()
+    table = borderless()
     table.add_column("metric", no_wrap=True)
     arms = [one_line(arm_of(result), 40) for result in results]
     shown = len(set(arms)) > 1 or not {Kind.NOTE.value, Kind.NONE.value}.issuperset(arms)
@@ -91,11 +98,11 @@ def _print_summary(console: Console, results: Sequence[dict[str, Any]]) -> None:
             counted[label(name)] = _problems(estimates)
             rows[label(name)] = [format_estimate(name, estimate) for estimate in estimates]
     columns = zip(*rows.values(), strict=True)
-    width = _LABEL_WIDTH + _COUNT_WIDTH + sum(3 + max(map(len, column)) for column in columns)
+    width = _LABEL_WIDTH + _COUNT_WIDTH + sum(2 + max(map(len, column)) for column in columns)
     for text, cells in rows.items():
         # Where a line has no room for an interval, it goes below its value: nothing is cut.
-        stacked = [cell.replace(" [", "\n[").replace(" (", "\n(") for cell in cells]
-        table.add_row(text, *(stacked if width > console.width else cells), counted[text])
+        lower = [stacked(cell) for cell in cells]
+        table.add_row(text, *(lower if width > console.width else cells), counted[text])
     table.add_section()
     for text, key in (
         ("problems", "problems"),
@@ -114,20 +121,14 @@ def _model(result: dict[str, Any]) -> str:
 
 
 def _print_breakdown(console: Console, tag: str, groups: dict[str, dict[str, Any]]) -> None:
-    from rich.table import Table
-
     shown = BREAKDOWN if console.width >= _WIDE else BREAKDOWN[:2]
-    table = Table()
-    table.add_column(tag.replace("_", " "), overflow="fold")
-    table.add_column("problems", justify="right", no_wrap=True)
     first = next(iter(groups.values()))["metrics"]
     names = [name for name in shown if name in first]
-    for name in names:
-        table.add_column(label(name), justify="right", no_wrap=True)
+    rows = []
     for value, group in groups.items():
         cells = [format_estimate(name, group["metrics"].get(name)) for name in names]
-        table.add_row(one_line(value or "(none)", 60), str(group["problems"]), *cells)
-    console.print(table)
+        rows.append([one_line(value or "(none)", 60), str(group["problems"]), *cells])
+    print_table(console, [tag.replace("_", " "), "problems", *map(label, names)], rows)
 
 
 def _print_notes(console: Console, result: dict[str, Any]) -> None:

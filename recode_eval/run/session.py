@@ -13,7 +13,7 @@ from recode_eval.models.backends import backend_facts, get_backend
 from recode_eval.run.docs import Documentation, parse_arms
 from recode_eval.run.findings import Findings
 from recode_eval.run.paying import Purse
-from recode_eval.run.progress import SilentMonitor
+from recode_eval.run.progress import WARNING, SilentMonitor
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.tasks.loading import LoadedTask, load_tasks
 
@@ -256,7 +256,7 @@ def complete(
         solution_advice(spec.name, spec.language, data.completions.values()),
     ):
         if advice is not None:
-            run.monitor.log(advice)
+            run.monitor.log(f"{WARNING}{advice}")
     return {**results, "folder": str(run.folder)}
 
 

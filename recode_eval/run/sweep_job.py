@@ -13,6 +13,7 @@ from recode_eval.run import session
 from recode_eval.run.config import to_mapping
 from recode_eval.run.docs import Documentation, documents_digest
 from recode_eval.run.paying import Purse, read_prices
+from recode_eval.run.progress import WARNING
 from recode_eval.run.sandboxes import Sandboxes
 from recode_eval.run.sweep import Ledger, Outcome, work_through
 
@@ -179,7 +180,7 @@ class SweepJob:
 
         name = one_line(outcome.model, 80)
         if outcome.error is not None:
-            self._monitor.log(f"{name}: FAILED: {one_line(str(outcome.error), 300)}")
+            self._monitor.log(f"{WARNING}{name} FAILED: {one_line(str(outcome.error), 300)}")
             return
         figures = ", ".join(
             f"{column_of(result)} {main_figure(result)}" for result in outcome.results

@@ -61,6 +61,13 @@ class DifferenceFields(JsonStruct, frozen=True, kw_only=True):
             "the problems that both runs have a value of."
         ),
     ]
+    headline: Annotated[
+        Literal["better", "worse", "open"] | None,
+        Meta(
+            description="What the pair's own two-sided test at 5 % says of the candidate; null in "
+            "files that were written before there were headlines."
+        ),
+    ] = None
     low: float | None
     high: float | None
     confidence: Annotated[Share, Meta(description="Of [low, high].")]
@@ -88,6 +95,10 @@ class ComparedMetric(DifferenceFields, frozen=True, kw_only=True):
     estimand: Estimand
     new_samples: MaybeNewSamples
     variance_shares: VarianceShares | None
+    headline: Annotated[
+        Literal["better", "worse", "open"],
+        Meta(description="What the pair's own two-sided test at 5 % says of the candidate."),
+    ]
     family: Annotated[
         Literal["primary", "exploratory"],
         Meta(description="Each task has one primary metric, declared before the runs."),

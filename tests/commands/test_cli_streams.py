@@ -54,7 +54,7 @@ def test_a_terminal_without_unicode(rows: Path, tmp_path: Path) -> None:
     rows_of_two = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
     rows_of_two[0]["update"]["package"] = "textwrap"
     rows.write_text("".join(json.dumps(row) + "\n" for row in rows_of_two))
-    result = bare("--model", "baseline:reference", *arena(rows), env=plain)
+    result = bare("--model", "baseline:reference", *arena(rows), "--breakdown", env=plain)
     assert result.returncode == 0, result.stderr
     assert "t\\xe9xt\\u4e2d" in result.stdout
 

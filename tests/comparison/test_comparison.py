@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from stored_runs import store_run
 
 from recode_eval.comparison.differences import (
+    MetricFamily,
     change,
     compare,
     difference,
+    difference_json,
     holm,
     lower_tail_p,
     sign_flip_p,
     two_sided_p,
 )
+from recode_eval.comparison.headline import headline, headline_text
 from recode_eval.comparison.problems import (
     FALSE_DISCOVERIES,
     changed_problems,
@@ -328,7 +331,8 @@ def test_a_sentence_says_where_holm_takes_back_what_the_interval_shows() -> None
     found = difference("pass@1", old, new, clusters)
     assert found is not None
     wide = replace(found.estimate, mean=0.05, low=0.004, high=0.096)
-    item = replace(found, estimate=wide, p_value=0.033, p_holm=0.27, samples=(10, 10))
+    primary = replace(found, estimate=wide, p_value=0.033, p_holm=0.27, samples=(10, 10))
+    item = replace(primary, family=MetricFamily.EXPLORATORY)
     said = sentence(item, "a", "b", "arena-mini")
     assert said.startswith(
         "b is not shown to differ from a in pass@1 on arena-mini: difference +5.0 points, not "
@@ -342,6 +346,29 @@ def test_a_sentence_says_where_holm_takes_back_what_the_interval_shows() -> None
     unsure = replace(item, estimate=replace(wide, low=-0.01), p_value=0.1)
     assert "Holm's correction" not in sentence(unsure, "a", "b", "t")
     assert "p = 0.270, Holm" in sentence(unsure, "a", "b", "t")
+    # The primary metric's verdict does not depend on what else was compared; Holm's is beside it.
+    said = sentence(primary, "a", "b", "arena-mini")
+    assert said.startswith("b is 5.0 points better than a in pass@1 on arena-mini (95 % CI 0.4 to")
+    assert "p = 0.033 (Holm: 0.270); " in said
+
+
+def test_a_headline_is_the_pairs_own_test() -> None:
+    """Three pages gave three verdicts on one difference, each from another family of tests."""
+    old, new, clusters = models(4, 40)
+    found = difference("pass@1", old, new, clusters)
+    assert found is not None
+    for p_value, expected in ((0.049, "better"), (0.051, "open"), (None, "open")):
+        item = replace(found, estimate=replace(found.estimate, mean=0.05), p_value=p_value)
+        for p_holm in (None, 0.001, 0.9):
+            for confidence in (0.9, 0.99):
+                one = replace(item, p_holm=p_holm, confidence=confidence)
+                assert headline(one) == difference_json(one)["headline"] == expected
+        worse = replace(item, estimate=replace(item.estimate, mean=-0.05))
+        assert headline(worse) == {"better": "worse"}.get(expected, "open")
+        fewer = replace(worse, metric="no_code")
+        assert headline(fewer) == expected
+    text = headline_text(replace(found, p_value=0.5), "a", "b", "t")
+    assert text.startswith("b is not shown to differ from a in pass@1 on t: ")
 
 
 @pytest.mark.parametrize("wrong", [(3, 2, 0, 1), (0, 0, 1, 1), (-1, 2, 0, 1)])

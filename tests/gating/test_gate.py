@@ -435,7 +435,13 @@ def test_the_exit_code_is_that_of_the_process(runs: dict[str, Path], tmp_path: P
         "gate", "--baseline", str(runs["base"]), "--candidate", str(runs["worse"]), cwd=tmp_path
     )
     assert result.returncode == 1
-    assert "regress: The candidate is worse" in result.stdout
+    assert "regress: A drop is shown" in result.stdout
+    assert [*tmp_path.iterdir()] == []  # it wrote a folder that nobody had asked for
+    result = recode_eval(
+        "gate", "--baseline", str(runs["base"]), "--candidate", str(runs["worse"]), "-o", "gate",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert "Written to gate: verdict.json, " in result.stderr
     assert sorted(path.name for path in (tmp_path / "gate").iterdir()) == [
         "badge.json", "junit.xml", "summary.md", "verdict.json",
     ]  # fmt: skip
@@ -704,7 +710,7 @@ def test_every_check_has_a_sentence(runs: dict[str, Path], gate: Gate) -> None:
     }
     better, worse, noisy = (sentences[name]["sentence"] for name in ("better", "worse", "noisy"))
     assert better.startswith("better is better than base in pass@1 on arena: difference +")
-    assert worse.startswith("worse is worse than base in pass@1 on arena (p ")
+    assert worse.startswith("worse is worse than base in pass@1 on arena (one-sided p ")
     assert noisy.startswith("Whether noisy is 3.0 points worse than base in pass@1 on arena stays")
     for text in (better, worse, noisy):
         assert "90 % CI" in text

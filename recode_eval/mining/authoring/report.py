@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from recode_eval.tables import borderless
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from recode_eval.mining.authoring.writing import Authored
 
 
 def yield_table(authored: Authored) -> Table:
     """Return a row per stage: drafts in, drafts out, and the share with its interval."""
-    table = Table(title="drafts")
+    table = borderless(title="drafts")
     table.add_column("stage")
     for name in ("in", "out", "passed", "95 % interval"):
         table.add_column(name, justify="right")
