@@ -77,7 +77,24 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how much of what is matched (default: that of the smallest arm)",
     )
+    parser.add_argument(
+        "--learning-rates",
+        metavar="R[,R]",
+        help="rates to try for every arm (of one arm: learning_rate=[R,R] in --arm), with a seed "
+        "of their own; the best one on the validation task is taken",
+    )
+    parser.add_argument(
+        "--validation",
+        default="migration-validation",
+        metavar="TASK[=FILE]",
+        help="where learning rates are chosen (default: migration-validation)",
+    )
     group = parser.add_argument_group("evaluation, greedy and sampled")
+    group.add_argument(
+        "--primary",
+        metavar="METRIC",
+        help="the metric that decides (default: pass@1; es without tests)",
+    )
     group.add_argument(
         "--eval",
         action="append",
@@ -131,14 +148,15 @@ def execute(arguments: argparse.Namespace) -> int:
         log("general ability is not measured; to measure it: --eval humaneval=FILE")
     with stdout_for_results():
         content = compare_methods(config, progress=not arguments.quiet)
+    code = ExitCode.CHECK_FAILED if content["stopped"] else ExitCode.OK
     if arguments.json:
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
-        return ExitCode.OK
+        return code
     show(content)
     log(f"everything: {config.folder}/comparison.md")
     log(f"as a site: recode-eval leaderboard build {config.folder} --out site")
-    return ExitCode.OK
+    return code
 
 
 def _print_line(text: str) -> None:
@@ -147,7 +165,7 @@ def _print_line(text: str) -> None:
 
 def read_config(arguments: argparse.Namespace) -> CompareConfig:
     """Build the configuration from the command line; raises `UsageError`."""
-    from recode_train.comparing.arms import BASE, parse_arm
+    from recode_train.comparing.arms import BASE, parse_arm, parse_rates
     from recode_train.comparing.settings import CompareConfig, EvaluationSettings
 
     plain = arguments.arms or ([] if arguments.arm else ["sft", "grpo", "dapo"])
@@ -158,10 +176,9 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
     presets = {**(dict.fromkeys(trained, general[-1]) if general else {}), **own}
     tasks = []
     for text in arguments.eval or EvaluationSettings().tasks:
-        name, equals, rows = text.partition("=")
-        if not name or (equals and not rows):
-            raise UsageError(f"--eval {text}: write TASK or TASK=FILE.")
-        tasks.append(f"{name}={Path(rows).expanduser().absolute()}" if rows else name)
+        tasks.append(_task("--eval", text))
+    given = arguments.learning_rates
+    rates = () if given is None else parse_rates(given, "--learning-rates")
     return CompareConfig(
         model=arguments.model,
         out=arguments.out,
@@ -172,6 +189,9 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
         overrides=arguments.set,
         match=arguments.match,
         budget=arguments.budget,
+        primary=arguments.primary,
+        learning_rates=rates,
+        validation=_task("--validation", arguments.validation),
         evaluated=EvaluationSettings(
             tasks=tasks,
             include_paths=[str(Path(path).absolute()) for path in arguments.include_path],
@@ -185,9 +205,18 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
     )
 
 
+def _task(option: str, text: str) -> str:
+    """Return `TASK` or `TASK=FILE` with the whole path; raises `UsageError`."""
+    name, equals, rows = text.partition("=")
+    if not name or (equals and not rows):
+        raise UsageError(f"{option} {text}: write TASK or TASK=FILE.")
+    return f"{name}={Path(rows).expanduser().absolute()}" if rows else name
+
+
 def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
     """Print what the arms have in common, and the sizes of one training of each."""
     from recode_eval.terminal import one_line
+    from recode_train.comparing.tuning import rates_of
     from recode_train.planning import describe
 
     prepared, plans = plan_arms(config)
@@ -201,6 +230,11 @@ def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
     print(f"{'matched by':<17} {matched.text}")
     if matched.left_out:
         print(f"{'left out':<17} {matched.left_out} pairs, too long for one arm at least")
+    for way in config.ways:
+        if rates := rates_of(config, way):
+            listed = ", ".join(f"{rate:g}" for rate in rates)
+            print(f"{'learning rates':<17} {way.name}: {listed}, chosen on "
+                  f"{one_line(config.validation)}, seed {config.tuning_seed}")  # fmt: skip
     print(
         f"{'evaluated on':<17} {', '.join(config.tasks)}: greedy, "
         f"{config.evaluated.samples} samples"

@@ -118,15 +118,6 @@ def training_folder(config: CompareConfig, arm: str, seed: int) -> Path:
     return config.folder / "arms" / f"{arm}-seed{seed}"
 
 
-def start_model(config: CompareConfig, arm: ArmSettings, seed: int) -> str:
-    """Return the model that a training begins with: the base, or another arm's of the same seed."""
-    if arm.start == BASE:
-        return config.model
-    folder = training_folder(config, arm.start, seed)
-    merged = folder / "merged"
-    return str(merged if merged.is_dir() else folder / "final")
-
-
 def revision(config: CompareConfig) -> str | None:
     """Return the revision of the base on the hub, which all arms share."""
     return next(iter(arm_configs(config, config.seeds[0]).values())).model_revision
@@ -182,6 +173,13 @@ def identity(
             arm: {k: v for k, v in one.as_dict().items() if k not in {"output", "seed"}}
             for arm, one in arm_configs(config, config.seeds[0], prepared.matched).items()
         },
+        "tuning": {
+            arm.name: list(rates)
+            for arm in config.ways
+            if (rates := arm.learning_rates or config.learning_rates)
+        },
+        "validation": file_hash(config.validation) or config.validation,
+        "tuning_seed": config.tuning_seed,
         "starts": {arm.name: arm.start for arm in config.ways if arm.start != BASE},
         "evaluated": {
             **{k: v for k, v in dataclasses.asdict(config.evaluated).items() if k != "sandbox"},
@@ -217,14 +215,20 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") 
 
 def as_now(plan: dict[str, Any]) -> dict[str, Any]:
     """Return the plan of an earlier version with what it lacks, at the values that it had."""
-    usual = {
+    defaults = {
         item.name: item.default
         for item in dataclasses.fields(TrainConfig)
         if item.default is not dataclasses.MISSING
     }
-    usual = {name: list(v) if isinstance(v, tuple) else v for name, v in usual.items()}
+    defaults = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
     for name in ("output", "seed"):
-        del usual[name]
-    arms = {arm: {**usual, **settings} for arm, settings in plan.get("arms", {}).items()}
-    return {"pairs": None, **plan, "arms": arms, "starts": plan.get("starts", {}),
+        del defaults[name]
+    arms = {arm: {**defaults, **settings} for arm, settings in plan.get("arms", {}).items()}
+    usual: dict[str, Any] = {
+        "pairs": None,
+        "tuning": {},
+        "validation": "migration-validation",
+        "tuning_seed": 0,
+    }
+    return {**usual, **plan, "arms": arms, "starts": plan.get("starts", {}),
             "match": current_match(plan.get("match", ""))}  # fmt: skip

@@ -1,9 +1,10 @@
-"""Compare evaluated arms: with the start, reinforcement learning with SFT, and by category.
+"""Compare evaluated arms: every two of them, and each with the start by category.
 
 Seeds of an arm are pooled by the mean per problem; the value of every seed is kept too. With two
 seeds or more, differences are about the method and count the variance between trainings; with one,
 they are about these trainings (`Change.scope`). Holm's correction covers all tests of a comparison
-in the primary metric, and apart from them all others; those by category only describe.
+in the primary metric and the main way to sample, and apart from them all others, which explore;
+those by category only describe.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.comparison.pooling import Change, Evidence, adjusted, compared, evidence, pooled
-from recode_eval.metrics import TRAINED
+from recode_eval.comparison.differences import holm
+from recode_eval.comparison.pooling import Change, Evidence, compared, evidence, pooled
+from recode_eval.metrics import TRAINED, primary_of
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.arms import BASE
 
@@ -49,6 +52,8 @@ class ArmDifference:
     reference: str
     arm: str
     change: Change | None
+    primary: bool = False
+    """Whether it is in the metric that decides, sampled in the main way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,14 @@ class Differences:
     categories: tuple[Category, ...]
 
 
-def differences(evaluations: Evaluations) -> Differences:
-    """Compare what was evaluated: every arm on the same problems."""
+def differences(
+    evaluations: Evaluations, primary: str | None = None, main: str | None = None
+) -> Differences:
+    """Compare what was evaluated: every arm on the same problems.
+
+    The metric `primary` decides (None: the one that ranks models on a task), in the evaluations
+    sampled in the way `main` (None: in all).
+    """
     values: list[Value] = []
     found: list[ArmDifference] = []
     categories: list[Category] = []
@@ -85,35 +96,43 @@ def differences(evaluations: Evaluations) -> Differences:
             arm: [evidence(problems, TRAINED) for problems in runs] for arm, runs in arms.items()
         }
         whole = {arm: pooled(members, trainings=arm != BASE) for arm, members in seeds.items()}
-        for metric in TRAINED:
-            if all(one.estimate(metric) is None for one in whole.values()):
-                continue
+        known = [m for m in TRAINED if any(one.estimate(m) is not None for one in whole.values())]
+        decides = primary or primary_of(dict.fromkeys(known, True))
+        first = [name for name in known if name == decides]
+        for metric in (*first, *(name for name in known if name != decides)):
+            counts = metric == decides and main in {None, sampling}
             values += [
                 Value(task, sampling, metric, arm, whole[arm].estimate(metric), _each(one, metric))
                 for arm, one in seeds.items()
             ]
             found += [
                 ArmDifference(task, sampling, metric, old, new,
-                           compared(whole[old], whole[new], metric))
-                for old, new in _contrasts(list(arms))
+                              compared(whole[old], whole[new], metric), counts)
+                for old, new in combinations(arms, 2)
             ]  # fmt: skip
         problems = next(iter(arms.values()))[0]
         tags = {problem.id: problem.tags for problem in problems}
         categories += _by_category(task, sampling, whole, tags)
-    changes = adjusted([item.change for item in found], [item.metric for item in found])
-    return Differences(
-        tuple(values),
-        tuple(replace(item, change=new) for item, new in zip(found, changes, strict=True)),
-        tuple(categories),
-    )
+    return Differences(tuple(values), tuple(_adjusted(found)), tuple(categories))
 
 
-def _contrasts(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """Every arm against the untrained model, and reinforcement learning against SFT."""
-    trained = [arm for arm in arms if arm != BASE]
-    return [(BASE, arm) for arm in trained] + [
-        ("sft", arm) for arm in trained if "sft" in trained and arm != "sft"
-    ]
+def _adjusted(found: Sequence[ArmDifference]) -> Iterator[ArmDifference]:
+    """Yield the differences with Holm's adjustment, the deciding ones apart from all others."""
+    p_values: dict[int, float | None] = {}
+    for family in (True, False):
+        members = {
+            index: item.change.p
+            for index, item in enumerate(found)
+            if item.change is not None and item.primary is family
+        }
+        p_values |= dict(zip(members, holm(list(members.values())), strict=True))
+    for index, item in enumerate(found):
+        change = item.change
+        yield (
+            item
+            if change is None
+            else replace(item, change=replace(change, p_holm=p_values[index]))
+        )
 
 
 def _each(members: Sequence[Evidence], metric: str) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.pooling import Change
@@ -15,17 +16,20 @@ from recode_eval.run.report import format_estimate
 from recode_eval.terminal import one_line, stdout_console
 from recode_train.comparing.arms import BASE
 from recode_train.comparing.differences import differences
+from recode_train.comparing.verdict import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.schemas.results import ProblemResult
     from recode_train.comparing.configs import Prepared
     from recode_train.comparing.settings import CompareConfig
+    from recode_train.comparing.tuning import Choice
 
-SCHEMA_VERSION: Final = 2
-"""2: differences are about methods or about these trainings (`scope`)."""
+SCHEMA_VERSION: Final = 3
+"""2: differences are about methods or about these trainings (`scope`). 3: every two arms are
+compared, arms have starts, budgets name their seed; `primary`, `verdict`, `stopped`."""
 _BUDGETS: Final = {
     "prompts": "prompts",
     "pairs": "distinct pairs",
@@ -40,51 +44,63 @@ _BUDGETS: Final = {
 _VERDICTS: Final = {"up": "more", "down": "less", "same": "not distinguishable", "none": "no test"}
 _NOTE: Final = (
     "Means over problems with clustered 95 % intervals. Seeds of an arm are pooled by problem, "
-    "their own values are in brackets; N: problems. Holm's procedure adjusts p for all differences "
-    "in the primary metrics (pass@1, ES), and apart from them for those in all others, which are "
-    "exploratory. With two seeds or more, a difference is one of methods: interval and p count the "
-    "variance between trainings. With one seed it is about these trainings only."
+    "their own values are in brackets; N: problems. Holm's procedure adjusts p for the differences "
+    "of all arms in the primary metric, and apart from it for all others, which are exploratory. "
+    "With two seeds or more, a difference is one of methods: interval and p count the variance "
+    "between trainings. With one seed it is about these trainings only."
 )
+_SEEN: Final = "training_library"
+"""The tag that tells problems of libraries with training pairs from others."""
 
 _Table = tuple[list[str], list[list[str]]]
 
 
-def make(
-    config: CompareConfig,
-    prepared: Prepared,
-    runs: Mapping[str, Mapping[str, Sequence[ResultsFile]]],
-    budgets: Mapping[str, Sequence[Mapping[str, Any]]],
-    prompts: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return the content of comparison.json (docs/training.md).
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What trainings and evaluations came to."""
 
-    `runs` has those of all seeds and tasks by sampling and arm; `budgets` what every training of
-    an arm cost, seed by seed; `prompts` the prompt variant that each task was evaluated on.
-    """
+    runs: Mapping[str, Mapping[str, Sequence[ResultsFile]]]
+    """Of all seeds and tasks, by sampling and arm; the last way to sample is the main one."""
+    budgets: Mapping[str, Sequence[Mapping[str, Any]]]
+    """What every training of an arm has seen and spent."""
+    stopped: Sequence[Mapping[str, Any]]
+    """Arm, seed and reason of each training without a result."""
+    choices: Sequence[Choice]
+    prompts: Mapping[str, str]
+    """The prompt variant that each task was evaluated on."""
+
+
+def make(config: CompareConfig, prepared: Prepared, found: Found) -> dict[str, Any]:
+    """Return the content of comparison.json (docs/training-compare.md)."""
     evaluations: dict[tuple[str, str], dict[str, list[list[ProblemResult]]]] = {}
-    for sampling, arms in runs.items():
-        for arm, stored in arms.items():
-            for run in stored:
-                place = evaluations.setdefault((run.task, sampling), {})
-                place.setdefault(arm, []).append(run.results.problems)
-    found = differences(evaluations)
+    order = {name: place for place, name in enumerate(config.tasks)}
+    for sampling in reversed(list(found.runs)):
+        stored = [(arm, run) for arm, runs in found.runs[sampling].items() for run in runs]
+        for arm, run in sorted(stored, key=lambda item: order[item[1].task]):
+            place = evaluations.setdefault((run.task, sampling), {})
+            place.setdefault(arm, []).append(run.results.problems)
+    compared = differences(evaluations, config.primary, list(found.runs)[-1])
     content = {
         "schema_version": SCHEMA_VERSION,
         "model": config.model,
         "arms": [BASE, *config.trained],
+        "labels": {arm.name: arm.label for arm in config.ways},
+        "starts": {arm.name: arm.start for arm in config.ways},
         "seeds": list(config.seeds),
         "match": config.match,
         "matched": prepared.matched.text,
-        "starts": {arm.name: arm.start for arm in config.ways},
         "pairs": len(prepared.matched.pairs),
         "pairs_left_out": prepared.matched.left_out,
-        "prompts": dict(prompts),
-        "budgets": {arm: [dict(item) for item in items] for arm, items in budgets.items()},
+        "learning_rates": [choice.as_dict() for choice in found.choices],
+        "prompts": dict(found.prompts),
+        "budgets": {arm: [dict(item) for item in items] for arm, items in found.budgets.items()},
+        "stopped": [dict(item) for item in found.stopped],
         **{
-            name: [dataclasses.asdict(item) for item in getattr(found, name)]
+            name: [dataclasses.asdict(item) for item in getattr(compared, name)]
             for name in ("values", "differences", "categories")
         },
     }
+    content["verdict"] = verdict(content)
     return json.loads(json.dumps(content))  # type: ignore[no-any-return]  # as it is read again
 
 
@@ -96,16 +112,17 @@ def markdown(content: Mapping[str, Any]) -> str:
     for title, (heading, rows) in _tables(content):
         cells = [[code(first), *rest] for first, *rest in rows]
         parts.append(f"\n## {title}\n\n{markdown_table(heading, cells)}")
+    parts += [f"\n{text}\n" for text in _last_words(content, code)]
     return "".join(parts)
 
 
 def show(content: Mapping[str, Any]) -> None:
-    """Print budgets, values and differences; categories are in the files."""
+    """Print all tables but most categories, and the verdict last."""
     from rich.table import Table
 
     console = stdout_console()
     for title, (heading, rows) in _tables(content):
-        if ", by " in title:
+        if ", by " in title and _SEEN.replace("_", " ") not in title:
             continue
         table = Table(title=title.replace("`", ""), title_justify="left")
         for number, name in enumerate(heading):
@@ -115,6 +132,23 @@ def show(content: Mapping[str, Any]) -> None:
         console.print(table)
     console.print(_matched(content), soft_wrap=True)
     console.print(_NOTE, soft_wrap=True)
+    for text in _last_words(content, one_line):
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _last_words(content: Mapping[str, Any], shown: Callable[[str], str]) -> list[str]:
+    """Return the verdict, and before it what it does not rest on."""
+    texts = [
+        f"Without a result: {shown(item['arm'])}, seed {item['seed']}: {shown(item['reason'])}"
+        for item in content["stopped"]
+    ]
+    texts += [
+        f"The learning rate of {shown(item['arm'])}, {item['chosen']:g}, is at the edge of those "
+        "tried; a wider choice may do better."
+        for item in content["learning_rates"]
+        if item["at_edge"]
+    ]
+    return [*texts, content["verdict"]] if content["verdict"] else texts
 
 
 def _matched(content: Mapping[str, Any]) -> str:
@@ -126,12 +160,17 @@ def _matched(content: Mapping[str, Any]) -> str:
 
 def _tables(content: Mapping[str, Any]) -> Iterator[tuple[str, _Table]]:
     yield "Budgets", _budgets(content)
+    if content["learning_rates"]:
+        yield "Learning rates tried", _rates(content)
     keys = ("task", "sampling", "metric")
     for task, sampling, metric in dict.fromkeys(
         tuple(item[key] for key in keys) for item in content["values"]
     ):
         title = f"{code(task)}, {sampling}: {label(metric)}"
         yield title, _values(content, task, sampling, metric)
+        if any(_is_of(item, task, sampling, metric) and item["primary"]
+               for item in content["differences"]):  # fmt: skip
+            yield f"{title}, every two arms", _pairs(content, task, sampling, metric)
     for task, sampling, tag in dict.fromkeys(
         (item["task"], item["sampling"], item["tag"]) for item in content["categories"]
     ):
@@ -139,14 +178,36 @@ def _tables(content: Mapping[str, Any]) -> Iterator[tuple[str, _Table]]:
         yield title, _categories(content, task, sampling, tag)
 
 
+def _is_of(item: Mapping[str, Any], task: str, sampling: str, metric: str) -> bool:
+    return (item["task"], item["sampling"], item["metric"]) == (task, sampling, metric)
+
+
 def _budgets(content: Mapping[str, Any]) -> _Table:
     rows = []
     for arm, items in content["budgets"].items():
-        for seed, item in zip(content["seeds"], items, strict=True):
+        for item in items:
             cells = [_number(name, item.get(name)) for name in _BUDGETS]
             start = content["starts"].get(arm, BASE)
-            rows.append([f"{arm}{'' if start == BASE else f' after {start}'}, seed {seed}", *cells])
-    return ["training", *_BUDGETS.values()], rows
+            after = "" if start == BASE else f" after {start}"
+            rate = f"{item['learning_rate']:g}"
+            rows.append([f"{arm}{after}, seed {item['seed']}", *cells, rate])
+    return ["training", *_BUDGETS.values(), "learning rate"], rows
+
+
+def _rates(content: Mapping[str, Any]) -> _Table:
+    rows = []
+    for choice in content["learning_rates"]:
+        for item in choice["tried"]:
+            figure = None if item["value"] is None else item
+            rows.append([
+                choice["arm"],
+                f"{item['learning_rate']:g}",
+                format_estimate(choice["metric"], figure),
+                "taken" if item["learning_rate"] == choice["chosen"] else "",
+            ])  # fmt: skip
+    first = content["learning_rates"][0]
+    what = f"{label(first['metric'])} on {code(first['task'])}, {first['sampling']}"
+    return ["arm", "learning rate", f"{what}, seed {first['seed']}", ""], rows
 
 
 def _number(name: str, figure: float | None) -> str:
@@ -156,22 +217,30 @@ def _number(name: str, figure: float | None) -> str:
 
 
 def _values(content: Mapping[str, Any], task: str, sampling: str, metric: str) -> _Table:
-    def here(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        wanted = (task, sampling, metric)
-        return [i for i in items if (i["task"], i["sampling"], i["metric"]) == wanted]
-
-    found = here(content["differences"])
-    references = list(dict.fromkeys(item["reference"] for item in found))
-    changes = {(item["reference"], item["arm"]): item["change"] for item in found}
+    changes = {
+        item["arm"]: item["change"]
+        for item in content["differences"]
+        if _is_of(item, task, sampling, metric) and item["reference"] == BASE
+    }
     rows = []
-    for item in here(content["values"]):
+    for item in content["values"]:
+        if not _is_of(item, task, sampling, metric):
+            continue
         text = format_estimate(metric, item["estimate"])
         if len(item["seeds"]) > 1:
             text += f" ({', '.join(value_text(metric, value) for value in item['seeds'])})"
-        cells = [changes.get((reference, item["arm"])) for reference in references]
         count = "-" if item["estimate"] is None else str(item["estimate"]["problems"])
-        rows.append([item["arm"], text, count, *(_change(metric, cell) for cell in cells)])
-    return ["arm", label(metric), "N", *(f"against {name}" for name in references)], rows
+        rows.append([item["arm"], text, count, _change(metric, changes.get(item["arm"]))])
+    return ["arm", label(metric), "N", f"against {BASE}"], rows
+
+
+def _pairs(content: Mapping[str, Any], task: str, sampling: str, metric: str) -> _Table:
+    rows = [
+        [f"{item['arm']} - {item['reference']}", _change(metric, item["change"])]
+        for item in content["differences"]
+        if _is_of(item, task, sampling, metric) and item["primary"]
+    ]
+    return ["arms", "difference"], rows
 
 
 def _change(metric: str, content: Mapping[str, Any] | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from recode_eval.checks import named_fields_only
 from recode_eval.errors import UsageError
+from recode_eval.metrics import TRAINED
 from recode_eval.plugins import unknown
 from recode_train.comparing.arms import BASE, ArmSettings, in_order, parse_arm
 
@@ -79,6 +80,14 @@ class CompareConfig:
     budget: float | None = None
     """How much of what is matched; None: as much as the smallest arm's settings say."""
     evaluated: EvaluationSettings = EvaluationSettings()
+    primary: str | None = None
+    """The metric that decides, of those compared; None: the one that ranks models on the task."""
+    learning_rates: Sequence[float] = ()
+    """Rates to try for every arm that names none of its own; empty: those of the settings."""
+    validation: str = "migration-validation"
+    """`TASK` or `TASK=FILE` on which learning rates are chosen."""
+    tuning_seed: int = 0
+    """Seed of the trainings that try learning rates; none of `seeds`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))
@@ -103,10 +112,32 @@ class CompareConfig:
             raise UsageError(f"samples must be at least 0, not {self.evaluated.samples}.")
         if self.match not in MATCHES:
             raise UsageError(unknown("way to match budgets", self.match, MATCHES))
+        self._check_choices()
         if self.budget is not None and (self.match == "none" or not 1 <= self.budget < 1e15):
             raise UsageError(
                 "A budget is a number of at least 1, of what --match names; with --match none "
                 "there is none."
+            )
+
+    def _check_choices(self) -> None:
+        """Raise `UsageError` for a choice that could not be made, or would be made on the test."""
+        if self.primary is not None and self.primary not in TRAINED:
+            raise UsageError(unknown("metric", self.primary, TRAINED))
+        for rate in self.learning_rates:
+            if not 0 < rate < float("inf"):
+                raise UsageError(f"A learning rate is above 0, not {rate!r}.")
+        if len(set(self.learning_rates)) < len(self.learning_rates):
+            raise UsageError("One learning rate occurs twice.")
+        if not self.learning_rates and not any(arm.learning_rates for arm in self.ways):
+            return
+        if self.validation in self.evaluated.tasks:
+            raise UsageError(
+                f"Learning rates would be chosen on {self.validation}, which the arms are compared "
+                "on: the best of several tries is no fair measure. Name another --validation."
+            )
+        if self.tuning_seed in self.seeds:
+            raise UsageError(
+                f"The seed {self.tuning_seed} tries learning rates and cannot be among the seeds."
             )
 
     @property

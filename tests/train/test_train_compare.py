@@ -10,7 +10,7 @@ import pytest
 import yaml
 from compare_training import small_comparison, vary_rewards
 
-from recode_eval.comparison.pooling import Change, Scope, adjusted
+from recode_eval.comparison.pooling import Change, Scope
 from recode_eval.errors import DataError, UsageError
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.configs import arm_configs
@@ -112,11 +112,12 @@ def test_seeds_are_averaged_before_pairing() -> None:
     assert once.problems == 4
 
 
-def test_reinforcement_learning_is_held_against_sft_too() -> None:
+def test_every_two_arms_are_compared() -> None:
     found = compared(base=[[0, 0.5]], sft=[[0.5, 1]], grpo=[[1, 1]], dapo=[[0.5, 0.5]])
     pairs = {(item.reference, item.arm) for item in found.differences}
     assert pairs == {
         ("base", "sft"), ("base", "grpo"), ("base", "dapo"), ("sft", "grpo"), ("sft", "dapo"),
+        ("grpo", "dapo"),
     }  # fmt: skip
     assert change(found, "grpo", "sft").value == pytest.approx(0.25)
     assert change(found, "dapo", "sft").value == pytest.approx(-0.25)
@@ -134,10 +135,19 @@ def test_all_differences_are_adjusted_together() -> None:
 
 def test_the_primary_metric_is_adjusted_apart_from_the_others() -> None:
     """Together with four more metrics, an effect in pass@1 was found half as often as alone."""
-    found = [Change(0.1, 0.0, 0.2, p, 0.1, 9) for p in (0.01, 0.02, 0.03, 0.04)]
-    metrics = ["pass@1", "pass@5", "pass@1", "es_star"]
-    p_values = [item and item.p_holm for item in adjusted([*found, None], [*metrics, "pass@1"])]
-    assert p_values == pytest.approx([0.02, 0.04, 0.03, 0.04, None])
+    spread = [[0.0, 0.5, 0, 0.5, 0, 1, 0, 0.5], [0.5, 1, 0, 1, 0.5, 1, 0.5, 1]]
+    runs = {"base": [results(spread[0])], "sft": [results(spread[1])]}
+    both = {("t", "sampled"): runs, ("t", "greedy"): runs}
+    for primary, name in ((None, "pass@1"), ("es_star", "es_star")):
+        found = differences(both, primary, "sampled")
+        deciding = [item for item in found.differences if item.primary]
+        assert {(item.metric, item.sampling) for item in deciding} == {(name, "sampled")}
+        assert found.values[0].metric == name
+        (item,) = deciding
+        assert item.change is not None
+        assert item.change.p_holm == item.change.p
+        others = [i.change for i in found.differences if not i.primary and i.change is not None]
+        assert any((c.p_holm or 0) > (c.p or 0) for c in others)
 
 
 def test_what_each_seed_came_to_is_kept() -> None:
@@ -168,7 +178,7 @@ def whole(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_whole_comparison_resumes_and_refuses_other_settings(whole, monkeypatch):
-    from recode_train.comparing import compare_methods, running
+    from recode_train.comparing import compare_methods, evaluating
 
     trained: list[str] = []
 
@@ -208,7 +218,7 @@ def test_a_whole_comparison_resumes_and_refuses_other_settings(whole, monkeypatc
     assert used == {"recode"}
     assert "## Budgets" in (whole.out / "comparison.md").read_text()
 
-    monkeypatch.setattr(running, "_evaluate_on", lambda *_: pytest.fail("changed, but begun"))
+    monkeypatch.setattr(evaluating, "_evaluate_on", lambda *_: pytest.fail("changed, but begun"))
     with pytest.raises(UsageError, match=r"arms\.sft\.learning_rate.* differ"):
         compare_methods(replace(whole, overrides=(*whole.overrides, "sft.learning_rate=0.1")))
     with pytest.raises(UsageError, match=r"evaluated\.prompts"):

@@ -1,0 +1,115 @@
+"""The trainings of a comparison: each from its start, with its learning rate, in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_train.comparing.arms import BASE
+from recode_train.comparing.budgets import spent
+from recode_train.comparing.configs import PAIRS, arm_configs
+from recode_train.progress import TrainEvent
+from recode_train.stopping import TrainingStoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from recode_train.comparing.arms import ArmSettings
+    from recode_train.comparing.configs import Prepared
+    from recode_train.comparing.settings import CompareConfig
+    from recode_train.progress import ProgressCallback
+    from recode_train.trainers import TrainResult
+
+_MERGED: Final = "merged"
+"""In a training's folder: its adapter merged into its base, for the arms that start there."""
+
+
+class Trainings:
+    """Trains arms, one after the other; keeps what each cost, and which ended early."""
+
+    def __init__(
+        self,
+        config: CompareConfig,
+        prepared: Prepared,
+        rates: Mapping[str, float],
+        tell: ProgressCallback,
+        place: str = "arms",
+    ) -> None:
+        """Train in the folder `place` of the comparison; `rates` are by arm, where chosen."""
+        self._config = config
+        self._prepared = prepared
+        self._tell = tell
+        self._place = place
+        self.rates = dict(rates)
+        self.budgets: dict[str, list[dict[str, Any]]] = {}
+        """By arm: what each training has seen and spent, with its seed."""
+        self.stopped: list[dict[str, Any]] = []
+        """Arm, seed and reason of every training without a result."""
+        self._starts: dict[tuple[str, int], str] = {}
+
+    def train(
+        self, arm: ArmSettings, seed: int, rate: float | None = None, name: str | None = None
+    ) -> TrainResult | None:
+        """Train an arm whose start is there, unless that was done; None if it ended early.
+
+        Another `rate` than that chosen, and another folder than `ARM-seedN`, may be given.
+        """
+        from recode_train.trainers import train
+
+        name = name or f"{arm.name}-seed{seed}"
+        settings = self._settings(arm, seed, rate, name)
+        if settings is None:
+            self._stop(arm, seed, f"the training of {arm.start} that it starts from ended early")
+            return None
+        begin = "" if arm.start == BASE else f", from {arm.start}"
+        self._log(f"training: {arm.name}, seed {seed}, {settings.max_steps} steps{begin}"
+                  + (f", learning rate {settings.learning_rate:g}" if rate else ""))  # fmt: skip
+        try:
+            result = train(settings, progress=self._tell)
+        except TrainingStoppedError as error:
+            self._stop(arm, seed, str(error))
+            return None
+        budget = {"seed": seed, "learning_rate": settings.learning_rate, **spent(result)}
+        self.budgets.setdefault(arm.name, []).append(budget)
+        if rate is None and any(other.start == arm.name for other in self._config.ways):
+            self._starts[arm.name, seed] = self._whole(result.final)
+        return result
+
+    def adopt(self, arm: ArmSettings, seed: int, result: TrainResult) -> None:
+        """Let other arms start from this training."""
+        self._starts[arm.name, seed] = self._whole(result.final)
+
+    def _settings(self, arm: ArmSettings, seed: int, rate: float | None, name: str) -> Any:
+        """Return the configuration; None where the start is missing."""
+        model = self._config.model
+        if arm.start != BASE:
+            if (arm.start, seed) not in self._starts:
+                return None
+            model = self._starts[arm.start, seed]
+        file = self._config.folder / PAIRS if self._prepared.restricted else None
+        found = arm_configs(self._config, seed, self._prepared.matched, file)[arm.name]
+        return dataclasses.replace(
+            found,
+            model=model,
+            learning_rate=rate or self.rates.get(arm.name, found.learning_rate),
+            output=str(self._config.folder / self._place / name),
+        )
+
+    def _whole(self, final: Path) -> str:
+        """Return the folder of a complete model; an adapter is merged into its base."""
+        from recode_train.merging import merge
+
+        if not (final / "adapter_config.json").exists():
+            return str(final)
+        merged = final.parent / _MERGED
+        if not merged.exists():
+            merge(str(final), merged)
+        return str(merged)
+
+    def _stop(self, arm: ArmSettings, seed: int, reason: str) -> None:
+        self._log(f"without a result: {arm.name}, seed {seed}: {reason}")
+        self.stopped.append({"arm": arm.name, "seed": seed, "reason": reason})
+
+    def _log(self, message: str) -> None:
+        self._tell(TrainEvent("log", message=message))
