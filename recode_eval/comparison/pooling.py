@@ -18,6 +18,8 @@ import msgspec
 
 from recode_eval.comparison.comparability import mismatches
 from recode_eval.comparison.differences import change, holm, two_sided_p
+from recode_eval.comparison.headline import LEVEL
+from recode_eval.comparison.sentences import p_text
 from recode_eval.errors import UsageError
 from recode_eval.metrics import METHODS, TaskKind, primary
 from recode_eval.metrics import metric as metric_of
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from recode_eval.schemas.results import ProblemResult
     from recode_eval.stats.estimates import Bounds, Estimate
 
-ALPHA = 0.05
 CONFIDENCE = 0.95
 
 
@@ -95,15 +96,40 @@ class Change:
     """How many trainings each method has; the reference's first."""
     trainings_share: float | None = None
     """How much of the squared error is the variance between trainings; None: not counted."""
+    exploratory: bool = False
+    """Whether the metric is one of many that were not declared beforehand."""
 
     @property
     def verdict(self) -> str:
-        """`up`, `down` or `same` (not distinguishable) by the adjusted p-value; `none`: no test."""
-        if self.p_holm is None:
+        """`up`, `down` or `same` (not distinguishable); `none`: no test.
+
+        In a ranking metric this is the pair's own test, as in `comparison.headline`; in an
+        exploratory one the adjusted p-value decides.
+        """
+        p_value = self.p_holm if self.exploratory and self.p_holm is not None else self.p
+        if p_value is None:
             return "none"
-        if self.p_holm >= ALPHA:
+        if p_value >= LEVEL:
             return "same"
         return "up" if self.value > 0 else "down"
+
+    @property
+    def p_words(self) -> str:
+        """The p-value that decides, with the adjusted one beside it where it is another.
+
+        >>> change = Change(0.07, 0.01, 0.13, 0.033, 0.12, 50, p_holm=0.116)
+        >>> change.verdict, change.p_words
+        ('up', 'p 0.033 (Holm: 0.116)')
+        >>> replace(change, exploratory=True).p_words
+        'p 0.116, Holm'
+        """
+        if self.p is None:
+            return "no test"
+        if self.p_holm is None or self.p_holm == self.p:
+            return f"p {p_text(self.p)}"
+        if self.exploratory:
+            return f"p {p_text(self.p_holm)}, Holm"
+        return f"p {p_text(self.p)} (Holm: {p_text(self.p_holm)})"
 
 
 def evidence(problems: Sequence[ProblemResult], metrics: Iterable[str] | None = None) -> Evidence:
@@ -235,7 +261,8 @@ def adjusted(changes: Sequence[Change | None], metrics: Sequence[str]) -> list[C
         members = [found[index] for index in family]
         p_values = holm([None if item is None else item.p for item in members])
         for index, item, p in zip(family, members, p_values, strict=True):
-            found[index] = None if item is None else replace(item, p_holm=p)
+            if item is not None:
+                found[index] = replace(item, p_holm=p, exploratory=not first)
     return found
 
 

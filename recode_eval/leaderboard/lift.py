@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recode_eval.comparison.differences import MetricFamily
 from recode_eval.comparison.lift import arm_order, cost_of, currency_of, lifts
 from recode_eval.comparison.lift_report import STALE, cautions
 from recode_eval.comparison.pooling import Change
@@ -186,8 +187,9 @@ def _change(item: MetricDifference) -> Change:
     found = item.estimate
     assert found.mean is not None
     return Change(
-        found.mean, found.low, found.high, item.p_value, item.detectable, found.n, item.p_holm
-    )
+        found.mean, found.low, found.high, item.p_value, item.detectable, found.n, item.p_holm,
+        exploratory=item.family is MetricFamily.EXPLORATORY,
+    )  # fmt: skip
 
 
 def _context(site: SiteData) -> dict[str, Any] | None:

@@ -105,13 +105,6 @@ def training_views(
     )
 
 
-def p_words(p: float | None) -> str:
-    """Return an adjusted p-value for people."""
-    if p is None:
-        return "no test"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
 def _json(content: object) -> str:
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
@@ -137,5 +130,5 @@ def _training_files(site: SiteData) -> Iterable[tuple[str, str]]:
 
 METHODS_VIEW = SiteView("methods.html", "RL against SFT", "methods.html", _methods, _methods_files)
 TRAINING_VIEW = SiteView("training.html", "Training", "training.html", _training, _training_files)
-HELPERS = {"swatch": swatch, "last_checkpoints": last_checkpoints, "p_words": p_words}
+HELPERS = {"swatch": swatch, "last_checkpoints": last_checkpoints}
 """What the templates of these pages call."""

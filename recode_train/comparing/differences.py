@@ -131,7 +131,10 @@ def _adjusted(found: Sequence[ArmDifference]) -> Iterator[ArmDifference]:
         yield (
             item
             if change is None
-            else replace(item, change=replace(change, p_holm=p_values[index]))
+            else replace(
+                item,
+                change=replace(change, p_holm=p_values[index], exploratory=not item.primary),
+            )
         )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.pooling import Change
 from recode_eval.comparison.report import code, markdown_table, value_text
-from recode_eval.comparison.sentences import p_text
 from recode_eval.metrics import label
 from recode_eval.metrics import metric as metric_of
 from recode_eval.run.report import format_estimate
@@ -44,10 +43,11 @@ _BUDGETS: Final = {
 _VERDICTS: Final = {"up": "more", "down": "less", "same": "not distinguishable", "none": "no test"}
 _NOTE: Final = (
     "Means over problems with clustered 95 % intervals. Seeds of an arm are pooled by problem, "
-    "their own values are in brackets; N: problems. Holm's procedure adjusts p for the differences "
-    "of all arms in the primary metric, and apart from it for all others, which are exploratory. "
-    "With two seeds or more, a difference is one of methods: interval and p count the variance "
-    "between trainings. With one seed it is about these trainings only."
+    "their own values are in brackets; N: problems. In the primary metric a verdict is that of "
+    "the pair's own test at 5 %; p adjusted by Holm's procedure for the differences of all arms in "
+    "it stands beside it. In all others, which are exploratory, the adjusted p decides. With two "
+    "seeds or more, a difference is one of methods: interval and p count the variance between "
+    "trainings. With one seed it is about these trainings only."
 )
 _SEEN: Final = "training_library"
 """The tag that tells problems of libraries with training pairs from others."""
@@ -251,7 +251,7 @@ def _change(metric: str, content: Mapping[str, Any] | None) -> str:
     interval = shown.show_interval(change.low, change.high, sign=True)
     value = f"{shown.show(change.value, sign=True)} {interval}".rstrip()
     about = f" ({change.scope})" if change.trainings else ""
-    return f"{value}, p {p_text(change.p_holm)}: {_VERDICTS[change.verdict]}{about}"
+    return f"{value}, {change.p_words}: {_VERDICTS[change.verdict]}{about}"
 
 
 def _categories(content: Mapping[str, Any], task: str, sampling: str, tag: str) -> _Table:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def verdict(content: Mapping[str, Any]) -> str:
     """Return the sentence for the first task of a comparison's content; '' without values.
 
-    It names the best arm, those that it beats (Holm-adjusted p below 0.05), and those from which it
-    cannot be told apart.
+    It names the best arm, those that it beats by the pair's own test, with the p-value adjusted for
+    all pairs beside it, and those from which it cannot be told apart.
     """
     deciding = [item for item in content["differences"] if item["primary"]]
     if not deciding:
@@ -64,7 +64,7 @@ def _against(other: str, change: Change, sign: int, metric: str) -> str:
     low, high = sorted(sign * end for end in ends) if len(ends) == 2 else (None, None)
     interval = shown.show_interval(low, high, sign=True)
     value = f"{shown.show(sign * change.value, sign=True)} {interval}".rstrip()
-    return f"{code(other)} ({value})"
+    return f"{code(other)} ({value}, {change.p_words})"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from recode_eval.comparison.comparability import (
     percent,
 )
 from recode_eval.comparison.differences import MetricDifference, compare, difference
+from recode_eval.comparison.headline import headline
 from recode_eval.comparison.pairing import paired
 from recode_eval.comparison.problems import fisher_p
 from recode_eval.gating.decision import decide, verdict_json
@@ -232,6 +233,9 @@ def test_the_page_shows_what_compare_says(
         show(browser, site, a, b, metric)
         [expected] = compare([(a, b)], [metric])
         assert_row(browser, "#differences tbody tr", expected.differences[0])
+        said = browser.run("return document.getElementById('verdict').textContent")
+        glyph = headline(expected.differences[0]).glyph
+        assert said[0] == ("?" if expected.differences[0].p_value is None else glyph)
     p_values = browser.run(
         "return Object.fromEntries([...document.querySelectorAll('#tests tbody tr')]"
         ".map((r) => [r.dataset.test, r.cells[2].dataset.v]))"

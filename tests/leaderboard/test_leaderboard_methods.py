@@ -134,12 +134,16 @@ def test_a_second_seed_is_no_second_problem() -> None:
     assert single.estimate("pass@1") == double.estimate("pass@1")
 
 
-def test_verdicts_follow_the_adjusted_p_value() -> None:
-    """What is significant alone need not be so among many tests."""
+def test_only_exploratory_verdicts_follow_the_adjusted_p_value() -> None:
+    """Of many metrics some differ by luck; the ranking one has one verdict wherever it stands."""
     change = Change(0.1, 0.01, 0.19, 0.03, 0.12, 50)
-    assert [item.verdict for item in adjusted([change], ["es"]) if item] == ["up"]
-    several = adjusted([change, change, None], ["es"] * 3)
+    assert [item.verdict for item in adjusted([change], ["es_star"]) if item] == ["up"]
+    several = adjusted([change, change, None], ["es_star"] * 3)
     assert [item.verdict for item in several if item] == ["same", "same"]
+    ranking = adjusted([change, change, None], ["pass@1"] * 3)
+    assert [(item.verdict, item.p_words) for item in ranking if item] == [
+        ("up", "p 0.030 (Holm: 0.060)")
+    ] * 2
     untested = Change(0.1, None, None, None, None, 50)
     assert adjusted([untested], ["es"])[0].verdict == "none"
     assert Change(-0.1, -0.2, -0.05, 0.01, None, 50, 0.01).verdict == "down"
