@@ -43,6 +43,13 @@ class Algorithm:
     check: Callable[[TrainConfig], None] | None = None
     """Raises what `build` would raise for the settings alone: builds TRL's configuration, and loads
     neither model nor data. None: plans check nothing of the kind."""
+    asks: bool = False
+    """Whether the model first answers the pairs, and is then trained on its graded answers. With
+    the setting `completions` the answers are those of another run."""
+    compares: bool = False
+    """Whether it learns from pairs of a good and a bad answer; otherwise from good ones."""
+    uses: tuple[str, ...] = ()
+    """Settings of sampling that it reads although no rewards score completions while it trains."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings where it differs from the defaults of `TrainConfig`."""
     trained_tokens: Callable[[TrainConfig, TrainingData], Sequence[int]] | None = None
@@ -57,6 +64,7 @@ ALGORITHMS: Final = Registry[Algorithm](
         "sft": "recode_train.trainers.sft:ALGORITHM",
         "grpo": "recode_train.trainers.grpo:ALGORITHM",
         "dapo": "recode_train.trainers.dapo:ALGORITHM",
+        "rft": "recode_train.trainers.rft:ALGORITHM",
     },
     needs=[item.name for item in fields(Algorithm)],
 )

@@ -197,7 +197,24 @@ def _changed(config: TrainConfig) -> set[str]:
 def _unused(config: TrainConfig) -> list[str]:
     changed = _changed(config)
     groups: list[tuple[tuple[str, ...], bool, str]] = [
-        (_RL_ONLY, not config.samples, f"{config.method.label} samples nothing and has no rewards"),
+        (
+            tuple(name for name in _RL_ONLY if name not in config.method.uses),
+            not config.samples,
+            f"{config.method.label} has no rewards while it trains"
+            if config.method.asks
+            else f"{config.method.label} samples nothing and has no rewards",
+        ),
+        (
+            (*config.method.uses,),
+            config.method.asks and config.completions is not None,
+            "completions names the answers, so none are sampled",
+        ),
+        (("completions",), config.samples, f"{config.label} samples its own completions"),
+        (
+            ("completions_per_problem", "keep_reward", "keep_at_least"),
+            config.samples or not (config.method.asks or config.completions is not None),
+            "no recorded answers are learnt (completions is not set)",
+        ),
         (_LORA, config.tuning == "full", "tuning=full trains all weights, without an adapter"),
         (_VLLM, not config.use_vllm, "use_vllm is false"),
         (_EVALUATION, config.eval_steps is None, "eval_steps is not set"),

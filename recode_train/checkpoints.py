@@ -25,6 +25,10 @@ LOG: Final = "train.jsonl"
 REPORT: Final = "train.json"
 FINAL: Final = "final"
 EVALUATIONS: Final = "evaluations"
+SAMPLES: Final = "samples"
+"""Answers that the model gave before it was trained."""
+DONE_SAMPLES: Final = "done.json"
+"""In the samples' folder, written last: which run they are."""
 _NAME: Final = re.compile(r"checkpoint-(\d+)")
 _RESERVE: Final = 64 << 20
 """Bytes left free for logs and results."""
@@ -44,6 +48,10 @@ _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
         "turns": 1,
         "importance_sampling_level": "token",
         "delta": None,
+        "completions": None,
+        "completions_per_problem": 4,
+        "keep_reward": "auto",
+        "keep_at_least": None,
     }
 )
 """Settings that runs of older versions do not name, with the values that they had."""
@@ -81,13 +89,14 @@ def remove_after(output: Path, step: int) -> None:
     _cut_log(output / LOG, step)
 
 
-def remove_all(output: Path) -> None:
-    """Remove every trace of an earlier run; other files stay.
+def remove_all(output: Path, *, samples: bool = True) -> None:
+    """Remove every trace of an earlier run, on demand without its `samples`; other files stay.
 
     Raises `UsageError` if the folder holds checkpoints that recode-train did not write.
     """
     found = [folder for _, folder in checkpoints(output)]
-    found += [output / name for name in (FINAL, EVALUATIONS) if (output / name).exists()]
+    names = (FINAL, EVALUATIONS, *((SAMPLES,) if samples else ()))
+    found += [output / name for name in names if (output / name).exists()]
     ours = any((output / name).is_file() for name in (LOG, REPORT))
     if found and not ours:
         raise UsageError(
@@ -180,6 +189,7 @@ def _contents(run: Mapping[str, Any]) -> dict[str, Any]:
     model = {key: value for key, value in run.get("model", {}).items() if key != "path"}
     found = {
         "content of the prompt": data.get("prompt_hash"),
+        "content of the recorded answers": data.get("answers_hash"),
         "text of the tools or visible test": data.get("conversations"),
         "content of the model's files": model,
     }

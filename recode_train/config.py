@@ -25,9 +25,11 @@ from recode_train.setting_types import (
     Count,
     GroupSize,
     ImportanceLevel,
+    KeepReward,
     Loss,
     Names,
     Natural,
+    Number,
     NumberFormat,
     Positive,
     PositiveShare,
@@ -75,7 +77,7 @@ class TrainConfig:
     """
 
     algorithm: Text
-    """`sft`, `grpo` or `dapo`."""
+    """`sft`, `grpo`, `dapo`, `rft` or that of another package."""
     model: Text
     """Folder, hub id or GGUF file of the model to train."""
     data: Text = "migration"
@@ -101,6 +103,17 @@ class TrainConfig:
     """Tokens; pairs with a longer prompt are left out and counted."""
     max_completion_length: Count = 1024
     """Tokens of a completion at most."""
+
+    # Answers to learn from, instead of the references
+    completions: Text | None = None
+    """A run of recode-eval: its folder, or its completions.jsonl. Its good answers are learnt."""
+    completions_per_problem: Count = 4
+    """Answers (DPO: pairs of answers) of one problem at most."""
+    keep_reward: KeepReward = "auto"
+    """What makes an answer good: its verdict (`tests`) or a similarity to the reference. `auto`:
+    the tests where the pairs have some, else `em_star`."""
+    keep_at_least: Number | None = None
+    """The least similarity of a good answer; None: that of a perfect one."""
 
     # Weights
     tuning: Tuning = "dora"

@@ -26,6 +26,10 @@ def check(config: TrainConfig) -> None:
             "several rounds, each with its own standard deviation. Use scale_rewards=group or "
             "none."
         )
+    if config.method.asks and config.completions is None and config.top_k:
+        raise UsageError(
+            f"{config.label} samples with recode-eval, which has no top_k; set top_k=0."
+        )
     names = {item.name for item in dataclasses.fields(config)}
     if taken := sorted(set(config.trainer_args) & names):
         raise UsageError(f"trainer_args: {taken[0]} has its own setting; set {taken[0]} instead.")

@@ -29,6 +29,8 @@ MIGRATION_JS: Final = "migration-js-train"
 TEXT_PAIRS: Final = "recode-train-data"
 _TEST_TASKS: Final = {MIGRATION: "migration", MIGRATION_JS: "migration-js", TEXT_PAIRS: "migration"}
 """For each source, the task with which it must share no program."""
+_OF_LANGUAGE: Final = {"javascript": "migration-js", "typescript": "migration-js"}
+"""For tasks of others, by their language; `migration` for the rest."""
 _NAMES: Final = {
     "migration": MIGRATION,
     MIGRATION: MIGRATION,
@@ -233,6 +235,12 @@ def _tested(problems: Iterable[Problem], task: str, language: str) -> list[BadRo
         if same is not None:
             found.append(BadRow(problem.id, f"its code equals that of the test problem {same}"))
     return found
+
+
+def tested_codes(pairs: PairSet) -> Mapping[str, str]:
+    """Return the normalized programs that training must not see, and whose they are."""
+    spec = pairs.task_object.spec
+    return _tested_codes(_TEST_TASKS.get(spec.name, _OF_LANGUAGE.get(spec.language, "migration")))
 
 
 @cache

@@ -17,7 +17,7 @@ from recode_train.fidelity import deviations
 from recode_train.setting_types import FORM_REWARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from recode_eval.models.base import Prompt
     from recode_eval.run.prompts import PromptTemplate
@@ -128,7 +128,13 @@ def make_plan(config: TrainConfig) -> Plan:
     prefills = {key: prompt.prefill for key, prompt in rendered.items()}
     lengths, more = _prompts(config, pairs, template, folder, workbench)
     notes += more
-    if not config.samples:
+    learnt: int | None = None
+    if config.completions is not None and not config.samples:
+        learnt, said = _recorded(config, pairs, prefills)
+        notes.append(said)
+    elif config.method.asks:
+        learnt = 0
+    elif not config.samples:
         for pair in pairs.pairs:
             sft_completion(pair, prefills[pair.id])
     else:
@@ -159,7 +165,7 @@ def make_plan(config: TrainConfig) -> Plan:
         pairs=pairs,
         prompt=name,
         prompts=lengths,
-        sizes=batch_math.batch_sizes(config, usable),
+        sizes=batch_math.batch_sizes(config, usable if learnt is None else learnt),
         memory=needed,
         warnings=(
             *batch_math.warnings(config),
@@ -186,6 +192,20 @@ def _check_libraries(config: TrainConfig, folder: Path | None) -> list[str]:
     if folder is not None:
         loading.check_targets_of_files(config, folder)
     return []
+
+
+def _recorded(config: TrainConfig, pairs: PairSet, prefills: Mapping[str, str]) -> tuple[int, str]:
+    """Return how many recorded answers, or pairs of them, are learnt, and a note about them."""
+    from recode_train import recorded
+    from recode_train.trainers.answers import choose
+
+    rule = recorded.keep_rule(config, pairs.task_object)
+    found = recorded.read_recorded(
+        str(config.completions), pairs, prefills, rule, skip_copies=config.skip_bad_rows
+    )
+    used, compared = choose(config, found, pairs.task_object)
+    note = f"Recorded answers (good: {rule}; their tokens are counted when the training begins): "
+    return len(compared) or len(used.answers), f"{note}{used}."
 
 
 def _form_warnings(config: TrainConfig, name: str, prompts: Iterable[Prompt]) -> list[str]:
@@ -307,6 +327,8 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     if config.samples:
         weights = ", ".join(f"{name} x {weight:g}" for name, weight in config.rewards.items())
         rows += [("rewards", weights), *_rollout(config), ("a generation", _generation(plan))]
+    if config.method.asks and config.completions is None:
+        rows.append(("before", _asked(plan)))
     rows += [
         ("a step", _step(plan)),
         ("the run", _run(plan)),
@@ -336,6 +358,22 @@ def _rollout(config: TrainConfig) -> list[tuple[str, str]]:
         return []
     limit = f"{config.max_completion_length} tokens, tools' results included"
     return [("a rollout", f"{'; '.join(parts)}; {limit}")]
+
+
+def _asked(plan: Plan) -> str:
+    """Return what the model is asked before it is trained."""
+    from recode_train.recorded import keep_rule
+
+    config = plan.config
+    prompts = plan.prompts.used if plan.prompts else len(plan.pairs.pairs)
+    answers = prompts * config.num_generations
+    use = "pairs of a good and a bad one" if config.method.compares else "good ones"
+    rule = keep_rule(config, plan.pairs.task_object)
+    return (
+        f"{prompts} prompts x {config.num_generations} = {answers} answers of at most "
+        f"{config.max_completion_length} tokens at temperature {config.temperature:g}; learnt are "
+        f"{use} (good: {rule}), {config.completions_per_problem} of a prompt at most"
+    )
 
 
 def _generation(plan: Plan) -> str:

@@ -32,6 +32,7 @@ Text = Annotated[str, Meta(pattern=r"\S", description="text, and not empty")]
 Switch = Annotated[bool, Meta(description="true or false")]
 Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
 _Finite = Annotated[float, Meta(ge=-_FINITE, le=_FINITE)]
+Number = Annotated[float, Meta(ge=-_FINITE, le=_FINITE, description="a finite number")]
 Weights = Annotated[Mapping[str, _Finite], Meta(description="a mapping of names to finite numbers")]
 Arguments = Annotated[Mapping[str, Any], Meta(description="a mapping of names to values")]
 Tuning = Literal["full", "lora", "dora"]
@@ -40,6 +41,7 @@ Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "ves
 """What GRPOConfig of TRL 1.16 knows; a test compares the lists."""
 ImportanceLevel = Literal["token", "sequence"]
 RewardScale = Literal["group", "batch", "none"]
+KeepReward = Literal["auto", "tests", "es", "em", "es_star", "em_star"]
 VllmMode = Literal["colocate", "server"]
 Tools = Annotated[
     tuple[Literal["run", "read"], ...], Meta(description="a list of the tools run and read")

@@ -125,8 +125,10 @@ class Training:
 
     @property
     def rewards(self) -> Mapping[str, float]:
-        """The rewards' weights; empty for SFT."""
-        return {} if self.algorithm == "sft" else self.config["rewards"]
+        """The rewards' weights; empty where the method has none."""
+        # Older logs do not say it, and had SFT as the only such method.
+        rewarded = self.report.get("rewarded", self.algorithm != "sft")
+        return self.config["rewards"] if rewarded else {}
 
     @property
     def deciding(self) -> Mapping[str, Any]:

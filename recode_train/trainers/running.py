@@ -24,12 +24,12 @@ from recode_train.divergence import Guard, check_weights
 from recode_train.idle_updates import IdleUpdates
 from recode_train.locks import only_writer
 from recode_train.planning import LIBRARIES
-from recode_train.progress import resolve_progress, step_event
+from recode_train.progress import TrainEvent, resolve_progress, step_event
 from recode_train.stopping import TrainingStoppedError
 from recode_train.trainers.refusals import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from recode_train.config import TrainConfig
     from recode_train.progress import Progress
@@ -99,7 +99,14 @@ def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None
     source = loading.find(config)
     pairs = load_pairs_of(config)
     prepared = training_data.prepare(config, pairs, loading.tokenizer(source))
-    return run(config, source, prepared, resume=resume, on_log=_teller(config, progress))
+    return run(
+        config,
+        source,
+        prepared,
+        resume=resume,
+        on_log=_teller(config, progress),
+        on_message=_messenger(config, progress),
+    )
 
 
 def require_libraries() -> None:
@@ -118,6 +125,12 @@ def _teller(config: TrainConfig, progress: Progress) -> OnLog:
     return lambda line: tell(step_event(name, config.max_steps, line))
 
 
+def _messenger(config: TrainConfig, progress: Progress) -> Callable[[str], None]:
+    """Return what gets each sentence before the first step and tells the caller."""
+    tell, name = resolve_progress(progress), Path(config.output).resolve().name
+    return lambda text: tell(TrainEvent("log", name, 0, config.max_steps, message=text))
+
+
 def run(
     config: TrainConfig,
     source: ModelSource,
@@ -125,6 +138,7 @@ def run(
     *,
     resume: bool = True,
     on_log: OnLog | None = None,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> TrainResult:
     """Train on prepared data; `config.num_processes` is the true number. Errors as `train`."""
     from accelerate import PartialState
@@ -145,11 +159,29 @@ def run(
         state.wait_for_everyone()
         if state.is_main_process:
             if start is None:
-                checkpoints.remove_all(output)
+                checkpoints.remove_all(output, samples=not resume)
             else:
                 checkpoints.remove_after(output, start[1]["step"])
         state.wait_for_everyone()
+        if config.method.asks and config.completions is None:
+            if state.is_main_process and start is None:
+                checkpoints.write_report(output, _report(config, source, data))
+            data = _answered(config, source, data, on_message)
+            if start is not None:
+                checkpoints.check_same_run(output, start[1], _identity(config, source, data))
         return _run(config, source, data, start, on_log)
+
+
+def _answered(
+    config: TrainConfig, source: ModelSource, data: TrainingData, tell: Callable[[str], None]
+) -> TrainingData:
+    """Let the model answer the pairs; returns the data with what is learnt of the answers."""
+    from recode_train.trainers import answers, sampling
+
+    found = answers.read(config, str(sampling.sample(config, source, data, tell)), data)
+    made = answers.learnt(config, found, data)
+    tell(f"{config.label}: {made.provenance['answers']['used']} answers are learnt")
+    return dataclasses.replace(made, sampled=(found.samples, found.tokens))
 
 
 def with_processes(config: TrainConfig) -> TrainConfig:
@@ -191,6 +223,8 @@ def _run(
 
     output = Path(config.output)
     budget = Budget.from_dict(start[1]["progress"]) if start else Budget()
+    if start is None:
+        budget.completions_generated, budget.tokens_generated = data.sampled
     longest = max(len(prompt.token_ids) for prompt in data.prompts)
     model = loading.model(source, config, longest)
     loading.check_tokens(model, data.tokenizer, source)
@@ -269,11 +303,12 @@ def _report(config: TrainConfig, source: ModelSource, data: TrainingData) -> dic
     return {
         "schema_version": SCHEMA_VERSION,
         "method": config.label,
+        "rewarded": config.samples,
         "config": config.as_dict(),
         "model": dict(source.checkpoint.model.identity),
         "data": dict(data.provenance),
         "data_hash": data.data_hash,
-        "sizes": dataclasses.asdict(batch_sizes(config, len(data.prompts))),
+        "sizes": dataclasses.asdict(batch_sizes(config, data.count)),
         "warnings": [*warnings(config), *deviations(config)],
         "invocation": {**provenance.invocation(), "trainer": _versions()},
         "finished": False,
@@ -288,7 +323,7 @@ def _versions() -> dict[str, str]:
 
 def _identity(config: TrainConfig, source: ModelSource, data: TrainingData) -> dict[str, Any]:
     """Return what a run must have in common with the one that it continues."""
-    read = ("prompt_hash", "conversations")
+    read = ("prompt_hash", "conversations", "answers_hash")
     return {
         "config": config.as_dict(),
         "data_hash": data.data_hash,

@@ -25,16 +25,17 @@ IGNORED: Final = -100
 
 
 def examples(data: TrainingData) -> list[dict[str, list[int]]]:
-    """Return token ids and labels of every pair, in the prompts' order; an EOS ends each."""
+    """Return token ids and labels of every answer, in the prompts' order; an EOS ends each."""
     tokenizer = data.tokenizer
     rows = []
     for prompt in data.prompts:
-        answer = tokenizer(data.completions[prompt.pair_id], add_special_tokens=False)
-        ids = [*answer["input_ids"], tokenizer.eos_token_id]
-        rows.append({
-            "input_ids": [*prompt.token_ids, *ids],
-            "labels": [IGNORED] * len(prompt.token_ids) + ids,
-        })  # fmt: skip
+        for text in data.completions[prompt.pair_id]:
+            answer = tokenizer(text, add_special_tokens=False)
+            ids = [*answer["input_ids"], tokenizer.eos_token_id]
+            rows.append({
+                "input_ids": [*prompt.token_ids, *ids],
+                "labels": [IGNORED] * len(prompt.token_ids) + ids,
+            })  # fmt: skip
     return rows
 
 

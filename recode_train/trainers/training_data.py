@@ -35,8 +35,8 @@ class TrainingData:
 
     tokenizer: Any
     prompts: Sequence[TrainingPrompt]
-    completions: Mapping[str, str]
-    """Pair -> what follows its prompt in a perfect turn, where these are learnt."""
+    completions: Mapping[str, Sequence[str]]
+    """Pair -> what follows its prompt in the turns to learn."""
     rewards: Rewards | None
     """Reward functions, where completions are sampled."""
     data_hash: str
@@ -45,10 +45,22 @@ class TrainingData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     sandboxes: Sandboxes = field(default_factory=_sandboxes)
     """Where programs of rewards and evaluations run; each is opened when it is first needed."""
+    pairs: PairSet | None = None
+    """What it was made of."""
+    preferences: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    """Pair -> good and bad turns to compare."""
+    sampled: tuple[int, int] = (0, 0)
+    """Completions, and their tokens, that the model wrote before the training."""
     workbench: Workbench | None = None
     """Where the tools of rollouts work; None: the model answers once, without tools."""
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Closes the sandboxes that were opened."""
+
+    @property
+    def count(self) -> int:
+        """How many different things an epoch has: prompts, answers, or pairs of answers."""
+        learnt = [*self.completions.values(), *self.preferences.values()]
+        return sum(map(len, learnt)) or len(self.prompts)
 
 
 def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData:
@@ -56,11 +68,13 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
 
     Raises:
         UsageError: a prompt cannot be rendered, none is short enough, or too few are left.
-        DataError: a reference cannot be an answer (SFT).
+        DataError: a reference cannot be an answer (SFT), or a recorded answer is test data.
+        BarrenError: no recorded answer can be learnt from.
     """
     from recode_train import tool_calls
     from recode_train.batch_math import validate
     from recode_train.prompts import perfect_answers, prompt_template, training_prompt
+    from recode_train.trainers import answers
 
     template = prompt_template(pairs, config.prompt)
     closing = contextlib.ExitStack()
@@ -71,7 +85,8 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     prompts, overlong = tool_calls.render_prompts(config, pairs, tokenizer, workbench, template)
     completions: dict[str, str] = {}
     cut: list[str] = []
-    if not config.samples:
+    from_answers = config.method.asks or config.completions is not None
+    if not config.samples and not from_answers:
         completions, cut = perfect_answers(pairs, prompts, tokenizer, config.max_completion_length)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))
@@ -80,10 +95,10 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
         rewards = _rewards(config, pairs, prompts, opener)
         closing.callback(rewards.close)
     prompt = training_prompt(pairs.task_object.spec, config.prompt)
-    return TrainingData(
+    made = TrainingData(
         tokenizer=tokenizer,
         prompts=prompts,
-        completions=completions,
+        completions={pair: (text,) for pair, text in completions.items()},
         rewards=rewards,
         data_hash=pairs.content_hash,
         prompt=prompt,
@@ -99,9 +114,13 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
             **({} if workbench is None else {"conversations": workbench.identity}),
         },
         sandboxes=sandboxes,
+        pairs=pairs,
         workbench=workbench,
         closing=closing,
     )
+    if config.samples or config.completions is None:
+        return made
+    return answers.learnt(config, answers.read(config, config.completions, made), made)
 
 
 def _rewards(

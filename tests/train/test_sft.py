@@ -31,7 +31,7 @@ def test_prompt_is_the_one_that_is_evaluated(libraries: None) -> None:
     from recode_train.trainers.training_data import TrainingData
 
     tokenizer = make_tokenizer(bos=True)
-    stuff = TrainingData(tokenizer, prompts(tokenizer, ["p0"]), {"p0": "yes"}, None, "0")
+    stuff = TrainingData(tokenizer, prompts(tokenizer, ["p0"]), {"p0": ("yes",)}, None, "0")
     ids = examples(stuff)[0]["input_ids"]
     assert ids.count(tokenizer.bos_token_id) == 1
     assert ids[0] == tokenizer.bos_token_id

@@ -163,7 +163,7 @@ def training_data(
     return TrainingData(
         tokenizer=tokenizer,
         prompts=prompts(tokenizer, names),
-        completions={name: f"{completion} {name}" for name in names},
+        completions={name: (f"{completion} {name}",) for name in names},
         rewards=rewards if functions else None,
         data_hash="0" * 64,
         provenance={"source": "test"},
