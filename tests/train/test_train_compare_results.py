@@ -69,7 +69,8 @@ def test_the_verdict_names_the_best_arm_and_what_it_is_better_than():
     )
     assert verdict(found) == (
         "In pass@1 on `t¦x` (sampled), `sft` is highest with 50.0: better than `base` (+30.0 "
-        "[+25.0, +35.0], p 0.001), and not distinguishable from `grpo` (+5.0 [0.0, +10.0], p 0.400)."
+        "[+25.0, +35.0], p 0.001), and not distinguishable from `grpo` (+5.0 [0.0, +10.0], "
+        "p 0.400)."
     )
 
 
