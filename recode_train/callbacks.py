@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from recode_train.budget import Budget
     from recode_train.evaluation import TrainingEvaluation
+    from recode_train.trackers import Trackers
 
 OnLog = Callable[[Mapping[str, Any]], None]
 
@@ -51,6 +52,9 @@ class Keeper:
         # TRL's own counter restarts from 0 in a resumed SFT run; `tokens_trained` does not.
         self._left_out = set() if trained is None else {"num_tokens"}
         self.accelerator: Any = None
+        self.trackers: Trackers | None = None
+        self.evaluated: Mapping[str, Any] = {}
+        """The figures of the last evaluation, by task."""
         self.last: dict[str, Any] = {}
         """The last line of the log."""
 
@@ -133,6 +137,9 @@ class Evaluator:
                 self._keeper.accelerator.unwrap_model(model), state.global_step
             )
             self._keeper.write({"step": state.global_step, "evaluation": figures})
+            self._keeper.evaluated = figures
+            if self._keeper.trackers is not None:
+                self._keeper.trackers.show_evaluation(state.global_step, figures)
         self._keeper.accelerator.wait_for_everyone()
         self._keeper.budget.skip()
 

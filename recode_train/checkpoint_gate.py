@@ -61,6 +61,12 @@ def gate_callback(
     return as_callback(GateWatch(words, out, stop, wait, environment or {}))
 
 
+def first_regression(out: Path) -> str | None:
+    """Return the first checkpoint that the gate in the folder `out` found worse; None: none."""
+    lines = read_history(out / HISTORY)
+    return next((line["checkpoint"] for line in lines if line["status"] == "regress"), None)
+
+
 class GateWatch:
     """Starts the watch with the training, checks on it at every step, and ends with it."""
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 MARK: Final = "recode_train.json"
 LOG: Final = "train.jsonl"
 REPORT: Final = "train.json"
+COMPLETIONS: Final = "completions.jsonl"
 FINAL: Final = "final"
+GATE: Final = "gate"
 EVALUATIONS: Final = "evaluations"
 SAMPLES: Final = "samples"
 """Answers that the model gave before it was trained."""
@@ -36,7 +38,8 @@ _RESERVE: Final = 64 << 20
 FREE_SETTINGS: Final = frozenset({
     "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
     "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
-    "max_barren_batches",
+    "max_barren_batches", "report_to", "completion_samples", "completion_steps", "gate",
+    "gate_options", "gate_wait", "push_to_hub", "hub_model_id", "hub_private_repo",
 })  # fmt: skip
 """Settings that do not change the weights: an interrupted run may continue with other values."""
 _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
@@ -52,6 +55,8 @@ _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
         "completions_per_problem": 4,
         "keep_reward": "auto",
         "keep_at_least": None,
+        "attn_implementation": None,
+        "disable_dropout": False,
     }
 )
 """Settings that runs of older versions do not name, with the values that they had."""
@@ -86,7 +91,8 @@ def remove_after(output: Path, step: int) -> None:
     for at, folder in checkpoints(output):
         if at > step or not (folder / MARK).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-    _cut_log(output / LOG, step)
+    for name in (LOG, COMPLETIONS):
+        _cut_log(output / name, step)
 
 
 def remove_all(output: Path, *, samples: bool = True) -> None:
@@ -95,7 +101,7 @@ def remove_all(output: Path, *, samples: bool = True) -> None:
     Raises `UsageError` if the folder holds checkpoints that recode-train did not write.
     """
     found = [folder for _, folder in checkpoints(output)]
-    names = (FINAL, EVALUATIONS, *((SAMPLES,) if samples else ()))
+    names = (FINAL, EVALUATIONS, GATE, *((SAMPLES,) if samples else ()))
     found += [output / name for name in names if (output / name).exists()]
     ours = any((output / name).is_file() for name in (LOG, REPORT))
     if found and not ours:
@@ -105,7 +111,7 @@ def remove_all(output: Path, *, samples: bool = True) -> None:
         )
     for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
-    for name in (LOG, REPORT):
+    for name in (LOG, REPORT, COMPLETIONS):
         (output / name).unlink(missing_ok=True)
 
 
@@ -191,6 +197,7 @@ def _contents(run: Mapping[str, Any]) -> dict[str, Any]:
         "content of the prompt": data.get("prompt_hash"),
         "content of the recorded answers": data.get("answers_hash"),
         "text of the tools or visible test": data.get("conversations"),
+        "source of the reward functions": data.get("reward_sources"),
         "content of the model's files": model,
     }
     return {name: value for name, value in found.items() if value}

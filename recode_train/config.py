@@ -40,6 +40,7 @@ from recode_train.setting_types import (
     Text,
     Tier,
     Tools,
+    TrackerNames,
     Tuning,
     Turns,
     VllmMode,
@@ -117,7 +118,7 @@ class TrainConfig:
 
     # Weights
     tuning: Tuning = "dora"
-    """`full`, `lora` or `dora`."""
+    """`full`, `lora`, `dora`, or `qlora`: LoRA over weights of four bits (bitsandbytes, a GPU)."""
     lora_r: Count = 64
     lora_alpha: Count = 64
     lora_dropout: Share = 0.01
@@ -129,6 +130,11 @@ class TrainConfig:
     """Compute in bfloat16; None: where the accelerator can, never on a CPU."""
     gradient_checkpointing: Switch | None = None
     """Trade time for memory; None: on an accelerator, not on a CPU."""
+    attn_implementation: Text | None = None
+    """How attention is computed: `eager`, `sdpa`, `flash_attention_2`, ...; None: as transformers
+    chooses."""
+    disable_dropout: Switch = False
+    """No dropout at all. While completions are sampled there is never any."""
     model_revision: Text | None = None
     trust_remote_code: Switch = False
 
@@ -182,7 +188,8 @@ class TrainConfig:
     max_barren_batches: Count | None = 100
     """Updates without any gradient in a row after which the training stops; None: it never does."""
     rewards: Weights = field(default_factory=lambda: DEFAULT_REWARDS)
-    """Weight of each reward (`REWARDS`); those of weight 0 are not computed."""
+    """Weight of each reward (`REWARDS`, or `module:function`); one of weight 0 is logged only, and
+    null takes a reward out."""
     overlong_cache: Natural = 256
     """Tokens before `max_completion_length` from which the overlong penalty grows."""
     tools: Tools = ()
@@ -213,6 +220,19 @@ class TrainConfig:
     save_steps: Count = 100
     """Steps between checkpoints."""
     save_total_limit: Count = 2
+    report_to: TrackerNames = ()
+    """Where the log goes besides `train.jsonl`: `wandb`, `tensorboard`, `trackio`."""
+    completion_samples: Natural = 4
+    """Completions that `completions.jsonl` and the trackers show at a time."""
+    completion_steps: Count = 10
+    """Steps between two such tables, at least."""
+    gate: Text | None = None
+    """Gate every checkpoint against this stored run (or `first`, `previous`, `best`), and stop
+    after a regression."""
+    gate_options: Names = ()
+    """More options of `recode-eval watch`, such as --tasks=arena-mini."""
+    gate_wait: Switch = False
+    """Whether every checkpoint waits for its verdict."""
     eval_steps: Count | None = None
     """Steps between evaluations with recode-eval; None: no evaluation."""
     eval_tasks: Names = ()
@@ -221,6 +241,13 @@ class TrainConfig:
     eval_n: Count = 1
     """Samples per problem."""
     eval_temperature: Amount = 0.0
+
+    push_to_hub: Switch = False
+    """Upload the result to the hub."""
+    hub_model_id: Text | None = None
+    """Where to, as OWNER/NAME; None: the name of the run's folder, of the user logged in."""
+    hub_private_repo: Switch = True
+    """Whether a new repository is private."""
 
     trainer_args: Arguments = field(default_factory=lambda: MappingProxyType({}))
     """More arguments of TRL's SFTConfig or GRPOConfig, for what has no name here."""

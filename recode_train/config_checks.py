@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.errors import UsageError
 from recode_eval.plugins import unknown
+from recode_train.own_rewards import is_own
 from recode_train.setting_types import FORM_REWARDS, REWARDS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def check(config: TrainConfig) -> None:
 
 def _check_rewards(config: TrainConfig) -> None:
     for name in config.rewards:
-        if name not in REWARDS:
+        if name not in REWARDS and not is_own(name):
             raise UsageError(unknown("reward", name, REWARDS))
     if not config.samples:
         return

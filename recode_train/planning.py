@@ -187,6 +187,7 @@ def _check_libraries(config: TrainConfig, folder: Path | None) -> list[str]:
         return [f"Arguments of TRL not checked: {missing[0]} is missing."]
     from recode_train.trainers import loading
 
+    loading.check_four_bits(config)
     if config.method.check is not None:
         config.method.check(config)
     if folder is not None:

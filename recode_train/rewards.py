@@ -26,9 +26,10 @@ from recode_eval.errors import UsageError
 from recode_eval.integrations.trl_environment import final_text
 from recode_eval.languages import PYTHON, get_language
 from recode_eval.plugins import unknown
-from recode_eval.scoring import Similarity, is_well_formed, similarity_scores
+from recode_eval.scoring import Similarity, is_well_formed, normalize, similarity_scores
 from recode_eval.scoring.extraction import extract
 from recode_eval.tasks.base import Measuring
+from recode_train.own_rewards import is_own, load_own
 from recode_train.paper_format import format_paper_reward
 from recode_train.setting_types import REWARDS
 from recode_train.shared_runner import SharedTestRunner
@@ -44,6 +45,8 @@ RewardFunction = Callable[..., list[float | None]]
 set (of which `pair_id` is needed), `environments` where the model has tools, and others that are
 ignored; one value per completion."""
 
+_OLD: Final = "stale"
+"""The name of a pair's old program among its solutions."""
 _REMEMBERED: Final = 4096
 """Completions whose code and similarity are kept for the next reward function of the same step."""
 
@@ -105,7 +108,9 @@ class Rewards:
     weights: list[float]
     decisive: list[bool]
     """Whether a function counts in deciding if a group's rewards are all equal (see
-    `dynamic_sampling`); the overlong penalty does not."""
+    `dynamic_sampling`); the overlong penalty does not, nor does what has weight 0."""
+    copied: Callable[..., list[bool]] | None = None
+    """Tells which completions hand back the old program; takes what a reward function takes."""
     _runner: TestRunner | SharedTestRunner | None = field(default=None, repr=False)
 
     def close(self) -> None:
@@ -124,8 +129,10 @@ def build_rewards(
     cache: int = 256,
     shared: bool = False,
 ) -> Rewards:
-    r"""Return the reward functions that have a weight, in the order of `REWARDS`.
+    r"""Return the reward functions that are named, in the order of `REWARDS`.
 
+    One of weight 0 is computed and logged, and trains nothing. `module:function` is a function of
+    your own (`own_rewards`); those follow.
     `prefills` maps each pair's id to the text that opens the model's turn (None: that of the prompt
     that training uses by default). `sandbox` opens the sandbox of the reward `tests` when it is
     first needed (None: the strongest of this machine); the caller closes it with `Rewards.close`.
@@ -146,11 +153,12 @@ def build_rewards(
     >>> [f(completions=[answer, "No."], pair_id=[pair.id] * 2) for f in rewards.functions]
     [[1.0, -1.0], [2.0, -2.0]]
     """
+    own = [name for name in weights if is_own(name)]
     for name in weights:
-        if name not in REWARDS:
+        if name not in REWARDS and name not in own:
             raise UsageError(unknown("reward", name, REWARDS))
-    chosen = [name for name in REWARDS if weights.get(name)]
-    if not chosen:
+    chosen = [*(name for name in REWARDS if name in weights), *own]
+    if not any(weights.values()):
         raise UsageError("No reward has a weight; set rewards, for example rewards.es_star=1.")
     task = pairs.task_object
     reader = _Reader(pairs, _usual_prefills(pairs) if prefills is None else prefills)
@@ -172,11 +180,15 @@ def build_rewards(
         "tests": lambda: _Tests(reader, runner),
         "api": lambda: _api(reader, task, pairs),
     }
+    made = [
+        load_own(name, reader.programs) if name in own else functions[name]() for name in chosen
+    ]
     return Rewards(
-        functions=[functions[name]() for name in chosen],
+        functions=made,
         names=chosen,
         weights=[float(weights[name]) for name in chosen],
-        decisive=[name != "overlong" for name in chosen],
+        decisive=[name != "overlong" and weights[name] != 0 for name in chosen],
+        copied=reader.copied,
         _runner=runner,
     )
 
@@ -238,6 +250,7 @@ class _Reader:
         self._pairs = {pair.id: pair for pair in pairs.pairs}
         self._prefills = prefills
         self._known: dict[tuple[str, str], _Reading] = {}
+        self._old: dict[str, str | None] = {}
 
     def read(
         self,
@@ -258,6 +271,42 @@ class _Reader:
             else:
                 found.append(self._read(final_text(completion), pair_id))
         return found
+
+    def copied(
+        self,
+        *,
+        completions: Sequence[Any],
+        pair_id: Sequence[str],
+        environments: Sequence[Any] | None = None,
+        **_: Any,
+    ) -> list[bool]:
+        """Tell which completions are the old program, apart from comments and blank lines."""
+        found = self.read(completions, pair_id, environments)
+        return [self._is_old(reading, name) for reading, name in zip(found, pair_id, strict=True)]
+
+    def programs(
+        self,
+        *,
+        completions: Sequence[Any],
+        pair_id: Sequence[str],
+        environments: Sequence[Any] | None = None,
+        **_: Any,
+    ) -> dict[str, list[str | None]]:
+        """Return the completions' programs, the references, and the old programs."""
+        found = self.read(completions, pair_id, environments)
+        return {
+            "codes": [reading.code for reading in found],
+            "references": [reading.problem.solutions["reference"] for reading in found],
+            "old_codes": [reading.problem.solutions.get(_OLD) for reading in found],
+        }
+
+    def _is_old(self, reading: _Reading, name: str) -> bool:
+        if reading.code is None:
+            return False
+        if name not in self._old:
+            old = reading.problem.solutions.get(_OLD)
+            self._old[name] = None if old is None else normalize(old, reading.language).strip()
+        return normalize(reading.code, reading.language).strip() == self._old[name]
 
     def _given(self, code: str | None, pair_id: str) -> _Reading:
         pair = self._pairs[pair_id]

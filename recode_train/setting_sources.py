@@ -21,6 +21,7 @@ from recode_train.setting_types import (
     DEFAULT_REWARDS,
     Names,
     Tools,
+    TrackerNames,
     choices,
     expected,
     is_numeric,
@@ -78,8 +79,11 @@ def plain(value: Any) -> Any:
 
 def _convert(name: str, value: Any, wanted: Any) -> Any:
     """Return the value in the setting's type; raises `UsageError` where it does not fit."""
-    if wanted in {Names, Tools} and isinstance(value, str):
+    if wanted in {Names, Tools, TrackerNames} and isinstance(value, str):
         value = tuple(text for part in value.split(",") if (text := part.strip()))
+    if name == "rewards" and isinstance(value, Mapping):
+        # `null` takes a reward out that a preset or an algorithm brings.
+        value = {key: weight for key, weight in value.items() if weight is not None}
     try:
         made = msgspec.convert(value, wanted, strict=not is_numeric(wanted))
     except (msgspec.ValidationError, OverflowError):

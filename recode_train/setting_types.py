@@ -35,7 +35,7 @@ _Finite = Annotated[float, Meta(ge=-_FINITE, le=_FINITE)]
 Number = Annotated[float, Meta(ge=-_FINITE, le=_FINITE, description="a finite number")]
 Weights = Annotated[Mapping[str, _Finite], Meta(description="a mapping of names to finite numbers")]
 Arguments = Annotated[Mapping[str, Any], Meta(description="a mapping of names to values")]
-Tuning = Literal["full", "lora", "dora"]
+Tuning = Literal["full", "lora", "dora", "qlora"]
 NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
 Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"]
 """What GRPOConfig of TRL 1.16 knows; a test compares the lists."""
@@ -46,8 +46,13 @@ VllmMode = Literal["colocate", "server"]
 Tools = Annotated[
     tuple[Literal["run", "read"], ...], Meta(description="a list of the tools run and read")
 ]
+TrackerNames = Annotated[
+    tuple[Literal["wandb", "tensorboard", "trackio"], ...],
+    Meta(description="a list of wandb, tensorboard and trackio"),
+]
 Turns = Annotated[int, Meta(ge=1, le=20, description="a whole number in [1, 20]")]
 Tier = Literal["auto", "docker", "bubblewrap", "landlock"]
+_TEXTUAL: Final = frozenset({Text, Switch, Names, Tools, TrackerNames})
 
 
 def members(wanted: Any) -> tuple[Any, ...]:
@@ -62,7 +67,7 @@ def is_numeric(wanted: Any) -> bool:
 
     YAML reads 5e-5, which has no dot, as text; "true" in quotes stays text.
     """
-    return not any(member in {Text, Switch, Names, Tools} for member in members(wanted))
+    return not any(member in _TEXTUAL for member in members(wanted))
 
 
 def choices(wanted: Any) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ def expected(wanted: Any) -> str:
     """Say what fits a type.
 
     >>> expected(Count | None), expected(Tuning)
-    ('a whole number of at least 1 or null', 'one of full, lora, dora')
+    ('a whole number of at least 1 or null', 'one of full, lora, dora, qlora')
     """
     if found := choices(wanted):
         return f"one of {', '.join(found)}"

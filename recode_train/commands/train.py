@@ -59,6 +59,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="leave out malformed rows instead of stopping",
     )
     parser.add_argument(
+        "--gate",
+        metavar="RUN",
+        help="gate every checkpoint against this stored run of recode-eval (or first, previous, "
+        "best), and stop after a regression (exit code 1); --set gate_options=... has more",
+    )
+    parser.add_argument(
         "--restart",
         action="store_true",
         help="start over instead of continuing the run in the folder",
@@ -90,7 +96,7 @@ def execute(arguments: argparse.Namespace) -> int:
         result = train(config, resume=not arguments.restart, progress=not arguments.quiet)
     if first:
         _show_result(result, as_json=arguments.json)
-    return ExitCode.OK
+    return ExitCode.OK if result.stopped is None else ExitCode.CHECK_FAILED
 
 
 def read_config(arguments: argparse.Namespace) -> TrainConfig:
@@ -109,6 +115,7 @@ def read_config(arguments: argparse.Namespace) -> TrainConfig:
         seed=arguments.seed,
         limit=arguments.limit,
         skip_bad_rows=arguments.skip_bad_rows,
+        gate=arguments.gate,
         num_processes=int(world) if world.isdigit() and int(world) else None,
     )
 
@@ -137,4 +144,6 @@ def _show_result(result: TrainResult, *, as_json: bool) -> None:
         json.dump(asdict(result), sys.stdout, indent=2, default=str)
         sys.stdout.write("\n")
     else:
+        if result.stopped is not None:
+            print(one_line(f"stopped after step {result.steps}: {result.stopped}"))
         print(one_line(f"done: {result.final}"))

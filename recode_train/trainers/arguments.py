@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import UsageError
+from recode_train import trackers
 from recode_train.trainers.refusals import refusals
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def build(config_class: Any, config: TrainConfig, **more: Any) -> Any:
             raise UsageError(unknown(kind, name, names))
         if name in settings:
             raise UsageError(f"trainer_args: recode-train sets {name} itself; leave it out.")
+    trackers.require(config.report_to)
     for name, package in _PACKAGES.items():
         wanted = settings.get(name) or config.trainer_args.get(name)
         if wanted and importlib.util.find_spec(package) is None:
@@ -134,7 +136,7 @@ def _shared(config: TrainConfig) -> dict[str, Any]:
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": kept_checkpoints(config),
-        "report_to": "none",
+        "report_to": list(config.report_to) or "none",
         "disable_tqdm": True,
         "ddp_timeout": _PATIENCE_S,
         "remove_unused_columns": False,

@@ -88,6 +88,9 @@ def build_grpo(
             environment_factory=environment_factory(data.workbench) if data.workbench else None,
         )
     trainer.budget = budget
+    trainer.copied = getattr(data.rewards, "copied", None)
+    trainer.samples_wanted = config.completion_samples
+    trainer.samples_every = config.completion_steps
     trainer.decisive = list(data.rewards.decisive)
     trainer.expected_ids = {p.text: p.token_ids for p in data.prompts}
     return trainer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -11,6 +12,7 @@ from recode_eval.plugins import unknown
 from recode_train.batch_math import check_context
 from recode_train.checkpoints import check_space
 from recode_train.trainers.arguments import kept_checkpoints
+from recode_train.trainers.refusals import refusals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,11 +98,54 @@ def model(source: ModelSource, config: TrainConfig, longest: int) -> Any:
     from recode_eval.models.loading import load_model
 
     _check_space(source, config)
-    loaded, _ = load_model(source.checkpoint, source.options)
+    if config.tuning == "qlora":
+        loaded = _in_four_bits(source, config)
+    else:
+        loaded, _ = load_model(source.checkpoint, source.options)
+    if config.attn_implementation is not None:
+        with refusals():
+            loaded.set_attn_implementation(config.attn_implementation)
     _check_targets(loaded, config)
     context = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
     check_context(config, context if isinstance(context, int) else None, longest)
     return loaded
+
+
+def check_four_bits(config: TrainConfig) -> None:
+    """Raise `UsageError` where `tuning` is qlora and this machine cannot train so."""
+    import torch
+
+    if config.tuning != "qlora":
+        return
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UsageError(
+            "tuning qlora needs the package bitsandbytes, which is missing: pip install "
+            "bitsandbytes, or set tuning=lora."
+        )
+    if not torch.cuda.is_available():
+        raise UsageError("tuning qlora needs a GPU, and there is none here; set tuning=lora.")
+
+
+def _in_four_bits(source: ModelSource, config: TrainConfig) -> Any:
+    """Load the weights as QLoRA has them: four bits (NF4), computed with in bfloat16."""
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    check_four_bits(config)
+    if source.checkpoint.model.gguf is not None:
+        raise UsageError("tuning qlora cannot begin from a GGUF file; use its safetensors.")
+    with refusals():
+        return AutoModelForCausalLM.from_pretrained(
+            source.checkpoint.model.path,
+            dtype=torch.bfloat16,
+            quantization_config=BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.bfloat16,
+            ),
+            trust_remote_code=config.trust_remote_code,
+        )
 
 
 def adapter(config: TrainConfig) -> Any:

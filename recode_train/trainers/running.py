@@ -19,14 +19,19 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import InfrastructureError, StorageError, UsageError
 from recode_train import checkpoints
 from recode_train.budget import Budget
-from recode_train.callbacks import Evaluator, Keeper, OnLog, as_callback
+from recode_train.callbacks import Keeper, OnLog, as_callback
 from recode_train.divergence import Guard, check_weights
+from recode_train.hub_upload import upload
 from recode_train.idle_updates import IdleUpdates
 from recode_train.locks import only_writer
+from recode_train.model_card import write_card
 from recode_train.planning import LIBRARIES
 from recode_train.progress import TrainEvent, resolve_progress, step_event
 from recode_train.stopping import TrainingStoppedError
+from recode_train.trackers import Trackers
+from recode_train.trainers import extras
 from recode_train.trainers.refusals import refusals
+from recode_train.trainers.reporting import new_report, run_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +41,8 @@ if TYPE_CHECKING:
     from recode_train.trainers.loading import ModelSource
     from recode_train.trainers.training_data import TrainingData
 
-SCHEMA_VERSION: Final = 1
+GATE: Final = "gate"
+"""What a report names as having stopped a run that has a result all the same."""
 _NOT_THE_MODEL: Final = (
     "optimizer*", "scheduler.pt", "scaler.pt", "rng_state*", "trainer_state.json", "global_step*",
     checkpoints.MARK,
@@ -59,6 +65,8 @@ class TrainResult:
     """Counts of tokens, groups and seconds (`recode_train.budget.Budget`)."""
     report: Mapping[str, Any]
     """The content of `train.json`."""
+    stopped: str | None = None
+    """Why the gate ended the training, or would have; None: it did not."""
 
 
 def train(config: TrainConfig, *, resume: bool = True, progress: Progress = None) -> TrainResult:
@@ -144,7 +152,7 @@ def run(
     from accelerate import PartialState
 
     output, state = Path(config.output), PartialState()
-    identity = _identity(config, source, data)
+    identity = run_identity(config, source, data)
     # The first process writes for all of them.
     alone = only_writer(output) if state.is_main_process else contextlib.nullcontext()
     with data.closing, alone, _blaming(config):
@@ -165,10 +173,10 @@ def run(
         state.wait_for_everyone()
         if config.method.asks and config.completions is None:
             if state.is_main_process and start is None:
-                checkpoints.write_report(output, _report(config, source, data))
+                checkpoints.write_report(output, new_report(config, source, data))
             data = _answered(config, source, data, on_message)
             if start is not None:
-                checkpoints.check_same_run(output, start[1], _identity(config, source, data))
+                checkpoints.check_same_run(output, start[1], run_identity(config, source, data))
         return _run(config, source, data, start, on_log)
 
 
@@ -218,7 +226,7 @@ def _run(
     start: tuple[Path, dict[str, Any]] | None,
     on_log: OnLog | None,
 ) -> TrainResult:
-    from recode_train.evaluation import TrainingEvaluation, check_whole
+    from recode_train.evaluation import check_whole
     from recode_train.trainers import loading
 
     output = Path(config.output)
@@ -231,112 +239,69 @@ def _run(
     algorithm = config.method
     count = algorithm.trained_tokens
     trained = None if count is None else count(config, data)
-    keeper = as_callback(Keeper(output, budget, _identity(config, source, data), on_log, trained))
-    callbacks = [keeper]
-    if config.eval_steps is not None and config.eval_tasks:
-        deciding = {k: v for k, v in config.as_dict().items() if k not in checkpoints.FREE_SETTINGS}
-        evaluation = TrainingEvaluation(
-            config,
-            data.tokenizer,
-            {"config": deciding, "data_hash": data.data_hash},
-            data.sandboxes,
-            data.prompt,
-        )
-        callbacks.append(as_callback(Evaluator(evaluation, config.eval_steps, keeper)))
+    identity = run_identity(config, source, data)
+    keeper = as_callback(Keeper(output, budget, identity, on_log, trained))
+    keeper.trackers = trackers = Trackers(config.report_to, output)
+    evaluator = extras.evaluator(config, data, keeper)
     guard, idle = Guard(), IdleUpdates(budget, config.max_barren_batches)
-    callbacks += [as_callback(guard), as_callback(idle)]
+    callbacks = [keeper, *evaluator, as_callback(guard), as_callback(idle), *extras.gate(config)]
     with refusals():
         trainer = algorithm.build(config, data, model, callbacks, budget)
-    guard.watch(trainer)
-    idle.watch(trainer)
-    _silence(trainer)
+    for watching in (guard, idle, trackers):
+        watching.watch(trainer)
+    extras.prepare(trainer, config)
+    trainer.on_samples = trackers.show_completions
     keeper.accelerator = trainer.accelerator
-    if config.eval_steps is not None and config.eval_tasks:
+    if evaluator:
         check_whole(trainer.accelerator)
     loading.name_base(trainer.model, source)
-    report = _report(config, source, data)
+    report = new_report(config, source, data)
     main = trainer.is_world_process_zero()
+    repository = extras.repository(config) if main else None
     if main and start is None:
         checkpoints.write_report(output, report)
     step = start[1]["step"] if start else 0
+    stopped = None
     try:
         if step < config.max_steps:
             with refusals(until=lambda: guard.begun):
                 trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
-            check_weights(trainer.model, config.max_steps)
-        idle.check(config.max_steps)
+            step, stopped = trainer.state.global_step, extras.gated(config, trainer)
+            check_weights(trainer.model, step)
+        idle.check(step)
     except TrainingStoppedError as error:
         if main:
             ended = {"stopped": str(error), "budgets": budget.as_dict(), "last_log": keeper.last}
             checkpoints.write_report(output, {**report, **ended})
         raise
-    if step < config.max_steps:
+    if start is None or start[1]["step"] < config.max_steps:
         keeper.count_time()
         trainer.save_model(str(output / checkpoints.FINAL))
-    elif main and start is not None:
+    elif main:
         _copy_model(start[0], output / checkpoints.FINAL)
     report = {
         **report,
-        "finished": True,
-        "steps": config.max_steps,
+        "finished": stopped is None,
+        **({} if stopped is None else {"stopped": stopped, "stopped_by": GATE}),
+        "steps": step,
         "budgets": budget.as_dict(),
         "last_log": keeper.last,
     }
     if main:
+        write_card(output / checkpoints.FINAL, report, keeper.evaluated)
         checkpoints.write_report(output, report)
+        if repository is not None:
+            upload(output / checkpoints.FINAL, repository)
     trainer.accelerator.wait_for_everyone()
     return _result(config, report, start[1]["step"] if start else None)
-
-
-def _silence(trainer: Any) -> None:
-    """Remove the callback that prints every line of the log: standard output is for results."""
-    from transformers import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
-
-
-def _report(config: TrainConfig, source: ModelSource, data: TrainingData) -> dict[str, Any]:
-    from recode_eval.run import provenance
-    from recode_train.batch_math import batch_sizes, warnings
-    from recode_train.fidelity import deviations
-
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "method": config.label,
-        "rewarded": config.samples,
-        "config": config.as_dict(),
-        "model": dict(source.checkpoint.model.identity),
-        "data": dict(data.provenance),
-        "data_hash": data.data_hash,
-        "sizes": dataclasses.asdict(batch_sizes(config, data.count)),
-        "warnings": [*warnings(config), *deviations(config)],
-        "invocation": {**provenance.invocation(), "trainer": _versions()},
-        "finished": False,
-    }
-
-
-def _versions() -> dict[str, str]:
-    import importlib.metadata
-
-    return {name: importlib.metadata.version(name) for name in ("trl", "accelerate", "peft")}
-
-
-def _identity(config: TrainConfig, source: ModelSource, data: TrainingData) -> dict[str, Any]:
-    """Return what a run must have in common with the one that it continues."""
-    read = ("prompt_hash", "conversations", "answers_hash")
-    return {
-        "config": config.as_dict(),
-        "data_hash": data.data_hash,
-        "model": dict(source.checkpoint.model.identity),
-        "data": {name: data.provenance[name] for name in read if name in data.provenance},
-    }
 
 
 def _finished(config: TrainConfig, identity: Mapping[str, Any]) -> TrainResult | None:
     """Return the result of a finished run in the output folder."""
     output = Path(config.output)
     report = checkpoints.read_report(output)
-    if not report.get("finished") or not (output / checkpoints.FINAL).is_dir():
+    ended = report.get("finished") or report.get("stopped_by") == GATE
+    if not ended or not (output / checkpoints.FINAL).is_dir():
         return None
     checkpoints.check_same_run(output, report, identity)
     return _result(config, report, report["steps"])
@@ -345,7 +310,13 @@ def _finished(config: TrainConfig, identity: Mapping[str, Any]) -> TrainResult |
 def _result(config: TrainConfig, report: Mapping[str, Any], resumed: int | None) -> TrainResult:
     output = Path(config.output)
     return TrainResult(
-        output, output / checkpoints.FINAL, report["steps"], resumed, report["budgets"], report
+        output,
+        output / checkpoints.FINAL,
+        report["steps"],
+        resumed,
+        report["budgets"],
+        report,
+        report.get("stopped"),
     )
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from recode_train.own_rewards import is_own, source_hash
 from recode_train.prompts import THINK_ANSWER
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
             "prompt_hash": template.content_hash,
             "overlong_prompts": overlong,
             "overlong_completions": cut,
+            **own_sources(config),
             **({} if workbench is None else {"conversations": workbench.identity}),
         },
         sandboxes=sandboxes,
@@ -121,6 +123,12 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     if config.samples or config.completions is None:
         return made
     return answers.learnt(config, answers.read(config, config.completions, made), made)
+
+
+def own_sources(config: TrainConfig) -> dict[str, Any]:
+    """Return the hashes of the reward functions of the user's own, where there are any."""
+    own = [name for name in config.rewards if is_own(name)] if config.samples else []
+    return {"reward_sources": {name: source_hash(name) for name in own}} if own else {}
 
 
 def _rewards(

@@ -140,10 +140,10 @@ def test_names_weights_and_order(tmp_path: Path) -> None:
     pairs = pair_set(tmp_path, training_row())
     weights = {"overlong": 0.5, "es_star": 2, "em": 0.0, "format": 1}
     rewards = build_rewards(weights, pairs, prefills={}, completion_limit=100, cache=20)
-    assert rewards.names == ["format", "es_star", "overlong"]
+    assert rewards.names == ["format", "em", "es_star", "overlong"]
     assert [f.__name__ for f in rewards.functions] == rewards.names  # what TRL logs
-    assert rewards.weights == [1.0, 2.0, 0.5]
-    assert rewards.decisive == [True, True, False]
+    assert rewards.weights == [1.0, 0.0, 2.0, 0.5]
+    assert rewards.decisive == [True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_training_gets_the_configuration(
 
     def train(config: Any, *, resume: bool, progress: bool) -> Any:
         calls.append((config, resume, progress))
-        return SimpleNamespace(final=tmp_path / "out" / "final")
+        return SimpleNamespace(final=tmp_path / "out" / "final", stopped=None)
 
     monkeypatch.setattr("recode_train.trainers.train", train)
     monkeypatch.setattr("recode_train.trainers.require_libraries", lambda: None)

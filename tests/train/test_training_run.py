@@ -288,15 +288,20 @@ def test_memory_gives_out(tiny_model: Path, tmp_path: Path) -> None:
     ("arguments", "match"),
     [
         ({"adam_beta3": 1}, "adam_beta3.*Did you mean adam_beta"),
-        ({"report_to": "none"}, "recode-train sets report_to itself"),
+        ({"report_to": "none"}, "set report_to instead"),
+        ({"do_eval": True}, "has no effect: use eval_steps"),
         ({"adam_beta2": 0.9, "lr_scheduler_kwargs": "{"}, "TRL refuses"),
     ],
 )
 def test_arguments_of_trl(
     tiny_model: Path, tmp_path: Path, arguments: dict[str, Any], match: str
 ) -> None:
-    settings = config("grpo", tiny_model, tmp_path / "run", trainer_args=arguments)
-    refusal(settings, UsageError, match)
+    with pytest.raises(UsageError, match=match):
+        start(
+            config("grpo", tiny_model, tmp_path / "run", trainer_args=arguments),
+            training_data(NAMES, letters()),
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_tokenizer_without_an_end(tiny_model: Path, tmp_path: Path) -> None:
