@@ -1,4 +1,4 @@
-"""What the settings add to a trainer: evaluations, the gate, the hub; and what they take from it."""
+"""What settings add to a trainer: evaluations, the gate, the hub; and what they take from it."""
 
 from __future__ import annotations
 
