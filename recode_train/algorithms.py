@@ -48,6 +48,8 @@ class Algorithm:
     the setting `completions` the answers are those of another run."""
     compares: bool = False
     """Whether it learns from pairs of a good and a bad answer; otherwise from good ones."""
+    converses: bool = True
+    """Whether the model may use tools and turns while completions are sampled."""
     uses: tuple[str, ...] = ()
     """Settings of sampling that it reads although no rewards score completions while it trains."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +66,9 @@ ALGORITHMS: Final = Registry[Algorithm](
         "sft": "recode_train.trainers.sft:ALGORITHM",
         "grpo": "recode_train.trainers.grpo:ALGORITHM",
         "dapo": "recode_train.trainers.dapo:ALGORITHM",
+        "rloo": "recode_train.trainers.rloo:ALGORITHM",
         "rft": "recode_train.trainers.rft:ALGORITHM",
+        "dpo": "recode_train.trainers.dpo:ALGORITHM",
     },
     needs=[item.name for item in fields(Algorithm)],
 )

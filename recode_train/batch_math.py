@@ -170,6 +170,9 @@ _VLLM: Final = (
     "vllm_tensor_parallel_size",
 )  # fmt: skip
 _LORA: Final = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+_ASKING: Final = ("num_generations", "temperature", "top_p", "use_vllm")
+_OF_A_LOSS: Final = ("loss_type", "importance_sampling_level", "delta", "scale_rewards",
+                     "use_bias_correction_kl", "dynamic_sampling")  # fmt: skip
 _EVALUATION: Final = ("eval_tasks", "eval_limit", "eval_n", "eval_temperature")
 
 
@@ -205,10 +208,11 @@ def _unused(config: TrainConfig) -> list[str]:
             else f"{config.method.label} samples nothing and has no rewards",
         ),
         (
-            (*config.method.uses,),
+            _ASKING,
             config.method.asks and config.completions is not None,
             "completions names the answers, so none are sampled",
         ),
+        (("dpo_loss",), not config.method.compares, f"{config.label} compares no answers"),
         (("completions",), config.samples, f"{config.label} samples its own completions"),
         (
             ("completions_per_problem", "keep_reward", "keep_at_least"),
@@ -220,14 +224,25 @@ def _unused(config: TrainConfig) -> list[str]:
         (_EVALUATION, config.eval_steps is None, "eval_steps is not set"),
         (
             ("sandbox", "sandbox_workers"),
-            not (config.eval_tasks or _weight(config, "tests") or has_tools(config))
-            or (not config.samples and not config.eval_tasks),
+            not (
+                config.eval_tasks
+                or _weight(config, "tests")
+                or has_tools(config)
+                or config.method.asks
+            )
+            or (not config.samples and not config.method.asks and not config.eval_tasks),
             "no program is run: the reward tests has no weight, there are no tools, no eval_tasks",
         ),
         (("eval_steps",), not config.eval_tasks, "eval_tasks is empty"),
     ]
     if config.samples:
+        arguments = config.method.trl_arguments
         groups += [
+            (
+                _OF_A_LOSS,
+                bool(arguments) and "loss_type" not in arguments,
+                f"{config.label} has a loss of its own and samples a batch once",
+            ),
             (
                 ("dynamic_sampling_rounds",),
                 not config.dynamic_sampling,

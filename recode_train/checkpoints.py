@@ -57,6 +57,7 @@ _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
         "keep_at_least": None,
         "attn_implementation": None,
         "disable_dropout": False,
+        "dpo_loss": "sigmoid",
     }
 )
 """Settings that runs of older versions do not name, with the values that they had."""

@@ -23,6 +23,7 @@ from recode_train.setting_types import (
     Amount,
     Arguments,
     Count,
+    DpoLoss,
     GroupSize,
     ImportanceLevel,
     KeepReward,
@@ -78,7 +79,7 @@ class TrainConfig:
     """
 
     algorithm: Text
-    """`sft`, `grpo`, `dapo`, `rft` or that of another package."""
+    """`sft`, `grpo`, `dapo`, `rloo`, `rft`, `dpo` or that of another package."""
     model: Text
     """Folder, hub id or GGUF file of the model to train."""
     data: Text = "migration"
@@ -115,6 +116,9 @@ class TrainConfig:
     the tests where the pairs have some, else `em_star`."""
     keep_at_least: Number | None = None
     """The least similarity of a good answer; None: that of a perfect one."""
+
+    dpo_loss: DpoLoss = "sigmoid"
+    """The loss of DPO; TRL's `loss_type`. `beta` is its strength."""
 
     # Weights
     tuning: Tuning = "dora"

@@ -27,6 +27,11 @@ def check(config: TrainConfig) -> None:
             "several rounds, each with its own standard deviation. Use scale_rewards=group or "
             "none."
         )
+    if config.samples and not config.method.converses and (config.tools or config.turns > 1):
+        raise UsageError(
+            f"{config.label} cannot train with tools and turns; use grpo or dapo, or leave them "
+            "out."
+        )
     if config.method.asks and config.completions is None and config.top_k:
         raise UsageError(
             f"{config.label} samples with recode-eval, which has no top_k; set top_k=0."

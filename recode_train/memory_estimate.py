@@ -208,7 +208,8 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
     trainable = shape.parameters if full else _adapter_parameters(config, shape)
     trained_width = width if full else 4  # PEFT keeps adapters in float32
     sequence = config.max_prompt_length + config.max_completion_length
-    rows = config.per_device_train_batch_size
+    # A pair of answers is two sequences.
+    rows = config.per_device_train_batch_size * (2 if config.method.compares else 1)
     half = accelerator and config.bf16 is not False
     number = 2 if half else 4
     checkpointing = config.gradient_checkpointing
@@ -222,6 +223,7 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
     cached = sequence + (config.max_completion_length if has_tools(config) else 0)
     if config.use_vllm and config.vllm_mode == "server":
         sampled = 0
+    refers = config.samples or config.method.compares
     weights = shape.parameters * width
     state = trainable * trained_width
     saved = (weights if full else state) + 2 * state  # weights and Adam's two moments
@@ -229,7 +231,7 @@ def estimate_memory(config: TrainConfig, shape: ModelShape, *, accelerator: bool
         weights=weights,
         gradients=state,
         optimizer=2 * state,
-        reference=weights if full and config.beta > 0 and config.samples else 0,
+        reference=weights if full and config.beta > 0 and refers else 0,
         backward=activations + logits,
         generation=2 * sampled * cached * shape.layers * shape.key_value_size * number,
         trainable=trainable,

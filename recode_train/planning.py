@@ -388,7 +388,8 @@ def _generation(plan: Plan) -> str:
 
 def _step(plan: Plan) -> str:
     config, sizes = plan.config, plan.sizes
-    count = f"{sizes.completions_per_step} examples"
+    what = "pairs of answers" if config.method.compares else "examples"
+    count = f"{sizes.completions_per_step} {what}"
     if config.samples:
         count = f"{sizes.completions_per_step} completions = {sizes.prompts_per_step:g} prompts"
     return (

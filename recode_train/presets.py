@@ -212,7 +212,7 @@ _PRESETS: Final = (
     ),
     Preset(
         "cpu-demo",
-        ("sft", "grpo", "dapo", "rft"),
+        ("sft", "grpo", "dapo", "rloo", "rft", "dpo"),
         "A tiny model on a CPU, all weights: 80 steps of 32 completions (SFT: examples), two "
         "updates per generation.",
         {

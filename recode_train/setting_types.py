@@ -42,6 +42,10 @@ Loss = Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "ves
 ImportanceLevel = Literal["token", "sequence"]
 RewardScale = Literal["group", "batch", "none"]
 KeepReward = Literal["auto", "tests", "es", "em", "es_star", "em_star"]
+DpoLoss = Literal[
+    "sigmoid", "sigmoid_norm", "hinge", "ipo", "nca_pair", "sppo_hard", "apo_zero", "apo_down"
+]
+"""What DPOConfig of TRL 1.16 knows and needs no other setting."""
 VllmMode = Literal["colocate", "server"]
 Tools = Annotated[
     tuple[Literal["run", "read"], ...], Meta(description="a list of the tools run and read")

@@ -17,6 +17,7 @@ from recode_train.trainers.tool_calling import ToolCalling
 if TYPE_CHECKING:
     from recode_train.budget import Budget
     from recode_train.config import TrainConfig
+    from recode_train.rewards import Rewards
     from recode_train.trainers.training_data import TrainingData
 
 TRL_ARGUMENTS: Final = (
@@ -56,22 +57,9 @@ def build_grpo(
 ) -> Any:
     """Return TRL's trainer with our mixin, ready to train; raises `UsageError`."""
     import trl
-    from datasets import Dataset
 
-    from recode_train.batch_math import batch_sizes
-
-    if not trl.__version__.startswith(f"{TRL_VERSION}."):
-        raise UsageError(
-            f"recode-train needs TRL {TRL_VERSION}, found {trl.__version__}: it depends on "
-            f"undocumented parts of TRL. Fix: pip install 'trl=={TRL_VERSION}.*'"
-        )
-    if data.rewards is None:
-        raise UsageError(f"{config.method.label} needs reward functions.")
-    rows = rows_of(data)
-    sizes = batch_sizes(config, len(rows))
-    order = long_order(
-        len(rows), sizes.generations * sizes.prompts_per_generation, str(config.seed)
-    )
+    check_version()
+    rewards = rewards_of(config, data)
     with_tools = data.workbench is not None
     bases = (mixin, ToolCalling, trl.GRPOTrainer) if with_tools else (mixin, trl.GRPOTrainer)
     trainer_class: Any = type(f"{mixin.__name__}GRPOTrainer", bases, {})
@@ -79,21 +67,59 @@ def build_grpo(
         warnings.filterwarnings("ignore", message=".*'environment_factory', which is an experim")
         trainer = trainer_class(
             model=model,
-            reward_funcs=list(data.rewards.functions),
-            args=trl_config(config, list(data.rewards.weights), trl.GRPOConfig),
-            train_dataset=Dataset.from_list(rows).select(order),
+            reward_funcs=list(rewards.functions),
+            args=trl_config(config, list(rewards.weights), trl.GRPOConfig),
+            train_dataset=dataset_of(config, data),
             processing_class=data.tokenizer,
             peft_config=loading.adapter(config),
             callbacks=callbacks,
             environment_factory=environment_factory(data.workbench) if data.workbench else None,
         )
+    record(trainer, config, data, budget)
+    return trainer
+
+
+def check_version() -> None:
+    """Raise `UsageError` for another version of TRL than the one whose methods we override."""
+    import trl
+
+    if not trl.__version__.startswith(f"{TRL_VERSION}."):
+        raise UsageError(
+            f"recode-train needs TRL {TRL_VERSION}, found {trl.__version__}: it depends on "
+            f"undocumented parts of TRL. Fix: pip install 'trl=={TRL_VERSION}.*'"
+        )
+
+
+def rewards_of(config: TrainConfig, data: TrainingData) -> Rewards:
+    """Return the reward functions; raises `UsageError` if there are none."""
+    if data.rewards is None:
+        raise UsageError(f"{config.method.label} needs reward functions.")
+    return data.rewards
+
+
+def dataset_of(config: TrainConfig, data: TrainingData) -> Any:
+    """Return TRL's data set: the prompts of all generations, epoch after epoch, in our order."""
+    from datasets import Dataset
+
+    from recode_train.batch_math import batch_sizes
+
+    rows = rows_of(data)
+    sizes = batch_sizes(config, len(rows))
+    order = long_order(
+        len(rows), sizes.generations * sizes.prompts_per_generation, str(config.seed)
+    )
+    return Dataset.from_list(rows).select(order)
+
+
+def record(trainer: Any, config: TrainConfig, data: TrainingData, budget: Budget) -> None:
+    """Give a trainer with the mixin `Recording` what it counts and compares with."""
+    assert data.rewards is not None
     trainer.budget = budget
     trainer.copied = getattr(data.rewards, "copied", None)
     trainer.samples_wanted = config.completion_samples
     trainer.samples_every = config.completion_steps
     trainer.decisive = list(data.rewards.decisive)
     trainer.expected_ids = {p.text: p.token_ids for p in data.prompts}
-    return trainer
 
 
 def check(config: TrainConfig) -> None:
@@ -110,18 +136,25 @@ def trl_config(config: TrainConfig, weights: list[float], config_class: Any) -> 
     conversations = conversation_settings(config)
     if conversations is not None:
         more["max_tool_calling_iterations"] = most_iterations(conversations)
-    if config.use_vllm:
-        more |= {
-            "use_vllm": True,
-            "vllm_mode": config.vllm_mode,
-            "vllm_gpu_memory_utilization": config.vllm_gpu_memory_utilization,
-            "vllm_tensor_parallel_size": config.vllm_tensor_parallel_size,
-        }
-        if config.vllm_server_base_url is not None:
-            more["vllm_server_base_url"] = config.vllm_server_base_url
+    more |= vllm_arguments(config)
     return arguments.build(
         config_class, config, reward_weights=weights, shuffle_dataset=False, **more
     )
+
+
+def vllm_arguments(config: TrainConfig) -> dict[str, Any]:
+    """Return TRL's arguments about vLLM; empty without it."""
+    if not config.use_vllm:
+        return {}
+    more: dict[str, Any] = {
+        "use_vllm": True,
+        "vllm_mode": config.vllm_mode,
+        "vllm_gpu_memory_utilization": config.vllm_gpu_memory_utilization,
+        "vllm_tensor_parallel_size": config.vllm_tensor_parallel_size,
+    }
+    if config.vllm_server_base_url is not None:
+        more["vllm_server_base_url"] = config.vllm_server_base_url
+    return more
 
 
 ALGORITHM: Final = Algorithm(

@@ -169,9 +169,7 @@ class Recording:
         rewards = blank_holes(rewards, weights, size)
         self.last_flat = flat_groups(rewards, weights, self.decisive, size)
         self.last_equal = flat_groups(rewards, weights, [True] * len(weights), size)
-        if self.args.multi_objective_aggregation != "sum_then_normalize":
-            # Equal sums may be of different parts, and each part has its own advantage.
-            self.last_equal = [False] * len(self.last_equal)
+        self.last_equal = self._without_effect(self.last_equal)
         if self.model.training:
             mine = sum(len(ids) for ids in completion_ids_list) - self.told
             counts = torch.tensor([mine], device=self.accelerator.device)
@@ -219,12 +217,21 @@ class Recording:
                     "rewards": {k: None if math.isnan(v) else v for k, v in named},
                 }
             )
+    def _without_effect(self, equal: list[bool]) -> list[bool]:
+        """Return which groups have no effect, of those whose weighted rewards are equal."""
+        if self.args.multi_objective_aggregation != "sum_then_normalize":
+            # Equal sums may be of different parts, and each part has its own advantage.
+            return [False] * len(equal)
+        return equal
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return self._round(inputs)
         output = self._batch(inputs)
-        self.budget.tokens_trained += int(output["num_items_in_batch"]) * self.num_iterations
+        total = output.get("num_items_in_batch")
+        if total is None:  # RLOO's batches do not say it
+            total = self.accelerator.gather(output["completion_mask"].sum()).sum()
+        self.budget.tokens_trained += int(total) * self.num_iterations
         return output
 
     def _batch(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
