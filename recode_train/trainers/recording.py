@@ -217,6 +217,7 @@ class Recording:
                     "rewards": {k: None if math.isnan(v) else v for k, v in named},
                 }
             )
+
     def _without_effect(self, equal: list[bool]) -> list[bool]:
         """Return which groups have no effect, of those whose weighted rewards are equal."""
         if self.args.multi_objective_aggregation != "sum_then_normalize":
