@@ -83,7 +83,8 @@ class TrainConfig:
     model: Text
     """Folder, hub id or GGUF file of the model to train."""
     data: Text = "migration"
-    """Training pairs: `migration`, `recode-train-data`, `recode-train-data=FILE` or a file."""
+    """Training pairs: `migration`, `recode-train-data`, `recode-train-data=FILE`, a file, or the
+    folder of a task of one's own (`FOLDER` or `FOLDER=FILE`)."""
     output: Text = "train-runs/ALGORITHM"
     """Folder of the run: log, provenance, checkpoints, and the trained weights in `final`. Without
     one it is `train-runs/` and the algorithm's name."""

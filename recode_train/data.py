@@ -20,7 +20,7 @@ from recode_eval.tasks.base import BadRow, content_hash
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from recode_eval.tasks.base import Problem, Task, TaskData
+    from recode_eval.tasks.base import Problem, Task, TaskData, TaskSpec
     from recode_train.config import TrainConfig
 
 MIGRATION: Final = "migration-train"
@@ -38,6 +38,7 @@ _NAMES: Final = {
     MIGRATION_JS: MIGRATION_JS,
     TEXT_PAIRS: TEXT_PAIRS,
 }
+_TASK_FILE: Final = "task.yaml"
 _SUFFIXES: Final = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 _MIGRATION_FIELDS: Final = frozenset({"tests", "old_version", "apis", "split"})
 _SHOWN: Final = 5
@@ -103,8 +104,8 @@ def load_pairs(
     """Return the training pairs of `source`, the first `limit` of them, and of these `only` some.
 
     `source` is `migration` or `migration-js` (the bundled pairs of the split for training, in
-    Python and in JavaScript), `recode-train-data` (from the hub), `NAME=FILE`, or a FILE in the
-    schema of `migration` or `recode-train-data`.
+    Python and in JavaScript), `recode-train-data` (from the hub), `NAME=FILE`, a FILE in the
+    schema of `migration` or `recode-train-data`, or `FOLDER[=FILE]`, a task of one's own.
 
     Raises:
         UsageError: there is no such source, or it is one that models are evaluated on.
@@ -118,14 +119,14 @@ def load_pairs(
     """
     from recode_eval.tasks.registry import create_task
 
-    task_name, file = _resolve(source)
-    task = create_task(task_name)
+    task_name, file, own = _resolve(source)
+    task = create_task(task_name, () if own is None else (own,))
     data = task.load(None if file is None else str(file), skip_bad_rows=skip_bad_rows)
     bad = list(data.bad_rows)
     problems = data.problems
     language = task.spec.language
-    if file is not None or task_name == TEXT_PAIRS:
-        tested = _tested(problems, _TEST_TASKS[task_name], language)
+    if file is not None or own is not None or task_name == TEXT_PAIRS:
+        tested = _tested(problems, _test_task(task.spec), language)
         if tested and not skip_bad_rows:
             shown = "; ".join(str(row) for row in tested[:_SHOWN])
             more = f"; and {len(tested) - _SHOWN} more" if len(tested) > _SHOWN else ""
@@ -169,20 +170,24 @@ def _hash(chosen: tuple[Problem, ...], data: TaskData) -> str:
     return content_hash((p.id, asdict(p.payload)) for p in chosen)
 
 
-def _resolve(source: str) -> tuple[str, Path | None]:
-    """Return the task that understands the source, and the file to read if it is one."""
+def _resolve(source: str) -> tuple[str, Path | None, Path | None]:
+    """Return the task that understands the source, its file if it has one, and its own folder."""
     from recode_eval.tasks.data import data_path
+    from recode_eval.tasks.registry import read_spec
 
     if source in _NAMES:
-        return _NAMES[source], None
+        return _NAMES[source], None, None
     name, separator, rest = source.partition("=")
+    folder = data_path(name)
+    if separator and not rest and (name in _NAMES or (folder / _TASK_FILE).is_file()):
+        raise UsageError(f"--data {source}: write {name}=FILE.")
     if separator and name in _NAMES:
-        if not rest:
-            raise UsageError(f"--data {source}: write {name}=FILE.")
-        return _NAMES[name], data_path(rest)
+        return _NAMES[name], data_path(rest), None
+    if (folder / _TASK_FILE).is_file():
+        return read_spec(folder / _TASK_FILE).name, data_path(rest) if separator else None, folder
     path = data_path(source)
     if path.is_file() or (not separator and path.name.lower().endswith(_SUFFIXES)):
-        return _task_of_file(path), path
+        return _task_of_file(path), path, None
     raise _no_source(source)
 
 
@@ -198,7 +203,8 @@ def _no_source(source: str) -> UsageError:
     return UsageError(
         f"--data {source}: no training data has this name, and no such file "
         f"exists.{did_you_mean(source, _NAMES)} Use migration, migration-js, "
-        "recode-train-data, recode-train-data=FILE, or a .jsonl, .jsonl.gz or .parquet file."
+        "recode-train-data, recode-train-data=FILE, a .jsonl, .jsonl.gz or .parquet file, or a "
+        "task's folder."
     )
 
 
@@ -239,8 +245,12 @@ def _tested(problems: Iterable[Problem], task: str, language: str) -> list[BadRo
 
 def tested_codes(pairs: PairSet) -> Mapping[str, str]:
     """Return the normalized programs that training must not see, and whose they are."""
-    spec = pairs.task_object.spec
-    return _tested_codes(_TEST_TASKS.get(spec.name, _OF_LANGUAGE.get(spec.language, "migration")))
+    return _tested_codes(_test_task(pairs.task_object.spec))
+
+
+def _test_task(spec: TaskSpec) -> str:
+    """Return the bundled test task of a task for training."""
+    return _TEST_TASKS.get(spec.name, _OF_LANGUAGE.get(spec.language, "migration"))
 
 
 @cache

@@ -25,7 +25,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="NAME|FILE",
         help="migration (the bundled training pairs; default), recode-train-data, "
-        "recode-train-data=FILE, or a .jsonl or .parquet file",
+        "recode-train-data=FILE, a .jsonl or .parquet file, or a task's folder (FOLDER or "
+        "FOLDER=FILE)",
     )
     parser.add_argument(
         "--preset", metavar="NAME", help="named settings; `recode-train presets` lists them"

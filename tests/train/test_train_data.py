@@ -139,3 +139,39 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     with pytest.raises(DataError, match=r"bad\.parquet"):
         load_pairs(str(tmp_path / "bad.parquet"))
+
+
+def own_task(folder: Path) -> Path:
+    """A task of one's own with tests, in the schema of `migration`."""
+    folder.mkdir()
+    (folder / "task.yaml").write_text(
+        "name: house-rules\nversion: 1\ndescription: Ours.\nkind: migration\nenvironment: mini\n"
+        "data: {folder: pairs}\n"
+        "prompts: {plain: {template: plain.jinja2, sampling: {n: 2, temperature: 0.8, "
+        "top_p: 1.0, max_tokens: 64}}}\ndefault_prompt: plain\n"
+    )
+    (folder / "plain.jinja2").write_text("{{ update_info }} {{ old_code }}")
+    return folder
+
+
+def test_a_task_of_one_s_own(tmp_path: Path) -> None:
+    """Its tests can be rewards and verdicts; only bundled names and files were accepted."""
+    from recode_train.prompts import prompt_template, template_context
+
+    folder = own_task(tmp_path / "mine")
+    file = write_pairs(tmp_path / "rows.jsonl", training_row())
+    pairs = load_pairs(f"{folder}={file}")
+    assert pairs.task_object.spec.name == "house-rules"
+    assert pairs.task_object.conditions
+    assert [pair.id for pair in pairs.pairs] == ["string-shout"]
+    template = prompt_template(pairs)
+    assert "string.upper" in template.render(template_context(pairs.pairs[0])).messages[0].content
+    with pytest.raises(UsageError, match=r"write .*mine=FILE"):
+        load_pairs(f"{folder}=")
+    tested = write_pairs(tmp_path / "tested.jsonl", migration_row())
+    with pytest.raises(DataError, match=r"rows?\(s\)? of the test data|its split is test"):
+        load_pairs(f"{folder}={tested}")
+    from recode_eval.resources import resource_dir
+
+    with pytest.raises(UsageError, match="another task has the name migration"):
+        load_pairs(str(resource_dir("tasks") / "migration"))
