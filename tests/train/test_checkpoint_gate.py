@@ -80,6 +80,25 @@ def test_a_regression_ends_the_training(
     assert {"adapter", "model"} <= set(manifest["identity"]["model"])
 
 
+def test_the_command_line_gates_and_ends_as_a_failed_check(
+    tiny_model: Path, tmp_path: Path, baseline: tuple[Path, list[str]]
+) -> None:
+    """The run has a result, which is named as stopped; the same command does not train on."""
+    from tiny_training import config, start, training_data
+
+    run, words = baseline
+    settings = config(
+        "sft", tiny_model, tmp_path / "training", gate=str(run), gate_options=words, gate_wait=True
+    )
+    for _ in range(2):
+        result = start(settings, training_data(["a", "b", "c"], None))
+        assert result.stopped == "The gate found a regression: checkpoint-2."
+        assert result.steps == 2
+        assert (result.final / "model.safetensors").is_file()
+        assert result.report["finished"] is False
+    assert "checkpoint-2" in (result.final / "README.md").read_text()
+
+
 def test_a_gate_that_fails_does_not_lose_the_training(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

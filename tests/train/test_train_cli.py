@@ -193,10 +193,12 @@ def test_training_gets_the_configuration(
 ) -> None:
     model = str(model_folder(tmp_path / "model"))
     calls: list[tuple[Any, bool, bool]] = []
+    gated = "The gate found a regression: checkpoint-2."
 
     def train(config: Any, *, resume: bool, progress: bool) -> Any:
         calls.append((config, resume, progress))
-        return SimpleNamespace(final=tmp_path / "out" / "final", stopped=None)
+        stopped = gated if config.gate else None
+        return SimpleNamespace(final=tmp_path / "out" / "final", steps=2, stopped=stopped)
 
     monkeypatch.setattr("recode_train.trainers.train", train)
     monkeypatch.setattr("recode_train.trainers.require_libraries", lambda: None)
@@ -204,13 +206,17 @@ def test_training_gets_the_configuration(
     words = ["grpo", "--model", model, "--data", pairs, "--out", str(tmp_path / "out")]
     assert cli.run(words) == ExitCode.OK
     assert cli.run([*words, "--restart", "--quiet"]) == ExitCode.OK
-    (config, resume, shown), (_, anew, quiet) = calls
+    assert cli.run([*words, "--gate", "runs/base"]) == ExitCode.CHECK_FAILED
+    (config, resume, shown), (_, anew, quiet), (with_gate, _, _) = calls
+    assert with_gate.gate == "runs/base"
     assert (config.algorithm, config.num_processes, config.output) == (
         "grpo", 2, str(tmp_path / "out"),
     )  # fmt: skip
     assert (resume, anew) == (True, False)
     assert (shown, quiet) == (True, False)
-    assert "16 completions" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "16 completions" in printed.err
+    assert f"stopped after step 2: {gated}" in printed.out
 
 
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
