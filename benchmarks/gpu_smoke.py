@@ -2,7 +2,7 @@
 
     make gpu-smoke                                        # a small model from the hub
     python benchmarks/gpu_smoke.py --model ./my-model     # another, without network
-    python benchmarks/gpu_smoke.py --rehearse --model M   # on a CPU, without vLLM: the commands alone
+    python benchmarks/gpu_smoke.py --rehearse --model M   # the commands on a CPU, without vLLM
 
 GRPO and DAPO with LoRA and vLLM in the training process, GRPO with a vLLM server on a second GPU,
 and an evaluation with vLLM of what was trained. For each part: seconds, the most memory in use on
@@ -80,8 +80,10 @@ def training(algorithm: str, model: str, out: Path, *settings: str) -> list[str]
     """Return a training of a few steps with LoRA on the bundled pairs."""
     shared = (
         "tuning=lora", "lora_r=16", f"max_steps={STEPS}", f"save_steps={STEPS}", "warmup_steps=0",
-        "max_completion_length=256", "overlong_cache=64", "num_generations=4",
+        "max_completion_length=256", "num_generations=4",
         "per_device_train_batch_size=4", "steps_per_generation=2",
+        # A penalty for length: even a model that writes no program has groups with a gradient.
+        "rewards={format: 1, es_star: 1, overlong: 1}", "overlong_cache=255",
     )  # fmt: skip
     words = [word for setting in (*shared, *settings) for word in ("--set", setting)]
     return recode(
@@ -94,6 +96,9 @@ def parts(model: str, out: Path, gpus: int, *, vllm: bool) -> list[Part]:
     """Return what is tried on a machine with so many GPUs; `vllm` is false in a rehearsal."""
     colocate = ("use_vllm=true", "vllm_mode=colocate", "vllm_gpu_memory_utilization=0.3")
     used = colocate if vllm else ()
+    # Penalties for length do not make a group worth training on for dynamic sampling, and a
+    # rehearsal's model may be untrained.
+    chosen = ("dynamic_sampling_rounds=3",) if vllm else ("dynamic_sampling=false",)
     one = {"CUDA_VISIBLE_DEVICES": "0"} if gpus else {}
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -105,8 +110,8 @@ def parts(model: str, out: Path, gpus: int, *, vllm: bool) -> list[Part]:
     return [
         Part("GRPO, LoRA, vLLM in the process", training("grpo", model, out / "grpo", *used),
              out / "grpo", one),
-        Part("DAPO, LoRA, vLLM in the process", training("dapo", model, out / "dapo", *used),
-             out / "dapo", one),
+        Part("DAPO, LoRA, vLLM in the process",
+             training("dapo", model, out / "dapo", *chosen, *used), out / "dapo", one),
         Part(
             "GRPO, LoRA, vLLM as a server",
             training("grpo", model, out / "server", "use_vllm=true", "vllm_mode=server",
@@ -118,7 +123,7 @@ def parts(model: str, out: Path, gpus: int, *, vllm: bool) -> list[Part]:
                              str(merged), "--base", model), merged, one),
         Part(
             "evaluation with vLLM",
-            recode("recode_eval", "--model", str(merged), *backend, "--tasks", "arena-mini",
+            recode("recode_eval", "run", "--model", str(merged), *backend, "--tasks", "arena-mini",
                    "--limit", "8", "--n", "4", "--max-tokens", "256", "--out", str(out / "runs")),
             out / "runs", one,
         ),
