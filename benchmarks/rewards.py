@@ -42,7 +42,7 @@ class Measurement:
 
     @property
     def rewards_s(self) -> float:
-        """All rewards together."""
+        """All rewards together, and the copy rate that is logged with them."""
         return sum(self.seconds.values())
 
     @property
@@ -97,14 +97,30 @@ def time_rewards(characters: int, batches: int, seed: int = 0) -> dict[str, floa
         cache=256,
     )
     ids = [pair.id for pair in pairs.pairs for _ in range(GROUP)]
-    spent = dict.fromkeys(rewards.names, 0.0)
+    # The monitor that every step runs, after the rewards, which have read the completions.
+    timed = [*zip(rewards.names, rewards.functions, strict=True), ("copy rate", rewards.copied)]
+    spent = dict.fromkeys([name for name, _ in timed], 0.0)
     for _ in range(batches):
         texts = [completion(code, rng) for code in references for _ in range(GROUP)]
-        for name, function in zip(rewards.names, rewards.functions, strict=True):
+        for name, function in timed:
+            assert function is not None
             began = time.process_time()
             function(completions=texts, completion_ids=[[0] * TOKENS] * BATCH, pair_id=ids)
             spent[name] += time.process_time() - began
     return {name: seconds / batches for name, seconds in spent.items()}
+
+
+def copy_reward() -> float:
+    """Return the mean ES* that the old programs of the bundled training pairs earn."""
+    pairs = load_pairs("migration")
+    prefills = {pair.id: PREFILL for pair in pairs.pairs}
+    (es_star,) = build_rewards({"es_star": 1.0}, pairs, prefills=prefills).functions
+    turns = [
+        f"\n</think>\n<answer>\n```python\n{pair.problem.solutions['stale']}\n```\n</answer>"
+        for pair in pairs.pairs
+    ]
+    values = es_star(completions=turns, pair_id=[pair.id for pair in pairs.pairs])
+    return sum(value for value in values if value is not None) / len(values)
 
 
 def time_step() -> tuple[float, float, int]:
@@ -152,7 +168,8 @@ def main() -> int:
     arguments = parser.parse_args()
     found = measure()
     if arguments.json:
-        print(json.dumps(asdict(found) | {"share": found.share}, indent=2))
+        more = {"share": found.share, "copy_es_star": copy_reward()}
+        print(json.dumps(asdict(found) | more, indent=2))
         return 0
     print(f"{found.completions} completions of about {found.characters:,} characters, CPU ms")
     for name, seconds in found.seconds.items():
@@ -161,6 +178,7 @@ def main() -> int:
     print(f"  {'generating':<12} {1e3 * found.generation_s:8.2f}")
     print(f"  {'backward':<12} {1e3 * found.backward_s:8.2f}  ({found.parameters:,} parameters)")
     print(f"  share of the rewards {found.share:.2%}")
+    print(f"mean ES* of the old programs of the bundled training pairs: {copy_reward():.2f}")
     return 0
 
 

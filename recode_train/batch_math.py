@@ -226,7 +226,7 @@ def _unused(config: TrainConfig) -> list[str]:
             ("sandbox", "sandbox_workers"),
             not (
                 config.eval_tasks
-                or _weight(config, "tests")
+                or "tests" in config.rewards
                 or has_tools(config)
                 or config.method.asks
             )

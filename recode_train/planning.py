@@ -326,7 +326,10 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     if plan.prompts:
         rows.append(("prompts", _prompts_text(plan.prompts, config.max_prompt_length)))
     if config.samples:
-        weights = ", ".join(f"{name} x {weight:g}" for name, weight in config.rewards.items())
+        weights = ", ".join(
+            f"{name} x {weight:g}" if weight else f"{name} (logged only)"
+            for name, weight in config.rewards.items()
+        )
         rows += [("rewards", weights), *_rollout(config), ("a generation", _generation(plan))]
     if config.method.asks and config.completions is None:
         rows.append(("before", _asked(plan)))

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _SHOWN: Final = 600
+_REFUSED: Final = (
+    ImportError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
+    FileNotFoundError, NotImplementedError,
+)  # fmt: skip
+_TRACKERS: Final = ("wandb", "trackio", "tensorboard")
+"""Packages that a training reports to, whose errors are of kinds of their own."""
 _OURS: Final = tuple(
     str(Path(str(importlib.import_module(name).__file__)).parent)
     for name in ("recode_train", "recode_eval")
@@ -32,9 +38,15 @@ def refusals(until: Callable[[], bool] = lambda: False) -> Iterator[None]:
         raise
     except ConnectionError as error:
         raise InfrastructureError(f"A server cannot be reached: {_sentence(error)}") from error
-    except (ImportError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
-            FileNotFoundError, NotImplementedError) as error:  # fmt: skip
+    except Exception as error:
         if until() or _is_ours(error):
+            raise
+        if type(error).__module__.partition(".")[0] in _TRACKERS:
+            raise UsageError(
+                f"A tracker refuses the run: {_sentence(error)} Log in there, let it work offline "
+                "(WANDB_MODE=offline), or leave report_to out."
+            ) from error
+        if not isinstance(error, _REFUSED):
             raise
         advice = "; install it" if isinstance(error, ImportError) else ""
         raise UsageError(f"A library refuses the settings: {_sentence(error)}{advice}") from error

@@ -16,7 +16,8 @@ _BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "rewards.py"
 def test_a_completion_of_a_thousand_characters_takes_milliseconds() -> None:
     """Upstream's plain edit distance takes 0.4 s for one such completion.
 
-    Measured is 1.5 ms of CPU time for all text rewards of one; the bound is 10 ms.
+    Measured is 2.3 ms of CPU time for all text rewards and the copy rate of one; the bound is
+    ten times as much.
     """
     spec = importlib.util.spec_from_file_location("benchmark_rewards", _BENCHMARK)
     assert spec is not None
@@ -25,5 +26,5 @@ def test_a_completion_of_a_thousand_characters_takes_milliseconds() -> None:
     sys.modules[spec.name] = benchmark
     spec.loader.exec_module(benchmark)
     seconds = benchmark.time_rewards(1_000, batches=3)
-    assert set(seconds) == {"format", "es_star", "em_star", "overlong"}
-    assert sum(seconds.values()) / benchmark.BATCH < 0.010
+    assert set(seconds) == {"format", "es_star", "em_star", "overlong", "copy rate"}
+    assert sum(seconds.values()) / benchmark.BATCH < 0.023

@@ -8,12 +8,15 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from migration_rows import write_pairs
 from tiny_training import save_model
 from training_pairs import training_row
+
+from recode_train.trackers import Trackers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +91,21 @@ def test_all_three_get_the_log_and_the_completions(
     )
     assert b"monitor/copy_rate" in metrics
     assert b"completions" in metrics
+
+
+def test_evaluations_reach_the_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's callbacks do not know them: they are no lines of its log."""
+    told: dict[str, list[object]] = {"wandb": [], "trackio": [], "tensorboard": []}
+    for name in ("wandb", "trackio"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(log=told[name].append))
+    writer = SimpleNamespace(add_scalar=lambda *values: told["tensorboard"].append(values))
+    callbacks = [SimpleNamespace(), SimpleNamespace(tb_writer=writer)]
+    trackers = Trackers(["wandb", "trackio", "tensorboard"], tmp_path)
+    trackers.watch(SimpleNamespace(callback_handler=SimpleNamespace(callbacks=callbacks)))
+    trackers.show_evaluation(4, {"migration": {"pass@1": 0.5, "prompt": "recode", "es": None}})
+    figures = {"eval/migration/pass@1": 0.5, "train/global_step": 4}
+    assert told["wandb"] == told["trackio"] == [figures]
+    assert told["tensorboard"] == [("eval/migration/pass@1", 0.5, 4)]
 
 
 def test_a_missing_tracker_is_said_before(libraries: None, tmp_path: Path) -> None:

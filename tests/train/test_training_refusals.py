@@ -104,6 +104,15 @@ def test_our_own_errors_stay_ours() -> None:
         check_weights(None, 1)
 
 
+def test_a_tracker_s_own_kind_of_error_is_its_refusal() -> None:
+    """Without a login it was reported as a bug, after the model had been loaded."""
+    error = type("UsageError", (Exception,), {"__module__": "wandb.errors.errors"})
+    with pytest.raises(UsageError, match=r"api_key not configured.*WANDB_MODE=offline"), refusals():
+        raise error("api_key not configured.")
+    with pytest.raises(error), refusals(until=lambda: True):
+        raise error("gone")
+
+
 def test_two_trainings_do_not_share_a_folder(model: Path, tmp_path: Path) -> None:
     """Both ended as done, with a mixed log, and one result was gone."""
     with only_writer(tmp_path / "run"), pytest.raises(UsageError, match="Another process trains"):
