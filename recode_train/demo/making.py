@@ -29,14 +29,16 @@ _PAIR_FIELDS: Final = ("dependency", "new_version", "update_info", "old_code", "
 
 
 def write_pairs(file: Path, count: int, seed: int, kinds: Sequence[str] = rows.KINDS) -> Path:
-    """Write training pairs in the schema of `recode-train-data`; no name is a held-out one."""
-    made = rows.make_rows(count, seed, held_out=False, kinds=kinds)
+    """Write training pairs in the schema of `recode-train-data`, with names of the training."""
+    made = rows.make_rows(count, seed, rows.TRAIN, kinds)
     return _write(file, ({name: row[name] for name in _PAIR_FIELDS} for row in made))
 
 
-def write_problems(file: Path, count: int, seed: int, kinds: Sequence[str] = rows.KINDS) -> Path:
-    """Write problems of the task `template-migration`; every name is a held-out one."""
-    return _write(file, rows.make_rows(count, seed, held_out=True, kinds=kinds))
+def write_problems(
+    file: Path, count: int, seed: int, kinds: Sequence[str] = rows.KINDS, split: str = rows.TEST
+) -> Path:
+    """Write problems of the task `template-migration`; no name of theirs is one of training."""
+    return _write(file, rows.make_rows(count, seed, split, kinds))
 
 
 @dataclass(frozen=True, slots=True)

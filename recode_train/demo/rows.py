@@ -1,8 +1,9 @@
 """Template-made migrations between releases of libraries that do not exist.
 
 Each row has an old program, a note, the program for the new release, and the source of both
-releases of its library, so that any answer can be executed. Names are pairs of syllables; a fifth
-of all names is held out, and evaluation rows are made of those alone.
+releases of its library, so that any answer can be executed. Names are pairs of syllables, in three
+splits: a fifth of all names is for tests, a fifth for choices (validation), the rest for training.
+No name is in two of them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ SYLLABLES: Final = tuple(
     onset + vowel + coda for onset in "bdfgkmprtz" for vowel in "aeiou" for coda in "nx"
 )
 """100 syllables of three letters: a name of two falls into them in one way only."""
-_HELD_OUT_OF: Final = 5
-"""One name of so many is held out."""
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+_FIFTHS: Final = (TEST, VALIDATION, TRAIN, TRAIN, TRAIN)
+"""The split of every fifth of the names."""
 
 RESULTS: Final = ("found", "result", "output")
 ENTRY_POINT: Final = "report"
@@ -163,26 +165,26 @@ def templates() -> list[str]:
     return [_SHORT, _LONG, *(text for c in CHANGES for text in (c.note, c.old, c.new))]
 
 
-def is_held_out(name: str) -> bool:
-    """Say whether a name is among those that no training row has."""
-    return zlib.crc32(name.encode()) % _HELD_OUT_OF == 0
+def split_of(name: str) -> str:
+    """Return the split in which alone a name occurs."""
+    return _FIFTHS[zlib.crc32(name.encode()) % len(_FIFTHS)]
 
 
 def make_rows(
-    count: int, seed: int, *, held_out: bool, kinds: Sequence[str] = KINDS
+    count: int, seed: int, split: str, kinds: Sequence[str] = KINDS
 ) -> Iterator[dict[str, Any]]:
-    """Yield rows of the kinds in turn; those with the same seed are the same everywhere.
+    """Yield rows of the kinds in turn, with names of the split.
 
-    With `held_out` every name is one of the held out, else none is.
+    Those with the same seed are the same everywhere.
     """
-    rng = random.Random(f"rows {seed} {held_out}")
+    rng = random.Random(f"rows {seed} {split}")
     changes = [change for change in CHANGES if change.kind in kinds]
     for number in range(count):
-        yield _row(number, changes[number % len(changes)], rng, held_out=held_out)
+        yield _row(number, changes[number % len(changes)], rng, split)
 
 
-def _row(number: int, change: _Change, rng: random.Random, *, held_out: bool) -> dict[str, Any]:
-    names = _names(4, rng, held_out=held_out)
+def _row(number: int, change: _Change, rng: random.Random, split: str) -> dict[str, Any]:
+    names = _names(4, rng, split)
     words = dict(zip(("lib", "fun", "arg", "new"), names, strict=True))
     words |= {"items": rng.choice(ITEMS), "number": rng.choice(NUMBERS)}
     body = rng.choice(_BODIES)
@@ -218,14 +220,14 @@ def _row(number: int, change: _Change, rng: random.Random, *, held_out: bool) ->
     }
 
 
-def _names(count: int, rng: random.Random, *, held_out: bool) -> list[str]:
+def _names(count: int, rng: random.Random, split: str) -> list[str]:
     """Return different names that share no syllable, so that each can be told from the others."""
     names: list[str] = []
     left = list(SYLLABLES)
     while len(names) < count:
         pair = rng.sample(left, 2)
         name = "".join(pair)
-        if is_held_out(name) == held_out:
+        if split_of(name) == split:
             names.append(name)
             left = [syllable for syllable in left if syllable not in pair]
     return names

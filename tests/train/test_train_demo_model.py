@@ -50,7 +50,7 @@ def test_prompts_and_answers_come_back_from_their_ids(pairs, tokenizer, prompts)
 
 
 def test_a_name_has_the_same_tokens_wherever_it_stands(tokenizer):
-    name = next(iter(rows.make_rows(1, 1, held_out=True)))["dependency"]
+    name = next(iter(rows.make_rows(1, 1, rows.TEST)))["dependency"]
     ids = tokenizer(name)["input_ids"]
     assert len(ids) == 2
     for text in (f" {name}", f".{name}(", f"={name}", f"{name}."):

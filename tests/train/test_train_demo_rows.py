@@ -1,5 +1,6 @@
 """The demonstration's training_data: rows that execution proves, and names held out."""
 
+import itertools
 import json
 import re
 import sys
@@ -14,29 +15,29 @@ from recode_train.demo import rows
 from recode_train.demo.making import TASK, TASK_FOLDER, write_pairs, write_problems
 
 
-def test_no_name_of_a_problem_is_in_a_training_pair():
+def test_no_name_is_in_two_splits():
     def names(row):
         words = re.findall("[a-z]+", f"{row['update_info']} {row['new_code']}")
         return {w for w in words if w[:3] in rows.SYLLABLES and w[3:] in rows.SYLLABLES}
 
-    problems = list(rows.make_rows(140, 1, held_out=True))
-    pairs = list(rows.make_rows(140, 1, held_out=False))
-    held_out = {name for row in problems for name in names(row)}
-    trained = {name for row in pairs for name in names(row)}
-    assert len(held_out) > 100
-    assert len(trained) > 100
-    assert held_out.isdisjoint(trained)
+    found = {
+        split: {name for row in rows.make_rows(140, 1, split) for name in names(row)}
+        for split in (rows.TRAIN, rows.VALIDATION, rows.TEST)
+    }
+    assert all(len(used) > 100 for used in found.values())
+    for one, other in itertools.combinations(found.values(), 2):
+        assert one.isdisjoint(other)
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_one_others():
-    first, again, other = (list(rows.make_rows(14, seed, held_out=True)) for seed in (1, 1, 2))
+    first, again, other = (list(rows.make_rows(14, seed, rows.TEST)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     assert [row["kind"] for row in first] == [*rows.KINDS, *rows.KINDS]
 
 
 def test_every_kind_changes_the_program():
-    for row in rows.make_rows(len(rows.KINDS), 3, held_out=False):
+    for row in rows.make_rows(len(rows.KINDS), 3, rows.TRAIN):
         assert row["old_code"] != row["new_code"]
         assert row["dependency"] in row["old_code"]
 
