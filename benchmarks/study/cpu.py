@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 SIZES: Final = "sizes.json"
 _DONE: Final = "done"
 MINIATURE: Final = Sizes(
-    starts=1, seeds=1, rates=(3e-4,), arms=("sft", "grpo", "sft-grpo"), pairs=16,
-    problems=2, untaught=5, samples=4, start_steps=4, updates=6, points=3, batch=8,
+    starts=1, seeds=1, rates=(3e-4,), arms=("sft", "sft-grpo"), pairs=16,
+    problems=2, untaught=5, samples=4, start_steps=4, updates=4, points=2, batch=8,
 )  # fmt: skip
 """For tests: it shows that everything runs, and nothing else."""
 
@@ -183,7 +183,7 @@ class Runner:
         words = [sys.executable, "-m", "benchmarks.study.cpu", *self._words, "--worker"]
         with self._log(number).open("ab") as file:
             return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                    stderr=file, text=True,
+                                    stderr=file, text=True, cwd=Path(__file__).parents[2],
                                     env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
 
     def _log(self, number: int) -> Path:
