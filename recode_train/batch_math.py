@@ -63,7 +63,8 @@ def batch_sizes(config: TrainConfig, pairs: int | None = None) -> BatchSizes:
             tokens_at_most=seen * config.max_completion_length,
             steps=config.max_steps,
             resume_unit=1,
-            epochs=seen / pairs if pairs else None,
+            # How many answers a row holds is known once they are tokenized.
+            epochs=seen / pairs if pairs and not config.packing else None,
         )
     batch = generation_batch(config)
     backwards = config.max_steps * config.gradient_accumulation_steps
@@ -186,6 +187,12 @@ def warnings(config: TrainConfig) -> list[str]:
             f"warmup_steps {config.warmup_steps} is not below max_steps {config.max_steps}: the "
             "learning rate never reaches its value."
         )
+    if config.packing and not config.samples and config.attn_implementation is None:
+        found.append(
+            "packing: a row holds several answers, so a step learns more of them than the plan "
+            "counts. Attention that keeps them apart without a large mask needs "
+            "attn_implementation=flash_attention_2."
+        )
     if config.eval_tasks and config.eval_steps is not None and config.eval_steps > config.max_steps:
         found.append("eval_steps is above max_steps: the training evaluates nothing.")
     return found
@@ -219,6 +226,7 @@ def _unused(config: TrainConfig) -> list[str]:
             config.samples or not (config.method.asks or config.completions is not None),
             "no recorded answers are learnt (completions is not set)",
         ),
+        (("packing",), config.samples or config.method.compares, "only answers learnt are packed"),
         (_LORA, config.tuning == "full", "tuning=full trains all weights, without an adapter"),
         (_VLLM, not config.use_vllm, "use_vllm is false"),
         (_EVALUATION, config.eval_steps is None, "eval_steps is not set"),

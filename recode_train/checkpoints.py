@@ -57,6 +57,7 @@ _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
         "keep_at_least": None,
         "attn_implementation": None,
         "disable_dropout": False,
+        "packing": False,
         "dpo_loss": "sigmoid",
     }
 )

@@ -138,6 +138,8 @@ class TrainConfig:
     attn_implementation: Text | None = None
     """How attention is computed: `eager`, `sdpa`, `flash_attention_2`, ...; None: as transformers
     chooses."""
+    packing: Switch = False
+    """Learning answers: put several into one row, up to the longest prompt and completion."""
     disable_dropout: Switch = False
     """No dropout at all. While completions are sampled there is never any."""
     model_revision: Text | None = None

@@ -39,8 +39,27 @@ def examples(data: TrainingData) -> list[dict[str, list[int]]]:
     return rows
 
 
+def rows_of(config: TrainConfig, data: TrainingData) -> list[dict[str, list[int]]]:
+    """Return the rows that are trained on: an answer each, or with `packing` several.
+
+    Answers of one row do not see each other: their positions begin anew, and attention goes by
+    them. TRL packs: best fit, the longest first, none cut.
+    """
+    rows = examples(data)
+    if not config.packing:
+        return rows
+    from datasets import Dataset
+    from trl import pack_dataset
+
+    longest = max(len(row["input_ids"]) for row in rows)
+    width = max(config.max_prompt_length + config.max_completion_length, longest)
+    packed = pack_dataset(Dataset.from_list(rows), width, "bfd").to_list()
+    return [{name: list(row[name]) for name in ("input_ids", "labels", "seq_lengths")}
+            for row in packed]  # fmt: skip
+
+
 def examples_per_step(config: TrainConfig) -> int:
-    """Return the examples of one update, those of all processes."""
+    """Return the rows of one update, those of all processes."""
     return (
         config.per_device_train_batch_size
         * config.gradient_accumulation_steps
@@ -56,7 +75,7 @@ def build(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    rows = examples(data)
+    rows = rows_of(config, data)
     length = config.max_steps * examples_per_step(config)
     order = long_order(len(rows), length, str(config.seed))
     dataset = Dataset.from_list(rows).select(order)
@@ -76,7 +95,8 @@ def trl_config(config: TrainConfig, config_class: Any) -> Any:
         config_class,
         config,
         max_length=None,
-        packing=False,
+        packing=False,  # the rows are packed already, and in an order of ours
+        padding_free=config.packing,
         dataset_kwargs={"skip_prepare_dataset": True},
         train_sampling_strategy="sequential",
         shuffle_dataset=False,
@@ -92,7 +112,7 @@ def check(config: TrainConfig) -> None:
 
 def trained_tokens(config: TrainConfig, data: TrainingData) -> Sequence[int]:
     """Return how many tokens had a loss after 0, 1, 2, ... steps."""
-    lengths = [sum(label != IGNORED for label in row["labels"]) for row in examples(data)]
+    lengths = [sum(label != IGNORED for label in row["labels"]) for row in rows_of(config, data)]
     per_step = examples_per_step(config)
     order = long_order(len(lengths), config.max_steps * per_step, str(config.seed))
     sums = [0, *accumulate(lengths[index] for index in order)]
