@@ -1,5 +1,7 @@
 // Sorting, filtering and the state in the URL. The state is the fragment, as a query string:
-// `q`, one key per filter, `sort.TABLE=COLUMN.asc|desc`, `open=...` (repeated).
+// `q`, one key per filter, `sort.TABLE=COLUMN.asc|desc` (COLUMN is a name, so that it stays right when
+// columns are added), `open=...` (repeated). A checkbox that is ticked from the start (`data-usual`)
+// is in the address when anything in its group differs.
 "use strict";
 (() => {
   const state = new URLSearchParams();
@@ -23,9 +25,11 @@
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const content = (cell) => cell.dataset.v ?? cell.textContent.trim();
 
-  const sort = (table, column, direction) => {
-    const header = table.tHead.rows[0].cells[column];
+  const nameOf = (header) => header.dataset.col ?? header.textContent.trim();
+  const sort = (table, name, direction) => {
+    const header = [...table.tHead.rows[0].cells].find((cell) => cell.querySelector("button") && nameOf(cell) === name);
     if (!header) return;
+    const column = header.cellIndex;
     const numeric = header.dataset.kind === "number";
     const sign = direction === "desc" ? -1 : 1;
     const body = table.tBodies[0];
@@ -53,8 +57,8 @@
       const first = header.dataset.kind === "number" ? "descending" : "ascending";
       const next = before === null ? first : before === "ascending" ? "descending" : "ascending";
       const short = next === "descending" ? "desc" : "asc";
-      sort(table, header.cellIndex, short);
-      set(`sort.${table.id}`, [`${header.cellIndex}.${short}`]);
+      sort(table, nameOf(header), short);
+      set(`sort.${table.id}`, [`${nameOf(header)}.${short}`]);
     });
   }
   const unsort = (table) => {
@@ -65,29 +69,52 @@
   // Filtering -------------------------------------------------------------------------------
   const forms = [...document.querySelectorAll("form[data-filters]")];
   const prefix = (form) => (forms.indexOf(form) ? `${form.dataset.filters}.` : "");
-  const chosen = (form, name) =>
-    [...form.querySelectorAll("input[type=checkbox]:checked")].filter((i) => i.name === name).map((i) => i.value);
+  const boxes = (form, name) => [...form.querySelectorAll("input[type=checkbox], input[type=radio]")].filter((i) => !name || i.name === name);
+  const chosen = (form, name) => boxes(form, name).filter((i) => i.checked).map((i) => i.value);
+  const usual = (input) => input.hasAttribute("data-usual");
+  /** What the address says of a group: nothing while it is as it was at first; "-" for no box. */
+  const told = (form, name) => {
+    const group = boxes(form, name);
+    if (group.every((input) => input.checked === usual(input))) return [];
+    const values = chosen(form, name).map((value) => value || "all");
+    return values.length ? values : ["-"];
+  };
+  /** Show the columns that are ticked. */
+  const arrange = (form) => {
+    for (const box of form.querySelectorAll("input[data-shows]")) {
+      const table = document.getElementById(box.dataset.shows);
+      const header = [...table.tHead.rows[0].cells].find((cell) => cell.dataset.col === box.value);
+      if (!header || header.hidden === !box.checked) continue;
+      for (const row of table.rows) row.cells[header.cellIndex].hidden = !box.checked;
+    }
+  };
 
   const apply = (form) => {
     const table = document.getElementById(form.dataset.filters);
     const words = form.elements.q.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const names = [...new Set([...form.querySelectorAll("input[type=checkbox]")].map((i) => i.name))];
-    const wanted = names.map((name) => [name, new Set(chosen(form, name))]).filter(([, set]) => set.size);
+    const names = [...new Set(boxes(form).map((i) => i.name))];
+    const reveals = new Set(boxes(form).filter((i) => "reveals" in i.dataset && !i.checked).map((i) => i.value));
+    const filters = names.filter((name) => !boxes(form, name).some((i) => "reveals" in i.dataset || "shows" in i.dataset));
+    const wanted = filters.map((name) => [name, new Set(chosen(form, name).filter(Boolean))]).filter(([, set]) => set.size);
     const from = form.elements.from?.value || "";
     const to = form.elements.to?.value || "";
     let count = 0;
     for (const row of table.tBodies[0].rows) {
       const text = row.textContent.toLowerCase();
       const { date } = row.dataset;
-      const fits = words.every((word) => text.includes(word))
+      const fits = !reveals.has(row.dataset.reveal) && words.every((word) => text.includes(word))
         && wanted.every(([name, set]) => set.has(row.dataset[name]))
         && (!from || (date && date >= from)) && (!to || (date && date <= to));
       row.hidden = !fits;
       count += fits;
     }
+    const [tab] = chosen(form, "board");
+    if (tab !== undefined) table.classList.toggle("all", tab === "");
+    arrange(form);
     const status = document.querySelector(`[data-status="${form.dataset.filters}"]`);
     status.textContent = `${count} of ${table.tBodies[0].rows.length} rows`;
     for (const facet of form.querySelectorAll("details.facet")) {
+      if (!facet.querySelector(".chosen")) continue;
       const number = facet.querySelectorAll("input:checked").length
         + [...facet.querySelectorAll("input[type=date]")].filter((i) => i.value).length;
       facet.querySelector(".chosen").textContent = number ? `(${number})` : "";
@@ -98,7 +125,7 @@
     const changed = () => {
       const names = apply(form);
       set(`${prefix(form)}q`, [form.elements.q.value]);
-      for (const name of names) set(`${prefix(form)}${name}`, chosen(form, name));
+      for (const name of names) set(`${prefix(form)}${name}`, told(form, name));
       for (const name of ["from", "to"]) {
         if (form.elements[name]) set(`${prefix(form)}${name}`, [form.elements[name].value]);
       }
@@ -108,10 +135,15 @@
     form.addEventListener("reset", (event) => {
       event.preventDefault(); // the browser's own reset comes after its event
       for (const input of form.querySelectorAll("input")) {
-        if (input.type === "checkbox") input.checked = false;
+        if (["checkbox", "radio"].includes(input.type)) input.checked = usual(input);
         else input.value = "";
       }
+      const table = document.getElementById(form.dataset.filters);
+      if (original.has(table)) unsort(table);
+      set(`sort.${table.id}`, []);
+      set("pick", []);
       changed();
+      for (const listener of listeners) listener();
     });
   }
   // One open list of choices at a time, and Escape closes it.
@@ -130,13 +162,13 @@
 
   // Sections that are open ------------------------------------------------------------------
   const kept = [...document.querySelectorAll("details[data-keep]")];
-  const usual = new Map(kept.map((item) => [item, item.open]));
+  const open = new Map(kept.map((item) => [item, item.open]));
   let restoring = false;
   for (const item of kept) {
     item.addEventListener("toggle", () => {
       if (restoring) return;
-      set("show", kept.filter((i) => i.open && !usual.get(i)).map((i) => i.dataset.keep));
-      set("hide", kept.filter((i) => !i.open && usual.get(i)).map((i) => i.dataset.keep));
+      set("show", kept.filter((i) => i.open && !open.get(i)).map((i) => i.dataset.keep));
+      set("hide", kept.filter((i) => !i.open && open.get(i)).map((i) => i.dataset.keep));
     });
   }
 
@@ -149,7 +181,7 @@
     button.addEventListener("click", () => {
       const table = document.getElementById(button.dataset.csv);
       const rows = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];
-      const line = (row) => [...row.cells].map((c) => csvCell(c.textContent.replace(/\s+/g, " ").trim())).join(",");
+      const line = (row) => [...row.cells].filter((c) => !c.hidden && !c.classList.contains("tick")).map((c) => csvCell(c.textContent.replace(/\s+/g, " ").trim())).join(",");
       const blob = new Blob([rows.map(line).join("\r\n") + "\r\n"], { type: "text/csv" });
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);
@@ -167,21 +199,25 @@
     for (const form of forms) {
       const values = (name) => state.getAll(prefix(form) + name);
       form.elements.q.value = values("q")[0] ?? "";
-      for (const input of form.querySelectorAll("input[type=checkbox]")) {
-        input.checked = values(input.name).includes(input.value);
+      for (const input of boxes(form)) {
+        const found = values(input.name);
+        input.checked = found.length ? found.includes(input.value || "all") : usual(input);
+      }
+      for (const input of form.querySelectorAll("input[type=radio][data-usual]")) {
+        if (!chosen(form, input.name).length && !boxes(form, input.name).some((i) => i.checked)) input.checked = true;
       }
       for (const input of form.querySelectorAll("input[type=date]")) input.value = values(input.name)[0] ?? "";
       apply(form);
     }
     for (const table of original.keys()) {
-      const [column, direction] = (state.get(`sort.${table.id}`) ?? "").split(".");
-      if (/^\d+$/.test(column) && ["asc", "desc"].includes(direction)) sort(table, Number(column), direction);
+      const [, column, direction] = /^(.+)\.(asc|desc)$/.exec(state.get(`sort.${table.id}`) ?? "") ?? [];
+      if (column) sort(table, column, direction);
       else if (table.querySelector("[aria-sort]")) unsort(table);
     }
     restoring = true;
     for (const item of kept) {
       const name = item.dataset.keep;
-      item.open = usual.get(item) ? !state.getAll("hide").includes(name) : state.getAll("show").includes(name);
+      item.open = open.get(item) ? !state.getAll("hide").includes(name) : state.getAll("show").includes(name);
     }
     setTimeout(() => { restoring = false; });
     for (const listener of listeners) listener();

@@ -7,7 +7,7 @@ shown and not ranked.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.comparison.comparability import MOST_UNSCORED, comparability_key, isolation
@@ -58,6 +58,8 @@ class Board:
     """Hash of what they share; stays the same when runs are added."""
     conditions: Mapping[str, Any]
     standings: tuple[Standing, ...]
+    whole: int | None = None
+    """Problems of all the data; None where nobody here knows."""
 
     @property
     def first(self) -> RunEntry:
@@ -75,6 +77,30 @@ class Board:
         name = f"{self.task} #{self.key[:4]}"
         unusual = [part for part in asked(self.first.results) if part != Kind.NOTE]
         return f"{name} ({one_line(', '.join(unusual), _LONGEST_ASKED)})" if unusual else name
+
+    @property
+    def problems(self) -> int:
+        """The number of problems that were asked."""
+        return len(self.first.problems)
+
+    @property
+    def partial(self) -> bool:
+        """Whether only some problems of the data were asked: a smoke run, a test of an option."""
+        return self.whole is not None and self.problems < self.whole
+
+    @property
+    def unusual(self) -> str:
+        """What sets the board apart from a whole task asked in the usual way, in words."""
+        sampling = self.conditions["sampling"]
+        arm, *talk = asked(self.first.results)
+        parts = [
+            f"{self.problems} of {self.whole} problems" if self.partial else "",
+            "no update note" if arm == Kind.NONE else "" if arm == Kind.NOTE else arm,
+            *talk,
+            "greedy" if sampling.get("temperature") == 0 else "",
+            "" if self.first.tested else "similarity only",
+        ]
+        return one_line(", ".join(filter(None, parts)), _LONGEST_ASKED * 2)
 
     @property
     def made_with(self) -> str:
@@ -123,7 +149,32 @@ def boards(runs: Iterable[RunEntry]) -> list[Board]:
         conditions[key] = shared
         groups[key].append(run)
     found = [_board(key, conditions[key], members) for key, members in groups.items()]
-    return sorted(found, key=lambda b: (b.task, -len(b.standings), b.key))
+    most: dict[tuple[str, str], int] = {}
+    for board in found:
+        data = board.task, board.conditions["data"]
+        most[data] = max(most.get(data, 0), board.problems)
+    sized = [replace(b, whole=most[b.task, b.conditions["data"]]) for b in found]
+    return in_order(sized)
+
+
+def in_order(found: Iterable[Board]) -> list[Board]:
+    """Return boards by task; within one, whole ones first, then those with most runs."""
+    return sorted(found, key=lambda b: (b.task, b.partial, -len(b.standings), b.key))
+
+
+def main_board(found: Sequence[Board]) -> Board:
+    """Return the board that a reader wants first: whole, with tests, of most models."""
+
+    def rank(board: Board) -> tuple[bool, bool, int]:
+        models = sum(not is_baseline(standing.run) for standing in board.standings)
+        return not board.partial, board.first.tested, models
+
+    return max(found, key=rank)
+
+
+def is_baseline(run: RunEntry) -> bool:
+    """Whether a run's answers are built in: it shows what a task's scores mean, and is no model."""
+    return run.results.model.backend == "baseline"
 
 
 def _board(key: str, conditions: Mapping[str, Any], members: Sequence[RunEntry]) -> Board:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.loading import BrokenRun
 from recode_eval.leaderboard.site_views import SiteView
+from recode_eval.leaderboard.text import cut
+from recode_eval.metrics import metric as metric_of
 from recode_eval.schemas.base import decode
 from recode_eval.schemas.verdict import VerdictFile
 
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recode_eval.leaderboard.site_views import SiteData
+    from recode_eval.schemas.verdict import CheckedMetric
 
 VERDICT = "verdict.json"
 _MOST_SHOWN = 200
+_MOST_SAID = 3
+"""Checks that a sentence names."""
 _LARGEST_BYTES = 32_000_000
 """A verdict lists the problems that changed sides; of 10,000 problems that is about a megabyte."""
 
@@ -51,6 +56,44 @@ class GateVerdict:
         """Return the name of the `baseline` or the `candidate`; hostile text."""
         names = dict.fromkeys(task[side].model for task in self.content.tasks)
         return ", ".join(names) or "unknown"
+
+    @property
+    def sentence(self) -> str:
+        """What a release engineer needs to know, in a sentence; hostile text."""
+        candidate = cut(self.models("candidate"), 100)
+        against = cut(self.models("baseline"), 100)
+        kinds = [check for check in self.content.checks if check.verdict == self.verdict]
+        about = "; ".join(map(_tolerance, kinds[:_MOST_SAID]))
+        match self.verdict:
+            case "pass":
+                return f"{candidate} may ship: against {against}, {about} is excluded."
+            case "regress":
+                return f"{candidate} may not ship: against {against}, {_drops(kinds)}."
+            case "inconclusive":
+                return (
+                    f"Whether {candidate} may ship is open: against {against}, {about} is neither "
+                    "excluded nor shown."
+                )
+        return f"No verdict on {candidate}: its run cannot be compared with that of {against}."
+
+
+def _tolerance(check: CheckedMetric) -> str:
+    shown = metric_of(check.metric)
+    unit = " points" if shown.scale == 100 else ""
+    where = f"in {shown.heading} on {cut(check.task, 60)}"
+    if check.higher_is_better:
+        return f"a drop of more than {shown.show(check.margin)}{unit} {where}"
+    return f"a rise of more than {shown.show(check.margin)}{unit} {where}"
+
+
+def _drops(checks: Sequence[CheckedMetric]) -> str:
+    found = []
+    for check in checks[:_MOST_SAID]:
+        shown = metric_of(check.metric)
+        interval = shown.show_interval(check.low, check.high, sign=True)
+        change = f"{shown.show(check.difference, sign=True)} {interval}".rstrip()
+        found.append(f"{shown.heading} on {cut(check.task, 60)} changed by {change}")
+    return "; ".join(found) or "a drop is shown"
 
 
 def read_verdicts(places: Sequence[Path]) -> tuple[list[GateVerdict], list[BrokenRun]]:

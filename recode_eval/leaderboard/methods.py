@@ -49,6 +49,13 @@ def role(method: str) -> Role:
     return Role.SFT if name.startswith("sft") else Role.OTHER
 
 
+def method_class(method: str) -> str:
+    """Return what colours a method: `base`, `sft`, `grpo`, `dapo` or `other`."""
+    name = method.casefold()
+    usual = next((known for known in USUAL if name.startswith(known)), "other")
+    return {Role.BASE: "base", Role.SFT: "sft"}.get(role(method), usual)
+
+
 @dataclass(frozen=True, slots=True)
 class MethodRun:
     """One run of a method; `why_not` says why it is in no comparison."""

@@ -17,8 +17,10 @@ from recode_eval.comparison.items import counts_of, screened
 from recode_eval.leaderboard.charts import Dot, dot_plot
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
+from recode_eval.leaderboard.methods import method_class
+from recode_eval.leaderboard.overview import overview
 from recode_eval.leaderboard.site_views import shown_views, view_files
-from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
+from recode_eval.leaderboard.text import cut, digest, plural, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
 from recode_eval.metrics import (
     METHODS,
@@ -71,13 +73,14 @@ class Pages:
     def overview(self) -> str:
         """The first page: what was measured, all rows, what was left out."""
         site = self._site
+        table = overview(self._boards, self._rows, costs=any(row.cost for row in self._rows))
         return self._render(
             "overview.html",
             root="",
             boards=self._boards,
-            charts=[(board, self._chart(board)) for board in self._boards],
-            rows=self._rows,
-            costs=any(row.cost for row in self._rows),
+            table=table,
+            rows=table.rows,
+            models=len(self._by_model),
             facets=_facets(self._rows),
             broken=site.broken,
             sources=_citations(site.reported),
@@ -187,6 +190,10 @@ def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
         percent=_percent,
         signed=_signed,
         cut=cut,
+        method_class=method_class,
+        plural=plural,
+        share_of=_share_of,
+        width_of=_width_of,
         slug=slug,
         money=money,
     )
@@ -209,6 +216,16 @@ def _metric_facts() -> dict[str, object]:
         "similarity": similarity,
         "plain_metrics": " and ".join(plain_labels(METHODS)),
     }
+
+
+def _share_of(value: float, name: str) -> str:
+    """Return where a value lies in its metric's range, from 0 to 100."""
+    low, high = metric(name).bounds
+    return f"{100 * (value - low) / (high - low):.1f}"
+
+
+def _width_of(width: float, name: str) -> str:
+    return f"{100 * width / metric(name).width:.1f}"
 
 
 def _final(value: object) -> object:

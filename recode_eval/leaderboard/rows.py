@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from recode_eval.leaderboard.boards import is_baseline
 from recode_eval.leaderboard.text import shown, slug
 from recode_eval.metrics import downloaded
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.contamination import Exposure
+    from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
     from recode_eval.schemas.results import CostSection, StoredEstimate
 
@@ -35,6 +37,8 @@ class Row:
     """The programming language of the answers; None: a reported row on a task without runs."""
     task_page: str | None
     board: str
+    board_key: str
+    """Empty for a reported row."""
     rank: str
     rank_best: int | None
     unranked: str
@@ -59,6 +63,10 @@ class Row:
     source: str
     """`measured`, or `reported`."""
     citation: str = ""
+    tokens: float | None = None
+    """Completion tokens per sample."""
+    baseline: bool = False
+    """Whether the answers are built in."""
     cost: CostSection | None = None
     """What the answers cost, by the user's own prices."""
 
@@ -100,6 +108,7 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         language=run.results.task.language,
         task_page=f"tasks/{slug(run.task)}.html",
         board=board.label,
+        board_key=board.key,
         rank=str(rank) if rank else "-",
         rank_best=rank.best if rank else None,
         unranked=standing.unranked,
@@ -121,8 +130,15 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         isolation=board.isolation,
         faulty=counts.faulty_problems,
         source="measured",
+        tokens=_tokens(run),
+        baseline=is_baseline(run),
         cost=run.results.usage.cost,
     )
+
+
+def _tokens(run: RunEntry) -> float | None:
+    tokens, samples = run.results.usage.completion_tokens, run.counts.generated
+    return tokens / samples if tokens is not None and samples else None
 
 
 def _reported(row: ReportedRow, same: Row | None) -> Row:
@@ -133,7 +149,7 @@ def _reported(row: ReportedRow, same: Row | None) -> Row:
     return Row(
         model=row.model, model_page=None, task=row.task,
         language=None if same is None else same.language,
-        task_page=None if same is None else same.task_page, board="", rank="-",
+        task_page=None if same is None else same.task_page, board="", board_key="", rank="-",
         rank_best=None, unranked="reported by others", base=row.base, method=row.method,
         size_b=row.size_b, released=None, exposure=None,
         backend=None, date=None, run=None, metrics=metrics,
@@ -167,6 +183,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "cost_per_solved": row.cost.per_solved if row.cost else None,
         "currency": row.cost.currency if row.cost else None,
         "prices_as_of": row.cost.as_of if row.cost else None,
+        "tokens_per_sample": row.tokens,
         "metrics": {
             key: msgspec.to_builtins(value) for key, value in row.metrics.items() if value
         },

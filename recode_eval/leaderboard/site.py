@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard import rows as table
-from recode_eval.leaderboard.boards import boards
+from recode_eval.leaderboard.boards import boards, in_order
 from recode_eval.leaderboard.contamination import PublicDates, exposures
 from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
@@ -119,13 +119,15 @@ def _build(
         raise DataError(f"None of the {len(broken)} runs is sound. {first.where}: {first.reason}")
     verdicts, unsound = read_verdicts(gates)
     logs, unread = read_trainings(trainings, found_in.trainings)
-    found = boards(runs)
+    sources = Sources(data, include_paths)
+    found = in_order(
+        replace(board, whole=sources.size(board.first) or board.whole) for board in boards(runs)
+    )
     views = training_views(found, facts, published, logs)
     broken += [*unsound, *unread]
     note(
         f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
     )
-    sources = Sources(data, include_paths)
     exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
     listed = table.rows(found, published, facts, exposed)
     site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed)

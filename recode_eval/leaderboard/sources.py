@@ -47,6 +47,10 @@ class Sources:
                 self._problems[key] = {}, str(error)
         return self._problems[key]
 
+    def size(self, run: RunEntry) -> int | None:
+        """Return the number of problems of a run's data, or None where its rows are not here."""
+        return len(self.problems(run)[0]) or None
+
     def _load(self, run: RunEntry) -> Mapping[str, Problem]:
         task = self._task(run)
         source = self._data.get(run.task)

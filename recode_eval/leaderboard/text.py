@@ -33,6 +33,15 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return f"{shown(text[:longest])}\n[... {len(text) - longest:,} more characters]"
 
 
+def plural(count: int, word: str) -> str:
+    """Return `1 run` or `3 runs`.
+
+    >>> plural(1, "run"), plural(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def slug(name: str) -> str:
     """Return a file name for any name: readable, unique by a hash, harmless in paths and links."""
     readable = _UNSAFE_NAME.sub("-", name).strip("-.")[:60].lower() or "x"

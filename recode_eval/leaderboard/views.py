@@ -53,6 +53,11 @@ class TrainingViews:
         """How many rows the overview leaves out."""
         return max(0, len(self._summary()) - _MOST_SUMMED)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether any method was asked what its base could do before."""
+        return any(section.retention for block in self.blocks for section in block.sections)
+
     def _summary(self) -> list[tuple[Any, ...]]:
         return [
             (block, section, *parts)
