@@ -223,7 +223,8 @@
     let [a] = state.get("a"), [b] = state.get("b");
     const board = boardOf.get(a) ?? boardOf.get(b) ?? boards.find((x) => x.key === state.get("board")[0])
       ?? boards.find((x) => x.runs.length > 1) ?? boards[0];
-    const keys = board.runs.map(([key]) => key);
+    const all = board.runs.map(([key]) => key), models = all.filter((key) => !board.baselines.includes(key));
+    const keys = models.length > 1 ? models : all; // built-in answers are chosen by hand
     b ||= keys.find((key) => key !== (a || keys[1])) ?? "";
     a ||= keys.find((key) => key !== b) ?? "";
     return { board, a, b };

@@ -57,8 +57,8 @@
     return lines;
   };
   const diff = (code) => {
-    const a = data.reference.split("\n");
-    const b = code.split("\n");
+    const lined = (text) => text.replace(/\n+$/, "").split("\n");
+    const a = lined(data.reference), b = lined(code);
     if (Math.max(a.length, b.length) > LONGEST_DIFF) return make("p", {}, "Too long to compare here.");
     const kinds = { "-": "removed", "+": "added", " ": "same" };
     const lines = difference(a, b).map(([sign, line]) =>

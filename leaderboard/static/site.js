@@ -9,10 +9,17 @@
   const isState = () => location.hash.includes("=");
   const listeners = [];
 
+  // One change of the address per event: browsers refuse floods of them.
+  let waiting = false;
   const write = () => {
-    const text = state.toString();
-    const url = text ? `#${text}` : location.pathname + location.search;
-    try { history.replaceState(null, "", url); } catch { if (text) location.replace(url); }
+    if (waiting) return;
+    waiting = true;
+    queueMicrotask(() => {
+      waiting = false;
+      const text = state.toString();
+      const url = text ? `#${text}` : location.pathname + location.search;
+      try { history.replaceState(null, "", url); } catch { if (text) location.replace(url); }
+    });
   };
   const set = (key, values) => {
     state.delete(key);

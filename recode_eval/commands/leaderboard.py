@@ -144,6 +144,11 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         "itself",
     )
     parser.add_argument(
+        "--indexed",
+        action="store_true",
+        help="let search engines list the site (default: they are asked not to)",
+    )
+    parser.add_argument(
         "--jobs",
         type=options.positive,
         metavar="N",
@@ -166,7 +171,8 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     built = _build(arguments, monitor)
     name_left_out(built)
     print(printable(built.index.absolute()))
-    return ExitCode.DATA if built.broken else ExitCode.OK
+    faulty = any(not item.unfinished for item in built.broken)
+    return ExitCode.DATA if faulty else ExitCode.OK
 
 
 def _build(
@@ -185,6 +191,7 @@ def _build(
         reported=not arguments.no_reported,
         gates=arguments.gate,
         jobs=arguments.jobs,
+        indexed=arguments.indexed,
         trainings=arguments.training,
         exchange=exchange,
         note=monitor.log,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from recode_eval.leaderboard.text import shown
+from recode_eval.leaderboard.text import points, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,10 +160,10 @@ def forest_plot(rows: Sequence[Whisker], title: str, identifier: str) -> Markup:
 
 
 def _difference_words(row: Whisker) -> str:
-    text = f"{shown(row.label)}: {100 * row.value:+.1f} points"
+    text = f"{shown(row.label)}: {points(row.value)} points"
     if row.low is None or row.high is None:
         return f"{text}, no interval"
-    return f"{text}, interval {100 * row.low:+.1f} to {100 * row.high:+.1f}"
+    return f"{text}, interval {points(row.low)} to {points(row.high)}"
 
 
 def _x(share: float) -> str:

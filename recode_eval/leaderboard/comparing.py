@@ -17,6 +17,7 @@ from recode_eval.comparison.comparability import (
     browser_rules,
     percent,
 )
+from recode_eval.leaderboard.boards import is_baseline
 from recode_eval.leaderboard.drilldown import problem_path
 from recode_eval.leaderboard.site_views import SiteView
 from recode_eval.leaderboard.text import cut, digest, script_json
@@ -52,6 +53,7 @@ def board_index(boards: Iterable[Board]) -> list[dict[str, Any]]:
                 for name, value in {**board.conditions, "isolation": board.isolation}.items()
             },
             "runs": [[standing.run.key, _title(standing)] for standing in board.standings],
+            "baselines": [s.run.key for s in board.standings if is_baseline(s.run)],
         }
         for board in boards
     ]

@@ -32,6 +32,11 @@ class PromptShown:
     runs: tuple[RunEntry, ...]
 
     @property
+    def variant(self) -> str:
+        """The prompt variants' names; hostile text."""
+        return " / ".join(dict.fromkeys(run.results.prompt.name for run in self.runs))
+
+    @property
     def asked(self) -> str:
         """The arms of the runs, with turns and tools where they had any; hostile text."""
         return " / ".join(dict.fromkeys(", ".join(asked(run.results)) for run in self.runs))
@@ -112,7 +117,8 @@ def _prompts(
     for run, _ in members:
         for completion, _ in samples[run.key][:1]:
             groups.setdefault(completion["prompt_hash"], []).append(run)
-    for expected, runs in sorted(groups.items()):
+    # The prompt of most runs comes first: it is open, and that of a single test run is not.
+    for expected, runs in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         problem = sources.problems(runs[0])[0].get(problem_id)
         found = (sources.prompt(run, problem, expected) for run in runs) if problem else iter(())
         yield PromptShown(next((p for p in found if p is not None), None), tuple(runs))

@@ -53,6 +53,8 @@ class BrokenRun:
     reason: str
     told: str = ""
     """The same line for whoever builds the site, with full paths; a page shows none of them."""
+    unfinished: bool = False
+    """Whether nothing is wrong with the run but that it has no results yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,9 @@ def _size(found: tuple[Path, str]) -> int:
 
 def _load(found: tuple[Path, str]) -> RunEntry | BrokenRun:
     folder, where = found
+    if (folder / MANIFEST).is_file() and not (folder / RESULTS).exists():
+        reason = "no results yet: the run is going on, or its command finishes it"
+        return BrokenRun(where, reason, unfinished=True)
     try:
         with no_collection():
             return load_run(folder, where)

@@ -14,11 +14,13 @@ from markupsafe import Markup
 
 from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.items import counts_of, screened
+from recode_eval.leaderboard.boards import is_baseline
 from recode_eval.leaderboard.charts import Dot, dot_plot
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.methods import method_class
 from recode_eval.leaderboard.overview import overview
+from recode_eval.leaderboard.publishing import public, public_command
 from recode_eval.leaderboard.site_views import shown_views, view_files
 from recode_eval.leaderboard.text import cut, digest, plural, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
@@ -59,11 +61,13 @@ class Pages:
         self,
         resources: Path,
         site: SiteData,
+        *,
+        indexed: bool = False,
     ) -> None:
         self._site, self._boards, self._rows = site, site.boards, site.rows
         self._views = shown_views(site)
         self._environment = _environment(resources, [view for view, _ in self._views])
-        self._environment.globals.update(exposures=site.exposures)
+        self._environment.globals.update(exposures=site.exposures, indexed=indexed)
         self._labels = {s.run.key: b for b in site.boards for s in b.standings}
         self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
         for board in site.boards:
@@ -192,6 +196,7 @@ def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
         cut=cut,
         method_class=method_class,
         plural=plural,
+        public=public,
         share_of=_share_of,
         width_of=_width_of,
         slug=slug,
@@ -304,7 +309,7 @@ def _versions(runs: Sequence[RunEntry]) -> list[dict[str, Any]]:
                 "harness": last.get("recode_eval"),
                 "commit": last.get("git_commit"),
                 "python": last.get("python"),
-                "command": " ".join(map(str, command)) if isinstance(command, list) else None,
+                "command": public_command(command) if isinstance(command, list) else None,
                 "packages": last.get("packages") if isinstance(last.get("packages"), dict) else {},
             }
         )
@@ -323,7 +328,9 @@ def _faulty(board: Board) -> list[tuple[str, str, int]]:
 
 def _problems(board: Board) -> list[dict[str, Any]]:
     """Return the board's problems with how the runs did on each."""
-    runs = [standing.run for standing in board.standings]
+    everyone = [standing.run for standing in board.standings]
+    # The built-in answers say what a score means; the mean is that of models.
+    runs = [run for run in everyone if not is_baseline(run)] or everyone
     by_run = [dict(zip((p.id for p in run.problems), run.rates, strict=True)) for run in runs]
     models: dict[str, list[Sequence[ProblemResult]]] = defaultdict(list)
     for run in runs:

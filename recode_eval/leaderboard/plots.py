@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recode_eval.leaderboard.charts import coordinate
-from recode_eval.leaderboard.text import shown
+from recode_eval.leaderboard.text import points, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -321,8 +321,15 @@ def _class(style: int) -> str:
 
 
 def _tick(value: float) -> str:
-    text = f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"
-    return "0" if text == "-0" else text
+    """Return a round number whole: 0.0075 is not 0.007.
+
+    >>> _tick(0.0075), _tick(1.0), _tick(-0.0), _tick(12500.0), _tick(0.1 + 0.2)
+    ('0.0075', '1', '0', '12,500', '0.3')
+    """
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    text = f"{float(f'{value:.6g}'):.12f}".rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
 
 
 def _short(text: str) -> str:
@@ -348,10 +355,10 @@ def _curve_words(curve: Curve, *, percent: bool) -> str:
 
 def _cross_words(point: Cross, axes: tuple[str, str]) -> str:
     def said(name: str, span: Span) -> str:
-        value = f"{_short(name)} {100 * span.value:+.1f} points"
+        value = f"{_short(name)} {points(span.value)} points"
         if span.low is None or span.high is None:
             return f"{value}, no interval"
-        return f"{value}, interval {100 * span.low:+.1f} to {100 * span.high:+.1f}"
+        return f"{value}, interval {points(span.low)} to {points(span.high)}"
 
     return (
         f"{point.number}, {_short(point.label)}: {said(axes[0], point.x)}, {said(axes[1], point.y)}"

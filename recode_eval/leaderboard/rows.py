@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from recode_eval.leaderboard.boards import is_baseline
+from recode_eval.leaderboard.publishing import public
 from recode_eval.leaderboard.text import shown, slug
 from recode_eval.metrics import downloaded
 
@@ -162,7 +163,9 @@ def to_json(found: Sequence[Row], broken: Sequence[Any]) -> str:
     """Return the download: every row with all its metrics, and the excluded runs."""
     content = {
         "rows": [_plain(row) for row in found],
-        "left_out": [{"run": shown(b.where), "reason": shown(b.reason)} for b in broken],
+        "left_out": [
+            {"run": shown(public(b.where)), "reason": shown(public(b.reason))} for b in broken
+        ],
     }
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 

@@ -61,6 +61,7 @@ def build(
     gates: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
     jobs: int | None = None,
+    indexed: bool = False,
     exchange: AbstractContextManager[object] | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Built:
@@ -71,7 +72,8 @@ def build(
     `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
     `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken
     runs, verdicts and logs are left out and returned. Large sites are made by `jobs` processes
-    (None: as many as there are CPUs); the result does not depend on it. `exchange` is held while
+    (None: as many as there are CPUs); the result does not depend on it. Search engines are asked to
+    leave the site out unless it is `indexed`. `exchange` is held while
     the new site takes the place of an earlier one: for a moment none is there.
 
     Raises:
@@ -87,7 +89,8 @@ def build(
             raise DataError(f"No pack is sound. {refused[0].where}: {refused[0].reason}")
         built = _build(
             tuple(opened), refused, out, data or {}, include_paths, models, gates, trainings,
-            reported=reported, jobs=jobs or usable_cpus(), exchange=exchange, note=note,
+            reported=reported, jobs=jobs or usable_cpus(), indexed=indexed, exchange=exchange,
+            note=note,
         )  # fmt: skip
         return replace(built, broken=tuple(_with_packs(item, opened) for item in built.broken))
 
@@ -104,6 +107,7 @@ def _build(
     *,
     reported: bool,
     jobs: int,
+    indexed: bool,
     exchange: AbstractContextManager[object] | None,
     note: Callable[[str], None],
 ) -> Built:
@@ -131,11 +135,13 @@ def _build(
     exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
     listed = table.rows(found, published, facts, exposed)
     site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed)
-    pages = Pages(resources, site)
+    pages = Pages(resources, site, indexed=indexed)
     writer = PageWriter(pages, grouped(runs), sources)
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()
+        if not indexed:
+            yield "robots.txt", "User-agent: *\nDisallow: /\n"
         yield from pages.views()
         yield "data/leaderboard.json", table.to_json(listed, broken)
         yield "data/leaderboard.csv", table.to_csv(listed)

@@ -33,6 +33,16 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return f"{shown(text[:longest])}\n[... {len(text) - longest:,} more characters]"
 
 
+def points(share: float) -> str:
+    """Return a difference of shares in points; nothing has no sign.
+
+    >>> points(0.0712), points(-0.0001)
+    ('+7.1', '0.0')
+    """
+    text = f"{100 * share:+.1f}"
+    return "0.0" if float(text) == 0 else text
+
+
 def plural(count: int, word: str) -> str:
     """Return `1 run` or `3 runs`.
 

@@ -18,7 +18,7 @@ from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import UNKNOWN_TO_LOGS, metric, tested
 from recode_eval.models.request_options import labelled
 from recode_eval.run.results import metric_values
-from recode_eval.run.store import RESULTS
+from recode_eval.run.store import MANIFEST, RESULTS
 from recode_eval.schemas.base import check_numbers, decode
 from recode_eval.schemas.results import (
     SCHEMA_VERSION,
@@ -199,6 +199,11 @@ def read_run(file: Path) -> ResultsFile:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
+        if (file.parent / MANIFEST).is_file():
+            raise DataError(
+                f"{file.parent} has no results yet: the run is going on, or it was interrupted, "
+                "and its command finishes it."
+            ) from None
         raise DataError(
             f"There is no {file.name} in {file.parent}: this is not a run folder, or the run was "
             "interrupted. Check the path, or repeat the run's command."

@@ -191,7 +191,10 @@ def test_the_latest_verdict_is_on_the_first_page_and_all_are_in_the_history(
     assert "2026-05-03 12:00" in first
     assert "2026-05-02 12:00" not in first
     check = verdict["checks"][0]
-    assert f"{100 * check['difference']:+.1f}, 90 % [{100 * check['low']:+.1f}, " in first
+    said = (
+        f"pass@1 on arena changed by {100 * check['difference']:+.1f} [{100 * check['low']:+.1f}, "
+    )
+    assert said in first
     history = (tmp_path / "site" / "gate.html").read_text()
     assert history.count("<tr>") == 4
     task = verdict["tasks"][0]

@@ -485,8 +485,8 @@ def test_the_gate_is_on_the_first_page_and_leads_to_the_comparison(
     browser: Browser, site: Path, runs: dict[str, ResultsFile]
 ) -> None:
     browser.open(site / "index.html")
-    assert "regress" in browser.texts("#gate")[0]
-    browser.click("section[aria-labelledby=gate] a")
+    assert "regress" in browser.texts(".banner")[0]
+    browser.click(".banner a")
     assert browser.texts("#gate-history tbody th") == ["none"]
     browser.click("#gate-history tbody a")
     browser.wait_for("#comparison[data-state=ready]")

@@ -132,7 +132,7 @@ def test_boards_and_prompts_name_an_unusual_arm_and_turns(tmp_path: Path) -> Non
     cut = f" ({hostile[:59]}…)".replace("<", "&lt;").replace(">", "&gt;")
     assert notes == ["", cut, " (none)", " (none, 3 turns, tools run)"]
     problem = sorted((tmp_path / "site" / "problems").rglob("*.html"))[0].read_text()
-    assert "Prompt of 1 run(s): note</summary>" in problem
+    assert "Prompt plain of 1 run: note</summary>" in problem
     assert "none / none, 3 turns, tools run" in problem
     assert "<img" not in problem
 

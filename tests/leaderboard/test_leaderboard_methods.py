@@ -346,7 +346,7 @@ def test_differences_sort_and_glyphs_have_words(browser: Browser, site: Path) ->
     table = browser.run("return document.querySelector('table[id^=deltas]').id")
     browser.click(f"#{table} thead th:nth-child(2) button")
     assert browser.texts(f"#{table} tbody th")[0] == "DAPO - untrained"
-    assert f"sort.{table}=1.desc" in browser.fragment
+    assert f"sort.{table}=pass@1.desc" in browser.fragment
     words = browser.run(
         "return [...document.querySelectorAll(`#${arguments[0]} .glyph`)].map(e => e.textContent)",
         table,

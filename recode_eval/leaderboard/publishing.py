@@ -1,0 +1,110 @@
+"""What of a run's own words may be on a public page: no path, no private host, no secret.
+
+Results name the command line, files and servers of whoever made them. The page needs them to be
+understood, not to be found.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_URL: Final = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>|]+")
+_PATH: Final = re.compile(
+    r"(?<![\w/.~-])(?:file:)?(?:~[\w.-]*|[A-Za-z]:)?(?:[/\\][^\s'\"/\\,;:=|<>]+){2,}[/\\]?"
+)
+"""An absolute path of two parts or more: one part alone is as often a fraction or a route."""
+_SECRET: Final = re.compile(r"(?i)key|token|secret|password|passwd|auth|credential|bearer|cookie")
+_LOOKS_SECRET: Final = re.compile(
+    r"\b(?:sk|pk|hf|ghp|gho|ghs|github_pat|glpat|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{12,}"
+)
+_NOT_SECRET: Final = frozenset(
+    {"--max-tokens", "--max-tokens-total", "--docs-tokens", "--api-key-env", "--tool-tokens"}
+)
+_PRIVATE: Final = (".local", ".internal", ".lan", ".corp", ".home", ".intranet", ".localdomain")
+_HIDDEN: Final = "***"
+
+
+def public(text: object) -> str:
+    """Return text with paths cut to their last part, private hosts left out, and secrets masked.
+
+    >>> public("read from /home/ada/rows/mine.jsonl")
+    'read from …/mine.jsonl'
+    >>> public("http://user:pw@10.0.0.7:8000/v1?key=1"), public("https://api.example.org/v1?key=1")
+    ('http://(private)/v1', 'https://api.example.org/v1')
+    """
+    pieces, end = [], 0
+    source = str(text)
+    for found in _URL.finditer(source):
+        pieces += [_without_paths(source[end : found.start()]), _public_url(found.group())]
+        end = found.end()
+    pieces.append(_without_paths(source[end:]))
+    return _LOOKS_SECRET.sub(_HIDDEN, "".join(pieces))
+
+
+def public_command(words: Sequence[object]) -> str:
+    """Return a command line without values of options that name a secret.
+
+    >>> public_command(["/home/ada/.venv/bin/recode-eval", "--model", "/data/m/final", "--api-key",
+    ...     "s3cret", "--request", "token=abc"])
+    'recode-eval --model …/final --api-key *** --request token=***'
+    """
+    shown: list[str] = []
+    hide = False
+    for index, word in enumerate(map(str, words)):
+        _name, equals, value = word.partition("=")
+        if index == 0:
+            shown.append(re.split(r"[/\\]", word)[-1])
+        elif hide:
+            shown.append(_HIDDEN)
+        elif value and (hidden := _without_secret(word)) is not None:
+            shown.append(hidden)
+        else:
+            shown.append(public(word))
+        option = word.startswith("-") and not equals
+        hide = option and word not in _NOT_SECRET and bool(_SECRET.search(word))
+    return " ".join(shown)
+
+
+def _without_secret(word: str) -> str | None:
+    """Return `token=***` for `token=abc`, also behind an option; None where nothing is secret."""
+    parts = word.split("=")
+    for index, name in enumerate(parts[:-1]):
+        if _SECRET.search(name) and name not in _NOT_SECRET:
+            return "=".join([*parts[: index + 1], _HIDDEN])
+    return None
+
+
+def _without_paths(text: str) -> str:
+    return _PATH.sub(lambda found: f"…/{_last_part(found.group())}", text)
+
+
+def _last_part(path: str) -> str:
+    return [part for part in re.split(r"[/\\]", path) if part][-1]
+
+
+def _public_url(url: str) -> str:
+    if url.lower().startswith("file:"):
+        return f"…/{_last_part(url)}"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "(URL)"
+    if parts.scheme.lower() not in {"http", "https"}:
+        return f"{parts.scheme}://(private)"
+    shown = "(private)" if _is_private(host) else host
+    return f"{parts.scheme}://{shown}{parts.path}"
+
+
+def _is_private(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.lower().endswith(_PRIVATE)
+    return True

@@ -1,0 +1,93 @@
+"""Nothing private is published: a run made with paths, users, hosts and secrets, and a property."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_runs import make_run
+
+from recode_eval.leaderboard.publishing import public, public_command
+from recode_eval.leaderboard.site import build
+
+PRIVATE = (
+    "/home/ada", "ada@", "hunter2", "sk-abcdefghijklmnop1234", "gpu7.internal", "10.1.2.3",
+    "/mnt/secret-project", "C:\\Users\\ada", "hf_abcdefghijklmnop1234",
+)  # fmt: skip
+
+
+def test_a_run_made_with_private_words_publishes_none(tmp_path: Path) -> None:
+    """Pages held absolute paths, the server's address and whole command lines with keys."""
+    run = make_run(
+        tmp_path / "runs", "model", 0.5, n=1,
+        identity={
+            "path": "/home/ada/models/final", "base_url": "http://ada@gpu7.internal:8000/v1?key=1",
+            "adapter": "C:\\Users\\ada\\adapter", "other": "http://10.1.2.3:8000/v1",
+        },
+    )  # fmt: skip
+    manifest = json.loads((run / "manifest.json").read_text())
+    results = json.loads((run / "results.json").read_text())
+    command = [
+        "/home/ada/.venv/bin/recode-eval", "--model", "/mnt/secret-project/final",
+        "--base-url", "http://ada:hunter2@gpu7.internal:8000/v1", "--api-key", "hunter2",
+        "--request", "api_key=hunter2", "--engine-arg=token=hunter2", "--header", "x",
+        "sk-abcdefghijklmnop1234", "hf_abcdefghijklmnop1234",
+    ]  # fmt: skip
+    for content in (manifest, results):
+        content["invocations"][-1]["command"] = command
+    results["task"]["source"] = "/mnt/secret-project/rows.jsonl"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    (run / "results.json").write_text(json.dumps(results))
+    broken = make_run(tmp_path / "runs", "broken", 0.5, n=1)
+    (broken / "results.json").write_text("{")
+    built = build([tmp_path / "runs"], tmp_path / "site")
+    assert built.runs == 1
+    found = [
+        (file.relative_to(tmp_path / "site").as_posix(), word)
+        for file in (tmp_path / "site").rglob("*")
+        if file.is_file()
+        for word in (*PRIVATE, str(tmp_path))
+        if word in file.read_text(encoding="utf-8", errors="replace")
+    ]
+    assert found == []
+    page = next((tmp_path / "site" / "models").glob("*.html")).read_text()
+    assert "recode-eval --model …/final --base-url http://(private)/v1 --api-key ***" in page
+
+
+def test_search_engines_are_asked_not_to_list_a_site(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "model", 0.5, n=1)
+    build([tmp_path / "runs"], tmp_path / "site")
+    assert "Disallow: /" in (tmp_path / "site" / "robots.txt").read_text()
+    assert 'content="noindex"' in (tmp_path / "site" / "index.html").read_text()
+    build([tmp_path / "runs"], tmp_path / "site", indexed=True)
+    assert not (tmp_path / "site" / "robots.txt").exists()
+    assert "noindex" not in (tmp_path / "site" / "index.html").read_text()
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True).filter(lambda x: x.strip("."))
+
+
+@given(st.lists(NAMES, min_size=2, max_size=5), st.sampled_from(["", " ", "'", '"', "=", "file ("]))
+def test_of_a_path_only_the_last_part_is_left(parts: list[str], before: str) -> None:
+    path = "/" + "/".join(parts)
+    shown = public(f"{before}{path}")
+    assert path not in shown
+    assert shown.endswith(f"…/{parts[-1]}")
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_taken(text: str) -> None:
+    public(text)
+    public_command([text, text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["pass/fail", "1/2", "n = 3/4", "a, b", "/v1", "temperature 0.8", "https://example.org/a/b.html",
+     "Qwen/Qwen2.5-Coder-7B-Instruct", "--max-tokens 20", "x // y"],
+)  # fmt: skip
+def test_what_is_public_stays(text: str) -> None:
+    assert public(text) == text
