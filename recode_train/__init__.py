@@ -1,4 +1,4 @@
-"""Train a model to use changed APIs: SFT, GRPO and DAPO on the tasks' training pairs, with TRL.
+"""Train a model to use changed APIs, on the tasks' training pairs, with TRL.
 
 The names below are the public interface; `docs/training.md` shows them in use. Prompts, extraction
 and similarity are those of `recode_eval`, so a model is trained on what it is measured by.

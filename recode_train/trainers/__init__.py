@@ -1,4 +1,4 @@
-"""Training itself: SFT, GRPO and DAPO on TRL, resumable to the bit.
+"""Training itself, on TRL: every method resumable to the bit.
 
 `train` does a whole run from a configuration; the other modules are its parts.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from answered import BAD, GOOD, ToldModel, store, without_sandbox
+from launched import in_two_processes
 from tiny_training import KilledError, config, make_tokenizer, save_model, weights_hash
 from training_pairs import NEW, pair_set, training_row, turn
 
@@ -236,3 +237,13 @@ def test_the_plan_of_rft(
     assert cli.run([*words, "--set", "beta=0.1"]) == 0
     assert "beta: without effect, because RFT has no rewards while" in capsys.readouterr().out
     assert cli.run([*words, "--set", "top_k=5"]) == ExitCode.USAGE
+
+
+def test_two_processes(long_model: Path, tmp_path: Path, rows: Path) -> None:
+    """The first one samples while the other waits; both learn the same answers."""
+    found = in_two_processes("two_processes_answering.py", long_model, tmp_path)
+    assert rows == tmp_path / "pairs.jsonl"
+    assert found["asked"] == [6, 0]
+    assert found["budgets"]["completions_generated"] == 6
+    assert found["moved"]
+    assert found["same"]

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from answered import BAD, store
@@ -35,6 +35,7 @@ from recode_eval.errors import ExitCode, UsageError
 from recode_train import batch_math, cli
 from recode_train.checkpoints import LOG, read_log
 from recode_train.config import TrainConfig
+from recode_train.setting_types import DpoLoss
 from recode_train.stopping import BarrenError
 from recode_train.trainers import train
 
@@ -52,9 +53,17 @@ def test_overridden_methods_are_those_of_trl_1_16(libraries: None) -> None:
     for name, parameters in dpo.HOOKS.items():
         method = getattr(trl.DPOTrainer, name)
         assert tuple(inspect.signature(method).parameters) == parameters, name
-    for name in ("_tokenize_prompts", "_calculate_rewards", "_generate_and_score_completions"):
+    for name in set(HOOKS) - {"_get_tool_suffix_ids"}:  # RLOO has no tools
         method = getattr(trl.RLOOTrainer, name)
         assert tuple(inspect.signature(method).parameters) == HOOKS[name], name
+
+
+def test_losses_of_dpo_are_trl_s(libraries: None) -> None:
+    """TRL checks the name only when it computes the first loss."""
+    import trl
+
+    source = inspect.getsource(trl.DPOTrainer._compute_loss)
+    assert all(f'loss_type == "{name}"' in source for name in get_args(DpoLoss))
 
 
 def test_dpo_learns_the_pairs_of_a_run(long_model: Path, tmp_path: Path, rows: Path) -> None:

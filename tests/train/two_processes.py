@@ -60,7 +60,7 @@ def main(model: Path, output: Path) -> None:
     # A generation of 12 completions in groups of 4: the middle one has a half in each process.
     settings = {"per_device_train_batch_size": 3, "num_processes": 2, "max_steps": 8}
     found = {}
-    for algorithm in ("dapo", "grpo", "sft"):
+    for algorithm in ("dapo", "grpo", "rloo", "sft"):
         whole = config(algorithm, model, output / f"{algorithm}-whole", **settings)
         killed = config(algorithm, model, output / f"{algorithm}-killed", **settings)
         if algorithm == "sft":
