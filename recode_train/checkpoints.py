@@ -45,6 +45,8 @@ FREE_SETTINGS: Final = frozenset({
 _ADDED: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "pairs": None,
+        "stop_after_tokens": None,
+        "stop_after_seconds": None,
         "tools": [],
         "tool_calls": 16,
         "tool_seconds": 120.0,

@@ -148,6 +148,11 @@ class TrainConfig:
     # Optimisation
     max_steps: Count = 1000
     """Updates of the weights."""
+    stop_after_tokens: Count | None = None
+    """End after the step with which so many tokens were generated and trained on, both together."""
+    stop_after_seconds: Positive | None = None
+    """End after the step with which the training has taken so long, without loading and evaluation.
+    """
     learning_rate: Positive = 5e-5
     lr_scheduler_type: Text = "cosine"
     warmup_steps: Natural = 30

@@ -65,10 +65,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--match",
-        choices=("prompts", "updates", "steps", "none"),
+        choices=("prompts", "updates", "steps", "tokens", "seconds", "none"),
         default="updates",
         help="what all arms have in common. prompts: the same pairs, equally often; updates "
-        "(default; steps is its old name): the number of updates; none: each arm follows its "
+        "(default; steps is its old name): the number of updates; tokens (generated and trained "
+        "on) and seconds: they end when they have spent as much; none: each arm follows its "
         "settings. All of these, tokens and time are recorded in any case",
     )
     parser.add_argument(

@@ -95,7 +95,10 @@ def prepare(config: CompareConfig, *, whole: bool = True) -> Prepared:
     plans = [make_plan(dataclasses.replace(one, model=model)) for one in configs.values()]
     pairs = [pair.id for pair in plans[0].pairs.pairs]
     unusable = {key for plan in plans if plan.prompts for key in plan.prompts.unusable}
-    matched = match(config.match, configs, pairs, frozenset(unusable), config.budget)
+    matched = match(
+        config.match, configs, pairs, frozenset(unusable), config.budget,
+        [arm.name for arm in config.ways if arm.start == BASE],
+    )  # fmt: skip
     return Prepared(
         matched,
         plans[0].pairs.content_hash,

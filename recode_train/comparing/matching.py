@@ -18,10 +18,11 @@ from recode_eval.errors import UsageError
 from recode_train.batch_math import batch_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from recode_train.config import TrainConfig
 
+_LIMITS: Final = {"tokens": "stop_after_tokens", "seconds": "stop_after_seconds"}
 _DRAW: Final = "pairs of a comparison"
 """Seed of the draw: the same pairs for every seed of the trainings."""
 
@@ -40,6 +41,13 @@ class Matched:
     """Whether `pairs` are a part of those that could be used."""
     text: str
     """What is equal, for people."""
+    limit: str | None = None
+    """The setting that ends a training at its budget: `stop_after_tokens` or `stop_after_seconds`.
+    """
+    budget: float | None = None
+    """Its value; None: what the training of `reference` with the same seed spent."""
+    reference: str | None = None
+    """The arm with the smallest plan, which is trained first and to its end."""
 
 
 def match(
@@ -48,12 +56,14 @@ def match(
     pairs: Sequence[str],
     unusable: frozenset[str],
     budget: float | None = None,
+    roots: Collection[str] | None = None,
 ) -> Matched:
     """Return what the arms have in common when matched by `way`.
 
     `configs` are the arms' own, `unusable` the ids of `pairs` that one of them leaves out, `budget`
-    the number wanted of what is matched (None: that of the smallest arm). Raises `UsageError` if
-    there is no such number, or no pair that all arms can use.
+    the number wanted of what is matched (None: that of the smallest arm), `roots` the arms that
+    start from the base (None: all). Raises `UsageError` if there is no such number, or no pair that
+    all arms can use.
     """
     usable = tuple(pair for pair in pairs if pair not in unusable)
     if not usable:
@@ -66,7 +76,23 @@ def match(
         return Matched(steps, usable, left_out, drawn=False, text=text)
     if way == "prompts":
         return _by_prompts(configs, usable, left_out, budget)
+    if way in _LIMITS:
+        reference = None if budget else _smallest(configs, roots)
+        whose = f"{budget:,.0f} at most" if budget else f"those of {reference}, at most"
+        return Matched(steps, usable, left_out, drawn=False, text=f"{way}: {whose}, of every arm",
+                       limit=_LIMITS[way], budget=budget, reference=reference)  # fmt: skip
     return Matched(steps, usable, left_out, drawn=False, text="nothing: every arm's own settings")
+
+
+def _smallest(configs: Mapping[str, TrainConfig], roots: Collection[str] | None) -> str:
+    """Return the arm that plans the fewest tokens: sampled ones are generated and trained on."""
+
+    def planned(arm: str) -> int:
+        sizes = batch_sizes(configs[arm])
+        trained = sizes.completions_per_step * sizes.steps
+        return sizes.completions + trained if configs[arm].samples else trained
+
+    return min((arm for arm in configs if roots is None or arm in roots), key=planned)
 
 
 def _by_prompts(

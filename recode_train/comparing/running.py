@@ -83,7 +83,7 @@ def _compare(
     trainings = Trainings(config, prepared, rates, tell)
     evaluations.evaluate(BASE, BASE, config.model)
     for seed in config.seeds:
-        for arm in config.ways:
+        for arm in trainings.in_order():
             result = trainings.train(arm, seed)
             if result is not None:
                 evaluations.evaluate(arm.name, f"{arm.name}-seed{seed}", str(result.final))

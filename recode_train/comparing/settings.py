@@ -16,7 +16,7 @@ from recode_train.comparing.arms import BASE, ArmSettings, in_order, parse_arm
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MATCHES: Final = ("prompts", "updates", "none")
+MATCHES: Final = ("prompts", "updates", "tokens", "seconds", "none")
 _OLD_NAMES: Final = {"steps": "updates"}
 """Of ways to match, in commands and plans of earlier versions."""
 
@@ -75,8 +75,9 @@ class CompareConfig:
     match: str = "updates"
     """What the arms have in common, that of the smallest unless `budget` says how much.
 
-    `prompts`: all see the same pairs equally often. `updates`: all make as many updates. `none`:
-    each follows its settings."""
+    `prompts`: all see the same pairs equally often. `updates`: all make as many updates. `tokens`
+    (generated and trained on) and `seconds`: all end when they have spent as much. `none`: each
+    follows its settings."""
     budget: float | None = None
     """How much of what is matched; None: as much as the smallest arm's settings say."""
     evaluated: EvaluationSettings = EvaluationSettings()

@@ -48,6 +48,11 @@ class Trainings:
         """Arm, seed and reason of every training without a result."""
         self._starts: dict[tuple[str, int], str] = {}
 
+    def in_order(self) -> list[ArmSettings]:
+        """Return the arms; the one whose cost is the budget of the others comes first."""
+        reference = self._prepared.matched.reference
+        return sorted(self._config.ways, key=lambda arm: arm.name != reference)
+
     def train(
         self, arm: ArmSettings, seed: int, rate: float | None = None, name: str | None = None
     ) -> TrainResult | None:
@@ -70,6 +75,8 @@ class Trainings:
         except TrainingStoppedError as error:
             self._stop(arm, seed, str(error))
             return None
+        if result.stopped:
+            self._stop(arm, seed, f"ended early, and is evaluated as it is: {result.stopped}")
         budget = {"seed": seed, "learning_rate": settings.learning_rate, **spent(result)}
         self.budgets.setdefault(arm.name, []).append(budget)
         if rate is None and any(other.start == arm.name for other in self._config.ways):
@@ -91,10 +98,25 @@ class Trainings:
         found = arm_configs(self._config, seed, self._prepared.matched, file)[arm.name]
         return dataclasses.replace(
             found,
+            **self._limit(arm.name, seed),
             model=model,
             learning_rate=rate or self.rates.get(arm.name, found.learning_rate),
             output=str(self._config.folder / self._place / name),
         )
+
+    def _limit(self, arm: str, seed: int) -> dict[str, Any]:
+        """Return the setting that ends a training at the budget that all arms share."""
+        matched = self._prepared.matched
+        if matched.limit is None or arm == matched.reference:
+            return {}
+        if matched.budget is not None:
+            return {matched.limit: _number(matched.limit, matched.budget)}
+        spent = [b for b in self.budgets.get(matched.reference or "", ()) if b["seed"] == seed]
+        if not spent:
+            return {}
+        tokens = spent[0]["tokens_generated"] + spent[0]["tokens_trained"]
+        value = tokens if matched.limit == "stop_after_tokens" else spent[0]["seconds"]
+        return {matched.limit: _number(matched.limit, max(value, 1e-3))}
 
     def _whole(self, final: Path) -> str:
         """Return the folder of a complete model; an adapter is merged into its base."""
@@ -113,3 +135,7 @@ class Trainings:
 
     def _log(self, message: str) -> None:
         self._tell(TrainEvent("log", message=message))
+
+
+def _number(limit: str, value: float) -> float:
+    return max(1, int(value)) if limit == "stop_after_tokens" else value

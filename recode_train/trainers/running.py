@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import InfrastructureError, StorageError, UsageError
 from recode_train import checkpoints
 from recode_train.budget import Budget
+from recode_train.budget_stop import BudgetStop
 from recode_train.callbacks import Keeper, OnLog, as_callback
 from recode_train.divergence import Guard, check_weights
 from recode_train.hub_upload import upload
@@ -244,10 +245,12 @@ def _run(
     keeper.trackers = trackers = Trackers(config.report_to, output)
     evaluator = extras.evaluator(config, data, keeper)
     guard, idle = Guard(), IdleUpdates(budget, config.max_barren_batches)
-    callbacks = [keeper, *evaluator, as_callback(guard), as_callback(idle), *extras.gate(config)]
+    stop = BudgetStop(config, budget)
+    own = [as_callback(one) for one in (guard, idle, stop)]
+    callbacks = [keeper, *evaluator, *own, *extras.gate(config)]
     with refusals():
         trainer = algorithm.build(config, data, model, callbacks, budget)
-    for watching in (guard, idle, trackers):
+    for watching in (guard, idle, stop, trackers):
         watching.watch(trainer)
     extras.prepare(trainer, config)
     trainer.on_samples = trackers.show_completions
@@ -261,9 +264,11 @@ def _run(
     if main and start is None:
         checkpoints.write_report(output, report)
     step = start[1]["step"] if start else 0
+    # A run that was killed after its last step has nothing left to train.
+    trains = step < config.max_steps and not (start is not None and stop.spent)
     stopped = None
     try:
-        if step < config.max_steps:
+        if trains:
             with refusals(until=lambda: guard.begun):
                 trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
             step, stopped = trainer.state.global_step, extras.gated(config, trainer)
@@ -274,10 +279,10 @@ def _run(
             ended = {"stopped": str(error), "budgets": budget.as_dict(), "last_log": keeper.last}
             checkpoints.write_report(output, {**report, **ended})
         raise
-    if start is None or start[1]["step"] < config.max_steps:
+    if trains:
         keeper.count_time()
         trainer.save_model(str(output / checkpoints.FINAL))
-    elif main:
+    elif main and start is not None:
         _copy_model(start[0], output / checkpoints.FINAL)
     report = {
         **report,

@@ -54,6 +54,17 @@ def test_a_budget_says_how_many():
     assert matched("none", **arms).steps == {"sft": 80, "grpo": 80}
 
 
+def test_the_smallest_plan_is_the_budget_of_the_others():
+    arms = {"grpo": settings("grpo"), "sft": settings("sft"), "short": settings("sft", max_steps=9)}
+    found = matched("tokens", **arms)
+    assert (found.limit, found.reference, found.budget) == ("stop_after_tokens", "short", None)
+    assert found.text == "tokens: those of short, at most, of every arm"
+    stated = matched("seconds", budget=60, **arms)
+    assert (stated.limit, stated.reference, stated.budget) == ("stop_after_seconds", None, 60)
+    rooted = match("tokens", arms, ["p"], frozenset(), None, ["grpo", "sft"])
+    assert rooted.reference == "sft"
+
+
 def test_batches_that_do_not_fit_one_another_are_refused():
     with pytest.raises(UsageError, match=r"units of 96 only \(a batch of sft 32, grpo 12\)"):
         matched(
@@ -135,6 +146,55 @@ def test_every_arm_is_trained_on_the_same_pairs(of_prompts, monkeypatch):
     assert content["budgets"]["sft"][0]["steps"] == 4
     report = json.loads((of_prompts.out / "arms/sft-seed1/train.json").read_text())
     assert report["data"]["pairs"] == 8
+
+
+@pytest.mark.slow
+def test_arms_end_at_the_tokens_of_the_smallest(tmp_path, monkeypatch):
+    """Equal updates are not equal costs: an update of GRPO costs twice the tokens and more."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    from recode_train.comparing import compare_methods
+
+    vary_rewards(monkeypatch)
+    config = small_comparison(
+        tmp_path, "grpo", "sft", match="tokens", overrides=("grpo.max_steps=9", "sft.max_steps=2")
+    )
+    content = compare_methods(config)
+    sft, grpo = content["budgets"]["sft"][0], content["budgets"]["grpo"][0]
+    spent = [item["tokens_generated"] + item["tokens_trained"] for item in (sft, grpo)]
+    assert sft["steps"] == 2
+    assert 1 <= grpo["steps"] < 9
+    assert spent[1] >= spent[0]
+    report = json.loads((config.folder / "arms/grpo-seed1/train.json").read_text())
+    assert report["config"]["stop_after_tokens"] == spent[0]
+    assert report["finished"]
+    assert compare_methods(config)["budgets"] == content["budgets"]
+
+
+@pytest.mark.slow
+def test_a_run_killed_after_its_budget_was_spent_ends_with_the_same_weights(tmp_path):
+    """Without a look at the budget, it would have made one more step than an uninterrupted run."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file
+
+    from recode_train.trainers import train
+
+    config = small_comparison(tmp_path, "sft")
+    alone = TrainConfig.from_sources(
+        "sft", overrides=[*config.overrides, "max_steps=9", "save_steps=1", "stop_after_tokens=1"],
+        model=config.model, data=config.data, output=str(tmp_path / "run"),
+    )  # fmt: skip
+    result = train(alone)
+    assert result.steps == 1
+    before = load_file(result.final / "model.safetensors")
+    shutil.rmtree(result.final)
+    (tmp_path / "run/train.json").unlink()
+    again = train(alone)
+    after = load_file(again.final / "model.safetensors")
+    assert again.steps == 1
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.slow
