@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from recode_eval.boundary import guarded
 from recode_eval.terminal import one_line
-from recode_train.demo import making, rows
-from recode_train.demo.comparing import KINDS, READING, Demonstration, make_start, run_demo
+from recode_train.demo import making, rows, spread
+from recode_train.demo.comparing import (
+    KINDS,
+    READING,
+    Demonstration,
+    comparison_folder,
+    make_start,
+    run_demo,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +48,12 @@ def _execute(words: Sequence[str]) -> int:
         "--steps", type=int, default=170, help="training steps of the start model (%(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=2, help="trainings per arm (%(default)s)")
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=1,
+        help="start models; above 1, intervals count the variance between them (%(default)s)",
+    )
     parser.add_argument("--sandbox", default="auto", help="tier of the sandbox (%(default)s)")
     parser.add_argument(
         "--make-only",
@@ -51,8 +64,15 @@ def _execute(words: Sequence[str]) -> int:
     kinds = arguments.kinds.split(",")
     if unknown := set(kinds) - set(rows.KINDS):
         parser.error(f"unknown kind {min(unknown)}; use any of {', '.join(rows.KINDS)}")
-    if min(arguments.pairs, arguments.problems, arguments.steps, arguments.seeds) < 1:
-        parser.error("--pairs, --problems, --steps and --seeds must be at least 1")
+    sizes = (
+        arguments.pairs,
+        arguments.problems,
+        arguments.steps,
+        arguments.seeds,
+        arguments.starts,
+    )
+    if min(sizes) < 1:
+        parser.error("--pairs, --problems, --steps, --seeds and --starts must be at least 1")
     demo = Demonstration(
         arguments.folder.resolve(),
         kinds,
@@ -60,6 +80,7 @@ def _execute(words: Sequence[str]) -> int:
         arguments.problems,
         steps=arguments.steps,
         seeds=range(1, arguments.seeds + 1),
+        starts=arguments.starts,
         sandbox=arguments.sandbox,
     )
     if arguments.make_only:
@@ -74,16 +95,19 @@ def _log(text: str) -> None:
 
 
 def _compare(demo: Demonstration) -> None:
-    """Run all arms, print the comparison and how to read it, and write the site."""
+    """Run all arms, print the comparisons and how to read them, and write the site."""
     from recode_eval.leaderboard.site import build
     from recode_train.comparing.report import show
 
     began = time.monotonic()
-    content = run_demo(demo, _log, progress=True)
-    show(content)
+    for content in run_demo(demo, _log, progress=True):
+        show(content)
+    folders = [comparison_folder(demo, number) for number in range(demo.starts)]
+    if demo.starts > 1:
+        print("\n".join(spread.lines(folders, demo.seeds)))
     print(READING)
     _log(f"{time.monotonic() - began:.0f} s. Everything: {demo.folder}/comparison/comparison.md")
-    built = build([demo.folder / "comparison"], demo.folder / "site", note=_log)
+    built = build(folders, demo.folder / "site", note=_log)
     for broken in built.broken:
         _log(f"left out: {one_line(broken.where)}: {one_line(broken.reason)}")
     print(built.index.absolute())

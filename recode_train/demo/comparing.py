@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from recode_train.comparing import CompareConfig
     from recode_train.progress import Progress
 
 KINDS: Final = ("renamed", "moved")
@@ -32,17 +33,19 @@ _START_MARK: Final = "complete"
 """A file in the start's folder, written last."""
 
 READING: Final = """\
-What this shows: the machinery works. All arms start from the same weights and saw the same pairs
-and prompts, made the same number of updates from the same number of answers, and were graded by
-running their programs on names that were in no training row.
+What this shows: the machinery works. All arms start from the same weights and made the same number
+of updates from the same number of answers, and were graded by running their programs on names that
+were in no training row. SFT saw more different pairs for that: the table of budgets has the counts.
 What it does not show:
 - anything about the ReCode paper's claim: the model has half a million weights and no language
 - that reinforcement learning is better or worse than SFT: the targets of SFT are perfect here, and
   nothing has to be reasoned out, which favours SFT
 - that a new ability was learnt: greedily the start solves (nearly) all of it already; training
   makes the right answer the likely one
-- how stable this is: two seeds, and settings that were picked because they work (with a learning
-  rate of 1e-3 GRPO fell below its start in one of two trials)
+- how stable this is, with one start: another start is another draw (--starts 3 trains from three
+  and counts their variance), another machine or number of threads gives other figures, and the
+  settings were picked because they work (with a learning rate of 1e-3 GRPO fell below its start in
+  one of two trials)
 - other kinds of change: the start was taught two of the seven kinds"""
 
 
@@ -59,25 +62,43 @@ class Demonstration:
     steps: int = 170
     """In which the start is taught."""
     seeds: Sequence[int] = (1, 2)
+    starts: int = 1
+    """Start models, each taught with a seed of its own (0, 1, ...)."""
     sandbox: str = "auto"
 
 
 def run_demo(
     demo: Demonstration, log: Callable[[str], None], progress: Progress = None
-) -> dict[str, Any]:
-    """Make, train and evaluate what is not there yet; returns the content of `comparison.json`.
+) -> list[dict[str, Any]]:
+    """Make, train and evaluate what is not there yet, start by start.
 
-    Raises UsageError, DataError or InfrastructureError as training and evaluation do.
+    Returns the content of each start's `comparison.json`. Raises UsageError, DataError or
+    InfrastructureError as training and evaluation do.
     """
     import torch
 
-    from recode_train.comparing import CompareConfig, EvaluationSettings, compare_methods
+    from recode_train.comparing import compare_methods
 
     torch.set_num_threads(1)  # A model this small only loses by more.
     files = making.write_files(demo.folder, demo.pairs, demo.problems, demo.kinds)
-    config = CompareConfig(
-        model=str(make_start(demo, files, log)),
-        out=demo.folder / "comparison",
+    return [
+        compare_methods(config, progress=progress)
+        for number in range(demo.starts)
+        for config in [_config(demo, files, str(make_start(demo, files, log, number)), number)]
+    ]
+
+
+def comparison_folder(demo: Demonstration, start: int) -> Path:
+    """Return the folder of a start's comparison."""
+    return demo.folder / ("comparison" if start == 0 else f"comparison-start{start}")
+
+
+def _config(demo: Demonstration, files: making.DemoFiles, model: str, start: int) -> CompareConfig:
+    from recode_train.comparing import CompareConfig, EvaluationSettings
+
+    return CompareConfig(
+        model=model,
+        out=comparison_folder(demo, start),
         arms=ARMS,
         seeds=demo.seeds,
         data=f"recode-train-data={files.pairs}",
@@ -95,14 +116,15 @@ def run_demo(
             sandbox=demo.sandbox,
         ),
     )
-    return compare_methods(config, progress=progress)
 
 
-def make_start(demo: Demonstration, files: making.DemoFiles, log: Callable[[str], None]) -> Path:
-    """Return the model that all arms start from; make it if it is not there."""
+def make_start(
+    demo: Demonstration, files: making.DemoFiles, log: Callable[[str], None], number: int = 0
+) -> Path:
+    """Return a model that all arms start from; make it if it is not there."""
     from recode_train.demo.warm_start import Shape, WarmStart
 
-    folder = demo.folder / "start"
+    folder = demo.folder / ("start" if number == 0 else f"start{number}")
     mark, taught = folder / _START_MARK, f"{','.join(demo.kinds)}, {demo.steps} steps\n"
     if mark.exists():
         if mark.read_text(encoding="utf-8") != taught:
@@ -111,7 +133,7 @@ def make_start(demo: Demonstration, files: making.DemoFiles, log: Callable[[str]
                 "or remove it."
             )
         return folder
-    settings = WarmStart(steps=demo.steps)
+    settings = WarmStart(steps=demo.steps, seed=number)
 
     def report(step: int, loss: float) -> None:
         if step % 10 == 0:
