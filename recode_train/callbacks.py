@@ -53,8 +53,6 @@ class Keeper:
         self._left_out = set() if trained is None else {"num_tokens"}
         self.accelerator: Any = None
         self.trackers: Trackers | None = None
-        self.evaluated: Mapping[str, Any] = {}
-        """The figures of the last evaluation, by task."""
         self.last: dict[str, Any] = {}
         """The last line of the log."""
 
@@ -137,7 +135,6 @@ class Evaluator:
                 self._keeper.accelerator.unwrap_model(model), state.global_step
             )
             self._keeper.write({"step": state.global_step, "evaluation": figures})
-            self._keeper.evaluated = figures
             if self._keeper.trackers is not None:
                 self._keeper.trackers.show_evaluation(state.global_step, figures)
         self._keeper.accelerator.wait_for_everyone()

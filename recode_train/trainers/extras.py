@@ -65,13 +65,16 @@ def repository(config: TrainConfig) -> str | None:
     return make_repository(name, private=config.hub_private_repo)
 
 
-def prepare(trainer: Any, config: TrainConfig) -> None:
-    """Take out what the libraries do by themselves, and what the settings take out."""
+def prepare(trainer: Any, config: TrainConfig, data: TrainingData) -> None:
+    """Set what is logged of completions; take out what libraries do unasked, and dropout."""
     from transformers import PrinterCallback
 
     # Standard output is for results, and the result has a card of its own.
     trainer.remove_callback(PrinterCallback)
     trainer.create_model_card = lambda *_, **__: None
+    trainer.samples_wanted = config.completion_samples
+    trainer.samples_every = config.completion_steps
+    trainer.copied = getattr(data.rewards, "copied", None)
     if config.disable_dropout:
         from trl.trainer.utils import disable_dropout_in_model
 

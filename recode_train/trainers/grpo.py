@@ -75,7 +75,7 @@ def build_grpo(
             callbacks=callbacks,
             environment_factory=environment_factory(data.workbench) if data.workbench else None,
         )
-    record(trainer, config, data, budget)
+    record(trainer, data, budget)
     return trainer
 
 
@@ -111,13 +111,10 @@ def dataset_of(config: TrainConfig, data: TrainingData) -> Any:
     return Dataset.from_list(rows).select(order)
 
 
-def record(trainer: Any, config: TrainConfig, data: TrainingData, budget: Budget) -> None:
+def record(trainer: Any, data: TrainingData, budget: Budget) -> None:
     """Give a trainer with the mixin `Recording` what it counts and compares with."""
     assert data.rewards is not None
     trainer.budget = budget
-    trainer.copied = getattr(data.rewards, "copied", None)
-    trainer.samples_wanted = config.completion_samples
-    trainer.samples_every = config.completion_steps
     trainer.decisive = list(data.rewards.decisive)
     trainer.expected_ids = {p.text: p.token_ids for p in data.prompts}
 

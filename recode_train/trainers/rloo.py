@@ -54,7 +54,7 @@ def build(
         peft_config=loading.adapter(config),
         callbacks=callbacks,
     )
-    grpo.record(trainer, config, data, budget)
+    grpo.record(trainer, data, budget)
     return trainer
 
 

@@ -252,7 +252,7 @@ def _run(
         trainer = algorithm.build(config, data, model, callbacks, budget)
     for watching in (guard, idle, stop, trackers):
         watching.watch(trainer)
-    extras.prepare(trainer, config)
+    extras.prepare(trainer, config, data)
     trainer.on_samples = trackers.show_completions
     keeper.accelerator = trainer.accelerator
     if evaluator:
@@ -269,7 +269,7 @@ def _run(
     stopped = None
     try:
         if trains:
-            with refusals(until=lambda: guard.begun):
+            with _no_report_of_nothing(output, guard, new=main and start is None):
                 trainer.train(resume_from_checkpoint=str(start[0]) if start else None)
             step, stopped = trainer.state.global_step, extras.gated(config, trainer)
             check_weights(trainer.model, step)
@@ -293,12 +293,31 @@ def _run(
         "last_log": keeper.last,
     }
     if main:
-        write_card(output / checkpoints.FINAL, report, keeper.evaluated)
-        checkpoints.write_report(output, report)
-        if repository is not None:
-            upload(output / checkpoints.FINAL, repository)
+        _publish(output, report, repository)
     trainer.accelerator.wait_for_everyone()
     return _result(config, report, start[1]["step"] if start else None)
+
+
+@contextlib.contextmanager
+def _no_report_of_nothing(output: Path, guard: Guard, *, new: bool) -> Iterator[None]:
+    """Blame libraries for what they refuse before the first step; then there was no run."""
+    try:
+        with refusals(until=lambda: guard.begun):
+            yield
+    except BaseException:
+        if new and not guard.begun:
+            (output / checkpoints.REPORT).unlink(missing_ok=True)
+        raise
+
+
+def _publish(output: Path, report: Mapping[str, Any], repository: str | None) -> None:
+    """Write the card and the report of a result, and upload it if it has a repository."""
+    lines = checkpoints.read_log(output / checkpoints.LOG)
+    last = [line["evaluation"] for line in lines if "evaluation" in line][-1:]
+    write_card(output / checkpoints.FINAL, report, last[0] if last else {})
+    checkpoints.write_report(output, report)
+    if repository is not None:
+        upload(output / checkpoints.FINAL, repository)
 
 
 def _finished(config: TrainConfig, identity: Mapping[str, Any]) -> TrainResult | None:

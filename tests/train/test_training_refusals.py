@@ -113,6 +113,25 @@ def test_a_tracker_s_own_kind_of_error_is_its_refusal() -> None:
         raise error("gone")
 
 
+def test_a_refusal_at_the_start_of_the_training_leaves_no_folder(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker without a login fails there; the report of the run had been written."""
+    from recode_train.callbacks import Keeper
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise type("CommError", (Exception,), {"__module__": "wandb.errors"})("no login")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "on_train_begin", refuse)
+        # As if the tracker's own code had raised it.
+        patch.setattr("recode_train.trainers.refusals._is_ours", lambda _: False)
+        with pytest.raises(UsageError, match="A tracker refuses the run: no login"):
+            train(model, tmp_path / "new" / "run", max_steps=1)
+    assert not (tmp_path / "new").exists()
+    assert train(model, tmp_path / "new" / "run", max_steps=1).steps == 1
+
+
 def test_two_trainings_do_not_share_a_folder(model: Path, tmp_path: Path) -> None:
     """Both ended as done, with a mixed log, and one result was gone."""
     with only_writer(tmp_path / "run"), pytest.raises(UsageError, match="Another process trains"):
