@@ -149,7 +149,7 @@ def test_rewards_judge_what_was_handed_in(tmp_path: Path) -> None:
     pairs = pair_set(tmp_path, row)
     settings = config("grpo", "turns=2", "rewards={em: 1, format: 0}")
     rewards = build_rewards(settings.rewards, pairs, prefills={row["id"]: ""})
-    [em] = rewards.functions
+    em = rewards.functions[rewards.names.index("em")]
     sessions = [
         SimpleNamespace(session=SimpleNamespace(hands_in=True, answer=code))
         for code in (row["new_code"], None, "x = 1")
