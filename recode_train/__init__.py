@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         format_reward,
         overlong_penalty,
     )
+    from recode_train.stopping import TrainingStoppedError
     from recode_train.trainers.running import TrainResult, train
 
 _HOMES = {
@@ -50,6 +51,7 @@ _HOMES = {
     "build_rewards": "rewards",
     "format_reward": "rewards",
     "overlong_penalty": "rewards",
+    "TrainingStoppedError": "stopping",
     "TrainResult": "trainers.running",
     "train": "trainers.running",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "TrainConfig",
     "TrainEvent",
     "TrainResult",
+    "TrainingStoppedError",
     "api_reward",
     "build_rewards",
     "compare_methods",

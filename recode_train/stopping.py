@@ -10,7 +10,13 @@ from recode_eval.errors import ExitCode, RecodeError
 
 
 class TrainingStoppedError(RecodeError):
-    """The training ended before its last step, or without any effect."""
+    """The training ended before its last step, or without any effect.
+
+    >>> from recode_train import TrainingStoppedError
+    >>> error = TrainingStoppedError("The training diverged.")
+    >>> str(error), int(error.exit_code)
+    ('The training diverged.', 1)
+    """
 
     exit_code = ExitCode.CHECK_FAILED
 
