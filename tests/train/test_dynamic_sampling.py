@@ -72,9 +72,22 @@ def test_a_function_counts_for_all_of_a_group_or_none(
     import torch
 
     other = [[5.0 + at] * len(rows[0]) for at in range(4)]
-    found = blank_holes(torch.tensor(rows + other, dtype=torch.float32), 4)
+    found = blank_holes(torch.tensor(rows + other, dtype=torch.float32), [1.0] * len(rows[0]), 4)
     assert torch.equal(found.isnan(), torch.tensor(expected + other).isnan())
     assert torch.equal(found.nan_to_num(-9), torch.tensor(expected + other).nan_to_num(-9))
+
+
+@pytest.mark.slow
+def test_a_function_of_weight_0_decides_nothing(libraries: None) -> None:
+    """A completion without a verdict of the only function with a weight has no reward at all."""
+    import torch
+
+    rows = torch.tensor([[1, 7], [NAN, 7], [0, NAN], [1, 7]], dtype=torch.float32)
+    found = blank_holes(rows, [1.0, 0.0], 4)
+    alone = blank_holes(rows[:, :1], [1.0], 4)
+    assert torch.equal(found[:, 0].nan_to_num(-9), alone[:, 0].nan_to_num(-9))
+    assert found[1].isnan().all()
+    assert found[:, 1].isnan().all()  # its own hole blanks it for the group
 
 
 @given(st.integers(1, 40), st.integers(2, 16), st.integers(1, 12))
