@@ -2,8 +2,8 @@
 
 Each row has an old program, a note, the program for the new release, and the source of both
 releases of its library, so that any answer can be executed. Names are pairs of syllables, in three
-splits: a fifth of all names is for tests, a fifth for choices (validation), the rest for training.
-No name is in two of them.
+splits: four fifths are for training, a tenth each for choices (validation) and for tests. No name
+is in two of them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ SYLLABLES: Final = tuple(
 )
 """100 syllables of three letters: a name of two falls into them in one way only."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-_FIFTHS: Final = (TEST, VALIDATION, TRAIN, TRAIN, TRAIN)
-"""The split of every fifth of the names."""
+_TENTHS: Final = (TEST, *(TRAIN,) * 4, VALIDATION, *(TRAIN,) * 4)
+"""The split of every tenth of the names. With fewer names to learn from, starts do not copy new
+ones: three fifths gave 7 to 12 percent of right answers instead of 50."""
 
 RESULTS: Final = ("found", "result", "output")
 ENTRY_POINT: Final = "report"
@@ -167,7 +168,7 @@ def templates() -> list[str]:
 
 def split_of(name: str) -> str:
     """Return the split in which alone a name occurs."""
-    return _FIFTHS[zlib.crc32(name.encode()) % len(_FIFTHS)]
+    return _TENTHS[zlib.crc32(name.encode()) % len(_TENTHS)]
 
 
 def make_rows(
@@ -177,7 +178,7 @@ def make_rows(
 
     Those with the same seed are the same everywhere.
     """
-    rng = random.Random(f"rows {seed} {split}")
+    rng = random.Random(f"rows {seed} {split != TRAIN}")
     changes = [change for change in CHANGES if change.kind in kinds]
     for number in range(count):
         yield _row(number, changes[number % len(changes)], rng, split)
