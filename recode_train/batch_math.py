@@ -193,7 +193,9 @@ def warnings(config: TrainConfig) -> list[str]:
             "counts. Attention that keeps them apart without a large mask needs "
             "attn_implementation=flash_attention_2."
         )
-    if config.eval_tasks and config.eval_steps is not None and config.eval_steps > config.max_steps:
+    if evaluates(config):
+        found += _chosen_on_tests(config)
+    if evaluates(config) and (config.eval_steps or 0) > config.max_steps:
         found.append("eval_steps is above max_steps: the training evaluates nothing.")
     return found
 
@@ -233,13 +235,13 @@ def _unused(config: TrainConfig) -> list[str]:
         (
             ("sandbox", "sandbox_workers"),
             not (
-                config.eval_tasks
+                evaluates(config)
                 or "tests" in config.rewards
                 or has_tools(config)
                 or config.method.asks
             )
-            or (not config.samples and not config.method.asks and not config.eval_tasks),
-            "no program is run: the reward tests has no weight, there are no tools, no eval_tasks",
+            or (not config.samples and not config.method.asks and not evaluates(config)),
+            "no program is run: the reward tests has no weight, there are no tools, no evaluation",
         ),
         (("eval_steps",), not config.eval_tasks, "eval_tasks is empty"),
     ]
@@ -301,6 +303,22 @@ def _without_effect(config: TrainConfig) -> list[str]:
     return found
 
 
+def evaluates(config: TrainConfig) -> bool:
+    """Tell whether the model is evaluated while it is trained."""
+    return config.eval_steps is not None and bool(config.eval_tasks)
+
+
+def _chosen_on_tests(config: TrainConfig) -> list[str]:
+    from recode_train.data import TEST_TASKS
+
+    tests = sorted(set(config.eval_tasks) & set(TEST_TASKS.values()))
+    return [
+        f"eval_tasks: {name} is what models are compared on; a step or a setting that is chosen by "
+        "it is chosen on the test. Use migration-validation to choose."
+        for name in tests
+    ]
+
+
 def has_tools(config: TrainConfig) -> bool:
     """Tell whether the model may call tools while it is trained, `submit` included."""
     return config.samples and (bool(config.tools) or config.turns > 1)
@@ -313,7 +331,7 @@ def _with_tools(config: TrainConfig) -> list[str]:
             "the reward overlong: it counts what tools told the model, too, because "
             "max_completion_length limits the whole conversation."
         )
-    if config.eval_tasks:
+    if evaluates(config):
         found.append(
             "eval_tasks: evaluations during the training ask for one answer without tools; "
             "evaluate checkpoints on a server with recode-eval --tools."

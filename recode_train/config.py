@@ -247,7 +247,9 @@ class TrainConfig:
     """Whether every checkpoint waits for its verdict."""
     eval_steps: Count | None = None
     """Steps between evaluations with recode-eval; None: no evaluation."""
-    eval_tasks: Names = ()
+    eval_tasks: Names = ("migration-validation",)
+    """What is evaluated: by default pairs set apart for choosing, so that no step is chosen on a
+    test."""
     eval_limit: Count | None = None
     """Only the first so many problems of each task."""
     eval_n: Count = 1

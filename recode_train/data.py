@@ -27,7 +27,7 @@ MIGRATION: Final = "migration-train"
 _HELD_OUT: Final = ("test", "validation")
 MIGRATION_JS: Final = "migration-js-train"
 TEXT_PAIRS: Final = "recode-train-data"
-_TEST_TASKS: Final = {MIGRATION: "migration", MIGRATION_JS: "migration-js", TEXT_PAIRS: "migration"}
+TEST_TASKS: Final = {MIGRATION: "migration", MIGRATION_JS: "migration-js", TEXT_PAIRS: "migration"}
 """For each source, the task with which it must share no program."""
 _OF_LANGUAGE: Final = {"javascript": "migration-js", "typescript": "migration-js"}
 """For tasks of others, by their language; `migration` for the rest."""
@@ -250,7 +250,7 @@ def tested_codes(pairs: PairSet) -> Mapping[str, str]:
 
 def _test_task(spec: TaskSpec) -> str:
     """Return the bundled test task of a task for training."""
-    return _TEST_TASKS.get(spec.name, _OF_LANGUAGE.get(spec.language, "migration"))
+    return TEST_TASKS.get(spec.name, _OF_LANGUAGE.get(spec.language, "migration"))
 
 
 @cache

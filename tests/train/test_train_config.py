@@ -203,9 +203,10 @@ def test_the_advice_on_a_batch_helps() -> None:
         ("grpo", ["vllm_mode=server"], "vllm_mode: without effect"),
         ("grpo", ["sandbox=docker"], "sandbox: without effect"),
         ("grpo", ["warmup_steps=2000"], "learning rate never"),
-        ("grpo", ["eval_steps=5"], "eval_steps: without effect"),
+        ("grpo", ["eval_steps=5", "eval_tasks=[]"], "eval_steps: without effect"),
         ("grpo", ["eval_tasks=arena-mini"], "eval_tasks: without effect"),
         ("grpo", ["eval_tasks=arena-mini", "eval_steps=5000"], "the training evaluates nothing"),
+        ("grpo", ["eval_tasks=migration", "eval_steps=5"], "is chosen on the test"),
         ("sft", ["temperature=0.5", "rewards.em=1"], "rewards, temperature: without effect"),
     ],
 )
