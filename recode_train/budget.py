@@ -36,8 +36,8 @@ class Budget:
     updates_idle_in_a_row: int = 0
     """Those among them since the last update that had one."""
     seconds: float = 0.0
-    """Wall time of training without loading and evaluations. An interruption loses the time since
-    the last checkpoint."""
+    """Wall time of training, and of sampling before it, without loading and evaluations. An
+    interruption loses the time since the last checkpoint."""
     cpu_seconds: float = 0.0
     """CPU time of all processes of the training (not of sandboxes and servers)."""
 

@@ -187,10 +187,12 @@ def _answered(
     """Let the model answer the pairs; returns the data with what is learnt of the answers."""
     from recode_train.trainers import answers, sampling
 
-    found = answers.read(config, str(sampling.sample(config, source, data, tell)), data)
+    folder, spent = sampling.sample(config, source, data, tell)
+    found = answers.read(config, str(folder), data)
     made = answers.learnt(config, found, data)
     tell(f"{config.label}: {made.provenance['answers']['used']} answers are learnt")
-    return dataclasses.replace(made, sampled=(found.samples, found.tokens))
+    spent.completions_generated, spent.tokens_generated = found.samples, found.tokens
+    return dataclasses.replace(made, sampled=spent)
 
 
 def with_processes(config: TrainConfig) -> TrainConfig:
@@ -231,9 +233,7 @@ def _run(
     from recode_train.trainers import loading
 
     output = Path(config.output)
-    budget = Budget.from_dict(start[1]["progress"]) if start else Budget()
-    if start is None:
-        budget.completions_generated, budget.tokens_generated = data.sampled
+    budget = Budget.from_dict(start[1]["progress"] if start else data.sampled.as_dict())
     longest = max(len(prompt.token_ids) for prompt in data.prompts)
     model = loading.model(source, config, longest)
     loading.check_tokens(model, data.tokenizer, source)

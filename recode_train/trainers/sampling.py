@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, InfrastructureError
 from recode_eval.run.store import read_json, write_json
+from recode_train.budget import Budget
 from recode_train.checkpoints import DONE_SAMPLES, SAMPLES
 from recode_train.trainers.answers import pairs_of
 
@@ -33,8 +34,8 @@ _LOOK_EVERY_S: Final = 1.0
 
 def sample(
     config: TrainConfig, source: ModelSource, data: TrainingData, tell: Callable[[str], None]
-) -> Path:
-    """Return the folder of the run with the graded answers; the first process makes it.
+) -> tuple[Path, Budget]:
+    """Return the run with the graded answers, which the first process makes, and its time.
 
     Raises:
         DataError: the problems are faulty, or a file is damaged.
@@ -47,8 +48,12 @@ def sample(
     if PartialState().is_main_process:
         if _done(folder, asked) is None:
             (folder / DONE_SAMPLES).unlink(missing_ok=True)
+            spent = Budget()
+            spent.tick()
             run = _sample(config, source, data, folder, tell)
-            write_json(folder / DONE_SAMPLES, {"run": str(run.relative_to(folder)), "asked": asked})
+            spent.cpu_seconds = spent.tick()
+            content = {"run": str(run.relative_to(folder)), "asked": asked}
+            write_json(folder / DONE_SAMPLES, {**content, "spent": spent.as_dict()})
     else:
         # No barrier: it would time out where sampling takes hours.
         while _done(folder, asked) is None:
@@ -75,12 +80,13 @@ def _asked(config: TrainConfig, source: ModelSource, data: TrainingData) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def _done(folder: Path, asked: str) -> Path | None:
-    """Return the folder of the finished run; None where there is none of what is asked."""
+def _done(folder: Path, asked: str) -> tuple[Path, Budget] | None:
+    """Return the finished run and its time; None where there is none of what is asked."""
     with contextlib.suppress(DataError):
         content = read_json(folder / DONE_SAMPLES)
-        if content.get("asked") == asked and isinstance(content.get("run"), str):
-            return folder / str(content["run"])
+        run, spent = content.get("run"), content.get("spent")
+        if content.get("asked") == asked and isinstance(run, str) and isinstance(spent, dict):
+            return folder / run, Budget.from_dict(spent)
     return None
 
 

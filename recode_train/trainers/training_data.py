@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from recode_train.budget import Budget
 from recode_train.own_rewards import is_own, source_hash
 from recode_train.prompts import THINK_ANSWER
 
@@ -50,8 +51,8 @@ class TrainingData:
     """What it was made of."""
     preferences: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     """Pair -> good and bad turns to compare."""
-    sampled: tuple[int, int] = (0, 0)
-    """Completions, and their tokens, that the model wrote before the training."""
+    sampled: Budget = field(default_factory=Budget)
+    """What was spent before the training: completions, their tokens, time."""
     workbench: Workbench | None = None
     """Where the tools of rollouts work; None: the model answers once, without tools."""
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)

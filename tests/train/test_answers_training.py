@@ -148,6 +148,9 @@ def test_rft_learns_what_passed(
     assert report["budgets"]["completions_generated"] == 9
     written = sum(len(says(pair, sample)) for pair, sample in model.asked)
     assert report["budgets"]["tokens_generated"] == written
+    spent = json.loads((result.output / SAMPLES / DONE_SAMPLES).read_text())["spent"]
+    assert 0 < spent["seconds"] < report["budgets"]["seconds"]
+    assert 0 < spent["cpu_seconds"] < report["budgets"]["cpu_seconds"]
     lines = [line for line in read_log(result.output / LOG) if "loss" in line]
     assert lines[-1]["tokens_generated"] == written
     assert lines[-1]["tokens_trained"] > 0

@@ -80,9 +80,22 @@ def test_the_start_does_it_sometimes(before):
     assert 0.1 < before < 0.7
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", pytest.param("dapo", marks=pytest.mark.exhaustive)])
+FEWER = "num_generations=4"
+"""Answers to each pair before the training: it makes no others."""
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "more"),
+    [
+        ("grpo", []),
+        pytest.param("dapo", [], marks=pytest.mark.exhaustive),
+        pytest.param("rft", [FEWER], marks=pytest.mark.exhaustive),
+        pytest.param("dpo", [FEWER, "learning_rate=5e-5"], marks=pytest.mark.exhaustive),
+        pytest.param("rloo", [], marks=pytest.mark.exhaustive),
+    ],
+)
 def test_learning_is_seen_on_names_that_were_held_out(
-    algorithm, start, before, pass_rate, tmp_path
+    algorithm, more, start, before, pass_rate, tmp_path
 ):
     from recode_train.trainers import train
 
@@ -90,7 +103,7 @@ def test_learning_is_seen_on_names_that_were_held_out(
     config = TrainConfig.from_sources(
         algorithm,
         preset="cpu-demo",
-        overrides=OVERRIDES,
+        overrides=[*OVERRIDES, *more],
         model=str(start),
         data=f"recode-train-data={pairs}",
         output=str(tmp_path / algorithm),
