@@ -223,7 +223,11 @@ def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
     prepared, plans = plan_arms(config)
     matched = prepared.matched
     if as_json:
-        content = {arm: item.as_dict() for arm, item in plans.items()}
+        starts = {way.name: way.start for way in config.ways}
+        content = {
+            arm: {**item.as_dict(), "start": starts[arm], "matched": matched.text}
+            for arm, item in plans.items()
+        }
         json.dump(content, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
@@ -240,7 +244,7 @@ def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
         f"{'evaluated on':<17} {', '.join(config.tasks)}: greedy, "
         f"{config.evaluated.samples} samples"
     )
-    starts = {arm.name: arm.start for arm in config.ways}
+    starts = {way.name: way.start for way in config.ways}
     for arm, item in plans.items():
         print(f"\n{arm}")
         warnings = [("warning", text) for text in item.warnings]

@@ -23,12 +23,14 @@ def spent(result: TrainResult) -> dict[str, Any]:
     pairs = int(result.report["data"]["prompts"])
     prompts = batch_sizes(config, pairs).prompts
     refills = max(0, result.budgets.get("groups_sampled", 0) - prompts)
-    seen = seen_pairs(config, pairs, prompts, result.budgets)
+    # Answers, not pairs, are what RFT and DPO go through; they were asked for every pair.
+    answers = "answers" in result.report["data"]
+    seen = pairs if answers else len(seen_pairs(config, pairs, prompts, result.budgets))
     return {
         "steps": result.steps,
         "prompts": prompts + refills,
-        "pairs": len(seen),
-        "passes": round((prompts + refills) / pairs, 3),
+        "pairs": seen,
+        "passes": None if answers else round((prompts + refills) / pairs, 3),
         **result.budgets,
     }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from recode_eval.errors import UsageError
 from recode_train.comparing.arms import ArmSettings, parse_arm
+from recode_train.comparing.budgets import spent
 from recode_train.comparing.configs import arm_configs, as_now
 from recode_train.comparing.settings import CompareConfig
+from recode_train.config import TrainConfig
 
 
 def plan(tmp_path, *arms, **changes) -> CompareConfig:
@@ -100,6 +103,20 @@ def test_a_plan_of_an_earlier_version_is_read_as_one_of_now(tmp_path):
     read = as_now(json.loads(json.dumps({"arms": {"sft": old}, "match": "steps"})))
     assert read["arms"]["sft"] == json.loads(json.dumps(now))
     assert (read["match"], read["starts"]) == ("updates", {})
+
+
+def test_what_a_training_on_answers_has_seen():
+    """RFT goes through answers: their number is no number of passes over pairs."""
+    config = TrainConfig(algorithm="sft", model="m", per_device_train_batch_size=2, max_steps=4)
+    report = {"config": config.as_dict(), "data": {"prompts": 6}}
+    result = SimpleNamespace(report=report, steps=4, budgets={})
+    found = spent(result)
+    assert (found["prompts"], found["pairs"], found["passes"]) == (8, 6, 1.333)
+    report["data"]["answers"] = {}
+    found = spent(result)
+    assert (found["prompts"], found["pairs"], found["passes"]) == (8, 6, None)
+    short = SimpleNamespace(report={**report, "data": {"prompts": 20}}, steps=4, budgets={})
+    assert (spent(short)["pairs"], spent(short)["passes"]) == (8, 0.4)
 
 
 @pytest.mark.slow
