@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME: Final = "README.md"
+_SECRET: Final = ("token", "key", "secret", "password")
 
 
 def write_card(folder: Path, report: Mapping[str, Any], last: Mapping[str, Any]) -> None:
@@ -39,7 +40,7 @@ def make_card(report: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     base = report["model"]
     if "hub" in base:
         header["base_model"] = base["hub"]
-    label = ALGORITHMS.get(config["algorithm"]).label
+    label = report.get("method") or ALGORITHMS.get(config["algorithm"]).label
     rows = [
         ("Base model", _model(base)),
         ("Method", f"{label}, {_tuning(config)}"),
@@ -95,18 +96,26 @@ def _data(report: Mapping[str, Any]) -> str:
 
 def _command(config: Mapping[str, Any]) -> str:
     """Return the command with every setting that differs from what algorithm and preset say."""
+    from recode_eval.leaderboard.publishing import public
     from recode_train.config import TrainConfig
 
     plain = TrainConfig(
         algorithm=config["algorithm"], model=config["model"], preset=config["preset"]
     ).as_dict()
+    shown = dict(config)
+    # A card is public, and these may hold a login.
+    shown["trainer_args"] = {
+        name: value
+        for name, value in config["trainer_args"].items()
+        if not any(word in name.lower() for word in _SECRET)
+    }
     words = ["recode-train", config["algorithm"], "--model", config["model"]]
     if config["preset"]:
         words += ["--preset", config["preset"]]
-    for name, value in config.items():
+    for name, value in shown.items():
         if name not in {"algorithm", "model", "preset", "output"} and value != plain.get(name):
             words += ["--set", f"{name}={_yaml_value(value)}"]
-    return shlex.join(words)
+    return public(shlex.join(words))
 
 
 def _yaml_value(value: Any) -> str:

@@ -95,6 +95,20 @@ def pushed(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
+def test_a_card_is_public() -> None:
+    """It names no path of the machine, and nothing that could be a login."""
+    settings = TrainConfig(
+        algorithm="sft", model="/home/ada/models/mine", data="/home/ada/rows/pairs.jsonl",
+        trainer_args={"hub_token": "s3cret", "adam_beta2": 0.9},
+    )  # fmt: skip
+    base = {"path": "/home/ada/models/mine", "sha256": "0" * 64}
+    card = make_card(report(config=settings.as_dict(), model=base), {})
+    assert "/home" not in card
+    assert "s3cret" not in card
+    assert "pairs.jsonl" in card
+    assert "adam_beta2" in card
+
+
 @pytest.mark.slow
 def test_the_result_is_uploaded_with_its_card(libraries: None, tmp_path: Path) -> None:
     save_model(tmp_path / "model")

@@ -109,6 +109,7 @@ def test_training_and_evaluation_use_the_form_that_is_rewarded() -> None:
     assert training_prompt(spec, "own.jinja2") == "own.jinja2"
     arena = create_task("arena-mini").spec
     assert evaluation_prompt(arena, THINK_ANSWER) == THINK_ANSWER
+    assert evaluation_prompt(arena, "plain") == "plain"
     assert evaluation_prompt(arena, "own.jinja2") == arena.default_prompt
     only = replace(spec, prompts={"plain": spec.prompts["plain"]})
     assert training_prompt(only) == evaluation_prompt(only, THINK_ANSWER) == "plain"
