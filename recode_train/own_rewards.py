@@ -91,6 +91,7 @@ def _find(name: str) -> Callable[..., Any]:
     if not module_name or not function_name.isidentifier():
         raise UsageError(f"The reward {name!r}: write module:function, as in my_rewards:short.")
     # Scripts of the console do not look into the folder that they are started in.
+    before = list(sys.path)
     sys.path.append(str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
@@ -102,7 +103,7 @@ def _find(name: str) -> Callable[..., Any]:
     except Exception as error:
         raise _failed(name, error) from error
     finally:
-        sys.path.remove(str(Path.cwd()))
+        sys.path[:] = before
     found = getattr(module, function_name, None)
     if not callable(found):
         raise UsageError(f"The reward {name}: its module has no such function.")

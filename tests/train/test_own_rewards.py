@@ -66,10 +66,12 @@ def call(name: str) -> Any:
 
 def test_it_gets_programs_beside_what_trl_passes(module: str, tmp_path: Path) -> None:
     pairs = pair_set(tmp_path, training_row())
+    sys.path.insert(0, str(tmp_path))
     before = list(sys.path)
     weights = {f"{module}:short": 2.0, "es": 1.0}
     rewards = build_rewards(weights, pairs, prefills={"string-shout": PREFILL})
     assert sys.path == before
+    sys.path.remove(str(tmp_path))
     assert rewards.names == ["es", f"{module}:short"]
     assert rewards.functions[1].__name__ == f"{module}:short"
     assert rewards.weights == [1.0, 2.0]
