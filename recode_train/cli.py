@@ -33,6 +33,7 @@ examples:
   recode-train grpo --model ./my-model --data migration --preset paper-grpo --dry-run
   recode-train dapo --model ./my-model --set rewards.em_star=1 --set rewards.es_star=0
   recode-train grpo --model ./my-model --set tools=run,read --set rewards.tests=1
+  recode-train rft --model ./my-model --set num_generations=8 --dry-run
   accelerate launch --num_processes 4 -m recode_train.cli grpo --model ./my-model
   recode-train merge train-runs/grpo/final merged-model"""
 

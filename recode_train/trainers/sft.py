@@ -122,7 +122,7 @@ def trained_tokens(config: TrainConfig, data: TrainingData) -> Sequence[int]:
 ALGORITHM: Final = Algorithm(
     name="sft",
     label="SFT",
-    summary="train on the reference answers of the pairs",
+    summary="train on the reference answers of the pairs, or on recorded ones",
     samples=False,
     build=build,
     check=check,
