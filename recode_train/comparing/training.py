@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from recode_train.comparing.arms import ArmSettings
     from recode_train.comparing.configs import Prepared
     from recode_train.comparing.settings import CompareConfig
+    from recode_train.config import TrainConfig
     from recode_train.progress import ProgressCallback
     from recode_train.trainers import TrainResult
 
+ARMS: Final = "arms"
+"""The comparison's folder for the trainings that are compared."""
 _MERGED: Final = "merged"
 """In a training's folder: its adapter merged into its base, for the arms that start there."""
 
@@ -34,7 +37,7 @@ class Trainings:
         prepared: Prepared,
         rates: Mapping[str, float],
         tell: ProgressCallback,
-        place: str = "arms",
+        place: str = ARMS,
     ) -> None:
         """Train in the folder `place` of the comparison; `rates` are by arm, where chosen."""
         self._config = config
@@ -63,10 +66,10 @@ class Trainings:
         from recode_train.trainers import train
 
         name = name or f"{arm.name}-seed{seed}"
-        settings = self._settings(arm, seed, rate, name)
-        if settings is None:
-            self._stop(arm, seed, f"the training of {arm.start} that it starts from ended early")
+        if (missing := self._missing(arm, seed)) is not None:
+            self._stop(arm, seed, missing)
             return None
+        settings = self._settings(arm, seed, rate, name)
         begin = "" if arm.start == BASE else f", from {arm.start}"
         self._log(f"training: {arm.name}, seed {seed}, {settings.max_steps} steps{begin}"
                   + (f", learning rate {settings.learning_rate:g}" if rate else ""))  # fmt: skip
@@ -87,13 +90,20 @@ class Trainings:
         """Let other arms start from this training."""
         self._starts[arm.name, seed] = self._whole(result.final)
 
-    def _settings(self, arm: ArmSettings, seed: int, rate: float | None, name: str) -> Any:
-        """Return the configuration; None where the start is missing."""
-        model = self._config.model
-        if arm.start != BASE:
-            if (arm.start, seed) not in self._starts:
-                return None
-            model = self._starts[arm.start, seed]
+    def _missing(self, arm: ArmSettings, seed: int) -> str | None:
+        """Return why an arm cannot be trained: what it rests on has no result."""
+        if arm.start != BASE and (arm.start, seed) not in self._starts:
+            return f"the training of {arm.start} that it starts from ended early"
+        reference = self._prepared.matched.reference
+        if self._place == ARMS and reference not in {None, arm.name}:
+            known = [budget["seed"] for budget in self.budgets.get(str(reference), ())]
+            if seed not in known:
+                return f"the training of {reference} that sets its budget ended early"
+        return None
+
+    def _settings(self, arm: ArmSettings, seed: int, rate: float | None, name: str) -> TrainConfig:
+        """Return the configuration of a training that nothing is missing for."""
+        model = self._config.model if arm.start == BASE else self._starts[arm.start, seed]
         file = self._config.folder / PAIRS if self._prepared.restricted else None
         found = arm_configs(self._config, seed, self._prepared.matched, file)[arm.name]
         return dataclasses.replace(

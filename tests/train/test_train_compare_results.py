@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from compare_training import small_comparison, vary_rewards, write_pairs
 
 from recode_eval.errors import ExitCode, UsageError
+from recode_train.comparing.configs import Prepared, arm_configs
+from recode_train.comparing.matching import match
 from recode_train.comparing.settings import CompareConfig, EvaluationSettings
+from recode_train.comparing.training import Trainings
 from recode_train.comparing.tuning import Choice, Tried
 from recode_train.comparing.verdict import verdict
+from recode_train.stopping import BarrenError
 
 
 @pytest.mark.parametrize(
@@ -79,6 +85,50 @@ def test_the_verdict_of_one_training_is_about_that_training():
     assert text.startswith("In pass@1 on `t¦x` (sampled), `base` is highest with 20.0: better than")
     assert text.endswith("this is about these trainings, not about the methods.")
     assert verdict({"values": [], "differences": []}) == ""
+
+
+def trained(tmp_path, monkeypatch, outcomes: dict[str, Any], **settings: Any) -> Trainings:
+    """Go through arms whose trainings end as stated: an error, a gate's reason, or None."""
+
+    def train(config, progress):
+        name = Path(config.output).name
+        outcome = outcomes.get(name)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return SimpleNamespace(final=Path(config.output) / "final", stopped=outcome)
+
+    monkeypatch.setattr("recode_train.trainers.train", train)
+    monkeypatch.setattr(
+        "recode_train.comparing.training.spent",
+        lambda _: {"tokens_generated": 0, "tokens_trained": 5, "seconds": 1.0},
+    )
+    config = CompareConfig(model="m", out=tmp_path, seeds=[1], **settings)
+    matched = match(config.match, arm_configs(config, 1), ["p"], frozenset())
+    trainings = Trainings(config, Prepared(matched, "", "", restricted=False), {}, lambda _: None)
+    for arm in trainings.in_order():
+        trainings.train(arm, 1)
+    return trainings
+
+
+def test_an_arm_that_a_gate_stopped_is_named_and_counted(tmp_path, monkeypatch):
+    found = trained(tmp_path, monkeypatch, {"sft-seed1": "a regression"}, arms=["sft", "grpo"])
+    (stopped,) = found.stopped
+    assert stopped["arm"] == "sft"
+    assert "ended early, and is evaluated as it is: a regression" in stopped["reason"]
+    assert set(found.budgets) == {"sft", "grpo"}
+
+
+def test_what_rests_on_a_training_without_a_result_has_none_either(tmp_path, monkeypatch):
+    """Without the smallest arm's cost, the others would be trained without any limit."""
+    error = BarrenError("Nothing was learnt.")
+    found = trained(tmp_path, monkeypatch, {"a-seed1": error}, arms=["a=sft", "b=sft,start=a"])
+    assert [item["reason"] for item in found.stopped] == [
+        "Nothing was learnt.", "the training of a that it starts from ended early",
+    ]  # fmt: skip
+    arms = ["grpo", "sft"]
+    found = trained(tmp_path, monkeypatch, {"sft-seed1": error}, arms=arms, match="tokens")
+    assert [item["arm"] for item in found.stopped] == ["sft", "grpo"]
+    assert "sets its budget" in found.stopped[1]["reason"]
 
 
 @pytest.mark.slow
