@@ -59,6 +59,16 @@ def test_a_terminal_without_unicode(rows: Path, tmp_path: Path) -> None:
     assert "t\\xe9xt\\u4e2d" in result.stdout
 
 
+def _table(output: str) -> list[str]:
+    """Return the lines of the table: between the explanation and the notes."""
+    lines = output.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("metric"))
+    notes = (i for i, line in enumerate(lines) if line.startswith("baseline:") and ": " in line)
+    found = lines[first : next(notes)]
+    assert any("─" in line for line in found)
+    return found
+
+
 def test_nothing_is_cut_on_a_narrow_terminal(rows: Path) -> None:
     """At 80 columns a table of three models showed `100.0 [92.6, 100...`."""
     folders = [
@@ -69,7 +79,7 @@ def test_nothing_is_cut_on_a_narrow_terminal(rows: Path) -> None:
         output = bare("score", *folders, env={"COLUMNS": columns}).stdout
         assert "…" not in output
         assert output.count("[29.2, 100.0]") >= 4
-        assert all(len(line) <= int(columns) for line in output.splitlines() if "│" in line)
+        assert all(len(line) <= int(columns) for line in _table(output))
 
 
 @pytest.mark.parametrize(

@@ -185,10 +185,10 @@ def test_the_table_says_over_how_many_problems_each_row_is(results: dict[str, An
     fewer = {**results["metrics"]["pass@1"], "problems": 183}
     shown = {**results, "folder": "f", "metrics": {**results["metrics"], "pass@5": fewer}}
     lines = report.as_text([shown], 200).splitlines()
-    (row,) = [line for line in lines if "pass@5" in line and "│" in line]
-    assert row.rstrip("│ ").endswith("183")
+    (row,) = [line for line in lines if line.startswith("pass@5")]
+    assert row.rstrip().endswith("183")
     (row,) = [line for line in report.as_text([shown, {**results, "folder": "f"}], 200).splitlines()
-              if "pass@5" in line and "│" in line]  # fmt: skip
+              if line.startswith("pass@5")]  # fmt: skip
     assert "183, " in row
 
 
