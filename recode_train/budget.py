@@ -35,6 +35,8 @@ class Budget:
     """Updates without any gradient: they were skipped."""
     updates_idle_in_a_row: int = 0
     """Those among them since the last update that had one."""
+    updates_at_rate_zero: int = 0
+    """Updates with a gradient, but a learning rate of 0, as the first one of a warm-up has."""
     seconds: float = 0.0
     """Wall time of training, and of sampling before it, without loading and evaluations. An
     interruption loses the time since the last checkpoint."""

@@ -284,6 +284,11 @@ class TrainConfig:
         """Whether the algorithm samples completions and has rewards; SFT does neither."""
         return self.method.samples
 
+    @property
+    def learns_references(self) -> bool:
+        """Whether the answers to learn are the pairs' own: neither sampled nor recorded."""
+        return not (self.samples or self.method.asks or self.completions is not None)
+
     @classmethod
     def from_sources(
         cls,

@@ -27,7 +27,7 @@ class IdleUpdates:
         """Look at the gradients of a trainer of transformers."""
         self._trainer = trainer
 
-    def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **more: Any) -> None:
         """Drop the gradients if all of them are zero, in all processes; raises `BarrenError`."""
         accelerator = self._trainer.accelerator
         # A gradient scaler (float16) refuses a step without any gradient.
@@ -38,6 +38,9 @@ class IdleUpdates:
             return
         if accelerator.gather(_any_nonzero(weights, accelerator.device)).any():
             self._budget.updates_idle_in_a_row = 0
+            groups = getattr(more.get("optimizer"), "param_groups", None)
+            if groups and all(float(group["lr"]) == 0 for group in groups):
+                self._budget.updates_at_rate_zero += 1
             return
         for weight in weights:
             weight.grad = None
@@ -52,11 +55,18 @@ class IdleUpdates:
             )
 
     def check(self, steps: int) -> None:
-        """Raise `BarrenError` if all of the run's `steps` were idle."""
+        """Raise `BarrenError` if none of the run's `steps` moved a weight."""
         if 0 < steps <= self._budget.updates_idle:
             raise BarrenError(
                 f"None of the {steps} updates had a gradient, so the model is the one that the "
                 f"training began with; no result was written. {_ADVICE}"
+            )
+        if 0 < steps <= self._budget.updates_idle + self._budget.updates_at_rate_zero:
+            raise BarrenError(
+                f"None of the run's {steps} steps had both a gradient and a learning rate above "
+                "0, so the model is the one that the training began with; no result was written. "
+                "The first step of a warm-up has the rate 0: set warmup_steps=0, or make more "
+                "steps (max_steps, or a larger budget)."
             )
 
 

@@ -249,7 +249,7 @@ def _prompts(
     tokenizer = _tokenizer(config)
     prompts, overlong = tool_calls.render_prompts(config, pairs, tokenizer, workbench, template)
     cut: list[str] = []
-    if not config.samples:
+    if config.learns_references:
         known, cut = perfect_answers(pairs, prompts, tokenizer, config.max_completion_length)
         prompts = [prompt for prompt in prompts if prompt.pair_id in known]
     counts = [len(prompt.token_ids) for prompt in prompts]

@@ -255,9 +255,14 @@ def _dry_run(config: CompareConfig, *, as_json: bool) -> None:
 def plan_arms(config: CompareConfig) -> tuple[Prepared, dict[str, Plan]]:
     """Return what the arms have in common, and the plan of one training of each."""
     from recode_train.comparing.configs import arm_configs, prepare
+    from recode_train.comparing.evaluating import Evaluations, evaluation_prompts
+    from recode_train.comparing.tuning import check_validation
     from recode_train.planning import make_plan
 
     prepared = prepare(config, whole=False)
+    prompts = evaluation_prompts(config, prepared.prompt)
+    Evaluations(config, prompts, lambda _: None).check()
+    check_validation(config, prepared.prompt)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.json" if prepared.restricted else None
         if file is not None:

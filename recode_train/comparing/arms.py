@@ -24,7 +24,7 @@ BASE: Final = "base"
 """The untrained model, which needs no arm."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _PAIRS: Final = {"[": "]", "{": "}", "(": ")"}
-_OF_THE_COMPARISON: Final = ("model", "data", "output", "seed", "algorithm", "pairs")
+OF_THE_COMPARISON: Final = ("model", "data", "output", "seed", "algorithm", "pairs")
 """Settings that the comparison makes itself."""
 
 
@@ -64,7 +64,7 @@ class ArmSettings:
             raise UsageError(unknown("arm", self.algorithm, (BASE, *ALGORITHMS.names())))
         for text in self.overrides:
             key = text.partition("=")[0].strip()
-            if key in _OF_THE_COMPARISON:
+            if key in OF_THE_COMPARISON:
                 raise UsageError(
                     f"Arm {self.name}: {key} is the same for all arms of a comparison; an arm "
                     "cannot set it."

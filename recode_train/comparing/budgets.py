@@ -23,6 +23,10 @@ def spent(result: TrainResult) -> dict[str, Any]:
     pairs = int(result.report["data"]["prompts"])
     prompts = batch_sizes(config, pairs).prompts
     refills = max(0, result.budgets.get("groups_sampled", 0) - prompts)
+    packed = config.packing and not config.samples and not config.method.compares
+    if packed:  # steps count rows, and what a row holds is known only while it is trained on
+        return {"steps": result.steps, "prompts": None, "pairs": None, "passes": None,
+                **result.budgets}  # fmt: skip
     # Answers, not pairs, are what RFT and DPO go through; they were asked for every pair.
     answers = "answers" in result.report["data"]
     seen = pairs if answers else len(seen_pairs(config, pairs, prompts, result.budgets))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, UsageError
-from recode_train.comparing.arms import BASE
+from recode_train.comparing.arms import BASE, OF_THE_COMPARISON
 from recode_train.comparing.matching import Matched, match
 from recode_train.comparing.settings import current_match
 from recode_train.config import SETTINGS, TrainConfig
@@ -127,9 +127,16 @@ def revision(config: CompareConfig) -> str | None:
 
 
 def _check_owners(config: CompareConfig) -> None:
-    """Raise `UsageError` for a setting of an arm that there is not."""
+    """Raise `UsageError` for a setting of an arm that there is not, or of the comparison."""
     for text in config.overrides:
-        owner, dot, _rest = text.partition("=")[0].partition(".")
+        owner, dot, rest = text.partition("=")[0].strip().partition(".")
+        key = rest if dot and owner in config.trained else owner
+        if key in OF_THE_COMPARISON:
+            raise UsageError(
+                f"--set {text}: the comparison sets {key} itself, the same for all arms. Name "
+                "model, data, seeds and output folder of the comparison (--model, --data, "
+                "--seeds, --out), and the algorithm of an arm in --arm."
+            )
         if dot and owner not in SETTINGS and owner not in config.trained:
             raise UsageError(
                 f"--set {text}: {owner} is not among the arms ({', '.join(config.trained)})."

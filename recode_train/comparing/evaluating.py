@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.errors import DataError, InfrastructureError
+from recode_eval.errors import DataError, InfrastructureError, UsageError
 from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
-from recode_train.comparing.configs import revision
+from recode_train.comparing.configs import file_hash, revision
 from recode_train.progress import TrainEvent
 
 if TYPE_CHECKING:
@@ -51,6 +51,25 @@ def evaluation_prompts(
     return {name: evaluation_prompt(create_task(name, paths).spec, trained) for name in names}
 
 
+def problems_of(config: CompareConfig, task: str) -> dict[str, str]:
+    """Return the content of a task's problems, as hashes, with their ids.
+
+    Two rows with the same programs are the same problem, whatever their ids and their tasks.
+    Raises what loading the task's data raises.
+    """
+    from recode_eval.scoring import normalize
+    from recode_eval.tasks.registry import create_task
+
+    name, _, rows = task.partition("=")
+    made = create_task(name, tuple(map(Path, config.evaluated.include_paths)))
+    language = made.spec.language
+    found = {}
+    for problem in made.load(rows or None, skip_bad_rows=True).problems:
+        programs = sorted(normalize(code, language).strip() for code in problem.solutions.values())
+        found["\0".join(programs) or problem.id] = problem.id
+    return found
+
+
 class Evaluations:
     """Evaluates models one after the other, and keeps where their runs lie."""
 
@@ -63,10 +82,19 @@ class Evaluations:
         self.tell = tell
         self.folders: Runs = {how: {} for how in ways_to_sample(config)}
 
-    def check(self) -> None:
-        """Raise `UsageError` for options that no evaluation takes, before hours of training."""
-        for task in self.config.evaluated.tasks:
-            for sampling in ways_to_sample(self.config).values():
+    def check(
+        self,
+        tasks: Sequence[str] | None = None,
+        ways: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Raise `UsageError` for options that no evaluation takes, before hours of training.
+
+        Without `tasks` and `ways`, of all that the arms are compared on. Raises `DataError` for a
+        task's file that cannot be read.
+        """
+        for task in self.config.evaluated.tasks if tasks is None else tasks:
+            file_hash(task)
+            for sampling in ways or ways_to_sample(self.config).values():
                 self._run_config(task, self.config.model, self.config.folder, sampling)
 
     def evaluate(self, arm: str, name: str, model: str) -> None:
@@ -80,11 +108,28 @@ class Evaluations:
 
     def run(self, task: str, model: str, folder: Path, sampling: Mapping[str, Any]) -> ResultsFile:
         """Return the run of a model on a task in this folder; make it unless it is there."""
-        if (found := _done(folder, _name(task))) is None:
+        if (found := _done(folder, _name(task))) is not None:
+            self._check_weights(found, model, folder)
+        else:
             _evaluate_on(self._run_config(task, model, folder, sampling))
             found = _done(folder, _name(task))
         assert found is not None
         return found
+
+    def _check_weights(self, found: ResultsFile, model: str, folder: Path) -> None:
+        """Raise `UsageError` if a stored evaluation is of other weights than `model` has now."""
+        from recode_eval.models.checkpoint import resolve_checkpoint
+        from recode_eval.models.options import ModelOptions
+
+        wanted = revision(self.config) if model == self.config.model else None
+        now = resolve_checkpoint(model, ModelOptions(revision=wanted)).identity
+        there = found.results.identity["model"]
+        if any(_content(there.get(part)) != _content(files) for part, files in now.items()):
+            raise UsageError(
+                f"{folder} holds the evaluation of other weights than {model} has now: that model "
+                f"was trained again, or replaced. Remove {folder}, and the same command evaluates "
+                "the model of now."
+            )
 
     def _run_config(
         self, task: str, model: str, out: Path, sampling: Mapping[str, Any]
@@ -108,6 +153,13 @@ class Evaluations:
             out=out,
             **sampling,
         )
+
+
+def _content(files: Any) -> Any:
+    """Return what identifies a model's files wherever they lie."""
+    if not isinstance(files, dict):
+        return files
+    return {name: value for name, value in files.items() if name != "path"}
 
 
 def _name(task: str) -> str:

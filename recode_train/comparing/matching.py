@@ -98,6 +98,7 @@ def _smallest(configs: Mapping[str, TrainConfig], roots: Collection[str] | None)
 def _by_prompts(
     configs: Mapping[str, TrainConfig], usable: tuple[str, ...], left_out: int, budget: float | None
 ) -> Matched:
+    _check_rows(configs)
     units = {arm: prompts_unit(one) for arm, one in configs.items()}
     own = {arm: one.max_steps // units[arm][0] * units[arm][1] for arm, one in configs.items()}
     common = math.lcm(*(prompts for _, prompts in units.values()))
@@ -119,6 +120,17 @@ def _by_prompts(
     steps = {arm: number // prompts * per for arm, (per, prompts) in units.items()}
     text = f"prompts: {number:,} of every arm ({len(usable):,} pairs, {passes:.3g} passes)"
     return Matched(steps, usable, left_out, drawn=drawn, text=text)
+
+
+def _check_rows(configs: Mapping[str, TrainConfig]) -> None:
+    """Raise `UsageError` for an arm whose steps count rows of several answers, not prompts."""
+    for arm, one in configs.items():
+        if one.packing and not one.samples and not one.method.compares:
+            raise UsageError(
+                f"--match prompts: arm {arm} packs several answers into a row (packing), so its "
+                "steps do not say how many prompts it sees. Set packing=false, or match by "
+                "updates, tokens or seconds."
+            )
 
 
 def prompts_unit(config: TrainConfig) -> tuple[int, int]:

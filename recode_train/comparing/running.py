@@ -16,7 +16,7 @@ from recode_train.comparing.arms import BASE
 from recode_train.comparing.configs import PAIRS, Prepared, as_now, changed, identity, prepare
 from recode_train.comparing.evaluating import Evaluations, Runs, evaluation_prompts, stored_runs
 from recode_train.comparing.training import Trainings
-from recode_train.comparing.tuning import choose_rates
+from recode_train.comparing.tuning import check_validation, choose_rates
 from recode_train.locks import only_writer
 from recode_train.progress import TrainEvent, resolve_progress
 
@@ -46,7 +46,7 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
     >>> from recode_train import CompareConfig, EvaluationSettings, compare_methods
     >>> config = CompareConfig(
     ...     model=model, arms=["sft"], seeds=[1], data=f"recode-train-data={pairs}", out=folder,
-    ...     overrides=["max_steps=1", "tuning=full", "per_device_train_batch_size=1"],
+    ...     overrides=["max_steps=2", "tuning=full", "per_device_train_batch_size=1"],
     ...     evaluated=EvaluationSettings(
     ...         tasks=[f"recode-train-data={pairs}"], samples=0, max_tokens=8
     ...     ),
@@ -60,6 +60,7 @@ def compare_methods(config: CompareConfig, *, progress: Progress = None) -> dict
     prompts = evaluation_prompts(config, prepared.prompt)
     evaluations = Evaluations(config, prompts, tell)
     evaluations.check()
+    check_validation(config, prepared.prompt)
     asked = identity(config, prepared, prompts)
     with only_writer(config.folder):
         return _compare(config, prepared, asked, evaluations, tell)
@@ -117,11 +118,12 @@ def _begin(config: CompareConfig, prepared: Prepared, identified: Mapping[str, A
                 f"{config.out} holds a comparison with other settings: {', '.join(names)} differ. "
                 "Repeat the original command, or choose another --out."
             )
-        return
     config.folder.mkdir(parents=True, exist_ok=True)
+    # Always: an arm that has not begun must not be trained on a list that was edited meanwhile.
     if prepared.restricted:
         write_text(config.folder / PAIRS, json.dumps(prepared.matched.pairs, indent=1) + "\n")
-    write_json(file, asked)
+    if not file.exists():
+        write_json(file, asked)
 
 
 def _write_models(config: CompareConfig, runs: Runs) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from recode_eval.checks import named_fields_only
 from recode_eval.errors import UsageError
 from recode_eval.metrics import TRAINED
+from recode_eval.metrics import metric as metric_of
 from recode_eval.plugins import unknown
 from recode_train.comparing.arms import BASE, ArmSettings, in_order, parse_arm
 
@@ -124,6 +125,12 @@ class CompareConfig:
         """Raise `UsageError` for a choice that could not be made, or would be made on the test."""
         if self.primary is not None and self.primary not in TRAINED:
             raise UsageError(unknown("metric", self.primary, TRAINED))
+        k = None if self.primary is None else metric_of(self.primary).k
+        if k is not None and k > max(1, self.evaluated.samples):
+            raise UsageError(
+                f"The metric {self.primary} needs {k} samples per problem, not "
+                f"{max(1, self.evaluated.samples)} (--n): nothing would decide."
+            )
         for rate in self.learning_rates:
             if not 0 < rate < float("inf"):
                 raise UsageError(f"A learning rate is above 0, not {rate!r}.")

@@ -14,7 +14,12 @@ from recode_eval.errors import UsageError
 from recode_eval.metrics import metric as metric_of
 from recode_eval.metrics import primary_of
 from recode_train.comparing.arms import ancestors
-from recode_train.comparing.evaluating import Evaluations, evaluation_prompts, ways_to_sample
+from recode_train.comparing.evaluating import (
+    Evaluations,
+    evaluation_prompts,
+    problems_of,
+    ways_to_sample,
+)
 from recode_train.comparing.training import Trainings
 
 if TYPE_CHECKING:
@@ -97,6 +102,30 @@ def choose_rates(
     return choices
 
 
+def check_validation(config: CompareConfig, prompt: str) -> None:
+    """Raise `UsageError` for a validation task that cannot be used, before any training.
+
+    `prompt` is the variant that the arms are trained on. Rates chosen on a problem that the arms
+    are compared on, whatever the file or the task that it is in, would be chosen on the test.
+    Raises `DataError` for rows that cannot be read.
+    """
+    if not any(rates_of(config, arm) for arm in config.ways):
+        return
+    prompts = evaluation_prompts(config, prompt, (config.validation,))
+    sampling = list(ways_to_sample(config).values())[-1]
+    Evaluations(config, prompts, lambda _: None).check((config.validation,), [sampling])
+    chosen = problems_of(config, config.validation)
+    for task in config.evaluated.tasks:
+        common = sorted(chosen.keys() & problems_of(config, task).keys())
+        if common:
+            raise UsageError(
+                f"Learning rates would be chosen on {config.validation}, of whose {len(chosen)} "
+                f"problems {len(common)} are among those of {task}, which the arms are compared "
+                f"on (first: {chosen[common[0]]}): the best of several tries is no fair measure. "
+                "Name another --validation."
+            )
+
+
 def rates_of(config: CompareConfig, arm: ArmSettings) -> Sequence[float]:
     """Return the learning rates to try for an arm; none: that of its settings is taken."""
     return arm.learning_rates or config.learning_rates
@@ -110,7 +139,7 @@ def _choose(
     results: dict[float, TrainResult] = {}
     metric = ""
     for rate in sorted(rates_of(config, arm)):
-        name = f"{arm.name}-lr{rate:g}"
+        name = f"{arm.name}-lr{rate}"  # whole: two rates may differ in the seventh digit
         result = trainings.train(arm, config.tuning_seed, rate, name)
         if result is None:
             tried.append(Tried(rate, None))

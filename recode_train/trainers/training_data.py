@@ -87,8 +87,7 @@ def prepare(config: TrainConfig, pairs: PairSet, tokenizer: Any) -> TrainingData
     prompts, overlong = tool_calls.render_prompts(config, pairs, tokenizer, workbench, template)
     completions: dict[str, str] = {}
     cut: list[str] = []
-    from_answers = config.method.asks or config.completions is not None
-    if not config.samples and not from_answers:
+    if config.learns_references:
         completions, cut = perfect_answers(pairs, prompts, tokenizer, config.max_completion_length)
         prompts = [prompt for prompt in prompts if prompt.pair_id in completions]
     validate(config, len(prompts))

@@ -231,6 +231,23 @@ def test_a_training_without_any_effect_is_not_done(tiny_model: Path, tmp_path: P
         assert not (tmp_path / "run" / "final").exists()
 
 
+def test_a_learning_rate_of_zero_has_no_effect(tiny_model: Path, tmp_path: Path) -> None:
+    """The first update of a warm-up has the rate 0; a run of that one alone ended as done."""
+
+    def reward(*, pair_id: list[str], **_: object) -> list[float]:
+        return [float(at % 2) for at in range(len(pair_id))]
+
+    settings = config(
+        "grpo", tiny_model, tmp_path / "run", warmup_steps=3, max_steps=1, save_steps=1
+    )
+    for _ in range(2):  # the second one begins at the checkpoint after the last step
+        with pytest.raises(BarrenError, match=r"learning rate above 0.*set warmup_steps=0"):
+            start(settings, training_data(NAMES, reward))
+        assert not (tmp_path / "run" / "final").exists()
+    longer = config("grpo", tiny_model, tmp_path / "longer", warmup_steps=3, max_steps=2)
+    assert start(longer, training_data(NAMES, reward)).budgets["updates_at_rate_zero"] == 1
+
+
 def test_barren_batches_in_a_row_stop_the_training(tiny_model: Path, tmp_path: Path) -> None:
     """Updates with an effect begin a new row; one that continues counts on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from compare_training import small_comparison, vary_rewards
 
 from recode_eval.comparison.pooling import Change, Scope
-from recode_eval.errors import DataError, UsageError
+from recode_eval.errors import DataError, ExitCode, UsageError
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.configs import arm_configs
 from recode_train.comparing.differences import Differences, differences
@@ -70,6 +71,41 @@ def test_arms_with_other_prompts_are_refused(tmp_path):
 def test_a_setting_of_an_absent_arm_is_refused(tmp_path):
     with pytest.raises(UsageError, match="sft is not among the arms"):
         arm_configs(plan(tmp_path, arms=("grpo",), overrides=("sft.max_steps=9",)), 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["seed=5", "sft.seed=5", "data=other", "model=other", "grpo.output=o", "pairs=ids.json"]
+)
+def test_what_the_comparison_sets_itself_is_not_dropped_in_silence(tmp_path, text):
+    """`--set seed=5` and `--set data=other` were accepted and had no effect."""
+    with pytest.raises(UsageError, match=rf"--set {text}: the comparison sets .* itself"):
+        arm_configs(plan(tmp_path, arms=("sft", "grpo"), overrides=(text,)), 1)
+
+
+def test_an_evaluation_of_other_weights_is_not_taken(tmp_path, monkeypatch):
+    """An arm trained again kept its first figures: only the folder was looked at."""
+    from recode_eval.models.checkpoint import resolve_checkpoint
+    from recode_eval.models.options import ModelOptions
+    from recode_train.comparing import evaluating
+
+    model = tmp_path / "final"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"one")
+    files = dict(resolve_checkpoint(str(model), ModelOptions()).model.identity)
+    stored = SimpleNamespace(
+        task="migration",
+        results=SimpleNamespace(
+            counts=SimpleNamespace(unscored=0),
+            identity={"model": {"backend": "x", "model": {**files, "path": "/moved"}}},
+        ),
+    )
+    monkeypatch.setattr(evaluating, "stored_runs", lambda _: [stored])
+    found = evaluating.Evaluations(plan(tmp_path), {"migration": "recode"}, lambda _: None)
+    assert found.run("migration", str(model), tmp_path / "runs", {}) is stored
+    (model / "model.safetensors").write_bytes(b"two")
+    with pytest.raises(UsageError, match="evaluation of other weights"):
+        found.run("migration", str(model), tmp_path / "runs", {})
 
 
 def results(values: list[float]) -> list[ProblemResult]:
@@ -265,3 +301,28 @@ def test_dry_run_prints_every_budget(whole, capsys):
     assert "\nsft\n" in shown
     assert "\ngrpo\n" in shown
     assert shown.splitlines()[0].split() == ["seeds", "2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--eval", "migratoin"], "Did you mean migration"),
+        (["--learning-rates", "1e-5,2e-5", "--validation", "migratoin"], "Did you mean migration"),
+        (["--eval", "humaneval=absent.jsonl"], "absent.jsonl"),
+        (["--learning-rates", "1e-5", "--validation", "humaneval=absent.jsonl"], "absent.jsonl"),
+    ],
+)
+def test_a_dry_run_refuses_tasks_that_the_comparison_refuses(
+    whole, tmp_path, capsys, words, message
+):
+    """It took any task; a wrong validation task was found after the folder had been made for it."""
+    from recode_train.cli import run
+
+    asked = ["compare", "--model", whole.model, "--arms", "sft", "--data", whole.data]
+    for text in whole.overrides:
+        asked += ["--set", text]
+    asked += [*words, "--out", str(tmp_path / "new"), "--quiet"]
+    for more in (["--dry-run"], []):
+        assert run([*asked, *more]) in {ExitCode.USAGE, ExitCode.DATA}
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "new").exists()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from compare_training import small_comparison, vary_rewards, write_pairs
 
 from recode_eval.errors import DataError, UsageError
+from recode_train.comparing.budgets import spent
+from recode_train.comparing.configs import arm_configs
 from recode_train.comparing.matching import Matched, match, prompts_unit
 from recode_train.config import TrainConfig
 from recode_train.data import load_pairs, read_ids
@@ -72,6 +75,29 @@ def test_batches_that_do_not_fit_one_another_are_refused():
             sft=settings("sft", max_steps=2),
             grpo=settings("grpo", per_device_train_batch_size=48, max_steps=80),
         )
+
+
+def test_rows_of_several_answers_are_no_prompts():
+    """With `packing` an arm took 8 rows for 8 prompts, and so trained on several times as many."""
+    packed = settings("sft", packing=True)
+    with pytest.raises(UsageError, match="arm packed packs several answers into a row"):
+        matched("prompts", packed=packed, grpo=settings("grpo"))
+    assert matched("updates", packed=packed, grpo=settings("grpo")).steps["packed"] == 80
+    # Reinforcement learning packs nothing, whatever the setting says.
+    assert matched("prompts", grpo=settings("grpo", packing=True)).pairs
+    result = SimpleNamespace(
+        steps=2,
+        report={"config": packed.as_dict(), "data": {"prompts": 64}},
+        budgets={"tokens_trained": 5},
+    )
+    found = spent(result)
+    assert (found["steps"], found["prompts"], found["pairs"], found["passes"]) == (
+        2,
+        None,
+        None,
+        None,
+    )
+    assert found["tokens_trained"] == 5
 
 
 def test_a_unit_is_whole_generations():
@@ -219,3 +245,19 @@ def test_a_pair_too_long_to_be_learnt_is_left_out_of_every_arm(tmp_path):
     assert "3 with too long an answer" in dict(describe(plan))["prompts"]
     assert any("3 of 8 pairs left out: their answer" in note for note in plan.notes)
     assert plan.as_dict()["prompts"]["cut"] == 3
+
+
+@pytest.mark.slow
+def test_a_plan_of_rft_asks_every_pair_that_the_run_asks(tmp_path):
+    """The plan left out pairs for the length of a reference, which RFT does not learn."""
+    pytest.importorskip("trl", reason="training needs the extra train")
+    from recode_train.planning import make_plan
+    from recode_train.trainers import loading, training_data
+
+    config = small_comparison(tmp_path, "rft", long=3)
+    alone = arm_configs(config, 1)["rft"]
+    plan = make_plan(alone)
+    assert plan.prompts is not None
+    prepared = training_data.prepare(alone, plan.pairs, loading.tokenizer(loading.find(alone)))
+    with prepared.closing:
+        assert (plan.prompts.used, plan.prompts.cut) == (len(prepared.prompts), 0) == (8, 0)

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from compare_training import small_comparison, vary_rewards, write_pairs
 
-from recode_eval.errors import ExitCode, UsageError
+from recode_eval.errors import DataError, ExitCode, UsageError
+from recode_train.comparing import tuning
 from recode_train.comparing.configs import Prepared, arm_configs
 from recode_train.comparing.matching import match
 from recode_train.comparing.settings import CompareConfig, EvaluationSettings
 from recode_train.comparing.training import Trainings
-from recode_train.comparing.tuning import Choice, Tried
+from recode_train.comparing.tuning import Choice, Tried, check_validation
 from recode_train.comparing.verdict import verdict
 from recode_train.stopping import BarrenError
 
@@ -29,14 +30,57 @@ from recode_train.stopping import BarrenError
         ({"learning_rates": (1e-5, 1e-5)}, "learning rate occurs twice"),
         ({"learning_rates": (0.0,)}, "above 0"),
         ({"primary": "pass@2"}, "Did you mean pass@"),
+        (
+            {"primary": "pass@5", "evaluated": EvaluationSettings(tasks=("arena",), samples=0)},
+            "needs 5 samples per problem, not 1",
+        ),
     ],
 )
 def test_choices_that_would_not_be_fair_are_refused(tmp_path, changes, message):
-    settings = {"learning_rates": (1e-5, 2e-5), **changes}
+    settings = {
+        "learning_rates": (1e-5, 2e-5),
+        "evaluated": EvaluationSettings(tasks=("migration",)),
+        **changes,
+    }
     with pytest.raises(UsageError, match=message):
-        CompareConfig(
-            model="m", out=tmp_path, evaluated=EvaluationSettings(tasks=("migration",)), **settings
-        )
+        CompareConfig(model="m", out=tmp_path, **settings)
+
+
+def test_rates_are_chosen_on_no_problem_that_the_arms_are_compared_on(tmp_path):
+    """A copy of the test's file under another name passed for a validation set."""
+
+    def checked(validation: str, *tasks: str) -> None:
+        config = CompareConfig(
+            model="m", out=tmp_path, arms=["sft"], learning_rates=(1e-5, 2e-5),
+            validation=validation, evaluated=EvaluationSettings(tasks=tasks),
+        )  # fmt: skip
+        check_validation(config, "recode")
+
+    tested = f"recode-train-data={write_pairs(tmp_path / 'test.jsonl', 8)}"
+    mixed = f"recode-train-data={write_pairs(tmp_path / 'mixed.jsonl', 5, first=6)}"
+    apart = f"recode-train-data={write_pairs(tmp_path / 'apart.jsonl', 5, first=8)}"
+    checked(apart, tested)
+    with pytest.raises(UsageError, match="of whose 5 problems 2 are among those of"):
+        checked(mixed, tested)
+    checked("migration-validation", "migration", "arena-mini")
+    with pytest.raises(DataError, match="absent"):
+        checked("recode-train-data=absent.jsonl", tested)
+
+
+def test_rates_that_differ_late_have_folders_of_their_own(tmp_path):
+    """Both were tried in one folder, named by six digits, and the second one was refused."""
+    config = CompareConfig(
+        model="m", out=tmp_path, arms=["sft"], learning_rates=(1e-5, 1.0000001e-5)
+    )
+    names: list[str] = []
+
+    def train(arm: Any, seed: int, rate: float, name: str) -> None:
+        names.append(name)
+
+    trainings = SimpleNamespace(train=train, stopped=[])
+    with pytest.raises(UsageError, match="no learning rate"):
+        tuning._choose(config, config.ways[0], trainings, SimpleNamespace())
+    assert len(set(names)) == 2
 
 
 def test_a_rate_at_the_edge_of_those_tried():
