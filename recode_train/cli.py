@@ -5,7 +5,6 @@ Only light modules are imported here, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 import warnings
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from recode_eval import __version__
 from recode_eval.boundary import guarded
+from recode_eval.commands.parsers import CommandParser, complete, is_completing, words_to_complete
 from recode_eval.errors import ExitCode
 from recode_train.algorithms import ALGORITHMS
 
@@ -25,39 +25,44 @@ COMMANDS = {
     "presets": "list the presets and their settings",
 }
 _LIBRARIES = r"(accelerate|datasets|huggingface_hub|peft|torch|transformers|trl)(\.|$)"
-_EPILOG = """exit codes: 0 done; 1 stopped without a result (diverged, or nothing was learnt);
-2 usage error; 65 bad data; 69 a resource is unavailable; 70 a bug in this program; 74 disk error;
-130 interrupted (the same command continues)
+_EPILOG = """exit codes: 0 done; 1 stopped early (diverged, nothing was learnt, or the gate found a
+regression); 2 usage error; 65 bad data; 69 a resource is unavailable (hub, sandbox, package);
+70 a bug in this program; 74 disk error; 130 interrupted (the same command continues)
 
 examples:
-  recode-train grpo --model ./my-model --data migration --preset paper-grpo --dry-run
-  recode-train dapo --model ./my-model --set rewards.em_star=1 --set rewards.es_star=0
-  recode-train grpo --model ./my-model --set tools=run,read --set rewards.tests=1
-  recode-train rft --model ./my-model --set num_generations=8 --dry-run
-  accelerate launch --num_processes 4 -m recode_train.cli grpo --model ./my-model
-  recode-train merge train-runs/grpo/final merged-model"""
+  recode-train grpo -m ./my-model --preset paper-grpo --dry-run
+  recode-train dapo -m ./my-model --set 'rewards={format: 1, tests: 1}'
+  recode-train grpo -m ./my-model --set tools=run,read --set rewards.tests=1
+  recode-train rft -m ./my-model --set num_generations=8 --dry-run
+  recode-train compare -m ./my-model --arms sft,grpo --match prompts --dry-run
+  recode-train merge train-runs/grpo/final merged-model
+  accelerate launch --num_processes 4 -m recode_train.cli grpo -m ./my-model"""
 
 
-def create_parser() -> argparse.ArgumentParser:
-    """Return the parser."""
-    parser = argparse.ArgumentParser(
+def create_parser(only: str | None = None) -> CommandParser:
+    """Return the parser; the options of commands other than `only` are left out (None: all)."""
+    parser = CommandParser(
         prog="recode-train",
         description="Train a language model to use changed APIs.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"recode-train {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name in ALGORITHMS.names():
-        if name in COMMANDS:
-            continue  # another package cannot take a command's name
-        text = _summary(name)
-        sub = commands.add_parser(name, help=text, description=f"{name.upper()}: {text}.")
-        _module(name).add_parser(sub)
-    for name, text in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        _module(name).add_parser(sub)
+    texts = {name: _summary(name) for name in algorithms()} | COMMANDS
+    for name, text in texts.items():
+        title = text[0].upper() + text[1:]
+        described = f"{title}." if name in COMMANDS else f"{title} ({name.upper()})."
+        sub = commands.add_parser(name, help=text, description=described)
+        if only in {None, name}:
+            module = _module(name)
+            module.add_parser(sub)
+            sub.show_first(getattr(module, "FIRST", ()))
     return parser
+
+
+def algorithms() -> list[str]:
+    """Return the algorithms that are commands: another package cannot take a command's name."""
+    return [name for name in ALGORITHMS.names() if name not in COMMANDS]
 
 
 def _summary(algorithm: str) -> str:
@@ -67,10 +72,13 @@ def _summary(algorithm: str) -> str:
     return "an algorithm of another package"
 
 
+def module_name(command: str) -> str:
+    """Return the module of a command; all algorithms share one."""
+    return f"recode_train.commands.{command if command in COMMANDS else 'train'}"
+
+
 def _module(command: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(
-        f"recode_train.commands.{command if command in COMMANDS else 'train'}"
-    )
+    return importlib.import_module(module_name(command))
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -81,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
     words = list(argv)
+    if is_completing():
+        asked = words_to_complete()
+        complete(create_parser(asked[0] if asked else ""))
     return guarded("recode-train", words, _execute, resumable=words[:1] != ["merge"])
 
 
@@ -89,7 +100,7 @@ def _execute(words: Sequence[str]) -> int:
 
     prepare_streams()
     _hush_libraries()
-    parser = create_parser()
+    parser = create_parser(words[0] if words else "")
     if not words:
         parser.print_help()
         return ExitCode.USAGE

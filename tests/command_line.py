@@ -12,10 +12,18 @@ from recode_eval.errors import ExitCode
 
 
 def recode_eval(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return _run("recode_eval", *arguments, **settings)
+
+
+def recode_train(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return _run("recode_train", *arguments, **settings)
+
+
+def _run(module: str, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     options = {"timeout": 300, "check": False, **settings}
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **options.pop("env", {})}
     return subprocess.run(
-        [sys.executable, "-m", "recode_eval", *arguments],
+        [sys.executable, "-m", module, *arguments],
         capture_output=True, text=True, env=environment, **options,
     )  # fmt: skip
 

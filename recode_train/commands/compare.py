@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
+from recode_eval.commands.parsers import completed_by
 from recode_eval.errors import ExitCode, UsageError
 from recode_eval.sandbox.tier import TIERS
+from recode_train.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
     import argparse
@@ -19,19 +21,37 @@ if TYPE_CHECKING:
     from recode_train.comparing.settings import CompareConfig
     from recode_train.planning import Plan
 
+_EPILOG = """example:
+  recode-train compare -m ./my-model --arms sft --arm 'dr=grpo,preset=dr-grpo' \\
+    --match prompts --learning-rates 1e-5,5e-5 --dry-run
+
+The same command continues an interrupted comparison."""
+
+FIRST = (
+    "--model", "--arms", "--arm", "--seeds", "--data", "--set", "--match", "--learning-rates",
+    "--eval", "--out", "--dry-run",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.epilog = _EPILOG
     parser.add_argument(
-        "--model", required=True, metavar="PATH", help="folder or hub id from which all arms start"
+        "-m",
+        "--model",
+        required=True,
+        metavar="PATH",
+        help="folder or hub id from which all arms start",
     )
-    parser.add_argument(
+    arms = parser.add_argument(
         "--arms",
         type=options.names,
         metavar="ALGORITHM[,ALGORITHM]",
         help="algorithms to compare, each with its usual settings (default without --arm: "
         "sft,grpo,dapo); the comparison always includes base, the untrained model",
     )
+    completed_by(arms, ALGORITHMS.names)
     parser.add_argument(
         "--arm",
         action="append",
@@ -48,7 +68,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="trainings per arm (default: 3)",
     )
-    parser.add_argument("--data", default="migration", metavar="NAME|FILE", help="training pairs")
+    parser.add_argument(
+        "--data",
+        default="migration",
+        metavar="NAME|FILE",
+        help="training pairs, as of the algorithms (default: migration)",
+    )
     parser.add_argument(
         "--preset",
         action="append",
@@ -106,7 +131,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--include-path", action="append", default=[], metavar="FOLDER",
                        help="also look for tasks in this folder")  # fmt: skip
-    group.add_argument("--n", type=options.natural, default=10, metavar="N",
+    group.add_argument("-n", "--n", type=options.natural, default=10, metavar="N",
                        help="samples per problem; 0: greedy only (default: 10)")  # fmt: skip
     group.add_argument("--temperature", type=float, default=1.0, metavar="T",
                        help="of the samples (default: 1)")  # fmt: skip
@@ -119,6 +144,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--sandbox", choices=("auto", *TIERS), default="auto",
                        help="tier that programs run in (default: auto)")  # fmt: skip
     parser.add_argument(
+        "-o",
         "--out",
         type=options.path,
         default=Path("comparison"),

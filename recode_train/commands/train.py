@@ -8,19 +8,34 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
+from recode_eval.commands.parsers import completed_by
 from recode_eval.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from recode_train.config import TrainConfig
     from recode_train.planning import Plan
     from recode_train.trainers import TrainResult
 
+_EPILOG = """what --set takes, with ranges and defaults: recode-train presets --settings
+
+The same command continues an interrupted run."""
+
+FIRST = (
+    "--model", "--data", "--preset", "--set", "--out", "--seed", "--limit", "--restart",
+    "--dry-run", "--json",
+)  # fmt: skip
+"""Options that `--help` shows; `--help-all` shows the rest."""
+
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--model", metavar="PATH", help="folder, hub id or GGUF file of the model")
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "-m", "--model", metavar="PATH", help="folder, hub id or GGUF file of the model"
+    )
     parser.add_argument(
         "--data",
         metavar="NAME|FILE",
@@ -28,9 +43,10 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "recode-train-data=FILE, a .jsonl or .parquet file, or a task's folder (FOLDER or "
         "FOLDER=FILE)",
     )
-    parser.add_argument(
+    preset = parser.add_argument(
         "--preset", metavar="NAME", help="named settings; `recode-train presets` lists them"
     )
+    completed_by(preset, lambda: _presets_of(parser.prog.split()[-1]))
     parser.add_argument(
         "--config",
         metavar="FILE.yaml",
@@ -42,10 +58,11 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="one setting; overrides preset and file; rewards.NAME=WEIGHT sets a single reward",
+        help="one setting; overrides preset and file, and may be given many times; "
+        "rewards.NAME=WEIGHT sets a single reward",
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", help="folder of the run (default: train-runs/ALGORITHM)"
+        "-o", "--out", metavar="FOLDER", help="folder of the run (default: train-runs/ALGORITHM)"
     )
     parser.add_argument(
         "--seed", type=options.natural, metavar="N", help="seed of the training (default: 0)"
@@ -76,6 +93,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         help="print the plan (batches, steps, memory, settings without effect) and stop",
     )
     options.add_output_options(parser)
+
+
+def _presets_of(algorithm: str) -> Iterable[str]:
+    from recode_train.presets import PRESETS
+
+    return [name for name, preset in PRESETS.items() if algorithm in preset.algorithms]
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -34,13 +34,14 @@ def _shell(name: str) -> str:
 
 def _offered(environment: dict[str, str], line: str) -> list[str]:
     """Return what bash offers at the end of the line."""
+    program = line.split()[0]
     script = f"""
         eval "$(recode-eval completion bash)"
         COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; COMP_TYPE=9
         COMP_WORDS=({line}); [ "${{COMP_LINE: -1}}" = ' ' ] && COMP_WORDS+=('')
         COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-        handler=$(complete -p recode-eval | sed 's/.*-F \\([^ ]*\\).*/\\1/')
-        $handler recode-eval "${{COMP_WORDS[COMP_CWORD]}}"
+        handler=$(complete -p {program} | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        $handler {program} "${{COMP_WORDS[COMP_CWORD]}}"
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     result = subprocess.run(
@@ -61,6 +62,10 @@ def _offered(environment: dict[str, str], line: str) -> list[str]:
         ("recode-eval run --tasks migration,arena-mi", {"migration,arena-mini"}),
         ("recode-eval run --sandbox la", {"landlock"}),
         ("recode-eval run --model baseline:", {"reference", "stale", "empty"}),
+        ("recode-train comp", {"compare"}),
+        ("recode-train dpo --sk", {"--skip-bad-rows"}),
+        ("recode-train dapo --preset paper", {"paper-dapo"}),
+        ("recode-train compare --arms sft,dp", {"sft,dpo"}),
     ],
 )
 def test_bash_offers(environment: dict[str, str], line: str, expected: set[str]) -> None:

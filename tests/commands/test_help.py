@@ -6,11 +6,12 @@ import argparse
 import re
 
 import pytest
-from command_line import recode_eval
+from command_line import recode_eval, recode_train
 
 from recode_eval.cli import COMMANDS, create_parser
 from recode_eval.commands.parsers import FEW, CommandParser
 from recode_eval.errors import ExitCode
+from recode_train import cli as train_cli
 
 
 def _parsers(parser: CommandParser) -> dict[str, CommandParser]:
@@ -23,7 +24,14 @@ def _parsers(parser: CommandParser) -> dict[str, CommandParser]:
     return found
 
 
-PARSERS = _parsers(create_parser())
+PARSERS = _parsers(create_parser()) | _parsers(train_cli.create_parser())
+MODULES = {
+    f"recode-eval {name}": f"recode_eval.commands.{name.replace('-', '_')}" for name in COMMANDS
+} | {
+    f"recode-train {name}": train_cli.module_name(name)
+    for name in (*train_cli.algorithms(), *train_cli.COMMANDS)
+}
+"""The module of every command of both programs."""
 
 
 def _options(text: str) -> list[str]:
@@ -38,15 +46,15 @@ def test_every_help_fits_80_columns(words: str, monkeypatch: pytest.MonkeyPatch)
         assert max(map(len, text.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", MODULES)
 def test_short_help_says_what_is_missing(command: str) -> None:
     """`run --help` filled three screens; a beginner needs ten options."""
-    parser = PARSERS[f"recode-eval {command}"]
+    parser = PARSERS[command]
     short, whole = _options(parser.format_help()), _options(parser.format_whole_help())
     assert set(short) <= set(whole)
     if hidden := len(whole) - len(short):
         assert len(short) <= FEW + 1
-        assert f"{hidden} more options: recode-eval {command} --help-all" in parser.format_help()
+        assert f"{hidden} more options: {command} --help-all" in parser.format_help()
     else:
         assert "more options" not in parser.format_help()
 
@@ -62,10 +70,9 @@ def test_first_options_exist() -> None:
     """A renamed option would vanish from the short help."""
     import importlib
 
-    for command in COMMANDS:
-        module = importlib.import_module(f"recode_eval.commands.{command.replace('-', '_')}")
-        known = _options(PARSERS[f"recode-eval {command}"].format_whole_help())
-        assert set(getattr(module, "FIRST", ())) <= set(known), command
+    for command, name in MODULES.items():
+        first = getattr(importlib.import_module(name), "FIRST", ())
+        assert set(first) <= set(_options(PARSERS[command].format_whole_help())), command
 
 
 def test_help_all_is_printed_on_standard_output() -> None:
@@ -97,6 +104,31 @@ def test_a_misspelt_word_names_the_nearest(words: list[str], said: str) -> None:
     assert "usage: recode-eval" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["grpo", "--modle", "x"], "Unknown option --modle. Did you mean --model?"),
+        (["compare", "-m", "x", "--mach=none"], "Did you mean --match?"),
+        (["grop", "-m", "x"], "Unknown command 'grop'. Did you mean grpo?"),
+        (["presets", "--xyzzyx"], "`recode-train presets --help` lists the options"),
+    ],
+)
+def test_the_trainer_names_the_nearest_word(words: list[str], said: str) -> None:
+    """The trainer said "unrecognized arguments", and listed all nine commands for a typo."""
+    result = recode_train(*words)
+    assert result.returncode == ExitCode.USAGE
+    assert said in result.stderr
+    assert "usage: recode-train" in result.stderr
+
+
+def test_the_trainer_shows_all_options_when_asked() -> None:
+    result = recode_train("dapo", "--help-all")
+    assert result.returncode == ExitCode.OK
+    assert "--skip-bad-rows" in result.stdout
+    assert result.stderr == ""
+    assert "--skip-bad-rows" not in recode_train("dapo", "--help").stdout
+
+
 def test_a_hostile_word_cannot_write_to_the_terminal() -> None:
     result = recode_eval("tasks", "--\x1b[31mred")
     assert result.returncode == ExitCode.USAGE
@@ -111,6 +143,14 @@ def test_short_names_are_the_long_ones() -> None:
         ["run", "--model", "a", "--tasks", "x,y", "--n", "3", "--out", "there"]
     )
     assert short == long
+
+
+def test_short_names_of_the_trainer_are_the_long_ones() -> None:
+    parse = train_cli.create_parser("compare").parse_args
+    short = parse(["compare", "-m", "a", "-n", "3", "-o", "there"])
+    assert short == parse(["compare", "--model", "a", "--n", "3", "--out", "there"])
+    parse = train_cli.create_parser("dpo").parse_args
+    assert parse(["dpo", "-m", "a", "-o", "b"]) == parse(["dpo", "--model", "a", "--out", "b"])
 
 
 def test_a_value_may_look_like_an_option_only_when_glued() -> None:
