@@ -332,13 +332,19 @@ SETTINGS: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 def setting_defaults() -> list[tuple[str, str, str]]:
-    """Return name, range and default of every setting, as text for people."""
+    """Return name, range and default of every setting, as text for people.
+
+    A default is YAML, as `--set` and a settings file take it.
+
+    >>> {name: default for name, _, default in setting_defaults()}["eval_tasks"]
+    '["migration-validation"]'
+    """
     rows = []
     for item in dataclasses.fields(TrainConfig):
-        default: Any = "(needed)"
+        default = "(needed)"
         if item.default_factory is not dataclasses.MISSING:
-            default = setting_sources.plain(item.default_factory())
+            default = setting_sources.as_yaml(item.default_factory())
         elif item.default is not dataclasses.MISSING:
-            default = setting_sources.plain(item.default)
-        rows.append((item.name, expected(SETTINGS[item.name]), str(default)))
+            default = setting_sources.as_yaml(item.default)
+        rows.append((item.name, expected(SETTINGS[item.name]), default))
     return rows

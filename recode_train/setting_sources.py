@@ -8,6 +8,7 @@ Every function takes `known`, the settings and their types, and raises `UsageErr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value
+
+
+def as_yaml(value: Any) -> str:
+    """Return a setting's value as `--set` takes it.
+
+    >>> as_yaml(None), as_yaml("adamw_torch"), as_yaml(("run", "read"))
+    ('null', 'adamw_torch', '["run", "read"]')
+    """
+    return value if isinstance(value, str) else json.dumps(plain(value))
 
 
 def _convert(name: str, value: Any, wanted: Any) -> Any:

@@ -60,7 +60,7 @@ def _reason(results: Mapping[str, Any], empty: int, prompts: Container[str]) -> 
     if other_form:
         return (
             f"The likely reason is the answer form that the prompt {prompt} asks for: try --prompt "
-            "plain, which any chat model can follow."
+            "plain (in a training --set prompt=plain), which any chat model can follow."
         )
     return (
         "The likely reason is that the model does not follow chat instructions, or was loaded "

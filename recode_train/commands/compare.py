@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recode_eval.commands import options
+from recode_eval.commands.ending import Ending
 from recode_eval.commands.parsers import completed_by
 from recode_eval.errors import ExitCode, UsageError
 from recode_eval.sandbox.tier import TIERS
@@ -170,9 +172,9 @@ def execute(arguments: argparse.Namespace) -> int:
         _dry_run(config, as_json=arguments.json)
         return ExitCode.OK
     require_libraries()
-    log = (lambda _: None) if arguments.quiet else _print_line
-    if "humaneval" not in config.tasks:
-        log("general ability is not measured; to measure it: --eval humaneval=FILE")
+    ending = Ending(quiet=arguments.quiet)
+    if "humaneval" not in config.tasks and not arguments.quiet:
+        _print_line("general ability is not measured; to measure it: --eval humaneval=FILE")
     with stdout_for_results():
         content = compare_methods(config, progress=not arguments.quiet)
     code = ExitCode.CHECK_FAILED if content["stopped"] else ExitCode.OK
@@ -181,8 +183,12 @@ def execute(arguments: argparse.Namespace) -> int:
         sys.stdout.write("\n")
         return code
     show(content)
-    log(f"everything: {config.folder}/comparison.md")
-    log(f"as a site: recode-eval leaderboard build {config.folder} --out site")
+    folder = shlex.quote(str(config.folder))
+    ending.say(
+        f"{len(config.ways)} arms are compared; everything is in {config.folder}/comparison.md",
+        [f"recode-eval leaderboard build {folder} --out site"],
+        well=not content["stopped"],
+    )
     return code
 
 

@@ -61,7 +61,7 @@ def _show_settings(*, as_json: bool) -> None:
     from recode_eval.terminal import one_line, stdout_console
     from recode_train.algorithms import ALGORITHMS
     from recode_train.config import setting_defaults
-    from recode_train.setting_sources import plain
+    from recode_train.setting_sources import as_yaml
 
     rows = setting_defaults()
     if as_json:
@@ -73,8 +73,9 @@ def _show_settings(*, as_json: bool) -> None:
     console.print("\nOther defaults of an algorithm:", soft_wrap=True)
     for name in ALGORITHMS.builtin:
         own = ALGORITHMS.get(name).defaults
-        texts = (f"{key}={json.dumps(plain(value))}" for key, value in own.items())
-        console.print(one_line(f"  {name}: {', '.join(texts) or 'none'}"), soft_wrap=True)
+        texts = (f"{key}={as_yaml(value)}" for key, value in own.items())
+        line = one_line(f"{name}: {', '.join(texts) or 'none'}")
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def _show_presets(presets: Iterable[Preset], *, as_json: bool) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.commands import options
+from recode_eval.commands.ending import Ending
 from recode_eval.commands.parsers import completed_by
 from recode_eval.errors import ExitCode
 
@@ -114,12 +116,14 @@ def execute(arguments: argparse.Namespace) -> int:
     require_libraries()
     plan = make_plan(config)
     first = os.environ.get("RANK", "0") == "0"
+    ending = Ending(quiet=arguments.quiet or not first)
     if first and not arguments.quiet:
         show_plan(plan, sys.stderr, as_json=False)
     with stdout_for_results():
         result = train(config, resume=not arguments.restart, progress=not arguments.quiet)
     if first:
         _show_result(result, as_json=arguments.json)
+    _say_end(ending, config, result)
     return ExitCode.OK if result.stopped is None else ExitCode.CHECK_FAILED
 
 
@@ -171,3 +175,17 @@ def _show_result(result: TrainResult, *, as_json: bool) -> None:
         if result.stopped is not None:
             print(one_line(f"stopped after step {result.steps}: {result.stopped}"))
         print(one_line(f"done: {result.final}"))
+
+
+def _say_end(ending: Ending, config: TrainConfig, result: TrainResult) -> None:
+    """Say how many steps were made, and what may come next."""
+    count = f"{result.steps} of {config.max_steps} steps"
+    if result.stopped is not None:
+        ending.say(f"Stopped after {count}", well=False)
+        return
+    again = result.resumed_from == result.steps
+    model = shlex.quote(str(result.final))
+    ending.say(
+        f"{count} were done before" if again else f"{count} are done",
+        [f"recode-eval -m {model} -t migration --prompt recode"],
+    )

@@ -15,6 +15,8 @@ from training_pairs import training_row
 
 from recode_eval.errors import ExitCode
 from recode_train import cli, planning
+from recode_train.algorithms import ALGORITHMS
+from recode_train.config import TrainConfig
 
 SHAPES = {
     "model.embed_tokens.weight": [300, 64],
@@ -198,7 +200,8 @@ def test_training_gets_the_configuration(
     def train(config: Any, *, resume: bool, progress: bool) -> Any:
         calls.append((config, resume, progress))
         stopped = gated if config.gate else None
-        return SimpleNamespace(final=tmp_path / "out" / "final", steps=2, stopped=stopped)
+        final = tmp_path / "out" / "final"
+        return SimpleNamespace(final=final, steps=2, resumed_from=None, stopped=stopped)
 
     monkeypatch.setattr("recode_train.trainers.train", train)
     monkeypatch.setattr("recode_train.trainers.require_libraries", lambda: None)
@@ -217,6 +220,10 @@ def test_training_gets_the_configuration(
     printed = capsys.readouterr()
     assert "16 completions" in printed.err
     assert f"stopped after step 2: {gated}" in printed.out
+    assert "2 of 1000 steps are done (" in printed.err
+    assert f"Next: recode-eval -m {tmp_path}/out/final -t migration --prompt recode" in printed.err
+    assert "Stopped after 2 of 1000 steps (" in printed.err
+    assert printed.err.count("Next: ") == 1  # not after --quiet, nor after a regression
 
 
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,6 +235,38 @@ def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["released-dapo"]["settings"]["learning_rate"] == 1e-6
     assert cli.run(["presets", "--settings"]) == ExitCode.OK
     assert "gradient_accumulation_steps" in capsys.readouterr().out
+
+
+def test_single_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """To see one preset, a user scrolled through two hundred lines."""
+    assert cli.run(["presets", "dr-grpo"]) == ExitCode.OK
+    text = capsys.readouterr().out
+    assert text.startswith("dr-grpo (grpo)")
+    assert "paper-grpo" not in text
+    assert cli.run(["presets", "gspo", "cispo", "--json"]) == ExitCode.OK
+    assert list(json.loads(capsys.readouterr().out)) == ["gspo", "cispo"]
+    fails(capsys, ExitCode.USAGE, "Did you mean dr-grpo?", "presets", "drgrpo")
+    fails(capsys, ExitCode.USAGE, "not both", "presets", "gspo", "--settings")
+
+
+def test_settings_are_listed_as_they_are_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Defaults were Python's `None` and `False`: `--set gate=None` names a run called None."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run(["presets", "--settings"]) == ExitCode.OK
+    text = capsys.readouterr().out
+    assert max(map(len, text.split("Other defaults")[0].splitlines())) <= 80
+    assert "  dpo: " in text
+    assert cli.run(["presets", "--settings", "--json"]) == ExitCode.OK
+    content = json.loads(capsys.readouterr().out)
+    texts = [f"{name}={default}" for name, (_, default) in content.items() if default != "(needed)"]
+    fixed = {"output", "preset"}
+    given = [text for text in texts if text.split("=")[0] not in fixed]
+    plain = TrainConfig(algorithm="sft", model="m")
+    found = TrainConfig.from_sources("sft", overrides=[*given, "model=m"])
+    for name in content.keys() - fixed - ALGORITHMS.get("sft").defaults.keys():
+        assert getattr(found, name) == getattr(plain, name), name
 
 
 def test_help_is_light() -> None:
