@@ -185,7 +185,7 @@ def execute(arguments: argparse.Namespace) -> int:
     show(content)
     folder = shlex.quote(str(config.folder))
     ending.say(
-        f"{len(config.ways)} arms are compared; everything is in {config.folder}/comparison.md",
+        f"The arms are compared; everything is in {config.folder}/comparison.md",
         [f"recode-eval leaderboard build {folder} --out site"],
         well=not content["stopped"],
     )
