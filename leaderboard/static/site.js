@@ -75,7 +75,7 @@
 
   // Filtering -------------------------------------------------------------------------------
   const forms = [...document.querySelectorAll("form[data-filters]")];
-  const prefix = (form) => (forms.indexOf(form) ? `${form.dataset.filters}.` : "");
+  const prefix = (form) => ("prefixed" in form.dataset || forms.indexOf(form) ? `${form.dataset.filters}.` : "");
   const boxes = (form, name) => [...form.querySelectorAll("input[type=checkbox], input[type=radio]")].filter((i) => !name || i.name === name);
   const chosen = (form, name) => boxes(form, name).filter((i) => i.checked).map((i) => i.value);
   const usual = (input) => input.hasAttribute("data-usual");

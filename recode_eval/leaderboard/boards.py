@@ -180,7 +180,7 @@ def is_baseline(run: RunEntry) -> bool:
 def _board(key: str, conditions: Mapping[str, Any], members: Sequence[RunEntry]) -> Board:
     reasons = {run.key: _why_unranked(run) for run in members}
     ranked = [run for run in members if not reasons[run.key]]
-    found = ranks(*_scores(ranked)) if ranked else []
+    found = ranks(*scores(ranked)) if ranked else []
     places = dict(zip((run.key for run in ranked), found, strict=True))
     standings = [Standing(run, places.get(run.key), reasons[run.key]) for run in members]
     return Board(key, conditions, tuple(sorted(standings, key=_order)))
@@ -194,7 +194,7 @@ def _why_unranked(run: RunEntry) -> str:
     return ""
 
 
-def _scores(runs: Sequence[RunEntry]) -> tuple[list[list[float | None]], list[str]]:
+def scores(runs: Sequence[RunEntry]) -> tuple[list[list[float | None]], list[str]]:
     """Return the runs' scores of the same problems in the same order, and these' clusters."""
     order = sorted(problem.id for problem in runs[0].problems)
     clusters = {problem.id: problem.cluster for problem in runs[0].problems}

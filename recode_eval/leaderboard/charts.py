@@ -173,3 +173,40 @@ def _x(share: float) -> str:
 def coordinate(value: float) -> str:
     """Return a coordinate of an SVG: one decimal at most, the same text everywhere."""
     return f"{value:.1f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stretch of a stacked bar."""
+
+    label: str
+    share: float
+    """Of the whole bar, 0 to 1."""
+    style: int
+
+
+def stacked_bar(parts: Sequence[Part], title: str) -> Markup:
+    """Return an SVG of shares side by side; the words are those of the table beside it.
+
+    >>> print(stacked_bar([Part("passes", 0.5, 0), Part("timeout", 0.5, 6)], "m")[:39])
+    <svg class="stack" viewBox="0 0 100 10"
+    """
+    place, pieces = 0.0, []
+    for part in parts:
+        if part.share <= 0:
+            continue
+        pieces.append(
+            Markup(
+                '<rect class="f{style}" x="{x}" width="{w}" height="10"><title>{t}</title></rect>'
+            ).format(
+                style=part.style, x=f"{100 * place:.2f}", w=f"{100 * part.share:.2f}",
+                t=f"{shown(part.label)} {100 * part.share:.1f} %",
+            )
+        )  # fmt: skip
+        place += part.share
+    words = ", ".join(f"{shown(p.label)} {100 * p.share:.1f} %" for p in parts if p.share > 0)
+    head = Markup(
+        '<svg class="stack" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
+        'aria-label="{title}: {words}">'
+    ).format(title=shown(title), words=words)
+    return Markup("").join([head, *pieces, Markup("</svg>")])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.conversations.journal import FILE as TURNS
 from recode_eval.conversations.journal import placed_lines
 from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.leaderboard.failure_classes import Failures, failure_class
 from recode_eval.leaderboard.lines import LineIndex, changed, parse
 from recode_eval.leaderboard.processes import forked, no_collection
 from recode_eval.leaderboard.text import digest, slug
@@ -79,6 +80,8 @@ class RunEntry:
     """Scored samples that pass and whose code was flagged; None without tests."""
     grading: str = ""
     """Tells this grading from others of the same completions; empty where there is one only."""
+    failures: Failures = field(default_factory=Failures, repr=False)
+    """Why its samples fail."""
     turn_lines: LineIndex | None = field(default=None, repr=False)
     """Of the journal of conversations; None where samples are single answers."""
 
@@ -290,7 +293,8 @@ def load_run(folder: Path, where: str) -> RunEntry:
     _check_identity(results, read_json(folder / MANIFEST))
     positions = {problem.id: index for index, problem in enumerate(results.problems)}
     completions, digests = _index_completions(folder, positions, stored.n)
-    scores, counted = _index_scores(folder, results, positions, digests)
+    failures = Failures()
+    scores, counted = _index_scores(folder, results, positions, digests, failures)
     _check_counts(results, counted)
     flagged = [c[2] for p, c in zip(results.problems, counted, strict=True) if p.faulty is None]
     stored = replace(stored, results=with_current_intervals(results))
@@ -301,6 +305,7 @@ def load_run(folder: Path, where: str) -> RunEntry:
         completions,
         scores,
         sum(flagged) if stored.tested else None,
+        failures=failures,
         turn_lines=_index_turns(folder, positions) if "conversation" in results.identity else None,
     )
 
@@ -354,8 +359,9 @@ def _index_scores(
     results: Results,
     positions: Mapping[str, int],
     digests: Mapping[tuple[int, int], str],
+    failures: Failures,
 ) -> tuple[LineIndex, list[list[int]]]:
-    """Return where the valid scores' lines are, and three counts per problem.
+    """Return where the valid scores' lines are, and three counts per problem; fill `failures`.
 
     These are the scores that count, those of them that pass, and those that pass with flags. The
     last record of a sample counts.
@@ -363,6 +369,7 @@ def _index_scores(
     scoring, tier = results.scoring["hash"], (results.sandbox or {}).get("tier")
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     verdicts: dict[tuple[int, int], tuple[bool, bool, bool]] = {}
+    why: dict[tuple[int, int], str] = {}
     for start, end, record in _records(folder / SCORES, ScoreRecord):
         key = positions.get(record.problem_id, -1), record.sample
         if (
@@ -373,6 +380,10 @@ def _index_scores(
             first = next(iter(record.conditions), "")
             spans[key] = start, end
             verdicts[key] = record.setup_error is None, record.passed(first), bool(record.flags)
+            why[key] = failure_class(record)
+    for key, found in why.items():
+        if verdicts[key][0]:
+            failures.add(*key, found)
     counted = [[0, 0, 0] for _ in positions]
     for (position, _), (counts, passed, flagged) in verdicts.items():
         counted[position][0] += counts

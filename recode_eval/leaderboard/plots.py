@@ -99,7 +99,15 @@ class _Unit:
         return _tick(self.scale * value) + self.sign
 
 
-_PLAIN, _PERCENT, _POINTS = _Unit(), _Unit(100, " %"), _Unit(100)
+@dataclass(frozen=True, slots=True)
+class _PowerUnit(_Unit):
+    """An axis of logarithms that writes the numbers themselves."""
+
+    def text(self, value: float) -> str:
+        return f"{float(f'{10**value:.2g}'):,.6g}"
+
+
+_PLAIN, _PERCENT, _POINTS, _POWER = _Unit(), _Unit(100, " %"), _Unit(100), _PowerUnit()
 
 
 def panel(
@@ -148,6 +156,60 @@ def crosses(points: Sequence[Cross], title: str, identifier: str, axes: tuple[st
     return Markup("").join([*parts, Markup("</svg>")])
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model in a chart of score against what it takes."""
+
+    number: int
+    label: str
+    x: float
+    """Above 0."""
+    y: float
+    """A share, 0 to 1, with its interval."""
+    low: float | None
+    high: float | None
+    kind: str
+    """What colours it (`methods.method_class`)."""
+    filled: bool
+
+
+def scatter(places: Sequence[Place], title: str, identifier: str, axis: str) -> Markup:
+    """Return an SVG of scores against a positive quantity, on a logarithmic axis.
+
+    Points carry their numbers; a table beside the chart says which model each one is.
+    """
+    logs = [math.log10(place.x) for place in places]
+    ends = [end for p in places for end in (p.y, p.low, p.high) if end is not None]
+    frame = _PlotFrame(_range(logs), _share_range(ends), _CROSS_HEIGHT)
+    words = "; ".join(
+        f"{p.number}, {_short(p.label)}: {100 * p.y:.1f} % at {p.x:.4g}"
+        f"{', on the frontier' if p.filled else ''}"
+        for p in places
+    )
+    parts = [_head(title, words, identifier, _CROSS_HEIGHT)]
+    parts += _grid(frame, _POWER, _PERCENT, power_ticks(*frame.x))
+    parts.append(_axis_title(axis, _WIDTH - _RIGHT, "end", frame))
+    for place, log in zip(places, logs, strict=True):
+        x, y = coordinate(frame.across(log)), frame.down(place.y)
+        if place.low is not None and place.high is not None:
+            parts.append(
+                Markup('<line class="span m-{kind}" x1="{x}" x2="{x}" y1="{a}" y2="{b}"/>').format(
+                    kind=place.kind, x=x, a=coordinate(frame.down(place.low)),
+                    b=coordinate(frame.down(place.high)),
+                )
+            )  # fmt: skip
+        parts.append(
+            Markup(
+                '<circle class="place m-{kind}{filled}" cx="{x}" cy="{y}" r="5"/>'
+                '<text class="label" x="{tx}" y="{ty}">{number}</text>'
+            ).format(
+                kind=place.kind, filled=" filled" if place.filled else "", x=x, y=coordinate(y),
+                tx=coordinate(frame.across(log) + 8), ty=coordinate(y - 6), number=place.number,
+            )
+        )  # fmt: skip
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
 def swatch(style: int, *, dot: bool = False) -> Markup:
     """Return a small picture of a line, or of a point; its label stands beside it."""
     if dot:
@@ -168,6 +230,29 @@ def ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
+
+
+def power_ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
+    """Return logarithms of round numbers from 10^`low` to 10^`high`, no more than `most` + 1.
+
+    >>> [round(10**x, 4) for x in power_ticks(-0.5, 2.2)]
+    [1.0, 3.0, 10.0, 30.0, 100.0]
+    >>> [round(10**x, 4) for x in power_ticks(0.8, 1.2)]
+    [7.0, 10.0]
+    """
+    first, last = math.floor(low), math.ceil(high)
+    for digits in ((1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7),
+                   (1, 2, 5), (1, 3), (1,)):  # fmt: skip
+        found = [
+            math.log10(digit) + power
+            for power in range(first, last + 1)
+            for digit in digits
+            if low - 1e-9 <= math.log10(digit) + power <= high + 1e-9
+        ]
+        if len(found) <= most + 1:
+            return found
+    step = math.ceil(len(found) / (most + 1))
+    return found[::step]
 
 
 def _range(values: Iterable[float]) -> Axis:
@@ -216,8 +301,10 @@ def _head(title: str, words: str, identifier: str, height: float) -> Markup:
     ).format(w=_WIDTH, h=coordinate(height), i=identifier, title=shown(title), words=words)
 
 
-def _grid(frame: _PlotFrame, x: _Unit, y: _Unit) -> list[Markup]:
-    """Return lines and numbers of the axes."""
+def _grid(
+    frame: _PlotFrame, x: _Unit, y: _Unit, across: Sequence[float] | None = None
+) -> list[Markup]:
+    """Return lines and numbers of the axes; `across` are the ticks below, None: round ones."""
     parts = []
     for value in ticks(*frame.y):
         parts.append(
@@ -231,7 +318,7 @@ def _grid(frame: _PlotFrame, x: _Unit, y: _Unit) -> list[Markup]:
             )
         )  # fmt: skip
     bottom = frame.height - _BOTTOM
-    for value in ticks(*frame.x):
+    for value in ticks(*frame.x) if across is None else across:
         parts.append(
             Markup(
                 '<line class="grid" x1="{x}" x2="{x}" y1="{a}" y2="{b}"/>'

@@ -69,6 +69,9 @@ VIEWS: Registry[SiteView] = Registry(
     "recode_eval.leaderboard_views",
     {
         "methods": "recode_eval.leaderboard.views:METHODS_VIEW",
+        "failures": "recode_eval.leaderboard.failures:FAILURES_VIEW",
+        "libraries": "recode_eval.leaderboard.libraries:LIBRARIES_VIEW",
+        "cost": "recode_eval.leaderboard.frontier:FRONTIER_VIEW",
         "training": "recode_eval.leaderboard.views:TRAINING_VIEW",
         "lift": "recode_eval.leaderboard.lift:LIFT_VIEW",
         "compare": "recode_eval.leaderboard.comparing:COMPARE_VIEW",
