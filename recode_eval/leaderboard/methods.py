@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.pooling import adjusted, compared, evidence, pooled
 from recode_eval.leaderboard.text import slug
+from recode_eval.leaderboard.where import where
 from recode_eval.metrics import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from recode_eval.comparison.pooling import Change, Evidence
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
+    from recode_eval.leaderboard.where import Where
 
 RETENTION = "humaneval"
 """Tasks whose names begin so ask what a model could do before: a loss there is forgetting."""
@@ -103,6 +105,8 @@ class Section:
     metrics: tuple[str, ...]
     rows: tuple[MethodRow, ...]
     deltas: tuple[Delta, ...]
+    where: tuple[Where, ...] = ()
+    """Where reinforcement learning differs from SFT, or from the base without any."""
     retention: Section | None = None
     """Where the same methods were asked what the base could do before."""
 
@@ -210,7 +214,20 @@ def _section(board: Board, members: Mapping[str, Sequence[Standing]]) -> Section
     found.sort(key=lambda pair: _rank(pair[0].method))
     rows = tuple(row for row, _ in found)
     metrics = tuple(m for m in _columns(board) if any(row.metrics.get(m) for row in rows))
-    return Section(board, metrics, rows, _deltas(found, metrics))
+    return Section(board, metrics, rows, _deltas(found, metrics), tuple(_where(board, found)))
+
+
+def _where(board: Board, rows: Sequence[tuple[MethodRow, Evidence | None]]) -> Iterator[Where]:
+    """Yield where each method that is neither base nor SFT differs from SFT, or from the base."""
+    counted = [(row, found) for row, found in rows if found is not None]
+    references = [pair for pair in counted if pair[0].role is Role.SFT] or [
+        pair for pair in counted if pair[0].role is Role.BASE
+    ]
+    for number, (row, new) in enumerate(counted):
+        if row.role is Role.OTHER:
+            for reference, old in references[:1]:
+                name = f"{slug(row.method)}-{number}-{board.key}"
+                yield from where(board, (row.method, new), (reference.method, old), name)
 
 
 def _columns(board: Board) -> tuple[str, ...]:

@@ -238,7 +238,7 @@ def power_ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
     >>> [round(10**x, 4) for x in power_ticks(-0.5, 2.2)]
     [1.0, 3.0, 10.0, 30.0, 100.0]
     >>> [round(10**x, 4) for x in power_ticks(0.8, 1.2)]
-    [7.0, 10.0]
+    [7.0, 8.0, 9.0, 10.0, 12.0, 14.0]
     """
     first, last = math.floor(low), math.ceil(high)
     for digits in ((1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7),
