@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 _MOST_DOTS = 40
 _MOST_COLUMNS = 12
+_MOST_ROWS = 25
+"""Runs of a board's ranking that are shown before all of them are asked for."""
 
 
 class Pages:
@@ -125,6 +127,7 @@ class Pages:
                     "task.html",
                     root="../",
                     task=task,
+                    most_rows=_MOST_ROWS,
                     sections=[
                         {
                             "board": board,
