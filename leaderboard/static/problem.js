@@ -93,6 +93,22 @@
     return make("div", { className: "scroll", role: "group", "aria-label": "Verdicts", tabindex: "0" }, table);
   };
 
+  // What failed first, before anything else: the test, what it said, and its source. The source is the
+  // task's; assertions are marked, for the sandbox says only that one of them failed.
+  const why = (conditions) => {
+    const test = conditions[0]?.tests.find(([, status]) => status !== "passed");
+    if (!test) return null;
+    const [name, status, detail] = test, source = data.tests?.[name];
+    const parts = [make("p", { className: "why" }, make("strong", {}, name), ` ${status}${detail ? ": " : ""}`, make("code", {}, detail ?? ""))];
+    if (source !== undefined) {
+      const asserted = detail.startsWith("AssertionError");
+      const lines = source.replace(/\n+$/, "").split("\n").map((line) =>
+        make("span", { className: asserted && /^\s*(assert\b|expect\(|self\.assert)/.test(line) ? "asserted" : "same" }, `${line}\n`));
+      parts.push(block("code diff", "Source of the failing test", ...lines));
+    }
+    return make("div", { className: "failing" }, ...parts);
+  };
+
   const scored = (sample) => sample.extraction !== undefined;
   const graded = (file, sample) => (sample.conditions ?? []).map((index) => file.conditions[index]);
 
@@ -110,8 +126,10 @@
       if (sample.flags) parts.push(make("p", { className: "note" }, `Suspicious: ${sample.flags.join("; ")}`));
       if (sample.code === undefined) parts.push(make("p", { className: "note" }, `No code was found. ${sample.detail ?? ""}`));
       else {
+        const failing = why(conditions);
+        if (failing) parts.push(failing);
         parts.push(coloured(pieces(file, sample.code)));
-        if (data.reference !== null) parts.push(fold("Difference from the reference", () => diff(plain(file, sample.code))));
+        if (data.reference !== null) parts.push(fold("Difference from the reference", () => diff(plain(file, sample.code)), failing !== null));
       }
       if (conditions.some((c) => c.tests.length)) parts.push(verdicts(conditions));
       for (const c of conditions) {
@@ -133,7 +151,11 @@
     if (sample.faulty !== undefined) return ["faulty problem", "warn"];
     if (sample.code === undefined) return ["no code", "bad"];
     if (!sample.conditions) return ["not executed", ""];
-    return graded(file, sample)[0].passed ? ["passes", "good"] : ["fails", "bad"];
+    const [condition] = graded(file, sample);
+    if (condition.passed) return ["passes", "good"];
+    const [, status, detail] = condition.tests.find(([, found]) => found !== "passed") ?? ["", "fails", ""];
+    const short = (detail || status).split(":")[0].slice(0, 60);
+    return [status === "failed" ? short || "fails" : status, "bad"];
   };
 
   const state = window.siteState;

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.leaderboard.answers import answer_files
 from recode_eval.leaderboard.boards import asked
+from recode_eval.leaderboard.failure_classes import PASSED, raw_class
 from recode_eval.leaderboard.text import cut, digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.sources import Sources
     from recode_eval.models.base import Prompt
     from recode_eval.schemas.results import ProblemResult
+
+_MOST_CHIPS = 20
+"""Samples of a run that the table shows."""
 
 Members = list[tuple["RunEntry", int]]
 """The runs that have a problem, and its position in each."""
@@ -43,6 +47,44 @@ class PromptShown:
 
 
 @dataclass(frozen=True, slots=True)
+class Chip:
+    """One sample of a row: a link to its answer."""
+
+    sample: int
+    word: str
+    """Its class (`failure_classes`), or `unscored`."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it passes."""
+        return self.word == PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """One run on the page."""
+
+    run: RunEntry
+    problem: ProblemResult
+    chips: tuple[Chip, ...]
+    """The first samples."""
+    more: int
+    """Samples that have no chip."""
+
+    @property
+    def state(self) -> str:
+        """`failing`, `passing` or `unknown`."""
+        if self.problem.passed is None or not self.problem.n:
+            return "unknown"
+        return "passing" if self.problem.passed == self.problem.n else "failing"
+
+    @property
+    def first_failing(self) -> int | None:
+        """The first sample that does not pass, if a chip shows it."""
+        return next((chip.sample for chip in self.chips if not chip.passes), None)
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemPage:
     """Everything on the page of a problem of one version of a task's data."""
 
@@ -51,7 +93,7 @@ class ProblemPage:
     language: str
     data_hash: str
     path: str
-    rows: tuple[tuple[RunEntry, ProblemResult], ...]
+    rows: tuple[ProblemRow, ...]
     prompts: tuple[PromptShown, ...]
     answers: Mapping[str, str]
     """Known solutions; empty where the rows are not here, and `missing` says why."""
@@ -94,7 +136,7 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
         language=language,
         data_hash=first.identity["data"],
         path=path,
-        rows=tuple((run, run.problems[position]) for run, position in members),
+        rows=tuple(_row(run, run.problems[at], samples[run.key]) for run, at in members),
         prompts=tuple(_prompts(problem_id, members, samples, sources)),
         answers=answers,
         missing=missing,
@@ -102,9 +144,25 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
             "reference": None if reference is None else cut(reference),
             "files": places,
             "similarity": metric(primary(TaskKind.UNTESTED)).heading,
+            "tests": {cut(n, 200): cut(c) for n, c in sources.tests(first, problem).items()},
         },
         files=files,
     )
+
+
+def _row(run: RunEntry, problem: ProblemResult, samples: Sequence[Graded]) -> ProblemRow:
+    chips = tuple(
+        Chip(completion["sample"], _word(score)) for completion, score in samples[:_MOST_CHIPS]
+    )
+    return ProblemRow(run, problem, chips, max(0, len(samples) - _MOST_CHIPS))
+
+
+def _word(score: Mapping[str, Any] | None) -> str:
+    if score is None:
+        return "unscored"
+    if score.get("code") is not None and not score.get("conditions"):
+        return "not executed"
+    return raw_class(score.get("code"), score.get("conditions") or {}, score.get("measures") or {})
 
 
 def _prompts(

@@ -70,12 +70,21 @@ class Failures:
 
 def failure_class(record: ScoreRecord) -> str:
     """Return why a graded sample does not pass, or `passes`."""
-    if record.code is None:
+    return raw_class(record.code, record.conditions, record.measures)
+
+
+def raw_class(
+    code: str | None,
+    conditions: Mapping[str, Mapping[str, Any]],
+    measures: Mapping[str, float],
+) -> str:
+    """Return the class of a sample by the parts of its record."""
+    if code is None:
         return NO_CODE
-    condition: Mapping[str, Any] = next(iter(record.conditions.values()), {})
+    condition: Mapping[str, Any] = next(iter(conditions.values()), {})
     if condition.get("passed"):
         return PASSED
-    if record.measures.get("stale_api"):
+    if measures.get("stale_api"):
         return STALE
     failing = (test for test in condition.get("tests", ()) if test[1] != "passed")
     for _, status, detail in failing:

@@ -145,14 +145,16 @@ class Pages:
                 ),
             )  # fmt: skip
 
-    def problem(self, page: ProblemPage) -> str:
-        """The page of one problem."""
+    def problem(self, page: ProblemPage, before: str = "", after: str = "") -> str:
+        """The page of one problem; `before` and `after` are the paths of its neighbours."""
         return self._render(
             "problem.html",
             root="../../",
             page=page,
-            tags=page.rows[0][1].tags,
-            cluster=page.rows[0][1].cluster,
+            before=before,
+            after=after,
+            tags=page.rows[0].problem.tags,
+            cluster=page.rows[0].problem.cluster,
             labels=self._labels,
             data=Markup(script_json(page.data)),  # noqa: S704
         )

@@ -47,6 +47,16 @@ class Sources:
                 self._problems[key] = {}, str(error)
         return self._problems[key]
 
+    def tests(self, run: RunEntry, problem: Problem | None) -> Mapping[str, str]:
+        """Return the source of a problem's tests by their names; empty without rows or tests."""
+        if problem is None:
+            return {}
+        task = self._task(run)
+        if not task.conditions:
+            return {}
+        programs = task.programs(problem, problem.solutions.get("reference", ""))
+        return {test.name: test.code for test in programs[task.conditions[0]].tests}
+
     def size(self, run: RunEntry) -> int | None:
         """Return the number of problems of a run's data, or None where its rows are not here."""
         return len(self.problems(run)[0]) or None

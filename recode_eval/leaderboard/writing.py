@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from recode_eval.leaderboard.drilldown import problem_page
+from recode_eval.leaderboard.drilldown import problem_page, problem_path
 from recode_eval.leaderboard.processes import forked, no_collection
 
 if TYPE_CHECKING:
@@ -30,13 +31,23 @@ _BATCH = 8
 _Problem = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageWriter:
     """The inputs of the pages of models and problems."""
 
     pages: Pages
     problems: Mapping[_Problem, Members]
     sources: Sources
+
+    @cached_property
+    def order(self) -> list[_Problem]:
+        """The problems in the order of their pages."""
+        return list(self.problems)
+
+    @cached_property
+    def places(self) -> dict[_Problem, int]:
+        """The place of each in `order`."""
+        return {key: index for index, key in enumerate(self.problems)}
 
     @property
     def count(self) -> int:
@@ -81,9 +92,20 @@ class PageWriter:
         coloured = _COLOURED // len(self.problems)
         page = problem_page(key[2], self.problems[key], self.sources, coloured)
         path = folder / page.path
-        write_text(path, self.pages.problem(page))
+        write_text(path, self.pages.problem(page, *self._neighbours(key)))
         for name, content in page.files.items():
             path.with_name(name).write_bytes(content)
+
+    def _neighbours(self, key: _Problem) -> tuple[str, str]:
+        """Return the paths of the problems before and after one of the same data; '' at an end."""
+        at = self.places[key]
+
+        def path(index: int) -> str:
+            if not 0 <= index < len(self.order) or self.order[index][:2] != key[:2]:
+                return ""
+            return problem_path(*self.order[index])
+
+        return path(at - 1), path(at + 1)
 
 
 def write_text(path: Path, content: str) -> None:
