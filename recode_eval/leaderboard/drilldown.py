@@ -79,6 +79,11 @@ class ProblemRow:
         return "passing" if self.problem.passed == self.problem.n else "failing"
 
     @property
+    def first_word(self) -> str:
+        """The class of the first sample that does not pass; empty if all that are shown do."""
+        return next((chip.word for chip in self.chips if not chip.passes), "")
+
+    @property
     def first_failing(self) -> int | None:
         """The first sample that does not pass, if a chip shows it."""
         return next((chip.sample for chip in self.chips if not chip.passes), None)

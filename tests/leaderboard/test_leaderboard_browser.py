@@ -209,7 +209,10 @@ def test_from_a_model_to_a_problem_and_its_answers(browser: Browser) -> None:
 
 def test_the_diff_against_the_reference_names_the_added_line(browser: Browser, site: Path) -> None:
     _open_answer(browser, site)
-    browser.click("details.sample[open] > div > details > summary")
+    browser.run(
+        "const item = document.querySelector('details.sample[open] > div > details');"
+        "item.open = true; item.dispatchEvent(new Event('toggle'));"
+    )
     browser.wait_for("details.sample[open] .diff .added")
     added = browser.texts("details.sample[open] .diff .added")
     assert any(line.startswith("+ #") for line in added)
@@ -223,6 +226,32 @@ def test_an_open_answer_is_restored_from_the_url(browser: Browser, site: Path) -
     assert len(browser.texts("details.run[open]")) == 1
     assert len(browser.texts("details.sample[open]")) == 1
     assert browser.run("return location.hash.slice(1)") == fragment
+
+
+def test_three_clicks_lead_from_the_first_page_to_what_failed(browser: Browser) -> None:
+    """It took seven clicks to an AssertionError without the test or the answer."""
+    browser.click("nav a[href='failures.html']")
+    browser.click("table tbody td.num a")
+    browser.click("details[open] tbody td a")
+    browser.wait_for("details.sample[open] .failing .why")
+    assert browser.texts("details.sample[open] .failing .why")[0].startswith("test_two failed")
+    assert browser.texts("details.sample[open] pre.code")
+    assert browser.texts("details.sample[open] .diff .added, details.sample[open] .diff .removed")
+
+
+def test_the_keyboard_moves_in_the_heat_map_and_opens_an_answer(
+    browser: Browser, site: Path
+) -> None:
+    browser.open(sorted((site / "tasks").glob("arena-mini*.html"))[0])
+    browser.run("document.querySelector('details.heat-map').open = true")
+    browser.wait_for("[data-state=ready] canvas")
+    canvas = browser.driver.find_element("css selector", ".heat canvas")
+    assert browser.texts(".heat-names li")[0].startswith("Strong-7B")
+    canvas.send_keys("\ue015\ue014\ue014")  # down, right, right
+    assert browser.texts("[data-state=ready] .status")[0].startswith("Middling-32B, ")
+    canvas.send_keys("\ue007")
+    browser.wait_for("details.run[open]")
+    assert browser.texts("details.run[open] > summary")[0].startswith("Middling-32B")
 
 
 def _open_answer(browser: Browser, site: Path) -> None:
