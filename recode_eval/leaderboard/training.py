@@ -52,7 +52,8 @@ PART = re.compile(r"rewards/([A-Za-z0-9_*.-]{1,60})/mean\Z")
 FREE_SETTINGS = frozenset({
     "output", "preset", "logging_steps", "save_steps", "save_total_limit", "eval_steps",
     "eval_tasks", "eval_limit", "eval_n", "eval_temperature", "sandbox", "sandbox_workers",
-    "max_barren_batches",
+    "max_barren_batches", "report_to", "completion_samples", "completion_steps", "gate",
+    "gate_options", "gate_wait", "push_to_hub", "hub_model_id", "hub_private_repo",
 })  # fmt: skip
 """Settings that do not change the weights (docs/training.md, Interruptions)."""
 

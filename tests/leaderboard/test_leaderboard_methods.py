@@ -353,8 +353,8 @@ def test_differences_sort_and_glyphs_have_words(browser: Browser, site: Path) ->
     )
     assert words
     assert all(re.search(r"higher|lower|not distinguishable|no test", text) for text in words)
-    browser.click("details[data-keep] > summary")
-    browser.wait_for("details[data-keep][open]")
+    browser.click("details[data-keep^=runs] > summary")
+    browser.wait_for("details[data-keep^=runs][open]")
     assert "show=runs-" in browser.fragment
 
 

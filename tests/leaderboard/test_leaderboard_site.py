@@ -248,7 +248,7 @@ def test_prompts_of_rows_that_are_not_bundled_need_the_very_rows(
         shown[name] = "".join(next(p.text for n, p in found.items() if n.startswith("problems/")))
     assert "--data arena=FILE" in shown["none"]
     assert "differ from the run's" in shown["fewer"]
-    assert "Prompt and reference are not shown" in shown["gone"]
+    assert "Prompt, reference and tests are not shown" in shown["gone"]
     assert "Known solution: reference" in shown["right"]
     assert "not on the machine" not in shown["right"]
     for name in ("none", "fewer", "gone"):
@@ -270,7 +270,8 @@ def test_tables_have_captions_and_charts_words(site: Path) -> None:
         for tag, attributes in page.tags:
             if tag == "svg" and attributes.get("aria-hidden") != "true":  # a bar beside its number
                 assert attributes["role"] == "img"
-                charts += 1
+                charts += "aria-labelledby" in attributes
+                assert attributes.get("aria-labelledby") or attributes["aria-label"]
         assert kinds.count("desc") == charts
 
 
