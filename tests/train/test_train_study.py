@@ -19,7 +19,7 @@ def test_a_miniature_of_the_study_with_a_real_model(tmp_path, capsys):
     data = f"recode-train-data={write_pairs(tmp_path / 'pairs.jsonl')}"
     words = [
         str(tmp_path / "out"), "--model", str(model), "--arms", "sft", "--seeds", "1",
-        "--updates", "1", "--tokens", "400", "--problems", "2", "--tasks", data, "--data", data,
+        "--updates", "2", "--tokens", "400", "--problems", "2", "--tasks", data, "--data", data,
     ]  # fmt: skip
     assert smollm2.main([*words, "--hours", "0"]) == 75
     assert "the hours are over" in capsys.readouterr().out
