@@ -81,12 +81,11 @@ class _Handler(BaseHTTPRequestHandler):
             behaviour = server.behaviours.pop(0) if server.behaviours else server.always
             server.busy += 1
             server.most_busy = max(server.most_busy, server.busy)
-        try:
-            time.sleep(server.delay)
-            (behaviour or answer)(self, body)
-        finally:
-            with server.lock:
-                server.busy -= 1
+        time.sleep(server.delay)
+        # Before the answer: whoever has it may send the next request at once.
+        with server.lock:
+            server.busy -= 1
+        (behaviour or answer)(self, body)
 
     def send(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()

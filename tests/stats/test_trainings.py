@@ -100,7 +100,7 @@ WORSE = [0.0, 0.5, 0.5, 0.0, 1.0, 1.0, 0.5, 0.5]
 def test_the_scope_tells_what_a_difference_is_about() -> None:
     base, better, worse = of(BASE, BETTER, WORSE)
     plain = against(base, better)
-    assert (plain.scope, plain.trainings, plain.verdict) == (Scope.MODELS, (), "none")
+    assert (plain.scope, plain.trainings, plain.verdict) == (Scope.MODELS, (), "up")
     alone = against(base, pooled([better], trainings=True))
     assert (alone.scope, alone.trainings) == (Scope.TRAININGS, (1,))
     assert (alone.low, alone.high, alone.p) == (plain.low, plain.high, plain.p)
