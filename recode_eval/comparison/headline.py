@@ -27,11 +27,6 @@ class Headline(StrEnum):
     WORSE = "worse"
     OPEN = "open"
 
-    @property
-    def glyph(self) -> str:
-        """A sign for tables."""
-        return {"better": "▲", "worse": "▼", "open": "≈"}[self.value]
-
 
 def headline(item: MetricDifference) -> Headline:
     """Return the verdict on the candidate in one metric."""

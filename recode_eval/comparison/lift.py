@@ -55,22 +55,17 @@ class ArmRun:
     @property
     def prompt_tokens(self) -> float | None:
         """Tokens of the prompt, a mean over samples; None where the back-end does not say."""
-        return self._per_sample("prompt_tokens")
+        return self.run.per_sample("prompt_tokens")
 
     @property
     def completion_tokens(self) -> float | None:
         """Tokens of the answer, a mean over samples."""
-        return self._per_sample("completion_tokens")
+        return self.run.per_sample("completion_tokens")
 
     @property
     def left_out(self) -> int:
         """Problems that cannot run here, or that the arm has no text for."""
         return len(self.run.results.task.skipped)
-
-    def _per_sample(self, name: str) -> float | None:
-        total: float | None = getattr(self.run.results.usage, name)
-        generated = self.run.results.counts.generated
-        return None if total is None or not generated else total / generated
 
 
 @dataclass(frozen=True, slots=True)

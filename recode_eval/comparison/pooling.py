@@ -251,12 +251,20 @@ def adjusted(changes: Sequence[Change | None], metrics: Sequence[str]) -> list[C
     `metrics[i]` is what `changes[i]` is in. The metrics that rank models (`metrics.primary`) are
     one family, all others, which are exploratory, another. Raises `ValueError` for unequal lengths.
     """
+    return in_families(changes, [metric_of(name).primary is not None for name in metrics])
+
+
+def in_families(changes: Sequence[Change | None], declared: Sequence[bool]) -> list[Change | None]:
+    """Return the changes with Holm's adjustment: those declared beforehand, and the exploratory.
+
+    `declared[i]` tells the family of `changes[i]`. Raises `ValueError` for unequal lengths.
+    """
     found = list(changes)
     for first in (True, False):
         family = [
             index
-            for index, (item, name) in enumerate(zip(changes, metrics, strict=True))
-            if item is not None and (metric_of(name).primary is not None) is first
+            for index, (item, known) in enumerate(zip(changes, declared, strict=True))
+            if item is not None and known is first
         ]
         members = [found[index] for index in family]
         p_values = holm([None if item is None else item.p for item in members])

@@ -67,6 +67,15 @@ class Board:
         return self.standings[0].run
 
     @property
+    def models(self) -> tuple[Standing, ...]:
+        """The runs without built-in answers, best first; all of them where there is nothing else.
+
+        Built-in answers say what a score means, and are no model.
+        """
+        found = tuple(s for s in self.standings if not is_baseline(s.run))
+        return found or self.standings
+
+    @property
     def task(self) -> str:
         """The task's name."""
         return self.first.task

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recode_eval.models.base import Prompt
     from recode_eval.schemas.results import ProblemResult
 
+_UNSCORED, _NOT_EXECUTED = "unscored", "not executed"
 _MOST_CHIPS = 20
 """Samples of a run that the table shows."""
 
@@ -55,9 +56,11 @@ class Chip:
     """Its class (`failure_classes`), or `unscored`."""
 
     @property
-    def passes(self) -> bool:
-        """Whether it passes."""
-        return self.word == PASSED
+    def kind(self) -> str:
+        """`good`, `bad`, or `none` where nothing was executed."""
+        if self.word in {_UNSCORED, _NOT_EXECUTED}:
+            return "none"
+        return "good" if self.word == PASSED else "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,9 @@ class ProblemRow:
         return "passing" if self.problem.passed == self.problem.n else "failing"
 
     @property
-    def first_word(self) -> str:
-        """The class of the first sample that does not pass; empty if all that are shown do."""
-        return next((chip.word for chip in self.chips if not chip.passes), "")
-
-    @property
-    def first_failing(self) -> int | None:
+    def first_failing(self) -> Chip | None:
         """The first sample that does not pass, if a chip shows it."""
-        return next((chip.sample for chip in self.chips if not chip.passes), None)
+        return next((chip for chip in self.chips if chip.word != PASSED), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +162,9 @@ def _row(run: RunEntry, problem: ProblemResult, samples: Sequence[Graded]) -> Pr
 
 def _word(score: Mapping[str, Any] | None) -> str:
     if score is None:
-        return "unscored"
+        return _UNSCORED
     if score.get("code") is not None and not score.get("conditions"):
-        return "not executed"
+        return _NOT_EXECUTED
     return raw_class(score.get("code"), score.get("conditions") or {}, score.get("measures") or {})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.leaderboard.boards import is_baseline
 from recode_eval.leaderboard.charts import Part, stacked_bar
 from recode_eval.leaderboard.failure_classes import CLASSES, PASSED
 from recode_eval.leaderboard.site_views import SiteView
@@ -49,8 +48,7 @@ def sections(boards: Iterable[Board]) -> list[FailureSection]:
     for board in boards:
         if not board.first.tested:
             continue
-        standings = [s for s in board.standings if not is_baseline(s.run)] or board.standings
-        rows = [row for row in map(_row, standings) if row is not None]
+        rows = [row for row in map(_row, board.models) if row is not None]
         if not rows:
             continue
         occurring = [name for name in CLASSES if any(row.shares.get(name) for row in rows)]

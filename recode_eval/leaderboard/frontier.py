@@ -69,17 +69,11 @@ class Frontier:
 
 
 def _tokens(run: RunEntry, _: FactBook) -> float | None:
-    usage, generated = run.results.usage, run.counts.generated
-    if usage.completion_tokens is None or not generated:
-        return None
-    return usage.completion_tokens / generated
+    return run.stored.per_sample("completion_tokens")
 
 
 def _seconds(run: RunEntry, _: FactBook) -> float | None:
-    usage, generated = run.results.usage, run.counts.generated
-    if usage.generation_seconds is None or not generated:
-        return None
-    return usage.generation_seconds / generated
+    return run.stored.per_sample("generation_seconds")
 
 
 def _money(run: RunEntry, _: FactBook) -> float | None:
@@ -104,14 +98,15 @@ def frontiers(boards: Iterable[Board], facts: FactBook) -> list[Frontier]:
     found = []
     for board in boards:
         ranked = [s for s in board.standings if s.rank and not is_baseline(s.run)]
-        beats = _beats([standing.run for standing in ranked]) if len(ranked) > 1 else None
-        if beats is None:
-            continue
+        prices = []
         for price, of in _PRICES:
             known = [(i, of(s.run, facts)) for i, s in enumerate(ranked)]
             priced = [(i, value) for i, value in known if value is not None and value > 0]
             if len({value for _, value in priced}) > 1:
-                found.append(_frontier(board, price, ranked, priced, beats, facts))
+                prices.append((price, priced))
+        if prices:
+            beats = _beats([standing.run for standing in ranked])
+            found += [_frontier(board, one, ranked, of, beats, facts) for one, of in prices]
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from recode_eval.leaderboard.boards import is_baseline
 from recode_eval.leaderboard.site_views import SiteView
 from recode_eval.metrics import metric
 
@@ -59,7 +58,7 @@ def matrices(boards: Iterable[Board]) -> list[Matrix]:
 
 
 def _matrix(board: Board) -> Matrix | None:
-    standings = [s for s in board.standings if not is_baseline(s.run)] or list(board.standings)
+    standings = board.models
     tag = next((tag for tag in _TAGS if board.first.results.breakdown.get(tag)), None)
     if tag is None:
         return None

@@ -368,8 +368,7 @@ def _index_scores(
     """
     scoring, tier = results.scoring["hash"], (results.sandbox or {}).get("tier")
     spans: dict[tuple[int, int], tuple[int, int]] = {}
-    verdicts: dict[tuple[int, int], tuple[bool, bool, bool]] = {}
-    why: dict[tuple[int, int], str] = {}
+    verdicts: dict[tuple[int, int], tuple[bool, bool, bool, str]] = {}
     for start, end, record in _records(folder / SCORES, ScoreRecord):
         key = positions.get(record.problem_id, -1), record.sample
         if (
@@ -379,13 +378,16 @@ def _index_scores(
         ):
             first = next(iter(record.conditions), "")
             spans[key] = start, end
-            verdicts[key] = record.setup_error is None, record.passed(first), bool(record.flags)
-            why[key] = failure_class(record)
-    for key, found in why.items():
-        if verdicts[key][0]:
-            failures.add(*key, found)
+            verdicts[key] = (
+                record.setup_error is None,
+                record.passed(first),
+                bool(record.flags),
+                failure_class(record),
+            )
     counted = [[0, 0, 0] for _ in positions]
-    for (position, _), (counts, passed, flagged) in verdicts.items():
+    for (position, sample), (counts, passed, flagged, why) in verdicts.items():
+        if counts:
+            failures.add(position, sample, why)
         counted[position][0] += counts
         counted[position][1] += counts and passed
         counted[position][2] += counts and passed and flagged

@@ -57,7 +57,6 @@ class Overview:
     columns: tuple[Column, ...]
     tabs: tuple[Tab, ...]
     main: Board
-    rows: tuple[Row, ...]
     baselines: int
     """Rows of built-in answers."""
     reported: int
@@ -72,23 +71,22 @@ class Overview:
         return row.baseline and not self.with_baselines
 
 
-def overview(boards: Sequence[Board], rows: Sequence[Row], *, costs: bool) -> Overview:
+def overview(boards: Sequence[Board], rows: Sequence[Row]) -> Overview:
     """Return the table of all boards; `boards` has one at least."""
     main = main_board(boards)
     first = [main, *(board for board in boards if board is not main)]
     here = [row for row in rows if row.board_key == main.key]
     return Overview(
-        columns=tuple(column for column in _columns(main, costs=costs) if _is_used(column, rows)),
+        columns=tuple(column for column in _columns(main) if _is_used(column, rows)),
         tabs=tuple(Tab(b.key, b.task, b.unusual, len(b.standings)) for b in first),
         main=main,
-        rows=tuple(rows),
         baselines=sum(row.baseline for row in rows),
         reported=sum(row.source != "measured" for row in rows),
         with_baselines=all(row.baseline for row in here),
     )
 
 
-def _columns(main: Board, *, costs: bool) -> list[Column]:
+def _columns(main: Board) -> list[Column]:
     ranking = main.primary
     names = dict.fromkeys((ranking, *_FIRST_METRICS, *_MORE_METRICS, "pass@1"))
     return [
@@ -105,8 +103,7 @@ def _columns(main: Board, *, costs: bool) -> list[Column]:
         Column("size", "Size", title="Parameters, in billions"),
         Column("method", "Method", "text", "How the model was trained from its base"),
         Column("base", "Base", "text", shown=False),
-        Column("cost", "Cost per solved", title="By the prices that whoever ran it gave",
-               shown=costs),
+        Column("cost", "Cost per solved", title="By the prices that whoever ran it gave"),
         Column("n", "n", title="Samples per problem", shown=False),
         Column("unscored", "Unscored", title="Samples that the machine could not grade",
                shown=False),

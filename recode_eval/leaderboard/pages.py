@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.items import counts_of, screened
-from recode_eval.leaderboard.boards import is_baseline
 from recode_eval.leaderboard.charts import Dot, dot_plot
 from recode_eval.leaderboard.drilldown import anchor, problem_path
 from recode_eval.leaderboard.highlight import tokens
@@ -79,13 +78,13 @@ class Pages:
     def overview(self) -> str:
         """The first page: what was measured, all rows, what was left out."""
         site = self._site
-        table = overview(self._boards, self._rows, costs=any(row.cost for row in self._rows))
+        table = overview(self._boards, self._rows)
         return self._render(
             "overview.html",
             root="",
             boards=self._boards,
             table=table,
-            rows=table.rows,
+            rows=self._rows,
             models=len(self._by_model),
             facets=_facets(self._rows),
             broken=site.broken,
@@ -333,9 +332,7 @@ def _faulty(board: Board) -> list[tuple[str, str, int]]:
 
 def _problems(board: Board) -> list[dict[str, Any]]:
     """Return the board's problems with how the runs did on each."""
-    everyone = [standing.run for standing in board.standings]
-    # The built-in answers say what a score means; the mean is that of models.
-    runs = [run for run in everyone if not is_baseline(run)] or everyone
+    runs = [standing.run for standing in board.models]
     by_run = [dict(zip((p.id for p in run.problems), run.rates, strict=True)) for run in runs]
     models: dict[str, list[Sequence[ProblemResult]]] = defaultdict(list)
     for run in runs:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from recode_eval.leaderboard.boards import Board, Standing
     from recode_eval.leaderboard.contamination import Exposure
-    from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
     from recode_eval.schemas.results import CostSection, StoredEstimate
 
@@ -131,15 +130,10 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         isolation=board.isolation,
         faulty=counts.faulty_problems,
         source="measured",
-        tokens=_tokens(run),
+        tokens=run.stored.per_sample("completion_tokens"),
         baseline=is_baseline(run),
         cost=run.results.usage.cost,
     )
-
-
-def _tokens(run: RunEntry) -> float | None:
-    tokens, samples = run.results.usage.completion_tokens, run.counts.generated
-    return tokens / samples if tokens is not None and samples else None
 
 
 def _reported(row: ReportedRow, same: Row | None) -> Row:

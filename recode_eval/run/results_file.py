@@ -64,6 +64,15 @@ class ResultsFile:
         """Share of the samples that nobody could grade, 0 to 1."""
         return self.results.counts.unscored / self.results.counts.samples
 
+    def per_sample(self, usage: str) -> float | None:
+        """Return a total of `usage`, such as `completion_tokens`, as a mean over samples.
+
+        None where the back-end does not say, and without samples.
+        """
+        total: float | None = getattr(self.results.usage, usage)
+        generated = self.results.counts.generated
+        return None if total is None or not generated else total / generated
+
     @property
     def harness(self) -> str:
         """The version of this package that the last command of the run used."""

@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.comparison.differences import holm
-from recode_eval.comparison.pooling import Change, Evidence, compared, evidence, pooled
+from recode_eval.comparison.pooling import Change, Evidence, compared, evidence, in_families, pooled
 from recode_eval.metrics import TRAINED, primary_of
 from recode_eval.schemas.results import ProblemResult
 from recode_train.comparing.arms import BASE
@@ -118,24 +117,9 @@ def differences(
 
 def _adjusted(found: Sequence[ArmDifference]) -> Iterator[ArmDifference]:
     """Yield the differences with Holm's adjustment, the deciding ones apart from all others."""
-    p_values: dict[int, float | None] = {}
-    for family in (True, False):
-        members = {
-            index: item.change.p
-            for index, item in enumerate(found)
-            if item.change is not None and item.primary is family
-        }
-        p_values |= dict(zip(members, holm(list(members.values())), strict=True))
-    for index, item in enumerate(found):
-        change = item.change
-        yield (
-            item
-            if change is None
-            else replace(
-                item,
-                change=replace(change, p_holm=p_values[index], exploratory=not item.primary),
-            )
-        )
+    changes = in_families([item.change for item in found], [item.primary for item in found])
+    for item, change in zip(found, changes, strict=True):
+        yield replace(item, change=change)
 
 
 def _each(members: Sequence[Evidence], metric: str) -> tuple[float, ...]:

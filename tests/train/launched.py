@@ -12,6 +12,17 @@ from typing import Any
 HERE = Path(__file__).parent
 
 
+def finish(state: Any, output: Path, found: Any) -> None:
+    """End such a script: its first process writes `found.json`.
+
+    Then all leave the group, as the command line does: a process that ends in a group can abort.
+    """
+    if state.is_main_process:
+        (output / "found.json").write_text(json.dumps(found))
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
 def in_two_processes(script: str, model: Path, folder: Path) -> Any:
     """Run it with the model and a folder, and return what it wrote to `found.json` there.
 

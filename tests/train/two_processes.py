@@ -1,12 +1,12 @@
 """Run by two processes (see test_training_resume): a whole run, and the same killed and resumed."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate import PartialState
+from launched import finish
 from tiny_training import (
     KilledError,
     config,
@@ -87,11 +87,7 @@ def main(model: Path, output: Path) -> None:
             "budgets_again": dict(again.budgets),
         }
     found["hole"] = hole(model, output / "hole", state.process_index)
-    if state.is_main_process:
-        (output / "found.json").write_text(json.dumps(found))
-    # As the command line does: a process that ends in a group can abort.
-    state.wait_for_everyone()
-    state.destroy_process_group()
+    finish(state, output, found)
 
 
 if __name__ == "__main__":

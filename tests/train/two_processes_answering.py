@@ -1,6 +1,5 @@
 """Run by two processes (see test_answers_training): the first one samples, and both train."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import torch
 from accelerate import PartialState
 from answered import BAD, ToldModel, without_sandbox
+from launched import finish
 from tiny_training import config, weights_hash
 from training_pairs import NEW, turn
 
@@ -49,11 +49,8 @@ def main(model: Path, output: Path) -> None:
     }
     (output / f"asked-{state.process_index}").write_text(str(len(told.asked)))
     state.wait_for_everyone()
-    if state.is_main_process:
-        found["asked"] = [int((output / f"asked-{rank}").read_text()) for rank in (0, 1)]
-        (output / "found.json").write_text(json.dumps(found))
-    state.wait_for_everyone()
-    state.destroy_process_group()
+    found["asked"] = [int((output / f"asked-{rank}").read_text()) for rank in (0, 1)]
+    finish(state, output, found)
 
 
 if __name__ == "__main__":

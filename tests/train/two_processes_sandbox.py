@@ -1,6 +1,5 @@
 """Run by two processes (see test_rewards): the reward of tests from one sandbox, and its loss."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from fake_sandbox import FakeSandbox
+from launched import finish
 from training_pairs import NEW, OLD, PREFILL, pair_set, training_row, turn
 
 from recode_eval.errors import RecodeError
@@ -50,10 +50,7 @@ def main(_model: Path, output: Path) -> None:
     found = {"pools": gather_object([len(opened)]), "verdicts": gather_object([verdicts])}
     gone = True
     found["lost"] = gather_object([score(NEW)])
-    if state.is_main_process:
-        (output / "found.json").write_text(json.dumps(found))
-    state.wait_for_everyone()
-    state.destroy_process_group()
+    finish(state, output, found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Run by two processes (see test_tool_training): a group with a half in each, one tool fails."""
 
-import json
 import sys
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from launched import finish
 from tiny_tools import answer, call, scripted, tool_config, train_pairs
 from tiny_training import weights_hash
 from training_pairs import NEW, OLD, pair_set, training_row
@@ -73,11 +73,7 @@ def main(model: Path, output: Path) -> None:
         "budgets": dict(result.budgets),
         "log": result.report["last_log"],
     }
-    if state.is_main_process:
-        (output / "found.json").write_text(json.dumps(found))
-    # As the command line does: a process that ends in a group can abort.
-    state.wait_for_everyone()
-    state.destroy_process_group()
+    finish(state, output, found)
 
 
 if __name__ == "__main__":
