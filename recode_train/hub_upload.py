@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import InfrastructureError, UsageError, is_disk_trouble
+from recode_eval.hub_retries import retries_in_one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,8 @@ def make_repository(name: str, *, private: bool) -> str:
     from huggingface_hub import HfApi
 
     try:
-        return str(HfApi().create_repo(name, private=private, exist_ok=True).repo_id)
+        with retries_in_one_line():
+            return str(HfApi().create_repo(name, private=private, exist_ok=True).repo_id)
     except Exception as error:
         raise _blamed(name, error) from error
 
@@ -32,9 +34,12 @@ def upload(folder: Path, repository: str) -> str:
     from huggingface_hub import HfApi
 
     try:
-        done = HfApi().upload_folder(
-            repo_id=repository, folder_path=folder, commit_message="Upload what recode-train made"
-        )
+        with retries_in_one_line():
+            done = HfApi().upload_folder(
+                repo_id=repository,
+                folder_path=folder,
+                commit_message="Upload what recode-train made",
+            )
     except Exception as error:
         raise _blamed(
             repository, error, f" The result itself is complete: hf upload {repository} {folder}"

@@ -13,7 +13,7 @@ ORDER = (
     "api", "mining", "exports", "task_exports", "leaderboard", "gating", "comparison", "run",
     "conversations", "documentation", "distributed", "doctor", "costs", "models", "tasks",
     "attacks", "schemas", "metrics", "scoring", "languages", "sandbox", "stats", "boundary",
-    "tables", "terminal", "files", "archives", "forking", "checks", "plugins",
+    "hub_retries", "tables", "terminal", "files", "archives", "forking", "checks", "plugins",
     "lazy", "resources", "errors",
 )  # fmt: skip
 """From the top down."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.errors import InfrastructureError, UsageError, is_disk_trouble
+from recode_eval.hub_retries import retries_in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +38,13 @@ def _download(name: str, revision: str | None, role: str, patterns: Sequence[str
             "'recode-eval[transformers]'"
         ) from None
     try:
-        folder = snapshot_download(
-            name, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(_NEVER)
-        )
+        with retries_in_one_line():
+            folder = snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(patterns),
+                ignore_patterns=list(_NEVER),
+            )
     except errors.GatedRepoError as error:
         raise UsageError(
             f"the hub's {role} {name} is gated: accept its terms there and log in with"

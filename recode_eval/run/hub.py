@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from recode_eval.errors import InfrastructureError, UsageError, is_disk_trouble
+from recode_eval.hub_retries import retries_in_one_line
 
 PREFIX: Final = "hub:"
 _PLACE: Final = re.compile(
@@ -36,12 +37,13 @@ def fetch(place: str) -> Path:
             f"{place}: the hub needs its client: pip install 'recode-eval[hub]'."
         ) from None
     try:
-        path = hf_hub_download(
-            found["repository"],
-            found["file"],
-            repo_type="dataset" if found["datasets"] else "model",
-            revision=found["revision"],
-        )
+        with retries_in_one_line():
+            path = hf_hub_download(
+                found["repository"],
+                found["file"],
+                repo_type="dataset" if found["datasets"] else "model",
+                revision=found["revision"],
+            )
     except errors.LocalEntryNotFoundError as error:
         raise _unreachable(place, error) from error
     except errors.GatedRepoError as error:

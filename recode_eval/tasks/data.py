@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.archives import DAMAGE
 from recode_eval.errors import DataError, InfrastructureError, UsageError
+from recode_eval.hub_retries import retries_in_one_line
 from recode_eval.tasks.base import BadRow
 
 if TYPE_CHECKING:
@@ -227,7 +228,8 @@ def read_hub(source: Mapping[str, Any], task: str) -> Iterator[Row]:
         ) from None
     datasets.disable_progress_bars()
     try:
-        table = datasets.load_dataset(name, source.get("name"), split=str(source["split"]))
+        with retries_in_one_line():
+            table = datasets.load_dataset(name, source.get("name"), split=str(source["split"]))
     except Exception as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InfrastructureError(

@@ -12,6 +12,7 @@ from recode_eval.comparison.report import code, markdown_table, value_text
 from recode_eval.metrics import label
 from recode_eval.metrics import metric as metric_of
 from recode_eval.run.report import format_estimate
+from recode_eval.tables import print_table
 from recode_eval.terminal import one_line, stdout_console
 from recode_train.comparing.arms import BASE
 from recode_train.comparing.differences import differences
@@ -40,6 +41,8 @@ _BUDGETS: Final = {
     "seconds": "wall s",
     "cpu_seconds": "CPU s",
 }
+_LEAST: Final = ("CPU s", "passes", "distinct pairs", "tokens trained on", "completions")
+"""Columns that a narrow terminal does without, the least important first."""
 _VERDICTS: Final = {"up": "more", "down": "less", "same": "not distinguishable", "none": "no test"}
 _NOTE: Final = (
     "Means over problems with clustered 95 % intervals. Seeds of an arm are pooled by problem, "
@@ -118,18 +121,14 @@ def markdown(content: Mapping[str, Any]) -> str:
 
 def show(content: Mapping[str, Any]) -> None:
     """Print all tables but most categories, and the verdict last."""
-    from rich.table import Table
-
     console = stdout_console()
     for title, (heading, rows) in _tables(content):
         if ", by " in title and _SEEN.replace("_", " ") not in title:
             continue
-        table = Table(title=title.replace("`", ""), title_justify="left")
-        for number, name in enumerate(heading):
-            table.add_column(name, justify="right" if number else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(one_line(cell) for cell in row))
-        console.print(table)
+        console.print(title.replace("`", ""), style="bold", soft_wrap=True)
+        cells = [[one_line(cell) for cell in row] for row in rows]
+        print_table(console, heading, cells, optional=_LEAST)
+        console.print()
     console.print(_matched(content), soft_wrap=True)
     console.print(_NOTE, soft_wrap=True)
     for text in _last_words(content, one_line):

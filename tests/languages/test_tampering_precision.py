@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recode_eval.languages import get_language
 from recode_eval.languages.python.syntax import parse
 from recode_eval.languages.python.tampering import suspicions
-from recode_eval.tasks.registry import create_task
+from recode_eval.tasks.registry import create_task, find_tasks
 
 
 @pytest.mark.parametrize(
@@ -115,21 +116,22 @@ def solutions(task: str, source: Path | None) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("task", "least"),
-    [
-        ("arena-mini", 190),
-        ("arena-multi", 50),
-        ("migration", 400),
-        ("migration-multi", 130),
-        ("migration-train", 240),
-    ],
-)
-def test_no_solution_of_a_bundled_task_is_suspicious(task: str, least: int) -> None:
+def bundled_tasks() -> list[str]:
+    """Every task whose rows come with the package; the list cannot miss a new one."""
+    return sorted(name for name, spec in find_tasks().items() if "folder" in spec.data)
+
+
+def test_the_bundled_tasks_are_found() -> None:
+    known = {"arena-mini", "arena-multi", "migration", "migration-js", "migration-validation"}
+    assert known <= set(bundled_tasks())
+
+
+@pytest.mark.parametrize("task", bundled_tasks())
+def test_no_solution_of_a_bundled_task_is_suspicious(task: str) -> None:
     """Bug: flask's `g._name = x` and the like were flagged as patched modules."""
-    found = solutions(task, None)
-    assert len(found) >= least
-    assert {name: suspicions(code) for name, code in found.items() if suspicions(code)} == {}
+    found, flags = solutions(task, None), get_language(create_task(task).spec.language).tamper_flags
+    assert len(found) >= 50
+    assert {name: flags(code) for name, code in found.items() if flags(code)} == {}
 
 
 @pytest.mark.parametrize(

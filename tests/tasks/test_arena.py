@@ -333,3 +333,29 @@ def test_an_unreachable_hub_names_the_two_ways_out(
     assert "--data arena=FILE.jsonl" in result.stdout
     assert "--tasks arena-mini" in result.stdout
     assert "Traceback" not in result.stdout
+
+
+@pytest.mark.slow
+def test_a_hub_without_a_way_to_it_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Bug: the hub's client printed two lines for each of its six tries before our error."""
+    pytest.importorskip("datasets")
+    import subprocess
+    import sys
+
+    program = (
+        "import time\ntime.sleep = lambda _: None\n"
+        "from recode_eval.tasks.registry import create_task\n"
+        "try:\n    create_task('arena').load(None, skip_bad_rows=False)\n"
+        "except Exception as error:\n    print(type(error).__name__, error)\n"
+    )
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the port of "discard": nobody listens
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert result.stdout.startswith(InfrastructureError.__name__)
+    told = [line for line in result.stderr.splitlines() if "hub does not answer" in line]
+    assert len(told) == 1
+    assert "Retry" not in result.stderr
