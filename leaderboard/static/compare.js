@@ -180,7 +180,7 @@
 
   const list = (data, a, b, title, id, items) => {
     const rows = items.map((item) => make("tr", {},
-      make("th", { scope: "row" }, make("a", { href: `${data.pages[item.i]}#open=${a}&open=${b}` }, data.ids[item.i])),
+      make("th", { scope: "row" }, make("a", { href: `${data.pages[item.i]}#a=${a}&b=${b}` }, data.ids[item.i])),
       cell(`${item.a[0]} of ${item.a[1]}`), cell(`${item.b[0]} of ${item.b[1]}`)));
     return make("details", items.length <= MOST_OPEN ? { open: "" } : {}, make("summary", {}, `${title}: ${items.length}`),
       items.length ? scroll(title, table(id, "Samples that pass", [["Problem"], ["A", 1], ["B", 1]], rows)) : make("p", {}, "None."));
@@ -215,6 +215,7 @@
     select.replaceChildren(...(known || !options.length ? [] : [make("option", { value: "" }, "choose")]),
       ...options.map(([value, text]) => make("option", { value }, text)));
     select.value = known ? chosen : "";
+    select.shown?.();
   };
   const title = (key) => boardOf.get(key).runs.find(([other]) => other === key)[1];
 
@@ -277,7 +278,10 @@
   const choose = (a, b) => { state.set("a", [a]); state.set("b", [b]); };
   pick.board.append(...boards.map((board) => make("option", { value: board.key }, `${board.label} (${plural(board.runs.length, "run")})`)));
   pick.board.addEventListener("change", () => { choose("", ""); state.set("board", [pick.board.value]); update(); });
-  for (const select of [pick.a, pick.b]) select.addEventListener("change", () => { choose(pick.a.value, pick.b.value); state.set("board", []); update(); });
+  for (const select of [pick.a, pick.b]) {
+    window.combobox(select);
+    select.addEventListener("change", () => { choose(pick.a.value, pick.b.value); state.set("board", []); update(); });
+  }
   pick.metric.addEventListener("change", () => { state.set("metric", [pick.metric.value]); update(); });
   get("swap").addEventListener("click", () => { choose(pick.b.value, pick.a.value); update(); });
   get("pick").addEventListener("submit", (event) => event.preventDefault());

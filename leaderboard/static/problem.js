@@ -56,14 +56,14 @@
     }
     return lines;
   };
-  const diff = (code) => {
+  const diff = (before, code, label = "Difference from the reference") => {
     const lined = (text) => text.replace(/\n+$/, "").split("\n");
-    const a = lined(data.reference), b = lined(code);
+    const a = lined(before), b = lined(code);
     if (Math.max(a.length, b.length) > LONGEST_DIFF) return make("p", {}, "Too long to compare here.");
     const kinds = { "-": "removed", "+": "added", " ": "same" };
     const lines = difference(a, b).map(([sign, line]) =>
       make("span", { className: kinds[sign] }, `${sign} ${line}\n`));
-    return block("code diff", "Difference from the reference", ...lines);
+    return block("code diff", label, ...lines);
   };
   const fold = (title, build, open = false) => {
     const item = make("details", {}, make("summary", {}, title));
@@ -112,7 +112,8 @@
   const scored = (sample) => sample.extraction !== undefined;
   const graded = (file, sample) => (sample.conditions ?? []).map((index) => file.conditions[index]);
 
-  const body = (file, sample) => {
+  /** What there is of a sample; `beside` another one, only what failed and the code are open. */
+  const body = (file, sample, beside = false) => {
     const parts = [];
     const facts = [`ended by: ${sample.finish}`];
     const conditions = graded(file, sample);
@@ -129,7 +130,7 @@
         const failing = why(conditions);
         if (failing) parts.push(failing);
         parts.push(coloured(pieces(file, sample.code)));
-        if (data.reference !== null) parts.push(fold("Difference from the reference", () => diff(plain(file, sample.code)), failing !== null));
+        if (data.reference !== null) parts.push(fold("Difference from the reference", () => diff(data.reference, plain(file, sample.code)), failing !== null && !beside));
       }
       if (conditions.some((c) => c.tests.length)) parts.push(verdicts(conditions));
       for (const c of conditions) {
@@ -182,6 +183,15 @@
       }));
     }
     return loading.get(name);
+  };
+
+  // For the two answers side by side (sides.js).
+  window.answerViews = {
+    make, fold, diff, body, word, plain,
+    samples: async (key) => {
+      const file = data.files[key] ? await load(data.files[key]) : null;
+      return { file, samples: file?.runs[key] ?? [] };
+    },
   };
 
   const filled = new Map();
