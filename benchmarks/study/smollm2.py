@@ -6,7 +6,8 @@
 A real language model, though a small one: it solves next to nothing, so ES* is the primary metric.
 Base, SFT, RFT, GRPO and DAPO with two seeds, as `recode-train compare` does it: the same command
 goes on. The tasks are `migration` (libraries seen and unseen in training), `arena-mini`, and with
-`--humaneval FILE` HumanEval, for what is lost. No setting was chosen on them.
+`--humaneval FILE` HumanEval, for what is lost. No setting was chosen on them. `--every K` takes
+every K-th problem of each, for machines with less time.
 """
 
 from __future__ import annotations
@@ -36,6 +37,38 @@ _LONGEST: Final = 320
 """Tokens of an answer."""
 
 
+def spread(ids: Sequence[str], count: int) -> list[str]:
+    """Return so many of the ids, evenly spread.
+
+    >>> spread(["a", "b", "c", "d", "e"], 2)
+    ['a', 'c']
+    """
+    return [ids[index * len(ids) // count] for index in range(min(count, len(ids)))]
+
+
+def evaluated_tasks(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return the tasks, and with `--every` the ids of their problems.
+
+    Of HumanEval, whose ids begin with one another's, a file gets the rows that are taken.
+    """
+    from recode_eval import load_task
+
+    tasks = [*arguments.tasks.split(",")]
+    every, rows = arguments.every, arguments.humaneval
+    ids = []
+    if every > 1:
+        for task in tasks:
+            names = [problem.id for problem in load_task(task).problems]
+            ids += spread(names, -(-len(names) // every))
+    if rows and every > 1:
+        lines = rows.read_text(encoding="utf-8").splitlines()
+        rows = arguments.folder.absolute() / f"humaneval-{every}.jsonl"
+        rows.parent.mkdir(parents=True, exist_ok=True)
+        rows.write_text("\n".join(spread(lines, -(-len(lines) // every))) + "\n", encoding="utf-8")
+        ids.append("HumanEval/")
+    return [*tasks, *([f"humaneval={rows.absolute()}"] if rows else [])], ids
+
+
 class HoursOver(KeyboardInterrupt):
     """The time is over: what is done stays, as after Ctrl-C."""
 
@@ -56,9 +89,7 @@ def comparison(arguments: argparse.Namespace) -> CompareConfig:
     """Return the comparison that is made."""
     from recode_train.comparing import CompareConfig, EvaluationSettings
 
-    tasks = [*arguments.tasks.split(",")]
-    if arguments.humaneval:
-        tasks.append(f"humaneval={arguments.humaneval.absolute()}")
+    tasks, problems = evaluated_tasks(arguments)
     return CompareConfig(
         model=str(arguments.model or model_file()),
         out=arguments.folder.absolute(),
@@ -88,7 +119,7 @@ def comparison(arguments: argparse.Namespace) -> CompareConfig:
         ),
         evaluated=EvaluationSettings(
             tasks=tasks, samples=0, max_tokens=arguments.tokens, limit=arguments.problems,
-            sandbox=arguments.sandbox,
+            problems=problems, sandbox=arguments.sandbox,
         ),
     )  # fmt: skip
 
@@ -96,7 +127,8 @@ def comparison(arguments: argparse.Namespace) -> CompareConfig:
 def expected_hours(config: CompareConfig, tokens: int) -> float:
     """Return the hours of generation at most, if every answer had so many tokens."""
     models = 1 + len(config.trained) * len(config.seeds)
-    answers = models * len(config.tasks) * (config.evaluated.limit or 600)
+    problems = len(config.evaluated.problems) or 600 * len(config.tasks)
+    answers = models * min(problems, len(config.tasks) * (config.evaluated.limit or problems))
     updates = int(next(t for t in config.overrides if t.startswith("max_steps=")).split("=")[1])
     answers += 8 * updates * len(config.seeds) * len({"grpo", "dapo"} & set(config.trained))
     return answers * tokens / _TOKENS_PER_S / 3600
@@ -131,6 +163,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--updates", type=int, default=40, help="of every arm (%(default)s)")
     parser.add_argument("--tokens", type=int, default=_LONGEST, help="of an answer (%(default)s)")
     parser.add_argument("--problems", type=int, help="only the first N of each task")
+    parser.add_argument("--every", type=int, default=1, help="K: every K-th problem")
     parser.add_argument("--tasks", default="migration,arena-mini", help="(%(default)s)")
     parser.add_argument("--data", default="migration", help="training pairs (%(default)s)")
     parser.add_argument("--humaneval", type=Path, metavar="FILE", help="HumanEval's rows")

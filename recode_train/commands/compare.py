@@ -143,6 +143,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
                        help="new tokens per sample (default: the task's)")  # fmt: skip
     group.add_argument("--limit", type=options.positive, metavar="N",
                        help="only the first N problems of each task")  # fmt: skip
+    group.add_argument("--problems", type=options.comma_list, default=(), metavar="PATTERN[,PATTERN]",
+                       help="only problems whose id contains a pattern (* and ? as in file "
+                       "names)")  # fmt: skip
     group.add_argument("--sandbox", choices=("auto", *TIERS), default="auto",
                        help="tier that programs run in (default: auto)")  # fmt: skip
     parser.add_argument(
@@ -233,6 +236,7 @@ def read_config(arguments: argparse.Namespace) -> CompareConfig:
             top_p=arguments.top_p,
             max_tokens=arguments.max_tokens,
             limit=arguments.limit,
+            problems=arguments.problems,
             sandbox=arguments.sandbox,
         ),
     )

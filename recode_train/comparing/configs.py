@@ -195,6 +195,7 @@ def identity(
             **{k: v for k, v in dataclasses.asdict(config.evaluated).items() if k != "sandbox"},
             "tasks": {text.partition("=")[0]: file_hash(text) for text in config.evaluated.tasks},
             "include_paths": list(config.evaluated.include_paths),
+            "problems": list(config.evaluated.problems),
             "prompts": dict(prompts),
         },
     }

@@ -149,6 +149,7 @@ class Evaluations:
             prompt=self.prompts[name],
             max_tokens=evaluated.max_tokens,
             limit=evaluated.limit,
+            problems=evaluated.problems,
             sandbox=SandboxOptions(tier=evaluated.sandbox),
             out=out,
             **sampling,

@@ -43,6 +43,8 @@ class EvaluationSettings:
     """None: the task's own."""
     limit: int | None = None
     """Only the first so many problems of each task."""
+    problems: Sequence[str] = ()
+    """Only problems whose id contains one of these patterns (`*` and `?` as in file names)."""
     sandbox: str = "auto"
 
 
