@@ -47,7 +47,14 @@ def tables(folder: Path) -> list[str]:
     parts = [_title(results, stopped), *_rates(folder)]
     if BASE not in results:
         return [*parts, "No start has been measured yet."]
-    return [*parts, *_main(results), *_pairs(results), *_costs(results), *_curves(results)]
+    return [
+        *parts,
+        *_main(results),
+        *_starts(results),
+        *_pairs(results),
+        *_costs(results),
+        *_curves(results),
+    ]
 
 
 def read(folder: Path) -> tuple[Results, list[str]]:
@@ -157,6 +164,28 @@ def _main(results: Results) -> Iterator[str]:
         rows.append([arm, str(count), *cells, f"{100 * sum(copied) / len(copied):.1f}"])
     names = [f"pass@{k}" for k in _KS]
     yield markdown_table(["arm", "models", *names, "greedy", "untaught", "copies"], rows)
+
+
+def _starts(results: Results) -> Iterator[str]:
+    """Yield the primary metric start by start: how far the starts differ, and the seeds of each."""
+    starts = sorted(results[BASE])
+    rows = []
+    for arm in _arms(results):
+        cells = []
+        for start in starts:
+            found = [measured(run) for run in results[arm].get(start, ())]
+            spread = f" ({min(found):.1f}-{max(found):.1f})" if len(found) > 1 else ""
+            cells.append(f"{math.fsum(found) / len(found):.1f}{spread}" if found else "-")
+        rows.append([arm, *cells])
+    yield "\n### Start by start\n"
+    yield "Sampled pass@1 on test names: the mean of the seeds, the lowest and the highest.\n"
+    yield markdown_table(["arm", *(f"start {start}" for start in starts)], rows)
+
+
+def measured(result: Result) -> float:
+    """Return a model's sampled pass@1 in percent."""
+    values = sampled(1)(result).values()
+    return 100 * math.fsum(values) / len(values)
 
 
 def _pairs(results: Results) -> Iterator[str]:

@@ -143,7 +143,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
                        help="new tokens per sample (default: the task's)")  # fmt: skip
     group.add_argument("--limit", type=options.positive, metavar="N",
                        help="only the first N problems of each task")  # fmt: skip
-    group.add_argument("--problems", type=options.comma_list, default=(), metavar="PATTERN[,PATTERN]",
+    group.add_argument("--problems", type=options.comma_list, default=(),
+                       metavar="PATTERN[,PATTERN]",
                        help="only problems whose id contains a pattern (* and ? as in file "
                        "names)")  # fmt: skip
     group.add_argument("--sandbox", choices=("auto", *TIERS), default="auto",

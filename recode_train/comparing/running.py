@@ -112,7 +112,9 @@ def _begin(config: CompareConfig, prepared: Prepared, identified: Mapping[str, A
         before = as_now(read_json(file))
         # Comparisons of earlier versions evaluated on `recode`, then every task's default.
         usual = evaluation_prompts(config, THINK_ANSWER)
-        before.setdefault("evaluated", {}).setdefault("prompts", usual)
+        evaluated = before.setdefault("evaluated", {})
+        evaluated.setdefault("prompts", usual)
+        evaluated.setdefault("problems", [])
         if names := changed(before, asked):
             raise UsageError(
                 f"{config.out} holds a comparison with other settings: {', '.join(names)} differ. "

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.study import report
+from benchmarks.study import packs, report, smollm2
 from benchmarks.study.cpu import MINIATURE, main
 from benchmarks.study.design import ARMS, BASE, Job, Sizes, compared_jobs, tuning_jobs
 from benchmarks.study.jobs import Study, config_start
+from recode_eval import cli, load_task
+from recode_eval.errors import DataError
 from recode_train.comparing.starts import over_starts
 
 if TYPE_CHECKING:
@@ -67,7 +71,10 @@ def test_the_tables_of_results_that_are_known(tmp_path):
     write_result(tmp_path, Job(0, "sft", 0, 1e-3), [16])  # a try, which is no result
     text = "\n".join(report.tables(tmp_path))
     assert "3 starts; trainings: grpo 6, sft 6. Ended early: start1-dapo-seed1." in text
+    starts = text.split("### Start by start")[1]
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.count("|") > 4}
+    [grpo] = [line for line in starts.splitlines() if line.startswith("| grpo |")][:1]
+    assert re.fullmatch(r"\| grpo( \| \d+\.\d \(\d+\.\d-\d+\.\d\)){3} \|", grpo)
     assert "different" in lines["sft - base"]
     assert "different" in lines["grpo - base"]
     assert "not distinguishable" in lines["grpo - sft"]
@@ -108,7 +115,7 @@ def test_starts_without_common_problems_are_refused(starts):
 
 
 @pytest.mark.slow
-def test_a_miniature_of_the_study_runs_and_goes_on(tmp_path, capsys):
+def test_a_miniature_of_the_study_runs_and_goes_on(tmp_path, capsys, monkeypatch):
     """Everything once, with sizes that mean nothing; no hours at first, then all of it."""
     pytest.importorskip("trl", reason="training needs the extra train")
     words = [str(tmp_path / "study"), "--miniature", "--processes", "1"]
@@ -127,3 +134,28 @@ def test_a_miniature_of_the_study_runs_and_goes_on(tmp_path, capsys):
     assert "CPU s" not in capsys.readouterr().out
     report.main([str(tmp_path / "study")])
     assert "### What the arms reach" in capsys.readouterr().out
+    monkeypatch.setattr(packs, "ARMS", {"sft": "SFT", "sft-grpo": "SFT, then GRPO"})
+    monkeypatch.setattr(packs, "SEEDS", (1,))
+    packs.main([str(tmp_path / "study"), str(tmp_path / "packs"), "--starts", "1"])
+    assert capsys.readouterr().out.startswith("3 packs, ")
+    site = tmp_path / "site"
+    build = ["leaderboard", "build", str(tmp_path / "packs"), "--out", str(site), "--no-reported"]
+    assert cli.run([*build, "--models", str(tmp_path / "packs" / "models.yaml")]) == 0
+    assert "SFT, then GRPO" in (site / "methods.html").read_text(encoding="utf-8")
+    with pytest.raises(DataError, match="0 runs of start2-base"):
+        packs.write(tmp_path / "study", tmp_path / "more", 2)
+
+
+def test_the_real_models_problems_are_spread_over_the_libraries(tmp_path):
+    """The first problems of a task are those of two libraries."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"task_id": "HumanEval/{n}"}}\n' for n in range(7)))
+    words = argparse.Namespace(tasks="migration", every=40, humaneval=rows, folder=tmp_path / "new")
+    tasks, ids = smollm2.evaluated_tasks(words)
+    assert tasks == ["migration", f"humaneval={tmp_path / 'new' / 'humaneval-40.jsonl'}"]
+    assert (tmp_path / "new" / "humaneval-40.jsonl").read_text() == '{"task_id": "HumanEval/0"}\n'
+    problems = {problem.id: problem.tags for problem in load_task("migration").problems}
+    chosen = [problems[name] for name in ids if name in problems]
+    assert len(chosen) == -(-len(problems) // 40)
+    assert len({tags["dependency"] for tags in chosen}) > 10
+    assert {tags["training_library"] for tags in chosen} == {"seen", "unseen"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -106,6 +107,23 @@ def test_an_evaluation_of_other_weights_is_not_taken(tmp_path, monkeypatch):
     (model / "model.safetensors").write_bytes(b"two")
     with pytest.raises(UsageError, match="evaluation of other weights"):
         found.run("migration", str(model), tmp_path / "runs", {})
+
+
+def test_every_evaluation_gets_the_chosen_problems(tmp_path, monkeypatch):
+    """Only the first problems could be asked for: those of the first libraries."""
+    from recode_train.commands import compare
+    from recode_train.comparing import evaluating
+
+    parser = argparse.ArgumentParser()
+    compare.add_parser(parser)
+    words = ["--model", "a/model", "--out", str(tmp_path), "--problems", "click-*,rich-"]
+    config = compare.read_config(parser.parse_args(words))
+    asked = []
+    monkeypatch.setattr(evaluating, "_evaluate_on", asked.append)
+    found = evaluating.Evaluations(config, {"migration": "recode"}, lambda _: None)
+    with pytest.raises(AssertionError):  # nothing was evaluated
+        found.run("migration", config.model, tmp_path / "runs", {})
+    assert [tuple(one.problems) for one in asked] == [("click-*", "rich-")]
 
 
 def results(values: list[float]) -> list[ProblemResult]:
@@ -268,8 +286,10 @@ def test_a_comparison_of_an_earlier_version_goes_on(whole):
     """Its plan names no prompts: what was then every task's default is `recode`."""
     from recode_train.comparing import compare_methods
 
+    compare_methods(whole)
     plan_file = whole.out / "plan.json"
     content = json.loads(plan_file.read_text())
+    assert content["evaluated"].pop("problems") == []
     assert content["evaluated"].pop("prompts") == {"recode-train-data": "recode"}
     plan_file.write_text(json.dumps(content))
     kept = {p: p.stat().st_mtime_ns for p in whole.out.glob("runs/*/*/*/*/results.json")}
