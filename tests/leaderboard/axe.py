@@ -15,8 +15,8 @@ _PACKAGE = "axe_playwright_python"
 _PATIENCE_S = 180
 """A long page took more than the usual 30 s while other tests ran."""
 _RUN = (
-    "const done = arguments[0];"
-    "axe.run().then((r) => done(r.violations.map("
+    "const done = arguments[1];"
+    "axe.run(arguments[0] ? {runOnly: arguments[0]} : {}).then((r) => done(r.violations.map("
     "(v) => [v.id, v.impact, v.nodes.map((n) => n.html).slice(0, 3)])));"
 )
 
@@ -37,10 +37,13 @@ def axe_source() -> str:
     return Path(found.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
 
 
-def serious(window: Browser, source: str) -> list[list[object]]:
-    """Return the serious and critical violations of the open page: rule, impact, elements."""
+def serious(window: Browser, source: str, rules: list[str] | None = None) -> list[list[object]]:
+    """Return the serious and critical violations of the open page: rule, impact, elements.
+
+    `rules` are the checker's names of rules; None: all of them.
+    """
     # As the page's policy forbids scripts of others, the checker comes in from the debugger.
     window.command("Runtime.evaluate", expression=source)
     window.driver.set_script_timeout(_PATIENCE_S)
-    found = window.driver.execute_async_script(_RUN)
+    found = window.driver.execute_async_script(_RUN, rules)
     return [item for item in found if item[1] in {"serious", "critical"}]
