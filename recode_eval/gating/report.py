@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import msgspec
+
 from recode_eval.comparison.report import (
     change_text,
     changes_text,
@@ -19,7 +21,9 @@ from recode_eval.comparison.report import (
 from recode_eval.comparison.sentences import p_text
 from recode_eval.gating.rule import SPARSE_CHANGES, TOO_FEW_CLUSTERS, Verdict
 from recode_eval.gating.sentences import check_sentence
+from recode_eval.gating.shipping import of_decision, plain_name, policy_words, shipping_sentence
 from recode_eval.metrics import label, metric
+from recode_eval.schemas.verdict import PolicyContent
 from recode_eval.stats.sparse import clusters_for, smallest_decidable
 from recode_eval.tables import print_table
 from recode_eval.terminal import one_line
@@ -46,12 +50,12 @@ _STYLES = {
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.INVALID: "yellow",
 }
-_MEANING = {
-    Verdict.PASS: "The candidate may replace the baseline.",
-    Verdict.REGRESS: "A drop is shown at the policy's level.",
-    Verdict.INCONCLUSIVE: "The samples cannot tell.",
-    Verdict.INVALID: "These runs may not be compared.",
-}
+
+
+def _policy(decision: Decision, safe: Callable[[str], str]) -> tuple[str, ...]:
+    tasks = [item.baseline.task for item in decision.compared]
+    content = msgspec.convert(decision.policy.to_json(), PolicyContent)
+    return policy_words(content, tasks, sampled=bool(decision.drawn), safe=safe)
 
 
 def verdict_text(check: GateCheck) -> str:
@@ -95,9 +99,12 @@ def _row(check: GateCheck) -> list[str]:
     ]
 
 
-def meaning(decision: Decision) -> str:
-    """Explain the verdict and what to do next."""
-    text = _MEANING[decision.verdict]
+def meaning(decision: Decision, safe: Callable[[str], str] = plain_name) -> str:
+    """Say in a sentence whether the candidate may ship, and what to do next.
+
+    `safe` makes names fit to be shown.
+    """
+    text = shipping_sentence(of_decision(decision), safe)
     if decision.verdict is Verdict.INCONCLUSIVE:
         text = " ".join([text, *_reasons(decision)])
     if spending := decision.policy.spending:
@@ -163,7 +170,7 @@ def drawn_text(drawn: Drawn) -> str:
 
 def summary_markdown(decision: Decision, limit: int = SUMMARY_LIMIT) -> str:
     """Return the step summary, of at most `limit` bytes in UTF-8."""
-    parts = [f"## recode-eval gate: {decision.verdict}\n\n{meaning(decision)}\n\n"]
+    parts = [f"## recode-eval gate: {decision.verdict}\n\n{meaning(decision, code)}\n\n"]
     parts += [f"- {code(reason)}\n" for reason in decision.invalid]
     parts.append("\n" if decision.invalid else "")
     if decision.checks:
@@ -174,6 +181,7 @@ def summary_markdown(decision: Decision, limit: int = SUMMARY_LIMIT) -> str:
         parts.append(markdown_table(_headings(decision), rows) + "\n")
         parts += [f"- {text}\n" for text in _sentences(decision, code)]
         parts.append("\n")
+    parts.append(f"Policy: {' '.join(_policy(decision, code))}\n\n")
     parts += [f"- {code(item.task)}: {drawn_text(item)}\n" for item in decision.drawn]
     parts.append("\n" if decision.drawn else "")
     for item in decision.compared:
@@ -264,5 +272,6 @@ def print_decision(console: Console, decision: Decision) -> None:
             console.print(f"  note: {one_line(text, 1000)}", soft_wrap=True)
     for drawn in decision.drawn:
         console.print(f"{one_line(drawn.task, 60)}: {drawn_text(drawn)}", soft_wrap=True)
+    console.print(f"Policy: {' '.join(_policy(decision, plain_name))}", soft_wrap=True)
     style = f"bold {_STYLES[decision.verdict]}"
     console.print(f"{decision.verdict}: {meaning(decision)}", style=style, soft_wrap=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, StorageError, UsageError
+from recode_eval.gating.shipping import of_file, plain_name, policy_words, shipping_sentence
 from recode_eval.leaderboard.loading import BrokenRun
+from recode_eval.leaderboard.publishing import public
 from recode_eval.leaderboard.site_views import SiteView
-from recode_eval.leaderboard.text import cut
-from recode_eval.metrics import metric as metric_of
 from recode_eval.schemas.base import decode
 from recode_eval.schemas.verdict import VerdictFile
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recode_eval.leaderboard.site_views import SiteData
-    from recode_eval.schemas.verdict import CheckedMetric
 
 VERDICT = "verdict.json"
 _MOST_SHOWN = 200
-_MOST_SAID = 3
-"""Checks that a sentence names."""
+_MOST_CANDIDATES = 12
+"""Candidates with a section of their own; the table has all verdicts."""
+_MOST_OLDER = 20
 _LARGEST_BYTES = 32_000_000
 """A verdict lists the problems that changed sides; of 10,000 problems that is about a megabyte."""
 
@@ -54,46 +54,41 @@ class GateVerdict:
 
     def models(self, side: str) -> str:
         """Return the name of the `baseline` or the `candidate`; hostile text."""
-        names = dict.fromkeys(task[side].model for task in self.content.tasks)
+        names = dict.fromkeys(public(task[side].model) for task in self.content.tasks)
         return ", ".join(names) or "unknown"
 
     @property
     def sentence(self) -> str:
-        """What a release engineer needs to know, in a sentence; hostile text."""
-        candidate = cut(self.models("candidate"), 100)
-        against = cut(self.models("baseline"), 100)
-        kinds = [check for check in self.content.checks if check.verdict == self.verdict]
-        about = "; ".join(map(_tolerance, kinds[:_MOST_SAID]))
-        match self.verdict:
-            case "pass":
-                return f"{candidate} may ship: against {against}, {about} is excluded."
-            case "regress":
-                return f"{candidate} may not ship: against {against}, {_drops(kinds)}."
-            case "inconclusive":
-                return (
-                    f"Whether {candidate} may ship is open: against {against}, {about} is neither "
-                    "excluded nor shown."
-                )
-        return f"No verdict on {candidate}: its run cannot be compared with that of {against}."
+        """What a release engineer needs to know, in the words of the command; safe to show."""
+        return shipping_sentence(of_file(self.content), _name)
+
+    @property
+    def policy(self) -> tuple[str, ...]:
+        """What the policy tolerates, in the words of the command; safe to show."""
+        tasks = [task.task for task in self.content.tasks] or self.content.policy.tasks or []
+        sampled = self.content.sampling is not None
+        return policy_words(self.content.policy, tasks, sampled=sampled, safe=_name)
 
 
-def _tolerance(check: CheckedMetric) -> str:
-    shown = metric_of(check.metric)
-    unit = " points" if shown.scale == 100 else ""
-    where = f"in {shown.heading} on {cut(check.task, 60)}"
-    if check.higher_is_better:
-        return f"a drop of more than {shown.show(check.margin)}{unit} {where}"
-    return f"a rise of more than {shown.show(check.margin)}{unit} {where}"
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate with all verdicts on it, the newest first."""
+
+    latest: GateVerdict
+    older: tuple[GateVerdict, ...]
 
 
-def _drops(checks: Sequence[CheckedMetric]) -> str:
-    found = []
-    for check in checks[:_MOST_SAID]:
-        shown = metric_of(check.metric)
-        interval = shown.show_interval(check.low, check.high, sign=True)
-        change = f"{shown.show(check.difference, sign=True)} {interval}".rstrip()
-        found.append(f"{shown.heading} on {cut(check.task, 60)} changed by {change}")
-    return "; ".join(found) or "a drop is shown"
+def by_candidate(verdicts: Sequence[GateVerdict]) -> list[Candidate]:
+    """Return the candidates of some verdicts, the one with the newest verdict first."""
+    found: dict[tuple[str, ...], list[GateVerdict]] = {}
+    for item in verdicts:
+        tasks = sorted({task.task for task in item.content.tasks})
+        found.setdefault((item.models("candidate"), *tasks), []).append(item)
+    return [Candidate(first, tuple(rest)) for first, *rest in found.values()]
+
+
+def _name(name: str) -> str:
+    return plain_name(public(name))
 
 
 def read_verdicts(places: Sequence[Path]) -> tuple[list[GateVerdict], list[BrokenRun]]:
@@ -155,8 +150,20 @@ def _time(text: str) -> datetime:
 def _context(site: SiteData) -> dict[str, Any] | None:
     if not site.verdicts:
         return None
-    labels = {standing.run.key: board for board in site.boards for standing in board.standings}
-    return {"verdicts": site.verdicts, "most": _MOST_SHOWN, "labels": labels}
+    runs = {
+        standing.run.key: (board, standing.run)
+        for board in site.boards
+        for standing in board.standings
+    }
+    candidates = by_candidate(site.verdicts)
+    return {
+        "verdicts": site.verdicts,
+        "candidates": candidates[:_MOST_CANDIDATES],
+        "candidates_left": max(0, len(candidates) - _MOST_CANDIDATES),
+        "most": _MOST_SHOWN,
+        "most_older": _MOST_OLDER,
+        "runs": runs,
+    }
 
 
-GATE_VIEW = SiteView("gate.html", "", "gate.html", _context)
+GATE_VIEW = SiteView("gate.html", "Gate", "gate.html", _context)
