@@ -94,16 +94,17 @@
   };
 
   // What failed first, before anything else: the test, what it said, and its source. The source is the
-  // task's; assertions are marked, for the sandbox says only that one of them failed.
+  // task's. The line that failed is marked; of a record without it, all assertions are.
   const why = (conditions) => {
     const test = conditions[0]?.tests.find(([, status]) => status !== "passed");
     if (!test) return null;
     const [name, status, detail] = test, source = data.tests?.[name];
-    const parts = [make("p", { className: "why" }, make("strong", {}, name), ` ${status}${detail ? ": " : ""}`, make("code", {}, detail ?? ""))];
+    const at = Object.hasOwn(conditions[0].lines ?? {}, name) ? conditions[0].lines[name] : 0;
+    const parts = [make("p", { className: "why" }, make("strong", {}, name), ` ${status}${at ? ` at line ${at}` : ""}${detail ? ": " : ""}`, make("code", {}, detail ?? ""))];
     if (source !== undefined) {
       const asserted = detail.startsWith("AssertionError");
-      const lines = source.replace(/\n+$/, "").split("\n").map((line) =>
-        make("span", { className: asserted && /^\s*(assert\b|expect\(|self\.assert)/.test(line) ? "asserted" : "same" }, `${line}\n`));
+      const lines = source.replace(/\n+$/, "").split("\n").map((line, index) =>
+        make("span", { className: (at ? at === index + 1 : asserted && /^\s*(assert\b|expect\(|self\.assert)/.test(line)) ? "asserted" : "same" }, `${line}\n`));
       parts.push(block("code diff", "Source of the failing test", ...lines));
     }
     return make("div", { className: "failing" }, ...parts);

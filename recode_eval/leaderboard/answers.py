@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_DETAIL = 2_000
 _LARGEST = 2**53
+_LAST_LINE = 1_000_000
 _FILE_SIZE = 500_000
 """Characters of distinct text after which the next run begins a new file."""
 
@@ -144,11 +145,14 @@ class AnswerFile:
     def _condition(self, name: str, condition: Mapping[str, Any]) -> int:
         passed, output = bool(condition.get("passed")), str(condition.get("output", ""))
         tests = tuple([tuple(map(str, test)) for test in condition["tests"]])
-        key = name, passed, tests, output
+        lines = _failing_lines(condition)
+        key = name, passed, tests, output, tuple(lines.items())
         number = self._verdicts.get(key)
         if number is not None:
             return number
         found = {"name": shown(name), "passed": passed, "tests": list(map(self._test, tests))}
+        if lines:
+            found["lines"] = lines
         if output:
             found["output"] = cut(output)
         number = self._verdicts[key] = len(self.conditions)
@@ -169,6 +173,18 @@ class AnswerFile:
         if isinstance(item, str):
             self.size += len(item)
         return number
+
+
+def _failing_lines(condition: Mapping[str, Any]) -> dict[str, int]:
+    """Return the lines at which tests failed, by their names; what is no such line is left out."""
+    lines = condition.get("lines")
+    if not isinstance(lines, dict):
+        return {}
+    return {
+        cut(str(name), _LONGEST_DETAIL): line
+        for name, line in sorted(lines.items())
+        if type(line) is int and 0 < line <= _LAST_LINE
+    }
 
 
 def _beside_calls(lines: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -292,9 +292,11 @@ def _unsplit_flags(executions: Iterable[Execution]) -> list[str]:
 
 def condition_record(execution: Execution) -> dict[str, Any]:
     """Return the stored form of an execution (see `ScoreRecord.conditions`)."""
+    lines = {v.name: v.line for v in execution.verdicts if v.line is not None}
     return {
         "passed": execution.passed,
         "tests": [[v.name, str(v.status), v.detail] for v in execution.verdicts],
+        **({"lines": lines} if lines else {}),
         "output": execution.output[-_KEPT_OUTPUT:],
         "cpu_s": round(execution.cpu_s, 4),
         **({"unsplit": execution.unsplit} if execution.unsplit else {}),

@@ -142,7 +142,8 @@ class ScoreRecord(_Record):
     """`es`, `em`, `es_star`, `em_star` against the reference."""
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Per condition: `passed`, `tests` (`[name, status, detail]` each, in order), `output` and
-    `cpu_s`; empty when there is no code."""
+    `cpu_s`, and `lines`: by test, the line of its source at which it failed, where that is known.
+    Empty when there is no code."""
     cpu_limit_s: float | None = None
     """CPU seconds that each test was allowed."""
     setup_error: str | None = None

@@ -121,6 +121,9 @@ class TestVerdict:
     status: Status
     detail: str = ""
     cpu_s: float | None = None
+    line: int | None = field(default=None, compare=False)
+    """The line of the test's source at which it failed, from 1; None: not known. A hint for people:
+    code that shares a process with its tests can make it up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,9 +233,16 @@ def _execution(program: Program, answer: dict[str, Any]) -> Execution:
         given = answer["verdicts"]
         if given is None or len(given) != len(program.tests):
             raise LinkLostError("the program could not be graded to its end")
+        lines = answer.get("lines") or [None] * len(given)
         verdicts = tuple(
-            TestVerdict(test.name, Status(status), str(detail), None if cpu is None else float(cpu))
-            for test, (status, detail, cpu) in zip(program.tests, given, strict=True)
+            TestVerdict(
+                test.name,
+                Status(status),
+                str(detail),
+                None if cpu is None else float(cpu),
+                None if line is None else int(line),
+            )
+            for test, (status, detail, cpu), line in zip(program.tests, given, lines, strict=True)
         )
     reason, by_tests = answer.get("unsplit") or (program.unsplit, True)
     return Execution(

@@ -251,7 +251,7 @@ def run(
         if not code:
             os._exit(0)
         source = marshal.loads(code)  # noqa: S302
-        test = compile(source, "<test>", "exec", 0, True)
+        test = compile(source, protocol.TEST_FILE, "exec", 0, True)
         nonce = receive()
         for seed, value in seeders():
             seed(value)
@@ -322,7 +322,7 @@ def _grade(
         grader.begin(test, source)
         exec(test, grader._space)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
-        result, detail = protocol.FAILED, describe(error)
+        result, detail = protocol.FAILED, describe(error) + describing.place_finder()(error)
         if out_of_memory(error):
             result = protocol.OUT_OF_MEMORY
     if grader.obstacles:

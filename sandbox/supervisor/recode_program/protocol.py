@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LARGEST_PACKET = 48 << 10
 NONCE_BYTES = 16
 DETAIL_BYTES = 1000
+TEST_FILE = "<test>"
+"""What the code of a test is compiled as; its lines are those of the test's source."""
 RUN, SPLIT, EXECUTE = b"F", b"G", b"X"
 """What a zygote is to make of a fork: a program of its own language, the same with the tests in a
 process of their own, or another executable."""

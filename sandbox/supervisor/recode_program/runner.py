@@ -67,6 +67,8 @@ def run(channel: socket.socket, index: tampering.Index) -> NoReturn:
     settrace, setprofile, thread_trace = sys.settrace, sys.setprofile, threading.settrace
     flush_out, flush_err, real_builtins = sys.stdout.flush, sys.stderr.flush, builtins
     describe, out_of_memory = describing.describer(), describing.out_of_memory_test()
+    place = describing.place_finder()
+    test_file = protocol.TEST_FILE
     passed, failed, no_memory = protocol.PASSED, protocol.FAILED, protocol.OUT_OF_MEMORY
     setup_failed, candidate_failed = protocol.SETUP_FAILED, protocol.CANDIDATE_FAILED
 
@@ -117,11 +119,11 @@ def run(channel: socket.socket, index: tampering.Index) -> NoReturn:
             seed(value)
         start, detail, result = clock(), b"", passed
         try:
-            test = compile_(loads(code), "<test>", "exec", 0, True)
+            test = compile_(loads(code), test_file, "exec", 0, True)
             exec_(test, space)
         except error as exception:
             result = no_memory if out_of_memory(exception) else failed
-            detail = describe(exception)
+            detail = describe(exception) + place(exception)
         used = clock() - start
         if result is passed:
             changed = replaced(test, patched or patches())

@@ -63,6 +63,8 @@ class ExecutionOutcome:
     """What one process showed. Tests without an entry were not reached and need another one."""
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
+    lines: dict[int, int] = field(default_factory=dict)
+    """The line of a test at which it failed, as the program's process says: a hint."""
     setup_error: str | None = None
     unproven: tuple[str, str] | None = None
     """Status and detail of an end that came before the tests: of set-up or candidate, it is not

@@ -163,6 +163,7 @@ class Supervisor:
         if message["isolation"] == "split" and not runtime.splits:
             unsplit = (f"programs of {language} run in one process with their tests", True)
         verdicts: dict[int, Verdict] = {}
+        lines: dict[int, int] = {}
         cpu_s, output, setup_error = 0.0, b"", None
         missing = list(range(len(request.tests)))
         first = True
@@ -188,8 +189,10 @@ class Supervisor:
                 # All of it again, in one process: verdicts of both kinds are not to be mixed.
                 split, unsplit = False, outcome.unsplit
                 verdicts, missing, output = {}, list(range(len(request.tests))), b""
+                lines = {}
                 continue
             verdicts.update(outcome.verdicts)
+            lines.update(outcome.lines)
             if outcome.hopeless:
                 last = verdicts[chosen[0]] if chosen else ("failed", "", None)
                 verdicts.update({i: (last[0], last[1], None) for i in missing if i not in verdicts})
@@ -208,6 +211,7 @@ class Supervisor:
         self._last = (runtime, home, request)
         return {
             "verdicts": [verdicts[i] for i in sorted(verdicts)] if not missing else None,
+            "lines": [lines.get(i) for i in sorted(verdicts)],
             "setup_error": setup_error,
             "split": split,
             "unsplit": unsplit,

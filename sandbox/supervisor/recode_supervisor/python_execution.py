@@ -26,6 +26,7 @@ from recode_supervisor.usage import children
 if TYPE_CHECKING:
     import socket
 
+_LINE_DIGITS = 6
 _MARSHAL = 4
 """The version of the format that every Python since 3.4 reads."""
 
@@ -88,10 +89,14 @@ class PythonExecution(ProgramExecution):
         if letter not in self.letters:
             return self._other(letter, packet[protocol.VERDICT.size :])
         cpu_s = self._believed(cpu_s)
-        status, detail = self.letters[letter], printable(packet[protocol.VERDICT.size :])
+        said, _, place = packet[protocol.VERDICT.size :].partition(b"\n")
+        status, detail = self.letters[letter], printable(said)
+        if letter != protocol.PASSED and place.isdigit() and len(place) <= _LINE_DIGITS:
+            self._outcome.lines[index] = int(place)
         if max(cpu_s, self._family_cpu()) > self._request.cpu_s:
             # It ended before the next look at it. How soon that comes must not decide.
             status, detail = "timeout", f"more than {self._request.cpu_s:g} s of CPU time"
+            self._outcome.lines.pop(index, None)
         self._outcome.verdicts[index] = (status, detail, cpu_s)
         self._pending.popleft()
         self._new_budget()
