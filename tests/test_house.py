@@ -61,6 +61,8 @@ def test_each_of_the_changes_touches_four_files_at_most() -> None:
     ("schema", "file"),
     [
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
+        ("vendor.github-workflows", ".github/workflows/submissions.yml"),
+        ("vendor.github-workflows", ".github/workflows/submission-comment.yml"),
         ("vendor.citation-file-format", "CITATION.cff"),
         ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/bug.yml"),
         ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/proposal.yml"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recode_eval.commands import configs, options
+from recode_eval.commands import configs, leaderboard_keep, leaderboard_submit, options
 from recode_eval.errors import ExitCode, RecodeError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     check.add_argument("file", type=options.path, metavar="PACK", help="a pack, or a run's folder")
     check.add_argument(
         "--share",
-        type=_share,
+        type=options.portion,
         default=0.1,
         metavar="SHARE",
         help="share of the samples to grade again, 0 to 1 (default: 0.1, but at least 20 samples)",
@@ -80,13 +80,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     options.add_include_path(check)
     options.add_where_options(check)
     options.add_output_options(check)
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError(text)
-    return value
+    leaderboard_submit.add_parsers(actions)
+    leaderboard_keep.add_parsers(actions)
 
 
 def _add_site_options(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +139,15 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         "itself",
     )
     parser.add_argument(
+        "--snapshots",
+        action="append",
+        type=options.path,
+        default=[],
+        metavar="FOLDER",
+        help="folder with snapshots of earlier days (leaderboard snapshot), to list and to keep at "
+        "their addresses",
+    )
+    parser.add_argument(
         "--indexed",
         action="store_true",
         help="let search engines list the site (default: they are asked not to)",
@@ -163,6 +167,10 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     from recode_eval.run.progress import create_monitor
     from recode_eval.terminal import printable
 
+    if arguments.action in leaderboard_keep.ACTIONS:
+        return leaderboard_keep.execute(arguments)
+    if arguments.action in leaderboard_submit.ACTIONS:
+        return leaderboard_submit.execute(arguments)
     monitor = create_monitor(quiet=arguments.quiet)
     if arguments.action == "serve":
         return _serve(arguments, monitor)
@@ -193,6 +201,7 @@ def _build(
         jobs=arguments.jobs,
         indexed=arguments.indexed,
         trainings=arguments.training,
+        snapshots=arguments.snapshots,
         exchange=exchange,
         note=monitor.log,
     )
@@ -306,6 +315,7 @@ def _sources(arguments: argparse.Namespace) -> list[Path]:
         *arguments.models,
         *arguments.gate,
         *arguments.training,
+        *arguments.snapshots,
     ]
 
 

@@ -66,6 +66,14 @@ def natural(text: str) -> int:
     return _whole(text, 0)
 
 
+def portion(text: str) -> float:
+    """Parse a number from 0 to 1, the ends included."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
+
+
 def _whole(text: str, low: int) -> int:
     try:
         value = int(text)

@@ -67,7 +67,7 @@ class Pages:
     ) -> None:
         self._site, self._boards, self._rows = site, site.boards, site.rows
         self._views = shown_views(site)
-        self._environment = _environment(resources, [view for view, _ in self._views])
+        self._environment = environment(resources, [view for view, _ in self._views])
         self._environment.globals.update(exposures=site.exposures, indexed=indexed)
         self._labels = {s.run.key: b for b in site.boards for s in b.standings}
         self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
@@ -91,6 +91,7 @@ class Pages:
             sources=_citations(site.reported),
             latest=site.verdicts[0] if site.verdicts else None,
             verdicts=site.verdicts,
+            paths={view.path for view, _ in self._views},
             view=site.training,
         )
 
@@ -180,8 +181,9 @@ class Pages:
         return self._environment.get_template(template).render(**context)
 
 
-def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
-    environment = Environment(
+def environment(resources: Path, views: Sequence[SiteView]) -> Environment:
+    """Return what renders templates: everything is escaped and spelt out."""
+    made = Environment(
         loader=FileSystemLoader(
             [resources / "templates", *(view.templates for view in views if view.templates)]
         ),
@@ -191,7 +193,7 @@ def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         label=_label,
         number=_number,
         interval=_interval,
@@ -206,13 +208,13 @@ def _environment(resources: Path, views: Sequence[SiteView]) -> Environment:
         slug=slug,
         money=money,
     )
-    environment.globals.update(
+    made.globals.update(
         anchor=anchor, columns=OVERVIEW, digest=digest, problem_path=problem_path, highlight=_code
     )
     links = [(view.path, view.title) for view in views if view.title]
-    environment.globals.update(HELPERS, views=links)
-    environment.globals.update(_metric_facts())
-    return environment
+    made.globals.update(HELPERS, views=links)
+    made.globals.update(_metric_facts())
+    return made
 
 
 def _metric_facts() -> dict[str, object]:

@@ -48,11 +48,20 @@ def public(text: object) -> str:
 
 
 def public_command(words: Sequence[object]) -> str:
-    """Return a command line without values of options that name a secret.
+    """Return a command line without values of options that name a secret; see `public_words`.
 
     >>> public_command(["/home/ada/.venv/bin/recode-eval", "--model", "/data/m/final", "--api-key",
     ...     "s3cret", "--request", "token=abc"])
     'recode-eval --model …/final --api-key *** --request token=***'
+    """
+    return " ".join(public_words(words))
+
+
+def public_words(words: Sequence[object]) -> list[str]:
+    """Return the words of a command line, made public one by one.
+
+    >>> public_words(["/usr/bin/recode-eval", "--api-key=1234", "-m", "x"])
+    ['recode-eval', '--api-key=***', '-m', 'x']
     """
     shown: list[str] = []
     hide = False
@@ -68,7 +77,16 @@ def public_command(words: Sequence[object]) -> str:
             shown.append(public(word))
         option = word.startswith("-") and not equals
         hide = option and word not in _NOT_SECRET and bool(_SECRET.search(word))
-    return " ".join(shown)
+    return shown
+
+
+def looks_secret(text: str) -> bool:
+    """Tell whether a text has what looks like the token of a known service.
+
+    >>> looks_secret("token hf_abcdefghijklmnop"), looks_secret("a skipped test")
+    (True, False)
+    """
+    return _LOOKS_SECRET.search(text) is not None
 
 
 def _without_secret(word: str) -> str | None:

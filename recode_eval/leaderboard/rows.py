@@ -67,6 +67,8 @@ class Row:
     """Completion tokens per sample."""
     baseline: bool = False
     """Whether the answers are built in."""
+    primary: str | None = None
+    """The metric that ranks its board."""
     cost: CostSection | None = None
     """What the answers cost, by the user's own prices."""
 
@@ -132,6 +134,7 @@ def _measured(board: Board, standing: Standing, facts: FactBook, exposure: Expos
         source="measured",
         tokens=run.stored.per_sample("completion_tokens"),
         baseline=is_baseline(run),
+        primary=board.primary,
         cost=run.results.usage.cost,
     )
 
@@ -167,6 +170,7 @@ def to_json(found: Sequence[Row], broken: Sequence[Any]) -> str:
 def _plain(row: Row) -> dict[str, Any]:
     return {
         "model": row.model, "task": row.task, "language": row.language, "board": row.board,
+        "board_key": row.board_key, "primary": row.primary,
         "rank": row.rank, "rank_best": row.rank_best, "unranked": row.unranked, "base": row.base,
         "method": row.method, "size_b": row.size_b, "released": row.released,
         "contamination": row.exposure.state if row.exposure else None,

@@ -26,6 +26,7 @@ from recode_eval.leaderboard.pages import Pages
 from recode_eval.leaderboard.places import open_packs, places
 from recode_eval.leaderboard.processes import usable_cpus
 from recode_eval.leaderboard.site_views import SiteData
+from recode_eval.leaderboard.snapshots import read_all as read_snapshots
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
@@ -60,6 +61,7 @@ def build(
     reported: bool = True,
     gates: Sequence[Path] = (),
     trainings: Sequence[Path] = (),
+    snapshots: Sequence[Path] = (),
     jobs: int | None = None,
     indexed: bool = False,
     exchange: AbstractContextManager[object] | None = None,
@@ -70,11 +72,12 @@ def build(
     A root is a folder with runs, a pack, or a folder with packs (`recode_eval.run.archive`).
     `data` maps tasks to files with their rows, `models` are files with facts about models,
     `reported` adds the published results, `gates` are files or folders with verdicts of the gate,
-    `trainings` folders with logs of trainings (those below `roots` are found by themselves). Broken
-    runs, verdicts and logs are left out and returned. Large sites are made by `jobs` processes
-    (None: as many as there are CPUs); the result does not depend on it. Search engines are asked to
-    leave the site out unless it is `indexed`. `exchange` is held while
-    the new site takes the place of an earlier one: for a moment none is there.
+    `trainings` folders with logs of trainings (those below `roots` are found by themselves),
+    `snapshots` folders with snapshots of earlier days. Broken runs, verdicts, snapshots and logs
+    are left out and returned. Large sites are made by `jobs` processes (None: as many as there are
+    CPUs); the result does not depend on it. Search engines are asked to leave the site out unless
+    it is `indexed`. `exchange` is held while the new site takes the place of an earlier one: for a
+    moment none is there.
 
     Raises:
         UsageError: no run is there, or `out` is in use for something else.
@@ -89,8 +92,8 @@ def build(
             raise DataError(f"No pack is sound. {refused[0].where}: {refused[0].reason}")
         built = _build(
             tuple(opened), refused, out, data or {}, include_paths, models, gates, trainings,
-            reported=reported, jobs=jobs or usable_cpus(), indexed=indexed, exchange=exchange,
-            note=note,
+            snapshots, reported=reported, jobs=jobs or usable_cpus(), indexed=indexed,
+            exchange=exchange, note=note,
         )  # fmt: skip
         return replace(built, broken=tuple(_with_packs(item, opened) for item in built.broken))
 
@@ -104,6 +107,7 @@ def _build(
     models: Sequence[Path],
     gates: Sequence[Path],
     trainings: Sequence[Path],
+    snapshots: Sequence[Path],
     *,
     reported: bool,
     jobs: int,
@@ -128,13 +132,14 @@ def _build(
         replace(board, whole=sources.size(board.first) or board.whole) for board in boards(runs)
     )
     views = training_views(found, facts, published, logs)
-    broken += [*unsound, *unread]
+    kept, altered = read_snapshots(snapshots)
+    broken += [*unsound, *unread, *(BrokenRun(name, reason) for name, reason in altered)]
     note(
         f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
     )
     exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
     listed = table.rows(found, published, facts, exposed)
-    site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed)
+    site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed, kept)
     pages = Pages(resources, site, indexed=indexed)
     writer = PageWriter(pages, grouped(runs), sources)
 

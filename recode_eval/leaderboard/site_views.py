@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recode_eval.leaderboard.loading import BrokenRun
     from recode_eval.leaderboard.model_facts import FactBook, ReportedRow
     from recode_eval.leaderboard.rows import Row
+    from recode_eval.leaderboard.snapshots import Snapshot
     from recode_eval.leaderboard.views import TrainingViews
 
 
@@ -40,9 +41,15 @@ class SiteData:
     training: TrainingViews
     exposures: Mapping[str, Exposure]
     """By the key of a run."""
+    snapshots: Sequence[Snapshot] = ()
+    """Oldest first."""
 
 
 def _no_files(_: SiteData) -> Iterable[tuple[str, str]]:
+    return ()
+
+
+def _no_pages(_: SiteData, __: Callable[..., str]) -> Iterable[tuple[str, str]]:
     return ()
 
 
@@ -62,6 +69,8 @@ class SiteView:
     """Paths and contents of further files."""
     templates: Path | None = None
     """The folder of the template, where that is another package's."""
+    pages: Callable[[SiteData, Callable[..., str]], Iterable[tuple[str, str]]] = _no_pages
+    """Paths and contents of further pages, made by the renderer that it is given."""
 
 
 VIEWS: Registry[SiteView] = Registry(
@@ -76,6 +85,8 @@ VIEWS: Registry[SiteView] = Registry(
         "lift": "recode_eval.leaderboard.lift:LIFT_VIEW",
         "compare": "recode_eval.leaderboard.comparing:COMPARE_VIEW",
         "gate": "recode_eval.leaderboard.gates:GATE_VIEW",
+        "badges": "recode_eval.leaderboard.badges:BADGES_VIEW",
+        "snapshots": "recode_eval.leaderboard.snapshot_pages:SNAPSHOTS_VIEW",
     },
 )
 
@@ -95,3 +106,4 @@ def view_files(
     for view, context in views:
         yield view.path, render(view.template, root="", **context)
         yield from view.files(site)
+        yield from view.pages(site, render)

@@ -145,4 +145,6 @@ def _condition(passed: bool, extra: str, *, split: bool) -> dict[str, Any]:
         ["test_two", "passed" if passed else "failed", "" if passed else f"Error: {extra}"],
     ]
     found: dict[str, Any] = {"passed": passed, "tests": tests, "output": extra, "cpu_s": 0.01}
+    if not passed:
+        found["lines"] = {"test_two": 2}
     return found if split else {**found, "unsplit": "gave a generator to its tests"}

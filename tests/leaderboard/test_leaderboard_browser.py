@@ -234,7 +234,9 @@ def test_three_clicks_lead_from_the_first_page_to_what_failed(browser: Browser) 
     browser.click("table tbody td.num a")
     browser.click("details[open] tbody td a")
     browser.wait_for("details.sample[open] .failing .why")
-    assert browser.texts("details.sample[open] .failing .why")[0].startswith("test_two failed")
+    assert browser.texts("details.sample[open] .failing .why")[0].startswith(
+        "test_two failed at line 2"
+    )
     assert browser.texts("details.sample[open] pre.code")
     assert browser.texts("details.sample[open] .diff .added, details.sample[open] .diff .removed")
 

@@ -133,3 +133,19 @@ def test_what_a_call_gave_stands_below_it() -> None:
         ("the model", "done"),
         ("the model calls run", "{run}"), ("run gives (ok)", "again"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", [None, 3, ["t"], {"t": "4"}, {"t": True}, {"t": -1}, {"t": 1e9}])
+def test_only_lines_of_a_test_reach_a_page(lines: object) -> None:
+    condition = {"passed": False, "tests": [["t", "failed", "x"]], "lines": lines, "cpu_s": 0.0}
+    score = {
+        "extraction": "answer", "extraction_detail": "", "code": "x = 1", "similarity": {},
+        "conditions": {"with_update": condition},
+    }  # fmt: skip
+    sample = {"sample": 0, "finish_reason": "stop", "text": "x = 1"}
+    file = AnswerFile("python")
+    file.add("r", [(sample, score)], 0)
+    assert "lines" not in file.conditions[0]
+    condition["lines"] = {"t": 4, "other": "4"}
+    file.add("s", [(sample, score)], 0)
+    assert file.conditions[1]["lines"] == {"t": 4}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from recode_eval.conversations.settings import ConversationSettings
 from recode_eval.gating.decision import decide, verdict_json
 from recode_eval.gating.policy import Policy
 from recode_eval.leaderboard.site import build
+from recode_eval.leaderboard.snapshots import take, write
 from recode_eval.run.results_file import read_run
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ TASK = "arena-multi"
 METHODS = {"untrained": 0.3, "SFT": 0.5, "GRPO": 0.9}
 KINDS = {
     "index.html", "methods.html", "failures.html", "libraries.html", "cost.html", "training.html",
-    "lift.html", "compare.html", "gate.html", "models", "tasks", "problems",
+    "lift.html", "compare.html", "gate.html", "badges.html", "snapshots.html", "models", "tasks",
+    "problems", "snapshots",
 }  # fmt: skip
 """What the site has at least."""
 
@@ -63,10 +66,26 @@ def whole_site(folder: Path, texts: Sequence[str] = ("",)) -> Path:
     (folder / "gate" / "verdict.json").write_text(json.dumps(verdict_json(verdict)))
     built = build(
         [runs], folder / "site", models=[folder / "facts.yaml"], trainings=[folder / "logs"],
-        gates=[folder / "gate"],
+        gates=[folder / "gate"], snapshots=[earlier_days(folder / "kept", texts)],
     )  # fmt: skip
     assert built.broken == (), built.broken
     return folder / "site"
+
+
+def earlier_days(folder: Path, texts: Sequence[str]) -> Path:
+    """Keep two snapshots of another site in a folder and return it."""
+    for day in (1, 2):
+        rows = [
+            {"model": f"{text}{day}", "task": TASK, "board": text or TASK, "board_key": "ab",
+             "source": "measured", "rank": "1-2", "rank_best": 1, "primary": "pass@1",
+             "run": f"{day}{number:03}", "n": 2, "problems": 28, "unscored": 0,
+             "metrics": {"pass@1": {"value": 0.5, "low": 0.25, "high": 0.75}}}
+            for number, text in enumerate(texts)
+        ]  # fmt: skip
+        (folder / f"{day}/data").mkdir(parents=True)
+        (folder / f"{day}/data/leaderboard.json").write_text(json.dumps({"rows": rows}))
+        write(take(folder / str(day), dt.date(2026, 1, day)), folder)
+    return folder
 
 
 def pages(site: Path) -> list[Path]:

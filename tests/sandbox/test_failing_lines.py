@@ -1,4 +1,3 @@
-
 """The line at which a test failed: a hint beside the verdict, which never depends on it."""
 
 from __future__ import annotations
