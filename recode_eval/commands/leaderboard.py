@@ -118,6 +118,11 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         help="facts about models: base, method, size, release date (docs/leaderboard.md)",
     )
     parser.add_argument(
+        "--anew",
+        action="store_true",
+        help="use nothing of earlier builds: read every run and make every file again",
+    )
+    parser.add_argument(
         "--no-reported", action="store_true", help="leave out results reported by papers"
     )
     parser.add_argument(
@@ -200,11 +205,24 @@ def _build(
         gates=arguments.gate,
         jobs=arguments.jobs,
         indexed=arguments.indexed,
+        cache=None if arguments.anew else _cache(),
+        reuse=not arguments.anew,
         trainings=arguments.training,
         snapshots=arguments.snapshots,
         exchange=exchange,
         note=monitor.log,
     )
+
+
+def _cache() -> Path | None:
+    """Return the folder for what builds keep, or None where it cannot be made."""
+    from recode_eval.errors import InfrastructureError
+    from recode_eval.sandbox.buildlog import cache_dir
+
+    try:
+        return cache_dir("leaderboard")
+    except InfrastructureError:
+        return None
 
 
 def _check(arguments: argparse.Namespace, monitor: Monitor) -> ExitCode:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.text import cut, shown
@@ -24,7 +25,7 @@ _LONGEST_DETAIL = 2_000
 _LARGEST = 2**53
 _LAST_LINE = 1_000_000
 _FILE_SIZE = 500_000
-"""Characters of distinct text after which the next run begins a new file."""
+"""Bytes of completions in a file on average; it has four times as many at most, or one run."""
 
 
 @dataclass
@@ -218,20 +219,29 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
-def answer_files(
-    runs: Iterable[tuple[str, Sequence[Graded]]], coloured: int, language: str
-) -> Iterator[AnswerFile]:
-    """Yield the files of a problem, made of its runs (key and samples) in this order.
+def shared_files(runs: Sequence[tuple[str, int]]) -> list[range]:
+    """Return the places of the runs (key, bytes of completions) that share a file, for each file.
 
-    `coloured` samples at most get coloured code, the runs' first before their second ones.
+    A file ends after a run whose key has a certain hash, wherever that run stands: so a new run
+    changes the file that it comes into and no other, and the next build keeps the rest.
     """
-    found = list(runs)
-    rounds, rest = divmod(coloured, max(1, len(found)))
-    file = AnswerFile(language)
-    for number, (key, samples) in enumerate(found):
-        if file.runs and file.size >= _FILE_SIZE:
-            yield file
-            file = AnswerFile(language)
-        file.add(key, samples, rounds + (number < rest))
-    if file.runs:
-        yield file
+    mean = sum(size for _, size in runs) / max(1, len(runs))
+    every = 1 << max(1, int(_FILE_SIZE / max(1, mean))).bit_length() - 1
+    found, start, total = [], 0, 0
+    for place, (key, size) in enumerate(runs):
+        if place > start and total + size > 4 * _FILE_SIZE:
+            found.append(range(start, place))
+            start, total = place, 0
+        total += size
+        if crc32(key.encode()) % every == 0:
+            found.append(range(start, place + 1))
+            start, total = place + 1, 0
+    if start < len(runs):
+        found.append(range(start, len(runs)))
+    return found
+
+
+def coloured_samples(coloured: int, runs: int) -> list[int]:
+    """Return how many samples of each run get coloured code: the first ones of all runs first."""
+    rounds, rest = divmod(coloured, max(1, runs))
+    return [rounds + (number < rest) for number in range(runs)]

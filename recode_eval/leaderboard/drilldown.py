@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.leaderboard.answers import answer_files
+from recode_eval.leaderboard.answers import AnswerFile, coloured_samples, shared_files
 from recode_eval.leaderboard.boards import asked
-from recode_eval.leaderboard.failure_classes import PASSED, raw_class
+from recode_eval.leaderboard.failure_classes import NOT_EXECUTED, PASSED, UNSCORED
+from recode_eval.leaderboard.index_cache import program
 from recode_eval.leaderboard.text import cut, digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    from recode_eval.leaderboard.answers import Graded
     from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.sources import Sources
     from recode_eval.models.base import Prompt
     from recode_eval.schemas.results import ProblemResult
 
-_UNSCORED, _NOT_EXECUTED = "unscored", "not executed"
 _MOST_CHIPS = 20
 """Samples of a run that the table shows."""
 
@@ -58,7 +60,7 @@ class Chip:
     @property
     def kind(self) -> str:
         """`good`, `bad`, or `none` where nothing was executed."""
-        if self.word in {_UNSCORED, _NOT_EXECUTED}:
+        if self.word in {UNSCORED, NOT_EXECUTED}:
             return "none"
         return "good" if self.word == PASSED else "bad"
 
@@ -104,8 +106,8 @@ class ProblemPage:
     data: Mapping[str, Any]
     """What the page's script reads: the reference, what the samples' similarity is called, and per
     run the file with its samples."""
-    files: Mapping[str, bytes]
-    """Name and content of these files, which stand beside the page."""
+    files: Mapping[str, bytes | Path]
+    """Name and content of these files, which stand beside the page; or where the same file is."""
 
 
 @lru_cache(maxsize=100_000)
@@ -114,24 +116,25 @@ def problem_path(task: str, data_hash: str, problem_id: str) -> str:
     return f"problems/{slug(task)}-{data_hash[:8]}/{slug(problem_id)}.html"
 
 
-def problem_page(problem_id: str, members: Members, sources: Sources, coloured: int) -> ProblemPage:
+def problem_page(
+    problem_id: str,
+    members: Members,
+    sources: Sources,
+    coloured: int,
+    earlier: Path | None = None,
+) -> ProblemPage:
     """Collect the page of a problem from the runs that have it.
 
-    The code of the first `coloured` samples is coloured. Raises `StorageError`.
+    The code of the first `coloured` samples is coloured. Files of answers that the site in
+    `earlier` has are not made again. Raises `StorageError`.
     """
     first = members[0][0]
     problems, missing = sources.problems(first)
     problem = problems.get(problem_id)
-    samples = {run.key: run.raw_samples(position) for run, position in members}
     answers = dict(problem.solutions) if problem else {}
     path = problem_path(first.task, first.identity["data"], problem_id)
     language = first.results.task.language
-    files: dict[str, bytes] = {}
-    places: dict[str, str] = {}
-    for number, file in enumerate(answer_files(samples.items(), coloured, language)):
-        name = f"{path.rpartition('/')[2].removesuffix('.html')}.{number}.js"
-        files[name] = file.script(name)
-        places.update(dict.fromkeys(file.runs, name))
+    files, places = _answers(members, path, language, coloured, earlier)
     reference = answers.get("reference")
     return ProblemPage(
         id=problem_id,
@@ -139,8 +142,8 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
         language=language,
         data_hash=first.identity["data"],
         path=path,
-        rows=tuple(_row(run, run.problems[at], samples[run.key]) for run, at in members),
-        prompts=tuple(_prompts(problem_id, members, samples, sources)),
+        rows=tuple(_row(run, at) for run, at in members),
+        prompts=tuple(_prompts(problem_id, members, sources)),
         answers=answers,
         missing=missing,
         data={
@@ -153,31 +156,56 @@ def problem_page(problem_id: str, members: Members, sources: Sources, coloured: 
     )
 
 
-def _row(run: RunEntry, problem: ProblemResult, samples: Sequence[Graded]) -> ProblemRow:
-    chips = tuple(
-        Chip(completion["sample"], _word(score)) for completion, score in samples[:_MOST_CHIPS]
-    )
-    return ProblemRow(run, problem, chips, max(0, len(samples) - _MOST_CHIPS))
+def _answers(
+    members: Members, path: str, language: str, coloured: int, earlier: Path | None
+) -> tuple[dict[str, bytes | Path], dict[str, str]]:
+    """Return the files of a problem's answers by name, and the name of each run's file.
+
+    A name has a hash of everything that goes into the file, so a file of that name in an earlier
+    site is the same.
+    """
+    shares = coloured_samples(coloured, len(members))
+    files: dict[str, bytes | Path] = {}
+    places: dict[str, str] = {}
+    stem = path.removesuffix(".html")
+    for group in shared_files([(run.key, run.index.completions.size(at)) for run, at in members]):
+        chosen = [(*members[place], shares[place]) for place in group]
+        inputs = [
+            [run.key, run.index.content, run.results.scoring["hash"],
+             (run.results.sandbox or {}).get("tier"), run.stored.n, share]
+            for run, _, share in chosen
+        ]  # fmt: skip
+        content = json.dumps([program(), language, inputs]).encode()
+        name = f"{stem.rpartition('/')[2]}.{hashlib.sha256(content).hexdigest()[:16]}.js"
+        places.update((run.key, name) for run, _, _ in chosen)
+        if earlier is not None:
+            kept = (earlier / path).with_name(name)
+            if kept.is_file() and not kept.is_symlink():
+                files[name] = kept
+                continue
+        file = AnswerFile(language)
+        for run, at, share in chosen:
+            file.add(run.key, run.raw_samples(at), share)
+        files[name] = file.script(name)
+    return files, places
 
 
-def _word(score: Mapping[str, Any] | None) -> str:
-    if score is None:
-        return _UNSCORED
-    if score.get("code") is not None and not score.get("conditions"):
-        return _NOT_EXECUTED
-    return raw_class(score.get("code"), score.get("conditions") or {}, score.get("measures") or {})
+def _row(run: RunEntry, position: int) -> ProblemRow:
+    verdicts = run.index.verdicts(position)
+    chips = tuple(Chip(sample, word) for sample, word in verdicts[:_MOST_CHIPS])
+    more = max(0, len(verdicts) - _MOST_CHIPS)
+    return ProblemRow(run, run.problems[position], chips, more)
 
 
 def _prompts(
     problem_id: str,
     members: Members,
-    samples: Mapping[str, Sequence[Graded]],
     sources: Sources,
 ) -> Iterable[PromptShown]:
     groups: dict[str, list[RunEntry]] = {}
-    for run, _ in members:
-        for completion, _ in samples[run.key][:1]:
-            groups.setdefault(completion["prompt_hash"], []).append(run)
+    for run, position in members:
+        if run.index.prompts[position]:
+            groups.setdefault(run.index.prompts[position], []).append(run)
     # The prompt of most runs comes first: it is open, and that of a single test run is not.
     for expected, runs in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         problem = sources.problems(runs[0])[0].get(problem_id)

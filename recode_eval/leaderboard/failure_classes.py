@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from recode_eval.run.records import ScoreRecord
 
+UNSCORED: Final = "unscored"
+NOT_EXECUTED: Final = "not executed"
+"""These two are no classes: nothing is known of such samples."""
 PASSED: Final = "passes"
 STALE: Final = "old API"
 NO_CODE: Final = "no code"

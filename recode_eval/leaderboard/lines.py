@@ -60,6 +60,11 @@ class LineIndex:
         starts = array("q", [spans[key][0] for key in order])
         return cls(first, starts, array("q", [spans[key][1] for key in order]))
 
+    def size(self, position: int) -> int:
+        """Return the bytes of the lines of a problem."""
+        chosen = slice(self.first[position], self.first[position + 1])
+        return sum(self.ends[chosen]) - sum(self.starts[chosen])
+
     def read(self, path: Path, position: int) -> list[Any]:
         """Return the content of the lines of a problem; raises `StorageError`."""
         chosen = slice(self.first[position], self.first[position + 1])

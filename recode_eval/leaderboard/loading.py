@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.conversations.journal import FILE as TURNS
-from recode_eval.conversations.journal import placed_lines
 from recode_eval.errors import DataError, StorageError, UsageError
-from recode_eval.leaderboard.failure_classes import Failures, failure_class
-from recode_eval.leaderboard.lines import LineIndex, changed, parse
+from recode_eval.leaderboard.lines import changed
 from recode_eval.leaderboard.processes import forked, no_collection
+from recode_eval.leaderboard.run_index import RunIndex, read_index
 from recode_eval.leaderboard.text import digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
 from recode_eval.run.records import CompletionRecord, ScoreRecord
@@ -36,12 +36,13 @@ from recode_eval.run.store import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from recode_eval.leaderboard.failure_classes import Failures
+    from recode_eval.leaderboard.index_cache import IndexCache
     from recode_eval.run.results_file import ResultsFile
     from recode_eval.schemas.results import Counts, ProblemResult, Results, StoredEstimate
 
 TALK = "conversation"
 """Where `RunEntry.raw_samples` puts the lines of a sample's conversation in its completion."""
-_BUFFER = 1 << 20
 _WORTH_A_POOL = 32_000_000
 """Bytes of runs from which on they are read by several processes."""
 
@@ -74,16 +75,16 @@ class RunEntry:
     where: str
     """The folder as people know it: relative to what was given on the command line."""
     stored: ResultsFile
-    completion_lines: LineIndex = field(repr=False)
-    score_lines: LineIndex = field(repr=False)
+    index: RunIndex = field(repr=False)
     suspicious_passed: int | None = None
     """Scored samples that pass and whose code was flagged; None without tests."""
     grading: str = ""
     """Tells this grading from others of the same completions; empty where there is one only."""
-    failures: Failures = field(default_factory=Failures, repr=False)
-    """Why its samples fail."""
-    turn_lines: LineIndex | None = field(default=None, repr=False)
-    """Of the journal of conversations; None where samples are single answers."""
+
+    @property
+    def failures(self) -> Failures:
+        """Why its samples fail."""
+        return self.index.failures
 
     @property
     def results(self) -> Results:
@@ -183,12 +184,12 @@ class RunEntry:
 
         Much faster than `samples`. Raises `StorageError`.
         """
-        completions = self.completion_lines.read(self.folder / COMPLETIONS, position)
-        scores = self.score_lines.read(self.folder / SCORES, position)
+        completions = self.index.completions.read(self.folder / COMPLETIONS, position)
+        scores = self.index.scores.read(self.folder / SCORES, position)
         try:
             graded = {score["sample"]: score for score in scores}
-            if self.turn_lines is not None:
-                lines = self.turn_lines.read(self.folder / TURNS, position)
+            if self.index.turns is not None:
+                lines = self.index.turns.read(self.folder / TURNS, position)
                 for record in completions:
                     own = record["sample"], record["prompt_hash"]
                     record[TALK] = [x for x in lines if (x["sample"], x["prompt_hash"]) == own]
@@ -221,19 +222,24 @@ def find_runs(roots: Sequence[Path]) -> list[tuple[Path, str]]:
     return sorted(found.items(), key=lambda item: (item[1], item[0]))
 
 
-def load_runs(roots: Sequence[Path], jobs: int = 1) -> tuple[list[RunEntry], list[BrokenRun]]:
+def load_runs(
+    roots: Sequence[Path], jobs: int = 1, cache: IndexCache | None = None
+) -> tuple[list[RunEntry], list[BrokenRun]]:
     """Read every run below `roots`; return untrustworthy ones and copies as broken.
 
     A copy has the same identity and the same grading: the same answers under other rules are
     another result, on another board. Runs come in an order that does not depend on where their
-    folders lie. `jobs` processes share the work where there is much of it.
+    folders lie. `jobs` processes share the work where there is much of it, and `cache` spares what
+    did not change since an earlier call.
 
     Raises:
         UsageError: see `find_runs`.
     """
     entries: dict[tuple[str, str], RunEntry] = {}
     broken: list[BrokenRun] = []
-    for entry in _loaded(find_runs(roots), jobs):
+    if cache is not None:
+        cache.prune()
+    for entry in _loaded(find_runs(roots), jobs, cache):
         if isinstance(entry, BrokenRun):
             broken.append(entry)
             continue
@@ -251,12 +257,15 @@ def load_runs(roots: Sequence[Path], jobs: int = 1) -> tuple[list[RunEntry], lis
     return sorted(named, key=lambda e: (e.task, e.model_name, e.key)), broken
 
 
-def _loaded(found: Sequence[tuple[Path, str]], jobs: int) -> Iterator[RunEntry | BrokenRun]:
+def _loaded(
+    found: Sequence[tuple[Path, str]], jobs: int, cache: IndexCache | None
+) -> Iterator[RunEntry | BrokenRun]:
+    load = partial(_load, cache=cache)
     if min(jobs, len(found)) < 2 or sum(map(_size, found)) < _WORTH_A_POOL:
-        yield from map(_load, found)
+        yield from map(load, found)
         return
     with forked(min(jobs, len(found))) as pool:
-        yield from pool.map(_load, found)
+        yield from pool.map(load, found)
 
 
 def _size(found: tuple[Path, str]) -> int:
@@ -264,20 +273,20 @@ def _size(found: tuple[Path, str]) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def _load(found: tuple[Path, str]) -> RunEntry | BrokenRun:
+def _load(found: tuple[Path, str], cache: IndexCache | None) -> RunEntry | BrokenRun:
     folder, where = found
     if (folder / MANIFEST).is_file() and not (folder / RESULTS).exists():
         reason = "no results yet: the run is going on, or its command finishes it"
         return BrokenRun(where, reason, unfinished=True)
     try:
         with no_collection():
-            return load_run(folder, where)
+            return load_run(folder, where, cache)
     except (DataError, StorageError) as error:
         return BrokenRun(where, str(error).replace(str(folder), where))
 
 
-def load_run(folder: Path, where: str) -> RunEntry:
-    """Read and verify one run.
+def load_run(folder: Path, where: str, cache: IndexCache | None = None) -> RunEntry:
+    """Read and verify one run; its lines are not read again where `cache` has their index.
 
     Raises:
         DataError: a file is missing, damaged, or does not agree with another one.
@@ -288,26 +297,22 @@ def load_run(folder: Path, where: str) -> RunEntry:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             # A submitted folder could link to any place, or to an endless file.
             raise DataError(f"{name} is not a plain file.")
+    signature = cache.signature(folder) if cache else []
     stored = read_run(folder / RESULTS)
     results = stored.results
     _check_identity(results, read_json(folder / MANIFEST))
-    positions = {problem.id: index for index, problem in enumerate(results.problems)}
-    completions, digests = _index_completions(folder, positions, stored.n)
-    failures = Failures()
-    scores, counted = _index_scores(folder, results, positions, digests, failures)
-    _check_counts(results, counted)
-    flagged = [c[2] for p, c in zip(results.problems, counted, strict=True) if p.faulty is None]
+    index = cache.get(folder, signature) if cache else None
+    if index is None:
+        talks = "conversation" in results.identity
+        index = read_index(folder, results, stored.n, conversation=talks)
+        if cache:
+            cache.put(folder, signature, index)
+    _check_counts(results, index.counted)
+    flagged = [
+        c[2] for p, c in zip(results.problems, index.counted, strict=True) if p.faulty is None
+    ]
     stored = replace(stored, results=with_current_intervals(results))
-    return RunEntry(
-        folder,
-        where,
-        stored,
-        completions,
-        scores,
-        sum(flagged) if stored.tested else None,
-        failures=failures,
-        turn_lines=_index_turns(folder, positions) if "conversation" in results.identity else None,
-    )
+    return RunEntry(folder, where, stored, index, sum(flagged) if stored.tested else None)
 
 
 def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:
@@ -327,73 +332,6 @@ def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:
             raise DataError(f"{RESULTS}: `{name}` does not match `identity`.")
 
 
-def _index_completions(
-    folder: Path, positions: Mapping[str, int], n: int
-) -> tuple[LineIndex, dict[tuple[int, int], str]]:
-    """Return where the samples' lines are, and the digest of each; the first record counts.
-
-    Samples go by the position of their problem and their own number.
-    """
-    spans: dict[tuple[int, int], tuple[int, int]] = {}
-    digests: dict[tuple[int, int], str] = {}
-    for start, end, record in _records(folder / COMPLETIONS, CompletionRecord):
-        key = positions.get(record.problem_id, -1), record.sample
-        if key[0] >= 0 and 0 <= record.sample < n and key not in digests:
-            digests[key] = record.digest
-            spans[key] = start, end
-    return LineIndex.of(spans, len(positions)), digests
-
-
-def _index_turns(folder: Path, positions: Mapping[str, int]) -> LineIndex:
-    """Return where the lines of each problem's conversations are, in the order of the journal."""
-    spans: dict[tuple[int, int], tuple[int, int]] = {}
-    for number, (start, end, line) in enumerate(placed_lines(folder / TURNS)):
-        position = positions.get(line.problem_id, -1)
-        if position >= 0:
-            spans[position, number] = start, end
-    return LineIndex.of(spans, len(positions))
-
-
-def _index_scores(
-    folder: Path,
-    results: Results,
-    positions: Mapping[str, int],
-    digests: Mapping[tuple[int, int], str],
-    failures: Failures,
-) -> tuple[LineIndex, list[list[int]]]:
-    """Return where the valid scores' lines are, and three counts per problem; fill `failures`.
-
-    These are the scores that count, those of them that pass, and those that pass with flags. The
-    last record of a sample counts.
-    """
-    scoring, tier = results.scoring["hash"], (results.sandbox or {}).get("tier")
-    spans: dict[tuple[int, int], tuple[int, int]] = {}
-    verdicts: dict[tuple[int, int], tuple[bool, bool, bool, str]] = {}
-    for start, end, record in _records(folder / SCORES, ScoreRecord):
-        key = positions.get(record.problem_id, -1), record.sample
-        if (
-            record.completion == digests.get(key)
-            and record.scoring == scoring
-            and record.tier == tier
-        ):
-            first = next(iter(record.conditions), "")
-            spans[key] = start, end
-            verdicts[key] = (
-                record.setup_error is None,
-                record.passed(first),
-                bool(record.flags),
-                failure_class(record),
-            )
-    counted = [[0, 0, 0] for _ in positions]
-    for (position, sample), (counts, passed, flagged, why) in verdicts.items():
-        if counts:
-            failures.add(position, sample, why)
-        counted[position][0] += counts
-        counted[position][1] += counts and passed
-        counted[position][2] += counts and passed and flagged
-    return LineIndex.of(spans, len(positions)), counted
-
-
 def _check_counts(results: Results, counted: Sequence[Sequence[int]]) -> None:
     problems = results.problems
     for problem, (n, passed, _) in zip(problems, counted, strict=True):
@@ -406,23 +344,3 @@ def _check_counts(results: Results, counted: Sequence[Sequence[int]]) -> None:
             )
     if sum(p.n for p in problems) != results.counts.scored:
         raise DataError(f"{RESULTS}: `counts` does not match `problems`.")
-
-
-def _records(path: Path, kind: type[Any]) -> Iterator[tuple[int, int, Any]]:
-    """Yield a file's records with start and end of their lines; a torn last line is left out."""
-    start = 0
-    try:
-        with path.open("rb", buffering=_BUFFER) as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                end = start + len(line)
-                try:
-                    yield start, end, kind.from_json(parse(line))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise DataError(f"{path.name}, line {number} is damaged ({error}).") from error
-                start = end
-    except FileNotFoundError:
-        raise DataError(f"There is no {path.name}.") from None
-    except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror}") from error

@@ -20,6 +20,7 @@ from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.methods import method_class
 from recode_eval.leaderboard.overview import overview
 from recode_eval.leaderboard.publishing import public, public_command
+from recode_eval.leaderboard.row_markup import problem_row, run_fold, run_row
 from recode_eval.leaderboard.site_views import shown_views, view_files
 from recode_eval.leaderboard.text import cut, digest, plural, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
@@ -211,6 +212,7 @@ def environment(resources: Path, views: Sequence[SiteView]) -> Environment:
     made.globals.update(
         anchor=anchor, columns=OVERVIEW, digest=digest, problem_path=problem_path, highlight=_code
     )
+    made.globals.update(problem_row=problem_row, run_fold=run_fold, run_row=run_row)
     links = [(view.path, view.title) for view in views if view.title]
     made.globals.update(HELPERS, views=links)
     made.globals.update(_metric_facts())

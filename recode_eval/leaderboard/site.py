@@ -20,6 +20,7 @@ from recode_eval.leaderboard.boards import boards, in_order
 from recode_eval.leaderboard.contamination import PublicDates, exposures
 from recode_eval.leaderboard.drilldown import grouped
 from recode_eval.leaderboard.gates import read_verdicts
+from recode_eval.leaderboard.index_cache import IndexCache
 from recode_eval.leaderboard.loading import BrokenRun, load_runs
 from recode_eval.leaderboard.model_facts import read_facts, read_reported
 from recode_eval.leaderboard.pages import Pages
@@ -64,6 +65,8 @@ def build(
     snapshots: Sequence[Path] = (),
     jobs: int | None = None,
     indexed: bool = False,
+    cache: Path | None = None,
+    reuse: bool = True,
     exchange: AbstractContextManager[object] | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Built:
@@ -76,8 +79,9 @@ def build(
     `snapshots` folders with snapshots of earlier days. Broken runs, verdicts, snapshots and logs
     are left out and returned. Large sites are made by `jobs` processes (None: as many as there are
     CPUs); the result does not depend on it. Search engines are asked to leave the site out unless
-    it is `indexed`. `exchange` is held while the new site takes the place of an earlier one: for a
-    moment none is there.
+    it is `indexed`. `cache` is a folder that keeps what was read of each run for the next build;
+    with `reuse`, files of answers that the earlier site has are not made again. `exchange` is held
+    while the new site takes the place of an earlier one: for a moment none is there.
 
     Raises:
         UsageError: no run is there, or `out` is in use for something else.
@@ -93,7 +97,8 @@ def build(
         built = _build(
             tuple(opened), refused, out, data or {}, include_paths, models, gates, trainings,
             snapshots, reported=reported, jobs=jobs or usable_cpus(), indexed=indexed,
-            exchange=exchange, note=note,
+            cache=None if cache is None else IndexCache(cache), reuse=reuse, exchange=exchange,
+            note=note,
         )  # fmt: skip
         return replace(built, broken=tuple(_with_packs(item, opened) for item in built.broken))
 
@@ -112,6 +117,8 @@ def _build(
     reported: bool,
     jobs: int,
     indexed: bool,
+    cache: IndexCache | None,
+    reuse: bool,
     exchange: AbstractContextManager[object] | None,
     note: Callable[[str], None],
 ) -> Built:
@@ -120,7 +127,7 @@ def _build(
     found_in = places(roots)
     facts = read_facts([*models, *found_in.models, resources / "models.yaml"])
     published = read_reported(resources / "reported") if reported else []
-    runs, broken = load_runs(found_in.runs, jobs)
+    runs, broken = load_runs(found_in.runs, jobs, cache)
     broken += refused
     if not runs:
         first = broken[0]
@@ -141,7 +148,8 @@ def _build(
     listed = table.rows(found, published, facts, exposed)
     site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed, kept)
     pages = Pages(resources, site, indexed=indexed)
-    writer = PageWriter(pages, grouped(runs), sources)
+    earlier = out.resolve() if reuse and (out / MARKER).is_file() else None
+    writer = PageWriter(pages, grouped(runs), sources, earlier)
 
     def files() -> Iterator[tuple[str, str]]:
         yield "index.html", pages.overview()

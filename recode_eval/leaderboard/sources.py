@@ -34,6 +34,7 @@ class Sources:
         self._data = dict(data or {})
         self._include = tuple(include_paths)
         self._problems: dict[tuple[str, str], tuple[Mapping[str, Problem], str]] = {}
+        self._tasks: dict[str, Task] = {}
         self._shown: dict[Path, PromptDocs | None] = {}
         self._templates: dict[tuple[str, str], PromptTemplate | None] = {}
 
@@ -80,7 +81,9 @@ class Sources:
     def _task(self, run: RunEntry) -> Task:
         from recode_eval.tasks.registry import create_task
 
-        return create_task(run.task, self._include)
+        if run.task not in self._tasks:  # reads the files of all tasks: 30 ms
+            self._tasks[run.task] = create_task(run.task, self._include)
+        return self._tasks[run.task]
 
     def prompt(self, run: RunEntry, problem: Problem, expected: str) -> Prompt | None:
         """Return the prompt sent to the model, or None if this machine cannot render it."""

@@ -6,6 +6,8 @@ Processes are forked, so that they share what was read; each writes its own file
 from __future__ import annotations
 
 import gc
+import os
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -38,6 +40,8 @@ class PageWriter:
     pages: Pages
     problems: Mapping[_Problem, Members]
     sources: Sources
+    earlier: Path | None = None
+    """The site of an earlier build, whose files of answers are used again."""
 
     @cached_property
     def order(self) -> list[_Problem]:
@@ -65,7 +69,7 @@ class PageWriter:
         keys: list[str | _Problem] = [*self.pages.models, *self.problems]
         batches = [keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)]
         runs = {run.key: run for members in self.problems.values() for run, _ in members}
-        samples = sum(len(run.completion_lines.starts) for run in runs.values())
+        samples = sum(len(run.index.completions.starts) for run in runs.values())
         if min(jobs, len(keys)) < 2 or samples < _WORTH_A_POOL:
             return sum(self.write_batch(folder, batch) for batch in batches)
         for members in self.problems.values():
@@ -90,11 +94,14 @@ class PageWriter:
 
     def _write_problem(self, folder: Path, key: _Problem) -> None:
         coloured = _COLOURED // len(self.problems)
-        page = problem_page(key[2], self.problems[key], self.sources, coloured)
+        page = problem_page(key[2], self.problems[key], self.sources, coloured, self.earlier)
         path = folder / page.path
         write_text(path, self.pages.problem(page, *self._neighbours(key)))
         for name, content in page.files.items():
-            path.with_name(name).write_bytes(content)
+            if isinstance(content, bytes):
+                path.with_name(name).write_bytes(content)
+            else:
+                _keep(content, path.with_name(name))
 
     def _neighbours(self, key: _Problem) -> tuple[str, str]:
         """Return the paths of the problems before and after one of the same data; '' at an end."""
@@ -106,6 +113,14 @@ class PageWriter:
             return problem_path(*self.order[index])
 
         return path(at - 1), path(at + 1)
+
+
+def _keep(earlier: Path, path: Path) -> None:
+    """Put a file of the earlier site into the new one; nothing is copied where links can be."""
+    try:
+        os.link(earlier, path, follow_symlinks=False)
+    except OSError:
+        shutil.copyfile(earlier, path, follow_symlinks=False)
 
 
 def write_text(path: Path, content: str) -> None:

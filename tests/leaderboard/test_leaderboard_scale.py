@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_runs import make_run
 
 from recode_eval.errors import InfrastructureError
-from recode_eval.leaderboard import answers, loading, writing
-from recode_eval.leaderboard.answers import answer_files
+from recode_eval.leaderboard import answers, index_cache, loading, writing
+from recode_eval.leaderboard.answers import AnswerFile, coloured_samples, shared_files
+from recode_eval.leaderboard.index_cache import IndexCache
+from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.processes import forked
 from recode_eval.leaderboard.site import build
 
@@ -93,24 +98,122 @@ def _graded(sample: int, text: str, **other: object) -> tuple[dict, dict]:  # ty
     return completion, {**score, **other}
 
 
+def answer_file(runs: list[tuple[str, list[tuple[dict, dict]]]]) -> AnswerFile:  # type: ignore[type-arg]
+    file = AnswerFile("python")
+    for key, samples in runs:
+        file.add(key, samples, 0)
+    return file
+
+
 def test_what_samples_share_is_stored_once() -> None:
-    runs = [(key, [_graded(i, "same") for i in range(5)]) for key in "ab"]
-    [file] = answer_files(runs, 0, "python")
+    file = answer_file([(key, [_graded(i, "same") for i in range(5)]) for key in "ab"])
     assert (file.texts, file.codes, len(file.conditions)) == (["same"], [[0, 0, 4]], 1)
     assert len(file.runs["b"]) == 5
 
 
-def test_many_long_answers_are_spread_over_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_FILE_SIZE", 1000)
-    runs = [(f"r{i}", [_graded(0, f"{i}" * 600)]) for i in range(5)]
-    found = list(answer_files(runs, 0, "python"))
-    assert [list(file.runs) for file in found] == [["r0", "r1"], ["r2", "r3"], ["r4"]]
+@given(
+    st.lists(st.tuples(st.text(max_size=8), st.integers(0, 3_000_000)), max_size=60),
+    st.tuples(st.text(max_size=8), st.integers(0, 300_000)),
+)
+def test_many_long_answers_are_spread_over_files(
+    runs: list[tuple[str, int]], new: tuple[str, int]
+) -> None:
+    files = shared_files(runs)
+    assert [place for file in files for place in file] == list(range(len(runs)))
+    for file in files:
+        assert len(file) == 1 or sum(runs[place][1] for place in file) <= 4 * answers._FILE_SIZE
+    assert all(shared_files([*runs, new]))  # no file is empty
+
+
+def test_a_new_run_changes_the_file_that_it_comes_into_and_no_other() -> None:
+    """Files were filled one after the other: one new run changed all that came later."""
+    runs = [(f"{i:08x}", 15_000) for i in range(200)]
+    for place in (0, 77, 200):
+        more = [*runs[:place], ("new", 15_000), *runs[place:]]
+        names = [{tuple(x[i] for i in file) for file in shared_files(x)} for x in (runs, more)]
+        assert len(names[0]) > 3
+        assert len(names[1] - names[0]) <= 2
+
+
+def test_coloured_samples_are_shared_out() -> None:
+    assert coloured_samples(7, 3) == [3, 2, 2]
+    assert coloured_samples(2, 3) == [1, 1, 0]
+
+
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return a list that gets the folder of every run whose lines are read."""
+    read, real = [], loading.read_index
+    monkeypatch.setattr(loading, "read_index", lambda folder, *a, **k: (
+        read.append(folder), real(folder, *a, **k))[1])  # fmt: skip
+    monkeypatch.setattr(index_cache, "_UNSETTLED_S", 0.0)
+    return read
+
+
+def test_a_second_build_reads_new_runs_only_and_gives_the_same_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild after one new run took as long as the first build."""
+    read = counted_reads(monkeypatch)
+    runs, site, cache = tmp_path / "runs", tmp_path / "site", tmp_path / "cache"
+    for name in ("a-7B", "b-7B"):
+        make_run(runs, name, 0.5, n=2, task_name="arena-multi")
+    build([runs], site, cache=cache)
+    assert len(read) == 2
+    before = {path.name: path.stat().st_ino for path in site.glob("problems/*/*.js")}
+    new = make_run(runs, "c-7B", 0.5, n=2, task_name="arena-multi")
+    build([runs], site, cache=cache)
+    assert read[2:] == [new.resolve()]
+    build([runs], tmp_path / "anew", reuse=False)
+    assert files(site) == files(tmp_path / "anew")
+    made = {path.name: path.stat().st_ino for path in site.glob("problems/*/*.js")}
+    build([runs], site, cache=cache)
+    assert len(read) == 6
+    kept = {path.name: path.stat().st_ino for path in site.glob("problems/*/*.js")}
+    assert kept == made, "the same files, not copies of them"
+    build([runs], site, reuse=False)
+    assert files(site) == files(tmp_path / "anew")
+    assert set(kept) == {path.name for path in site.glob("problems/*/*.js")}
+    assert set(before) != set(kept)
+
+
+def test_a_changed_run_is_read_again_and_a_damaged_cache_is_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = counted_reads(monkeypatch)
+    place = make_run(tmp_path / "runs", "a-7B", 0.5, n=2, task_name="arena-multi")
+    cache = IndexCache(tmp_path / "cache")
+    [first], _ = load_runs([tmp_path / "runs"], cache=cache)
+    [again], _ = load_runs([tmp_path / "runs"], cache=cache)
+    assert len(read) == 1
+    assert again == first
+    assert again.index == first.index
+    assert again.samples(again.problems[3].id) == first.samples(first.problems[3].id)
+    [entry] = (tmp_path / "cache").iterdir()
+    good = entry.read_bytes()
+    for content in (
+        b"",
+        good[:-9],
+        b"\x00" + good,
+        good.replace(b"old API", b"\xff\xff\xff\xff API"),
+    ):
+        entry.write_bytes(content)
+        load_runs([tmp_path / "runs"], cache=cache)
+    assert len(read) >= 4
+    count = len(read)
+    scores = place / "scores.jsonl"
+    os.utime(scores, ns=(1, 1))  # same size; only the time tells
+    load_runs([tmp_path / "runs"], cache=cache)
+    assert len(read) == count + 1
+    scores.write_text(re.sub(r'"passed": ?true', '"passed":false', scores.read_text()))
+    runs, broken = load_runs([tmp_path / "runs"], cache=cache)
+    assert not runs
+    assert "recode-eval score RUN" in broken[0].reason
 
 
 @pytest.mark.parametrize("number", ["x", None, float("nan"), float("inf"), 10**400, True, []])
 def test_a_number_that_is_none_is_not_shown(number: object) -> None:
     """A stranger's record may hold any value there; one used to stop the whole build."""
-    [file] = answer_files([("r", [_graded(0, "x", similarity={"es": number})])], 0, "python")
+    file = answer_file([("r", [_graded(0, "x", similarity={"es": number})])])
     [sample] = file.runs["r"]
     assert "similarity" not in sample or number is True
     assert b"NaN" not in file.script("x")

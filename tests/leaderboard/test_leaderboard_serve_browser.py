@@ -58,7 +58,9 @@ def test_another_page_cannot_load_the_answers(
     server: Server, window: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Attack: any page that is open in a browser loads data, which are scripts, from this port."""
-    data = server.url + problem(server.site).with_suffix(".0.js").as_posix()
+    page = server.site / problem(server.site)
+    [script, *_] = sorted(page.parent.glob(f"{page.stem}.*.js"))
+    data = server.url + script.relative_to(server.site).as_posix()
     page = tmp_path / "strange.html"
     page.write_text(f"<script src='{data}'></script>")
     window.open(page)
