@@ -33,7 +33,7 @@ TORCH_FOR_CPU = $(BIN)/python -c 'import torch' 2>/dev/null || command -v nvidia
   || true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo real-model train-demo gpu-smoke gpu-there check test test-all fuzz verify-migration docs lint format venv clean python
+.PHONY: help demo real-model train-demo gpu-smoke gpu-there check test test-all fuzz verify-migration docs example-site picture lint format venv clean python
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -78,6 +78,17 @@ verify-migration: $(SITE_STAMP) ## prove every bundled migration pair with both 
 
 docs: $(DEV_STAMP) ## the documentation as a site in build/docs; fails at the first warning
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+	@$(MAKE) --no-print-directory example-site EXTRAS="$(EXTRAS)"
+
+EXAMPLE_PACKS = $(sort $(dir $(wildcard docs/example-runs/*.tar.zst docs/example-runs/*/*.tar.zst)))
+EXAMPLE_FACTS = $(addprefix --models ,$(wildcard docs/example-runs/*/models.yaml))
+
+example-site: $(DEV_STAMP) ## the leaderboard of the runs in docs/example-runs, into build/docs/example
+	@mkdir -p build/docs
+	$(BIN)/recode-eval leaderboard build $(EXAMPLE_PACKS) $(EXAMPLE_FACTS) --out build/docs/example
+
+picture: example-site ## docs/leaderboard.png anew, from the example site; needs Chromium
+	$(BIN)/python .ci/pictures.py build/docs/example/index.html docs/leaderboard.png
 
 # Benchmarks are typed loosely, but what they call must exist.
 LOOSE_TYPES := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls \

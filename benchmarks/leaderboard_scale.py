@@ -37,28 +37,32 @@ MOST_PAINT_MS, MOST_FIRST_BYTES, MOST_REBUILD_S = 300, 400_000, 15
 """The bars for 200 runs: first paint and size of the first page, and a build after one new run."""
 
 CHILD = """
-import json, os, sys, time
+import inspect, json, os, sys, time
 from pathlib import Path
 from recode_eval.leaderboard.site import build
 
 def note(text):
     print(f"  {time.perf_counter() - start:7.1f} s  {text}", file=sys.stderr, flush=True)
 
-runs, rows, site, jobs, task = sys.argv[1:]
+runs, rows, site, jobs, task, cache = sys.argv[1:]
+kept = {"cache": Path(cache)} if "cache" in inspect.signature(build).parameters else {}
 start = time.perf_counter()
-built = build([Path(runs)], Path(site), data={task: rows}, note=note, jobs=int(jobs))
+built = build([Path(runs)], Path(site), data={task: rows}, note=note, jobs=int(jobs), **kept)
 seconds, spent = time.perf_counter() - start, os.times()
 print(json.dumps({
     "seconds": seconds, "runs": built.runs, "broken": len(built.broken), "pages": built.pages,
     "cpu_s": spent.user + spent.system + spent.children_user + spent.children_system,
 }))
 """
-"""A build of any version of the package: this interface has not changed."""
+"""A build by any version of the package, with what it keeps for the next build if it does."""
 
 
 def build(place: Path, site: Path, jobs: int, code: Path = ROOT) -> dict[str, Any]:
     """Build with the package in `code`, in a process, and say what it and its children took."""
-    arguments = [str(place / "runs"), str(place / "rows.jsonl"), str(site), str(jobs), TASK]
+    arguments = [
+        str(place / "runs"), str(place / "rows.jsonl"), str(site), str(jobs), TASK,
+        str(place / "cache"),
+    ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
         stdout=subprocess.PIPE, text=True, cwd=code, env={**os.environ, "PYTHONPATH": str(code)},
@@ -212,7 +216,8 @@ def report(place: Path, rows: Path, arguments: argparse.Namespace) -> None:
         with checked_out(arguments.against) as code:
             before = build(place, place / "site-before", arguments.jobs, code)
         print(_took(f"build by {arguments.against}", before, samples))
-    shutil.rmtree(site, ignore_errors=True)  # or it would be a rebuild
+    for folder in (site, place / "cache"):
+        shutil.rmtree(folder, ignore_errors=True)  # or it would be a rebuild
     found = build(place, site, arguments.jobs)
     print(f"{found['runs']} runs ({found['broken']} left out), {found['pages']} pages")
     print(_took("build", found, samples))
