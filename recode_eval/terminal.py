@@ -35,6 +35,16 @@ def one_line(text: object, limit: int = 500) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+def plural(count: float, word: str) -> str:
+    """Return `1 run` or `3 runs`.
+
+    >>> plural(1, "run"), plural(1200, "run"), plural(0.5, "step")
+    ('1 run', '1,200 runs', '0.5 steps')
+    """
+    number = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{number} {word}{'' if count == 1 else 's'}"
+
+
 def _spelt(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.errors import DataError, UsageError
 from recode_eval.languages import PYTHON
 from recode_eval.tasks.base import BadRow, content_hash
+from recode_eval.terminal import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -131,7 +132,8 @@ def load_pairs(
             shown = "; ".join(str(row) for row in tested[:_SHOWN])
             more = f"; and {len(tested) - _SHOWN} more" if len(tested) > _SHOWN else ""
             raise DataError(
-                f"{data.source} holds {len(tested)} row(s) of the test data: {shown}{more}. "
+                f"{data.source} holds {plural(len(tested), 'row')} of the test data: {shown}"
+                f"{more}. "
                 "Training on them would make every score worthless: remove them, or leave them "
                 "out with --skip-bad-rows."
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import StorageError, UsageError
+from recode_eval.terminal import plural
 from recode_train import batch_math
 from recode_train.fidelity import deviations
 from recode_train.setting_types import FORM_REWARDS
@@ -122,7 +123,9 @@ def make_plan(config: TrainConfig) -> Plan:
     name = training_prompt(pairs.task_object.spec, config.prompt)
     notes = []
     if pairs.left_out:
-        notes.append(f"{len(pairs.left_out)} bad row(s) left out, first: {pairs.left_out[0]}.")
+        notes.append(
+            f"{plural(len(pairs.left_out), 'bad row')} left out, first: {pairs.left_out[0]}."
+        )
     workbench = tool_calls.open_workbench(config, pairs, _no_sandbox)
     rendered = {pair.id: template.render(template_context(pair)) for pair in pairs.pairs}
     prefills = {key: prompt.prefill for key, prompt in rendered.items()}
@@ -383,9 +386,10 @@ def _asked(plan: Plan) -> str:
 def _generation(plan: Plan) -> str:
     config, sizes = plan.config, plan.sizes
     return (
-        f"{sizes.prompts_per_generation} prompts x {config.num_generations} = "
-        f"{sizes.completions_per_generation} completions of at most "
-        f"{config.max_completion_length} tokens; feeds {sizes.updates_per_generation:g} step(s)"
+        f"{plural(sizes.prompts_per_generation, 'prompt')} x {config.num_generations} = "
+        f"{plural(sizes.completions_per_generation, 'completion')} of at most "
+        f"{config.max_completion_length} tokens; "
+        f"feeds {plural(sizes.updates_per_generation, 'step')}"
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.commands import configs, options, run_options
 from recode_eval.commands.ending import Ending
 from recode_eval.errors import ExitCode
+from recode_eval.terminal import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -115,12 +116,12 @@ def _say_ending(
     scored = sum(result["counts"]["scored"] for result in results)
     unscored = sum(result["counts"]["unscored"] for result in results)
     if unscored:
-        done = f"{scored} samples have a score, {unscored} have none"
+        done = f"{plural(scored, 'sample')} with a score, {unscored:,} without"
         ending.say(done, ["the same command tries those again"], well=False)
         return
     where = shlex.quote(str(arguments.out))
     ending.say(
-        f"{scored} samples have a score",
+        f"{plural(scored, 'sample')} with a score",
         [f"recode-eval leaderboard build {where} --out site   # a page for every answer"],
         well=bool(scored),
     )

@@ -10,7 +10,7 @@ from recode_eval.comparison.problems import FALSE_DISCOVERIES
 from recode_eval.comparison.sentences import p_text, sentence, two_questions
 from recode_eval.metrics import label, metric
 from recode_eval.tables import listed, print_table
-from recode_eval.terminal import one_line
+from recode_eval.terminal import one_line, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,7 +137,9 @@ def changes_text(changes: ProblemChanges, task: str = "") -> str:
         found = f"n = {counts} is too few to name single problems{where}"
         test = "with these passes none could be significant: Fisher's exact test"
     else:
-        found = f"{len(changes.fixed)} problems fixed, {len(changes.broken)} broken{where}"
+        found = (
+            f"{plural(len(changes.fixed), 'problem')} fixed, {len(changes.broken)} broken{where}"
+        )
         test = "Fisher's exact test"
     return (
         f"{found} ({test} per problem, false discovery rate {100 * FALSE_DISCOVERIES:g} %); in "

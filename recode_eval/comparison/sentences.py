@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from recode_eval.comparison.headline import LEVEL, Headline, headline
 from recode_eval.metrics import metric
 from recode_eval.stats.variance import NEW_SAMPLES, PROBLEMS_LIKE_THESE
+from recode_eval.terminal import plural
 
 if TYPE_CHECKING:
     from recode_eval.comparison.differences import MetricDifference
@@ -96,16 +97,12 @@ def interval_words(item: MetricDifference, low: float, high: float, *, sign: boo
     return f"{100 * item.confidence:g} % CI {ends}"
 
 
-def _s(number: int) -> str:
-    return "" if number == 1 else "s"
-
-
 def basis(item: MetricDifference) -> str:
     """Return the problems, clusters and samples that a difference rests on."""
     found = item.estimate
     samples = " and ".join(dict.fromkeys(map(str, item.samples)))
     parts = [
-        f"{found.n} problem{_s(found.n)} in {found.clusters} cluster{_s(found.clusters)}",
+        f"{plural(found.n, 'problem')} in {plural(found.clusters, 'cluster')}",
         *([f"n = {samples}"] if samples else []),
         "paired",
         *([str(item.family)] if item.family else []),

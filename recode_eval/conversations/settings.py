@@ -11,7 +11,7 @@ from recode_eval.errors import UsageError
 from recode_eval.languages import get_language
 from recode_eval.languages.base import Tracing
 from recode_eval.models.backends import BACKENDS, backend_facts, get_backend
-from recode_eval.terminal import one_line
+from recode_eval.terminal import one_line, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -209,7 +209,7 @@ def in_short(stored: object) -> str:
         assert isinstance(stored, dict)
         own = ConversationSettings.from_identity(stored)
         assert own is not None
-        turns = f"{own.turns} turn{'s' if own.turns > 1 else ''}"
+        turns = plural(own.turns, "turn")
         text = f"{turns}, tools {', '.join(own.tools)}" if own.tools else turns
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
         text = "conversations"

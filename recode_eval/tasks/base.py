@@ -13,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from recode_eval.errors import DataError
+from recode_eval.terminal import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -301,7 +302,7 @@ def check_rows(
         shown = "; ".join(str(row) for row in bad[:5])
         more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise DataError(
-            f"{source} has {len(bad)} bad row(s): {shown}{more}. "
+            f"{source} has {plural(len(bad), 'bad row')}: {shown}{more}. "
             "Correct them, or leave them out with --skip-bad-rows."
         )
     if not problems:

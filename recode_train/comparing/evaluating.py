@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recode_eval.errors import DataError, InfrastructureError, UsageError
 from recode_eval.run.results_file import ResultsFile, read_run
 from recode_eval.run.store import RESULTS
+from recode_eval.terminal import plural
 from recode_train.comparing.configs import file_hash, revision
 from recode_train.progress import TrainEvent
 
@@ -174,8 +175,8 @@ def _evaluate_on(config: RunConfig) -> None:
     [result] = evaluate(config)
     if result.unscored:
         raise InfrastructureError(
-            f"{result.unscored} sample(s) of {config.model} on {result.task} could not be graded "
-            f"({result.folder}). The same command tries them again and continues."
+            f"{plural(result.unscored, 'sample')} of {config.model} on {result.task} could not be "
+            f"graded ({result.folder}). The same command tries them again and continues."
         )
     if not result.content["counts"]["scored"]:
         raise DataError(

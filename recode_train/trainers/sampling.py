@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recode_eval.errors import DataError, InfrastructureError
 from recode_eval.run.store import read_json, write_json
+from recode_eval.terminal import plural
 from recode_train.budget import Budget
 from recode_train.checkpoints import DONE_SAMPLES, SAMPLES
 from recode_train.trainers.answers import pairs_of
@@ -106,8 +107,8 @@ def _sample(
     counts = result["counts"]
     if counts["unscored"]:
         raise InfrastructureError(
-            f"{counts['unscored']} answer(s) could not be graded ({result['folder']}). The same "
-            "command tries them again and continues."
+            f"{plural(counts['unscored'], 'answer')} could not be graded ({result['folder']}). "
+            "The same command tries them again and continues."
         )
     return Path(result["folder"])
 

@@ -260,7 +260,7 @@ def test_bad_rows_stop_the_load_and_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         task.load(str(path), skip_bad_rows=False)
     for part in (
-        "4 bad row(s)",
+        "4 bad rows",
         "row 2 of rows.jsonl: not JSON",
         "at character 2)",
         "row 3 of rows.jsonl: the field",

@@ -111,7 +111,7 @@ def test_a_plan_for_people(tmp_path: Path, pairs: str, capsys: pytest.CaptureFix
     model = str(model_folder(tmp_path / "model"))
     assert cli.run(["grpo", "--model", model, "--data", pairs, "--dry-run"]) == ExitCode.OK
     text = capsys.readouterr().out
-    assert "1 prompts x 8 = 8 completions of at most 1024 tokens; feeds 1 step(s)" in text
+    assert "1 prompt x 8 = 8 completions of at most 1024 tokens; feeds 1 step" in text
     assert "format x 1, es_star x 1" in text
     assert "epsilon and epsilon_high: without effect" in text
     assert cli.run(["sft", "--model", model, "--data", pairs, "--dry-run"]) == ExitCode.OK
