@@ -1,15 +1,13 @@
 // Compare two runs of one board, in the browser. The state is the fragment: a=RUN, b=RUN, metric=.
 // A board's file (recode_eval/leaderboard/comparing.py) has one entry per problem in `ids`, `pages`,
-// `clusters`, every tag's `of`, and in each run's `passed` (`width` characters: passes to base 62,
-// "-" where nothing was scored; `scored` where not all n samples were graded) or `values`. How a
-// metric is shown (`metrics`) and what keeps two runs from being compared (`rules`, and a run's
-// `facts`: comparability.js) is data, too: both are ruled in Python.
+// `clusters`, every tag's `of`, and in each run's `passed` or `values` (board_data.js). How a metric
+// is shown (`metrics`) and what keeps two runs from being compared (`rules`, and a run's `facts`:
+// comparability.js) is data, too: both are ruled in Python.
 "use strict";
 (() => {
   const MOST_ROWS = 12; // of one tag in the chart; the table has all
   const MOST_OPEN = 20; // problems of a list that is open from the start
-  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  const stats = window.compareStats, state = window.siteState;
+  const stats = window.compareStats, { counts, load } = window.boardData, { plural, siteState: state } = window;
   const boards = JSON.parse(document.getElementById("boards").textContent);
   const boardOf = new Map(boards.flatMap((board) => board.runs.map(([key]) => [key, board])));
   const get = (id) => document.getElementById(id);
@@ -31,7 +29,6 @@
   const points = (share) => (share === null ? "-" : `${share > 0 && Number(scaled(share)) ? "+" : ""}${scaled(share)}`);
   const interval = (d) => (d.low === null ? "no interval" : `[${points(d.low)}, ${points(d.high)}]`);
   const chance = (p) => (p === null ? "-" : p < 1e-4 ? p.toExponential(1) : p.toFixed(4));
-  const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
   const outcome = (d) => {
     if (d.low === null) return ["?", "the data cannot tell", ""];
     const up = unit.higher_is_better ?? true;
@@ -41,21 +38,6 @@
   };
 
   // The data --------------------------------------------------------------------------------
-  const load = (board) => new Promise((resolve, reject) => {
-    const known = () => window.compareData?.[board.key];
-    if (known()) { resolve(known()); return; }
-    const script = make("script", { src: board.file });
-    script.addEventListener("load", () => (known() ? resolve(known()) : reject()));
-    script.addEventListener("error", reject);
-    document.head.append(script);
-  });
-
-  /** Per problem [passed, scored], or null where there is no score; null for a task without tests. */
-  const counts = (run) => run.values ? null : Array.from({ length: run.passed.length / run.width }, (_, i) => {
-    const text = run.passed.slice(i * run.width, (i + 1) * run.width);
-    if (text.includes("-")) return null;
-    return [[...text].reduce((number, digit) => number * 62 + DIGITS.indexOf(digit), 0), run.scored[i] ?? run.n];
-  });
   const values = (run, metric) => {
     if (run.values) return run.values;
     return counts(run).map((count) => count && stats.passAt(count[1], count[0], metric.k));
@@ -140,9 +122,11 @@
   // The tables ------------------------------------------------------------------------------
   const cell = (text, value) => make("td", { class: "num", "data-v": value ?? "" }, text);
   const scroll = (label, ...children) => make("div", { class: "scroll", role: "group", "aria-label": label, tabindex: "0" }, ...children);
+  /** A button that shows what a head means (recode_eval/leaderboard/glossary.py, `data-terms`). */
+  const tip = (text, term) => term ? [make("button", { type: "button", class: "tip", popovertarget: `term-${term}`, popovertargetaction: "show", "aria-describedby": `term-${term}`, "aria-label": `What is ${text}?` })] : [];
   const table = (id, caption, heads, rows) => make("table", { id },
     make("caption", {}, caption),
-    make("thead", {}, make("tr", {}, ...heads.map(([text, number]) => make("th", { scope: "col", ...(number ? { class: "num" } : {}) }, text)))),
+    make("thead", {}, make("tr", {}, ...heads.map(([text, number, term]) => make("th", { scope: "col", ...(number ? { class: "num" } : {}) }, text, ...tip(text, term))))),
     make("tbody", {}, ...rows));
 
   const numbers = (result) => {
@@ -152,7 +136,7 @@
         cell(points(d.mean), d.mean), make("td", { class: "num", "data-low": d.low ?? "", "data-high": d.high ?? "", title: d.method }, interval(d)),
         cell(chance(d.p), d.p), make("td", { class: `verdict ${kind}` }, `${glyph} ${words}`), cell(String(d.n), d.n), cell(String(d.clusters), d.clusters));
     };
-    const heads = [["Problems of"], ["A", 1], ["B", 1], ["B - A", 1], ["95 % interval", 1], ["p", 1], ["Reading"], ["Problems", 1], ["Clusters", 1]];
+    const heads = [["Problems of"], ["A", 1], ["B", 1], ["B - A", 1], ["95 % interval", 1, "interval"], ["p", 1, "p"], ["Reading"], ["Problems", 1], ["Clusters", 1, "cluster"]];
     const part = (id, words, rows) => scroll(words, table(id, `${words}: ${result.metric}${unit.scale === 100 ? " in percent" : ""}, differences in ${unit.unit}`, heads, rows));
     return make("div", {}, part("differences", "All problems", [row("all", result.overall)]), ...result.tags.map((tag, number) => {
       const words = `By ${tag.name.replaceAll("_", " ")}`;
@@ -169,7 +153,7 @@
     rows.push(d.clusters > stats.MOST_FLIPPED
       ? row("Sign-flip test", `exact for up to ${stats.MOST_FLIPPED} clusters only; with ${d.clusters} it draws at random: recode-eval compare A B`, null, "flip")
       : row("Sign-flip test, exact", `all 2^${d.clusters} ways to flip the clusters' signs`, result.flip, "flip"));
-    return scroll("Tests", table("tests", "Is there any difference? Two-sided", [["Test"], ["From"], ["p", 1]], rows));
+    return scroll("Tests", table("tests", "Is there any difference? Two-sided", [["Test"], ["From"], ["p", 1, "p"]], rows));
   };
 
   const square = (c) => {
@@ -206,6 +190,15 @@
         make("div", {}, make("h2", {}, "Tests"), tests(result), ...moved),
         make("figure", {}, forest(result), make("figcaption", {}, `Difference in ${result.metric} in ${unit.unit}, B minus A, with 95 % intervals clustered by update; in brackets the number of problems. Of each tag at most ${MOST_ROWS} values with two clusters or more are drawn.`))),
       make("h2", {}, "Differences"), numbers(result));
+    cite(data, keys);
+  };
+
+  /** The entry for the pair: Python's text, with the names that Python made harmless for LaTeX. */
+  const cite = (data, keys) => {
+    const [a, b] = keys.map((key) => data.runs[key].tex ?? data.runs[key].name), [one, two] = keys.map((key) => key.replace(/[^A-Za-z0-9-]/g, ""));
+    const words = { "<<A>>": a, "<<B>>": b, "<<KEY-A>>": one, "<<KEY-B>>": two };
+    get("bibtex-pair").textContent = data.bibtex.replace(/<<(?:KEY-)?[AB]>>/g, (word) => words[word]);
+    get("cite-pair").hidden = false;
   };
 
   // Choosing --------------------------------------------------------------------------------
@@ -247,6 +240,7 @@
   const update = async () => {
     const now = ++latest, choice = chosen(), { board, a, b } = choice;
     const place = get("comparison"), wrong = problem(choice);
+    get("cite-pair").hidden = true;
     pick.board.value = board.key;
     fill(pick.a, board.runs, a);
     fill(pick.b, board.runs, b);
@@ -260,7 +254,7 @@
       return;
     }
     try {
-      const data = await load(board);
+      const data = await load(board.key, board.file);
       if (now !== latest) return; // another choice was made meanwhile
       const metrics = metricsOf(data, data.runs[a], data.runs[b]);
       const metric = metrics.find(({ name }) => name === state.get("metric")[0]) ?? metrics[0];

@@ -4,30 +4,11 @@
 // The tables on the page hold the same for screen readers.
 "use strict";
 (() => {
-  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   const ROW = 14, LEAST = 3, MOST = 14; // pixels of a row, and of a column
-
-  const load = (place) => new Promise((resolve, reject) => {
-    const known = () => window.compareData?.[place.dataset.board];
-    if (known()) { resolve(known()); return; }
-    const script = document.createElement("script");
-    script.src = place.dataset.file;
-    script.addEventListener("load", () => (known() ? resolve(known()) : reject(new Error("empty"))));
-    script.addEventListener("error", () => reject(new Error("missing")));
-    document.head.append(script);
-  });
-
-  /** Per problem the share that passes, or null; of a task without tests its similarity. */
-  const rates = (run) => run.values ?? Array.from({ length: run.passed.length / run.width }, (_, i) => {
-    const text = run.passed.slice(i * run.width, (i + 1) * run.width);
-    if (text.includes("-")) return null;
-    const passed = [...text].reduce((number, digit) => number * 62 + DIGITS.indexOf(digit), 0);
-    return passed / (run.scored[i] ?? run.n);
-  });
 
   const draw = (place, data) => {
     const order = place.dataset.runs.split(" ").filter((key) => data.runs[key]);
-    const table = order.map((key) => rates(data.runs[key]));
+    const table = order.map((key) => window.boardData.rates(data.runs[key]));
     const mean = data.ids.map((_, i) => {
       const known = table.map((row) => row[i]).filter((rate) => rate !== null);
       return known.length ? known.reduce((a, b) => a + b, 0) / known.length : -1;
@@ -113,7 +94,7 @@
     const show = async () => {
       if (!details.open || place.dataset.state) return;
       place.dataset.state = "waiting";
-      try { draw(place, await load(place)); } catch {
+      try { draw(place, await window.boardData.load(place.dataset.board, place.dataset.file)); } catch {
         place.dataset.state = "";
         place.textContent = `The data (${place.dataset.file}) cannot be loaded.`;
       }

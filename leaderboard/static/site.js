@@ -26,6 +26,8 @@
     for (const value of values) if (value) state.append(key, value);
     write();
   };
+  /** `1 run` or `3 runs`: the same as Python's (recode_eval/terminal.py). */
+  window.plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
   window.siteState = { get: (key) => state.getAll(key), set, listen: (f) => listeners.push(f) };
 
   // Sorting ---------------------------------------------------------------------------------
@@ -34,7 +36,7 @@
 
   const nameOf = (header) => header.dataset.col ?? header.textContent.trim();
   const sort = (table, name, direction) => {
-    const header = [...table.tHead.rows[0].cells].find((cell) => cell.querySelector("button") && nameOf(cell) === name);
+    const header = [...table.tHead.rows[0].cells].find((cell) => cell.querySelector("button.sort") && nameOf(cell) === name);
     if (!header) return;
     const column = header.cellIndex;
     const numeric = header.dataset.kind === "number";
@@ -59,7 +61,7 @@
     original.set(table, [...table.tBodies[0].rows]);
     table.tHead.addEventListener("click", (event) => {
       const header = event.target.closest("th");
-      if (!header || !event.target.closest("button")) return;
+      if (!header || !event.target.closest("button.sort")) return;
       const before = header.getAttribute("aria-sort");
       const first = header.dataset.kind === "number" ? "descending" : "ascending";
       const next = before === null ? first : before === "ascending" ? "descending" : "ascending";
@@ -119,7 +121,7 @@
     if (tab !== undefined) table.classList.toggle("all", tab === "");
     arrange(form);
     const status = document.querySelector(`[data-status="${form.dataset.filters}"]`);
-    status.textContent = `${count} of ${table.tBodies[0].rows.length} rows`;
+    status.textContent = `${count} of ${window.plural(table.tBodies[0].rows.length, "row")}`;
     for (const facet of form.querySelectorAll("details.facet")) {
       if (!facet.querySelector(".chosen")) continue;
       const number = facet.querySelectorAll("input:checked").length

@@ -192,6 +192,6 @@
   };
 
   window.compareStats = {
-    METHODS, MOST_FLIPPED, changedProblems, difference, fisher, passAt, signFlip, tQuantile, tUpperTail,
+    FEWEST_EFFECTIVE, METHODS, MOST_FLIPPED, changedProblems, difference, fisher, passAt, signFlip, sum, tQuantile, tUpperTail,
   };
 })();

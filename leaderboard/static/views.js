@@ -21,7 +21,7 @@
         part.hidden = Boolean(wanted) && part.dataset.task !== wanted;
       }
     }
-    document.getElementById("pick-status").textContent = `${count} of ${blocks.length} base models`;
+    document.getElementById("pick-status").textContent = `${count} of ${window.plural(blocks.length, "base model")}`;
   };
   form.addEventListener("input", () => {
     apply();

@@ -36,6 +36,8 @@ FORMATS: Registry[Exporter] = Registry(
         "every-eval-ever": "recode_eval.exports.every_eval_ever:documents",
         "lm-eval": "recode_eval.exports.lm_eval:documents",
         "junit": "recode_eval.exports.junit:documents",
+        "latex": "recode_eval.exports.citations:latex",
+        "bibtex": "recode_eval.exports.citations:bibtex",
     },
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recode_eval.errors import DataError, UsageError
 from recode_eval.metrics import metric, primary_of
-from recode_eval.run.results import UNSAID, estimates
+from recode_eval.run.results import estimates, unsaid
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def facts(run: ResultsFile, about: About) -> RunFacts:
             tier=_text((results.sandbox or {}).get("tier", "")),
             problems=len(run.scores),
             metrics=(),
-            unsaid=_unsaid(results.cautions),
+            unsaid=unsaid(results.cautions),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
@@ -159,11 +159,6 @@ def facts(run: ResultsFile, about: About) -> RunFacts:
             "rewrites it."
         ) from error
     return _with_metrics(found, run, about)
-
-
-def _unsaid(cautions: Sequence[str]) -> frozenset[str]:
-    told = (text.removeprefix(UNSAID) for text in cautions if text.startswith(UNSAID))
-    return frozenset(name for names in told for name in names.split(", "))
 
 
 def _with_metrics(found: RunFacts, run: ResultsFile, about: About) -> RunFacts:

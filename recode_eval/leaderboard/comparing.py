@@ -18,8 +18,10 @@ from recode_eval.comparison.comparability import (
     percent,
 )
 from recode_eval.leaderboard.boards import is_baseline
+from recode_eval.leaderboard.citing import comparison_bibtex
 from recode_eval.leaderboard.drilldown import problem_path
 from recode_eval.leaderboard.site_views import SiteView
+from recode_eval.leaderboard.tex import tex
 from recode_eval.leaderboard.text import cut, digest, script_json
 from recode_eval.metrics import DEFAULT_KS, metric
 
@@ -76,6 +78,7 @@ def board_data(board: Board) -> dict[str, Any]:
     problems = board.first.problems
     order = {problem.id: index for index, problem in enumerate(problems)}
     return {
+        "bibtex": comparison_bibtex(board),
         "metrics": [metric(name).to_json() for name in _metrics(board)],
         "rules": browser_rules(),
         "limit": [MOST_UNSCORED, percent(MOST_UNSCORED)],
@@ -109,6 +112,9 @@ def _run(standing: Standing, order: Mapping[str, int]) -> dict[str, Any]:
         "n": n,
         "facts": browser_facts(run.stored, order, digest),
     }
+    escaped = tex(run.model_name)
+    if escaped != found["name"]:
+        found["tex"] = escaped
     if not run.tested:
         rates = dict(zip(by_id, run.rates, strict=True))
         return {**found, "values": [rates[key] for key in order]}

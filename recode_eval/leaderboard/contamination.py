@@ -90,6 +90,22 @@ class PublicDates:
         days = (rows[problem.id].changed_after for problem in run.problems if problem.id in rows)
         return sorted(day for day in days if day is not None)
 
+    def changes(self, run: RunEntry, sources: Sources) -> dict[str, date]:
+        """Return the day before which each problem's subject cannot have been public, where known.
+
+        A row's own day counts before that of its data set: a data set that is published later asks
+        about changes that were public before.
+        """
+        rows, _ = sources.problems(run)
+        found = {
+            problem.id: day
+            for problem in run.problems
+            if problem.id in rows and (day := rows[problem.id].changed_after) is not None
+        }
+        if found or run.task not in self._tasks:
+            return found
+        return dict.fromkeys((problem.id for problem in run.problems), self._tasks[run.task])
+
 
 def exposures(
     runs: Iterable[RunEntry], facts: FactBook, dates: PublicDates, sources: Sources

@@ -30,6 +30,8 @@ class ModelFacts:
     """Parameters, in billions."""
     released: str | None = None
     """ISO date."""
+    cutoff: str | None = None
+    """The last day of what it was trained on (ISO), as its makers say."""
     training: Path | None = None
     """The folder with the log of the training that made it."""
 
@@ -102,18 +104,25 @@ def _row(raw: Mapping[str, Any], source: str, url: str, note: str) -> ReportedRo
 
 
 def _facts(raw: Mapping[str, Any], folder: Path) -> tuple[str, ModelFacts]:
-    released = raw.get("released")
-    if released is not None and not isinstance(released, date):
-        raise ValueError("`released` must be a date such as 2024-09-18")
     base, method = (_text(raw, key) if key in raw else None for key in ("base", "method"))
     facts = ModelFacts(
         base,
         method,
         _size(raw),
-        released.isoformat() if released else None,
+        _day(raw, "released"),
+        _day(raw, "cutoff"),
         (folder / _text(raw, "training")).resolve() if "training" in raw else None,
     )
     return _text(raw, "match"), facts
+
+
+def _day(raw: Mapping[str, Any], key: str) -> str | None:
+    day = raw.get(key)
+    if day is None:
+        return None
+    if type(day) is not date:
+        raise ValueError(f"`{key}` must be a date such as 2024-09-18")
+    return day.isoformat()
 
 
 def _size(raw: Mapping[str, Any]) -> float | None:

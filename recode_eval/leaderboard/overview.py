@@ -31,8 +31,6 @@ class Column:
     heading: str
     kind: str = "number"
     """`number` or `text`: how it sorts."""
-    title: str = ""
-    """What a reader may ask about the heading."""
     shown: bool = True
     """Whether it is there before anybody chose columns."""
     metric: str = ""
@@ -90,39 +88,26 @@ def _columns(main: Board) -> list[Column]:
     ranking = main.primary
     names = dict.fromkeys((ranking, *_FIRST_METRICS, *_MORE_METRICS, "pass@1"))
     return [
-        Column("rank", "Rank", title="Possible ranks on the board: models that cannot be told "
-               "apart share them"),
+        Column("rank", "Rank"),
         *(
             Column(
-                name, metric(name).heading, title=GLOSSARY.get(name, ""), metric=name,
+                name, metric(name).heading, metric=name,
                 shown=name == ranking or name in _FIRST_METRICS, bar=name == ranking,
             )
             for name in names
         ),
-        Column("tokens", "Tokens", title="Completion tokens per sample"),
-        Column("size", "Size", title="Parameters, in billions"),
-        Column("method", "Method", "text", "How the model was trained from its base"),
+        Column("tokens", "Tokens"),
+        Column("size", "Size"),
+        Column("method", "Method", "text"),
         Column("base", "Base", "text", shown=False),
-        Column("cost", "Cost per solved", title="By the prices that whoever ran it gave"),
-        Column("n", "n", title="Samples per problem", shown=False),
-        Column("unscored", "Unscored", title="Samples that the machine could not grade",
-               shown=False),
-        Column("suspicious", "Suspicious", title="Samples whose code was flagged", shown=False),
+        Column("cost", "Cost per solved"),
+        Column("n", "n", shown=False),
+        Column("unscored", "Unscored", shown=False),
+        Column("suspicious", "Suspicious", shown=False),
         Column("backend", "Backend", "text", shown=False),
-        Column("date", "Date", "text", "Of the run", shown=False),
-        Column("released", "Released", "text",
-               "The model; marked where what is asked was public by then", shown=False),
+        Column("date", "Date of the run", "text", shown=False),
+        Column("released", "Released", "text", shown=False),
     ]  # fmt: skip
-
-
-GLOSSARY: Final = {
-    "pass@1": "Share of samples that pass all tests",
-    "pass@5": "Chance that one of five samples passes",
-    "upass@1": "Passes with the update, and fails without it: the answer needs the update",
-    "es_star": "Edit similarity to the reference, modified: 2 is equal, -2 is nothing alike",
-    "es": "Edit similarity to the reference, by characters",
-}
-"""What a metric is, in a sentence for its heading."""
 
 
 def _is_used(column: Column, rows: Sequence[Row]) -> bool:

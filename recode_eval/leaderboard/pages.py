@@ -15,14 +15,17 @@ from markupsafe import Markup
 from recode_eval.comparison.comparability import model_key
 from recode_eval.comparison.items import counts_of, screened
 from recode_eval.leaderboard.charts import Dot, dot_plot
+from recode_eval.leaderboard.citing import board_bibtex, board_latex, run_bibtex
 from recode_eval.leaderboard.drilldown import anchor, problem_path
+from recode_eval.leaderboard.glossary import tip, with_definitions
 from recode_eval.leaderboard.highlight import tokens
 from recode_eval.leaderboard.methods import method_class
 from recode_eval.leaderboard.overview import overview
 from recode_eval.leaderboard.publishing import public, public_command
+from recode_eval.leaderboard.related import related
 from recode_eval.leaderboard.row_markup import problem_row, run_fold, run_row
 from recode_eval.leaderboard.site_views import shown_views, view_files
-from recode_eval.leaderboard.text import cut, digest, plural, script_json, shown, slug
+from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
 from recode_eval.metrics import (
     METHODS,
@@ -35,6 +38,7 @@ from recode_eval.metrics import (
 )
 from recode_eval.run.report import money
 from recode_eval.stats.estimates import is_bound
+from recode_eval.terminal import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +73,11 @@ class Pages:
         self._site, self._boards, self._rows = site, site.boards, site.rows
         self._views = shown_views(site)
         self._environment = environment(resources, [view for view, _ in self._views])
-        self._environment.globals.update(exposures=site.exposures, indexed=indexed)
+        links = related(site, self._views)
+        self._environment.globals.update(exposures=site.exposures, indexed=indexed, related=links)
+        self._environment.filters["arms_of"] = lambda key: next(
+            (link.path for link in links.get(key, ()) if link.kind == "arms"), ""
+        )
         self._labels = {s.run.key: b for b in site.boards for s in b.standings}
         self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
         for board in site.boards:
@@ -179,7 +187,8 @@ class Pages:
         return dot_plot(dots, title, f"chart-{board.key}")
 
     def _render(self, template: str, **context: Any) -> str:
-        return self._environment.get_template(template).render(**context)
+        page = self._environment.get_template(template).render(**context)
+        return with_definitions(page, context["root"])
 
 
 def environment(resources: Path, views: Sequence[SiteView]) -> Environment:
@@ -215,6 +224,9 @@ def environment(resources: Path, views: Sequence[SiteView]) -> Environment:
     made.globals.update(problem_row=problem_row, run_fold=run_fold, run_row=run_row)
     links = [(view.path, view.title) for view in views if view.title]
     made.globals.update(HELPERS, views=links)
+    made.globals.update(
+        board_bibtex=board_bibtex, board_latex=board_latex, run_bibtex=run_bibtex, tip=tip
+    )
     made.globals.update(_metric_facts())
     return made
 

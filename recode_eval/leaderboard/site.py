@@ -33,6 +33,7 @@ from recode_eval.leaderboard.training import read_trainings
 from recode_eval.leaderboard.views import training_views
 from recode_eval.leaderboard.writing import PageWriter, write_text
 from recode_eval.resources import resource_dir
+from recode_eval.terminal import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,11 +143,16 @@ def _build(
     kept, altered = read_snapshots(snapshots)
     broken += [*unsound, *unread, *(BrokenRun(name, reason) for name, reason in altered)]
     note(
-        f"{len(runs)} runs, {len(verdicts)} verdicts, {len(logs)} trainings, {len(broken)} left out"
+        f"{plural(len(runs), 'run')}, {plural(len(verdicts), 'verdict')}, "
+        f"{plural(len(logs), 'training')}, {len(broken)} left out"
     )
-    exposed = exposures(runs, facts, PublicDates.read(resources / "dates.yaml"), sources)
+    dates = PublicDates.read(resources / "dates.yaml")
+    exposed = exposures(runs, facts, dates, sources)
+    changes = {board.key: dates.changes(board.first, sources) for board in found}
     listed = table.rows(found, published, facts, exposed)
-    site = SiteData(found, listed, published, facts, broken, verdicts, views, exposed, kept)
+    site = SiteData(
+        found, listed, published, facts, broken, verdicts, views, exposed, changes, kept
+    )
     pages = Pages(resources, site, indexed=indexed)
     earlier = out.resolve() if reuse and (out / MARKER).is_file() else None
     writer = PageWriter(pages, grouped(runs), sources, earlier)
@@ -162,7 +168,8 @@ def _build(
 
     def write(folder: Path) -> int:
         count = _write_files(folder, files())
-        note(f"{count} pages of tasks and views, {writer.count} of models and problems to come")
+        pages = plural(count, "page")
+        note(f"{pages} of tasks and views, {writer.count} of models and problems to come")
         return count + writer.write(folder, jobs)
 
     count = _write(out, write, resources / "static", exchange or nullcontext())

@@ -13,6 +13,7 @@ from recode_eval.plugins import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
     from pathlib import Path
 
     from recode_eval.leaderboard.boards import Board
@@ -41,6 +42,8 @@ class SiteData:
     training: TrainingViews
     exposures: Mapping[str, Exposure]
     """By the key of a run."""
+    changes: Mapping[str, Mapping[str, date]]
+    """By the key of a board: the known days of its problems' changes, by the problem's id."""
     snapshots: Sequence[Snapshot] = ()
     """Oldest first."""
 
@@ -81,10 +84,12 @@ VIEWS: Registry[SiteView] = Registry(
         "failures": "recode_eval.leaderboard.failures:FAILURES_VIEW",
         "libraries": "recode_eval.leaderboard.libraries:LIBRARIES_VIEW",
         "cost": "recode_eval.leaderboard.frontier:FRONTIER_VIEW",
+        "dates": "recode_eval.leaderboard.dates:DATES_VIEW",
         "training": "recode_eval.leaderboard.views:TRAINING_VIEW",
         "lift": "recode_eval.leaderboard.lift:LIFT_VIEW",
         "compare": "recode_eval.leaderboard.comparing:COMPARE_VIEW",
         "gate": "recode_eval.leaderboard.gates:GATE_VIEW",
+        "glossary": "recode_eval.leaderboard.glossary:GLOSSARY_VIEW",
         "badges": "recode_eval.leaderboard.badges:BADGES_VIEW",
         "snapshots": "recode_eval.leaderboard.snapshot_pages:SNAPSHOTS_VIEW",
     },

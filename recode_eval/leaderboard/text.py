@@ -43,15 +43,6 @@ def points(share: float) -> str:
     return "0.0" if float(text) == 0 else text
 
 
-def plural(count: int, word: str) -> str:
-    """Return `1 run` or `3 runs`.
-
-    >>> plural(1, "run"), plural(1200, "run")
-    ('1 run', '1,200 runs')
-    """
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def slug(name: str) -> str:
     """Return a file name for any name: readable, unique by a hash, harmless in paths and links."""
     readable = _UNSAFE_NAME.sub("-", name).strip("-.")[:60].lower() or "x"

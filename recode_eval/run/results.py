@@ -133,6 +133,12 @@ class MetricValues:
     bounds: Bounds
 
 
+def unsaid(cautions: Iterable[str]) -> frozenset[str]:
+    """Return the settings of which another harness's log tells nothing: numbers stand for them."""
+    told = (text.removeprefix(UNSAID) for text in cautions if text.startswith(UNSAID))
+    return frozenset(name for names in told for name in names.split(", "))
+
+
 def estimates(
     problems: Sequence[ProblemResult], ks: Iterable[int], *, split: bool = False
 ) -> dict[str, dict[str, Any] | None]:
