@@ -3,13 +3,15 @@
     python -m benchmarks.study.packs FOLDER docs/example-runs/study
 
 One pack a model: its sampled answers to the test problems. `models.yaml` beside the packs says
-which start a model comes from, and by which method. Four arms and two seeds, of every start, keep
-the packs small; docs/study.md has all of them.
+which start a model comes from, and by which method. Six arms and two seeds, of every start, keep
+the packs small; docs/study.md has all of them. What a run says of its machine is left out; the
+path of the model stays, for a run's hash covers it.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 ARMS: Final = {
     "sft": "SFT",
     "sft-few": "SFT, few pairs",
+    "rft": "RFT",
     "grpo": "GRPO",
+    "dapo": "DAPO",
     "sft-grpo": "SFT, then GRPO",
 }
 """The arms that are packed, with the names of their methods."""
@@ -54,6 +58,7 @@ def write(study: Path, out: Path, starts: int) -> list[Path]:
     """
     import yaml
 
+    from recode_eval.leaderboard.submissions import public_copy
     from recode_eval.run.archive import pack
     from recode_eval.run.results_file import read_run
     from recode_eval.run.store import RESULTS
@@ -64,7 +69,10 @@ def write(study: Path, out: Path, starts: int) -> list[Path]:
     entries, packs = [], []
     for job, run in runs.items():
         packs.append(out / f"{job.name}.tar.zst")
-        pack(run, packs[-1])
+        with tempfile.TemporaryDirectory() as temporary:
+            copy = Path(temporary, "run")
+            public_copy(run, copy)
+            pack(copy, packs[-1])
         entries.append({
             "match": read_run(run / RESULTS).model,
             "base": f"start {job.start}",

@@ -111,7 +111,9 @@ def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
         raise UsageError(f"{place} exists: this run was submitted. Remove it to submit it anew.")
     with tempfile.TemporaryDirectory(prefix="recode-eval-submit-") as temporary:
         copy = Path(temporary, "run")
-        warnings = _public_copy(folder, copy)
+        _check_identity(folder, read_json(folder / MANIFEST).get("identity"))
+        _check_identity(folder, read_json(folder / RESULTS).get("identity"))
+        warnings = public_copy(folder, copy)
         load_run(copy, str(folder))  # what others will read must agree as well
         out.mkdir(parents=True, exist_ok=True)
         pack(copy, place)
@@ -151,8 +153,12 @@ def _check_fit(board: Board) -> None:
         )
 
 
-def _public_copy(folder: Path, copy: Path) -> list[str]:
-    """Copy a run without what tells of its machine; return what a person should look at."""
+def public_copy(folder: Path, copy: Path) -> list[str]:
+    """Copy a run without what tells of its machine; return what a person should look at.
+
+    The identity stays as it is, and with it the path of a model that was named by one.
+    Raises `DataError` for a run with a file that is not plain.
+    """
     copy.mkdir()
     for name in (*MEMBERS, *OPTIONAL):
         source = folder / name
@@ -161,9 +167,7 @@ def _public_copy(folder: Path, copy: Path) -> list[str]:
         if source.is_symlink() or not source.is_file():
             raise DataError(f"{source} is not a plain file.")
         if name in {MANIFEST, RESULTS}:
-            content = read_json(source)
-            _check_identity(folder, content.get("identity"))
-            write_json(copy / name, _public_content(content))
+            write_json(copy / name, _public_content(read_json(source)))
         else:
             shutil.copyfile(source, copy / name)
     with (copy / COMPLETIONS).open(encoding="utf-8", errors="replace") as lines:
