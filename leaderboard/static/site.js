@@ -88,13 +88,17 @@
     const values = chosen(form, name).map((value) => value || "all");
     return values.length ? values : ["-"];
   };
-  /** Show the columns that are ticked. */
+  /** Show the columns that are ticked, unless the rows shown have nothing but dashes there. */
   const arrange = (form) => {
     for (const box of form.querySelectorAll("input[data-shows]")) {
       const table = document.getElementById(box.dataset.shows);
       const header = [...table.tHead.rows[0].cells].find((cell) => cell.dataset.col === box.value);
-      if (!header || header.hidden === !box.checked) continue;
-      for (const row of table.rows) row.cells[header.cellIndex].hidden = !box.checked;
+      if (!header) continue;
+      const shown = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+      const used = !shown.length || shown.some((row) => row.cells[header.cellIndex].dataset.v !== "");
+      const hidden = !(box.checked && used);
+      if (header.hidden === hidden) continue;
+      for (const row of table.rows) row.cells[header.cellIndex].hidden = hidden;
     }
   };
 

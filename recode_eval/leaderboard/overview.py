@@ -6,7 +6,7 @@ built-in baselines and published results are a click away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from recode_eval.leaderboard.boards import main_board
@@ -32,10 +32,17 @@ class Column:
     kind: str = "number"
     """`number` or `text`: how it sorts."""
     shown: bool = True
-    """Whether it is there before anybody chose columns."""
+    """Whether it is chosen before anybody chose columns."""
+    used: bool = True
+    """Whether a row that is shown at first has a value."""
     metric: str = ""
     bar: bool = False
     """Whether its values are drawn, too."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether the first table has it: a column of dashes says nothing."""
+        return self.shown and self.used
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,11 @@ def overview(boards: Sequence[Board], rows: Sequence[Row]) -> Overview:
     first = [main, *(board for board in boards if board is not main)]
     here = [row for row in rows if row.board_key == main.key]
     return Overview(
-        columns=tuple(column for column in _columns(main) if _is_used(column, rows)),
+        columns=tuple(
+            replace(column, used=_is_used(column, here))
+            for column in _columns(main)
+            if _is_used(column, rows)
+        ),
         tabs=tuple(Tab(b.key, b.task, b.unusual, len(b.standings)) for b in first),
         main=main,
         baselines=sum(row.baseline for row in rows),
@@ -111,7 +122,7 @@ def _columns(main: Board) -> list[Column]:
 
 
 def _is_used(column: Column, rows: Sequence[Row]) -> bool:
-    """Whether any row has a value: a column of dashes says nothing."""
+    """Whether any row has a value."""
     value = _VALUES.get(column.key)
     if value is not None:
         return any(value(row) for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +152,23 @@ def test_a_board_its_baselines_and_columns_are_chosen(browser: Browser, site: Pa
     browser.open(site / "index.html", "board=nonsense&cols=-")
     assert len(browser.texts("#results tbody tr")) == 3
     assert browser.texts("#results thead th") == ["Model", "Rank"]
+
+
+def test_a_column_of_dashes_is_not_shown(browser: Browser, tmp_path: Path) -> None:
+    """UPass@1 and the size stood there for a board whose models have neither."""
+    for name in ("one", "two"):
+        make_run(tmp_path / "runs", name, 0.5)
+    make_run(tmp_path / "runs", "big", 0.5, task_name="arena-multi")
+    facts = tmp_path / "models.yaml"
+    facts.write_text("models:\n  - {match: big, base: b, method: SFT, size_b: 7}\n")
+    build([tmp_path / "runs"], tmp_path / "site", models=[facts])
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert re.search(r'<th [^>]*data-col="size"[^>]* hidden>', page), "without a script"
+    browser.open(tmp_path / "site" / "index.html")
+    assert browser.texts("#results th[data-col=size]") == []
+    browser.click("label:has([name=board]):nth-of-type(2)")
+    assert browser.texts("#results tbody th") == ["big"]
+    assert browser.texts("#results th[data-col=size]") == ["Size"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
