@@ -21,8 +21,13 @@ _PATH: Final = re.compile(
 """An absolute path of two parts or more: one part alone is as often a fraction or a route."""
 _SECRET: Final = re.compile(r"(?i)key|token|secret|password|passwd|auth|credential|bearer|cookie")
 _LOOKS_SECRET: Final = re.compile(
-    r"\b(?:sk|pk|hf|ghp|gho|ghs|github_pat|glpat|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{12,}"
+    r"\b(?:[spr]k[-_](?=[\w-]*\d)[\w-]{12,}"  # OpenAI, Anthropic, Stripe
+    r"|(?:hf|gsk|r8|gh[oprsu])_[A-Za-z0-9]{12,}|github_pat_\w{12,}|glpat-[\w-]{12,}"
+    r"|xox[abeprs]-[\w-]{12,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}[.\w-]*)",
+    re.ASCII,
 )
+"""Each with its separator and letters: `skipinitialspace` and `hf-internal-testing` are none."""
 _NOT_SECRET: Final = frozenset(
     {"--max-tokens", "--max-tokens-total", "--docs-tokens", "--api-key-env", "--tool-tokens"}
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_runs import make_run
 
-from recode_eval.leaderboard.publishing import public, public_command
+from recode_eval.leaderboard.publishing import looks_secret, public, public_command
 from recode_eval.leaderboard.site import build
 
 PRIVATE = (
@@ -55,6 +55,35 @@ def test_a_run_made_with_private_words_publishes_none(tmp_path: Path) -> None:
     assert found == []
     page = next((tmp_path / "site" / "models").glob("*.html")).read_text()
     assert "recode-eval --model …/final --base-url http://(private)/v1 --api-key ***" in page
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf-internal-testing/tiny-random-LlamaForCausalLM", "skt-kogpt-base-v-large",
+        "pd.read_csv(f, skipinitialspace=True)", "decode(x, skip_special_tokens=True)",
+        "pkg_resources_and_more", "hf_hub_download_file",
+    ],
+)  # fmt: skip
+def test_names_that_begin_like_a_token_are_none(text: str) -> None:
+    """`submit` refused runs of hf-internal-testing, and took pandas' skipinitialspace for a key."""
+    assert public(text) == text
+    assert not looks_secret(text)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "sk-proj-abc123def456ghi789", "sk_live_abc123def456", "ASIAIOSFODNN7EXAMPLE",
+        "AKIAIOSFODNN7EXAMPLE", "AIza" + "Sy1" * 12, "r8_" + "a1" * 17, "gsk_" + "a1" * 20,
+        "ghp_" + "a1" * 18, "github_pat_" + "a1_" * 12, "glpat-" + "a-1" * 7, "xoxb-" + "1-2a" * 6,
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmN",
+    ],
+)  # fmt: skip
+def test_tokens_of_known_services_are_masked(token: str) -> None:
+    """Google's, Groq's, Replicate's, temporary AWS keys and JSON Web Tokens were published."""
+    assert public(f"Bearer {token}, then") == "Bearer ***, then"
+    assert looks_secret(f"key = '{token}'")
 
 
 def test_search_engines_are_asked_not_to_list_a_site(tmp_path: Path) -> None:
