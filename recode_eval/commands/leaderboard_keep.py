@@ -81,9 +81,13 @@ def add_parsers(actions: Any) -> None:
 
 
 def _day(text: str) -> dt.date:
+    import argparse
     import datetime as dt
 
-    return dt.date.fromisoformat(text)
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day as 2026-03-05 ({error})") from None
 
 
 def execute(arguments: argparse.Namespace) -> ExitCode:

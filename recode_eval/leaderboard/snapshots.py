@@ -173,7 +173,7 @@ def _digest(raw: bytes) -> str:
 
 def _bytes(file: Path) -> bytes:
     """Return a plain file's content; raises `UsageError` if there is none, `DataError`."""
-    if not file.exists():
+    if not file.exists() and not file.is_symlink():
         raise UsageError(
             f"There is no {file}: give a site that `recode-eval leaderboard build` wrote, or a "
             "snapshot."
@@ -224,6 +224,10 @@ def read(path: Path) -> Snapshot:
         )
     if _digest(raw) != named[2]:
         raise DataError(f"{path.name} was changed: its content does not have the hash in its name.")
+    try:
+        raw.decode()  # JSON in another encoding can be read, but a site publishes the bytes as text
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name} is not a snapshot: it is not UTF-8 ({error}).") from None
     content = decode(raw, SnapshotFile, path.name)
     if content.date != named[1]:
         raise DataError(f"{path.name} was renamed: its content is of {content.date}.")

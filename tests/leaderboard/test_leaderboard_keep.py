@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -71,6 +72,32 @@ def test_a_snapshot_is_written_once_and_proves_its_content(
     with pytest.raises(DataError, match="not a snapshot's name"):
         read(tmp_path / "mine.json")
     assert len(read_all([tmp_path])[1]) == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_snapshot_in_another_encoding_is_refused(
+    encoding: str, two: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """It was read as JSON, and the build that published its bytes as text crashed."""
+    raw = read_all([two[1]])[0][0].raw.decode().encode(encoding)
+    path = tmp_path / f"2026-03-05-{hashlib.sha256(raw).hexdigest()[:16]}.json"
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="not UTF-8"):
+        read(path)
+
+
+def test_a_link_to_nothing_among_snapshots_is_left_out(tmp_path: Path) -> None:
+    """It ended the build as a usage error, which told to give a site."""
+    link = tmp_path / f"2026-03-05-{'0' * 16}.json"
+    link.symlink_to("nowhere")
+    assert [name for name, _ in read_all([tmp_path])[1]] == [link.name]
+
+
+def test_a_day_that_does_not_exist_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message was `invalid _day value`."""
+    words = ["leaderboard", "snapshot", "site", "--date", "2026-02-30"]
+    assert cli.run(words) == ExitCode.USAGE
+    assert "'2026-02-30' is not a day" in capsys.readouterr().err
 
 
 def test_the_difference_names_what_came_went_and_moved(two: tuple[Path, Path, Path]) -> None:
