@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from recode_eval.leaderboard.publishing import public
 from recode_eval.leaderboard.tex import tex
 from recode_eval.metrics import OVERVIEW, metric
 from recode_eval.run.results import unsaid
@@ -45,7 +46,9 @@ def run_bibtex(board: Board, run: RunEntry) -> str:
         words = f"{tex(shown.label)} {shown.show(estimate.value)}"
         basis = f"{plural(estimate.problems, 'problem')} in {plural(estimate.clusters, 'cluster')}"
         parts.append(f"{words} {interval} on {basis}" if interval else f"{words} on {basis}")
-    return _entry(f"run-{run.key}", f"{tex(run.model_name)} on {tex(board.task)}", [run], parts)
+    return _entry(
+        f"run-{run.key}", f"{tex(public(run.model_name))} on {tex(board.task)}", [run], parts
+    )
 
 
 def comparison_bibtex(board: Board) -> str:
@@ -98,7 +101,11 @@ def _caption(board: Board, runs: Sequence[RunEntry]) -> str:
 def _row(standing: Standing, names: Iterable[str]) -> list[str]:
     rank = standing.rank
     place = "--" if rank is None else f"{rank.best}--{rank.worst}" if rank.tied else str(rank)
-    return [tex(standing.run.model_name), place, *(_cell(standing.run, name) for name in names)]
+    return [
+        tex(public(standing.run.model_name)),
+        place,
+        *(_cell(standing.run, name) for name in names),
+    ]
 
 
 def _cell(run: RunEntry, name: str) -> str:

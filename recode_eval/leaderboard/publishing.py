@@ -32,6 +32,13 @@ _NOT_SECRET: Final = frozenset(
     {"--max-tokens", "--max-tokens-total", "--docs-tokens", "--api-key-env", "--tool-tokens"}
 )
 _PRIVATE: Final = (".local", ".internal", ".lan", ".corp", ".home", ".intranet", ".localdomain")
+_BARE_HOST: Final = re.compile(
+    r"(?<![\w.@/-])(?:[\w.+-]+@)?(?P<host>(?:\d{1,3}\.){3}\d{1,3}|(?:[\w-]+\.)+(?:"
+    + "|".join(suffix[1:] for suffix in _PRIVATE)
+    + r"))(?::\d{1,5})?(?![\w.-])",
+    re.IGNORECASE | re.ASCII,
+)
+"""An address or a private name without a scheme, with its user and port."""
 _HIDDEN: Final = "***"
 
 
@@ -42,13 +49,15 @@ def public(text: object) -> str:
     'read from …/mine.jsonl'
     >>> public("http://user:pw@10.0.0.7:8000/v1?key=1"), public("https://api.example.org/v1?key=1")
     ('http://(private)/v1', 'https://api.example.org/v1')
+    >>> public("--host 10.0.0.7:8000 ada@gpu01.corp pandas 2.2.3")
+    '--host (private) (private) pandas 2.2.3'
     """
     pieces, end = [], 0
     source = str(text)
     for found in _URL.finditer(source):
-        pieces += [_without_paths(source[end : found.start()]), _public_url(found.group())]
+        pieces += [_plain(source[end : found.start()]), _public_url(found.group())]
         end = found.end()
-    pieces.append(_without_paths(source[end:]))
+    pieces.append(_plain(source[end:]))
     return _LOOKS_SECRET.sub(_HIDDEN, "".join(pieces))
 
 
@@ -101,6 +110,22 @@ def _without_secret(word: str) -> str | None:
         if _SECRET.search(name) and name not in _NOT_SECRET:
             return "=".join([*parts[: index + 1], _HIDDEN])
     return None
+
+
+def _plain(text: str) -> str:
+    """Return text between URLs without paths and hosts."""
+    return _BARE_HOST.sub(_without_host, _without_paths(text))
+
+
+def _without_host(found: re.Match[str]) -> str:
+    """Return `(private)`; four numbers alone stay if they may be a version."""
+    host = found["host"]
+    if host != found.group() or not host.replace(".", "").isdigit():
+        return "(private)"
+    try:
+        return "(private)" if ipaddress.ip_address(host).is_private else host
+    except ValueError:
+        return host
 
 
 def _without_paths(text: str) -> str:

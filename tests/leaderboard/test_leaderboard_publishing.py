@@ -116,7 +116,21 @@ def test_any_text_is_taken(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["pass/fail", "1/2", "n = 3/4", "a, b", "/v1", "temperature 0.8", "https://example.org/a/b.html",
-     "Qwen/Qwen2.5-Coder-7B-Instruct", "--max-tokens 20", "x // y"],
+     "Qwen/Qwen2.5-Coder-7B-Instruct", "--max-tokens 20", "x // y", "pandas 2.2.3",
+     "types-requests==2.31.0.6", "a.b.c", "version 1.2.3.4.5"],
 )  # fmt: skip
 def test_what_is_public_stays(text: str) -> None:
     assert public(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.7", "10.0.0.7:8000", "ada@10.0.0.7", "gpu01.corp", "gpu01.cluster.local:8000",
+     "8.8.8.8:80", "127.0.0.1", "--host=192.168.1.5"],
+)  # fmt: skip
+def test_a_private_host_is_left_out_without_a_scheme_too(text: str) -> None:
+    """Only those in addresses with a scheme were."""
+    shown = public(f"served by {text}, twice")
+    assert (
+        shown == f"served by {text.partition('=')[0] + '=' if '=' in text else ''}(private), twice"
+    )
