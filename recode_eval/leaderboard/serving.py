@@ -33,6 +33,7 @@ _TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".json": "application/json",
+    ".svg": "image/svg+xml",
 }
 _HEADERS = {
     "Cache-Control": "no-store",

@@ -134,14 +134,14 @@ def test_a_miniature_of_the_study_runs_and_goes_on(tmp_path, capsys, monkeypatch
     assert "CPU s" not in capsys.readouterr().out
     report.main([str(tmp_path / "study")])
     assert "### What the arms reach" in capsys.readouterr().out
-    monkeypatch.setattr(packs, "ARMS", {"sft": "SFT", "sft-grpo": "SFT, then GRPO"})
+    monkeypatch.setattr(packs, "ARMS", {"sft": "SFT by hand"})
     monkeypatch.setattr(packs, "SEEDS", (1,))
     packs.main([str(tmp_path / "study"), str(tmp_path / "packs"), "--starts", "1"])
-    assert capsys.readouterr().out.startswith("3 packs, ")
+    assert capsys.readouterr().out.startswith("2 packs, ")
     site = tmp_path / "site"
     build = ["leaderboard", "build", str(tmp_path / "packs"), "--out", str(site), "--no-reported"]
     assert cli.run([*build, "--models", str(tmp_path / "packs" / "models.yaml")]) == 0
-    assert "SFT, then GRPO" in (site / "methods.html").read_text(encoding="utf-8")
+    assert "SFT by hand" in (site / "methods.html").read_text(encoding="utf-8")
     with pytest.raises(DataError, match="0 runs of start2-base"):
         packs.write(tmp_path / "study", tmp_path / "more", 2)
 
