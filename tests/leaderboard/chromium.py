@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _FLAGS = (
@@ -110,3 +112,14 @@ class Browser:
 
     def close(self) -> None:
         self.driver.quit()
+
+
+@contextlib.contextmanager
+def undisturbed(window: Browser) -> Iterator[None]:
+    """Forget what was, and assert that pages complain of nothing and ask for nothing elsewhere."""
+    window.complaints()
+    window.requests()
+    yield
+    assert window.complaints() == []
+    for url in window.requests():
+        assert url.startswith(("file://", "data:", "blob:", "about:")), url

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe import axe_source, serious
-from chromium import Browser
+from chromium import Browser, undisturbed
 from hostile import CORPUS
 from made_runs import make_run
 
@@ -29,23 +29,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def browser(window: Browser, site: Path) -> Iterator[Browser]:
     """A window in which no test may leave a complaint or a request to elsewhere."""
-    window.complaints()
-    window.requests()
-    window.open(site / "index.html")
-    yield window
-    assert window.complaints() == []
-    for url in window.requests():
-        assert url.startswith(("file://", "data:", "blob:", "about:")), url
+    with undisturbed(window):
+        window.open(site / "index.html")
+        yield window
 
 
 FOREIGN = "iframe, img, svg[onload], meta[http-equiv=refresh], body[onload]"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arena_rows import REFERENCE, STALE, arena_row, write_rows
+from arena_rows import REFERENCE
 from command_line import bare, failed, recode_eval
+from graded_run import graded_run
 
 from recode_eval.errors import ExitCode
 from recode_eval.run.records import CompletionRecord
@@ -23,21 +24,7 @@ BARE = ["--sandbox", "none", "--i-know-this-is-unsafe", "--workers", "1"]
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of right, stale and missing answers: three of each of six problems."""
-    folder = tmp_path_factory.mktemp("check")
-    rows = write_rows(folder / "rows.jsonl")
-    answers = folder / "answers.jsonl"
-    texts = [f"```python\n{REFERENCE}```", f"```python\n{STALE}```", "no code"]
-    lines = [
-        {"task_id": arena_row(i, i // 2)["prog_syn_id"], "completion": text}
-        for i in range(6)
-        for text in texts
-    ]
-    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = bare("--model", f"replay:{answers}", "--tasks", "arena", "--data", f"arena={rows}",
-                "--out", str(folder / "runs"), "--quiet", "--json")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (results,) = (folder / "runs").glob("*/*/results.json")
-    return results.parent
+    return graded_run(tmp_path_factory.mktemp("check"))
 
 
 @pytest.fixture

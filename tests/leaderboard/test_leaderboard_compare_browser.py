@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from altered_results import altered, base_run
 from axe import axe_source, serious
-from chromium import Browser
+from chromium import Browser, undisturbed
 from hostile import CORPUS
 from made_runs import make_run
 from scipy.special import stdtr, stdtrit
@@ -89,23 +89,12 @@ def site(folder: Path, runs: dict[str, ResultsFile]) -> Path:
     return folder / "site"
 
 
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def browser(window: Browser, site: Path) -> Iterator[Browser]:
     """A window in which no test may leave a complaint or a request to elsewhere."""
-    window.complaints()
-    window.requests()
-    open_page(window, site)
-    yield window
-    assert window.complaints() == []
-    for url in window.requests():
-        assert url.startswith(("file://", "data:", "blob:", "about:")), url
+    with undisturbed(window):
+        open_page(window, site)
+        yield window
 
 
 def open_page(window: Browser, site: Path, fragment: str = "") -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe import axe_source, serious
-from chromium import Browser
+from chromium import Browser, undisturbed
 from hypothesis import given
 from hypothesis import strategies as st
 from made_runs import make_run
@@ -89,7 +89,7 @@ def dated(folder: Path) -> DatedBoard:
     return board
 
 
-def test_a_window_has_the_problems_after_its_day_and_the_ranks_of_the_board(
+def test_a_windowhas_the_problems_after_its_day_and_the_ranks_of_the_board(
     dated: DatedBoard,
 ) -> None:
     whole, *later = dated.windows
@@ -138,7 +138,7 @@ def test_newer_leaves_out_what_a_model_may_know_and_models_of_unknown_date(
     assert dated.without_cutoff == 4
 
 
-def test_problems_without_a_day_are_counted_and_in_no_window_after_one(dated: DatedBoard) -> None:
+def test_problems_without_a_day_are_counted_and_in_no_windowafter_one(dated: DatedBoard) -> None:
     """A problem of unknown date is neither old nor new, so it must not pass for new."""
     known = dict(list(dated.changes.items())[::2])
     [board] = dated_boards([dated.board], {dated.board.key: known}, FactBook([]))
@@ -186,18 +186,10 @@ def test_a_cut_off_must_be_a_date(tmp_path: Path) -> None:
 # The browser ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def window_() -> Iterator[Browser]:
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
-def browser(window_: Browser, folder: Path) -> Iterator[Browser]:
-    window_.complaints()
-    yield window_
-    assert window_.complaints() == []
+def browser(window: Browser, folder: Path) -> Iterator[Browser]:
+    with undisturbed(window):
+        yield window
 
 
 def shown(browser: Browser) -> dict[str, list[Any]]:

@@ -32,13 +32,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             thread.join()
 
 
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
 def problem(site: Path) -> Path:
     return sorted(site.glob("problems/*/*.html"))[0].relative_to(site)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe import axe_source, serious
-from chromium import Browser
+from chromium import Browser, undisturbed
 from hostile import CORPUS
 from made_runs import make_run
 
@@ -29,21 +29,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def browser(window: Browser, site: Path) -> Iterator[Browser]:
-    """A window in which no test may leave a complaint."""
-    window.complaints()
-    window.open(site / "compare.html")
-    window.wait_for("#comparison[data-state=ready]")
-    yield window
-    assert window.complaints() == []
+    """A window in which no test may leave a complaint or a request to elsewhere."""
+    with undisturbed(window):
+        window.open(site / "compare.html")
+        window.wait_for("#comparison[data-state=ready]")
+        yield window
 
 
 def enter(browser: Browser, field: str, *keys: str) -> None:

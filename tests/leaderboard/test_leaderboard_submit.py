@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from arena_rows import REFERENCE, STALE, arena_row, write_rows
 from command_line import bare
+from graded_run import graded_run
 from made_runs import make_run
 
 from recode_eval import cli
@@ -135,20 +135,7 @@ def test_the_command_says_what_to_commit(
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run of right, stale and missing answers, graded here; and its rows."""
     folder = tmp_path_factory.mktemp("graded")
-    rows = write_rows(folder / "rows.jsonl")
-    answers = folder / "answers.jsonl"
-    texts = [f"```python\n{REFERENCE}```", f"```python\n{STALE}```", "no code"]
-    lines = [
-        {"task_id": arena_row(i, i // 2)["prog_syn_id"], "completion": text}
-        for i in range(6)
-        for text in texts
-    ]
-    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = bare("--model", f"replay:{answers}", "--tasks", "arena", "--data", f"arena={rows}",
-                "--out", str(folder / "runs"), "--quiet")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    [results] = (folder / "runs").glob("*/*/results.json")
-    return results.parent, rows
+    return graded_run(folder), folder / "rows.jsonl"
 
 
 def _score_of(run: Path, *, passed: bool) -> int:
