@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file by `text` (UTF-8, line ends as they are); raises `OSError`, the old one stays.
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Replace a file by text (UTF-8, line ends as they are) or bytes.
+
+    Raises `OSError`, and the old file stays.
 
     Two processes may write the same file: each has a draft of its own, and the last one counts.
     """
     draft = path.parent / f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp"
     try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

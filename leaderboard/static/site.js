@@ -90,11 +90,11 @@
   };
   /** Show the columns that are ticked, unless the rows shown have nothing but dashes there. */
   const arrange = (form) => {
+    const table = document.getElementById(form.dataset.filters);
+    const shown = [...table.tBodies[0].rows].filter((row) => !row.hidden);
     for (const box of form.querySelectorAll("input[data-shows]")) {
-      const table = document.getElementById(box.dataset.shows);
       const header = [...table.tHead.rows[0].cells].find((cell) => cell.dataset.col === box.value);
       if (!header) continue;
-      const shown = [...table.tBodies[0].rows].filter((row) => !row.hidden);
       const used = !shown.length || shown.some((row) => row.cells[header.cellIndex].dataset.v !== "");
       const hidden = !(box.checked && used);
       if (header.hidden === hidden) continue;

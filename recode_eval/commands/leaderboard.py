@@ -70,14 +70,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--seed", type=int, metavar="N", help="seed of the draw (default: a new one every time)"
     )
-    check.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="TASK=FILE",
-        help="the task's rows; bundled tasks need none",
-    )
-    options.add_include_path(check)
+    leaderboard_submit.add_rows(check)
     options.add_where_options(check)
     options.add_output_options(check)
     leaderboard_submit.add_parsers(actions)

@@ -45,7 +45,7 @@ def add_parsers(actions: Any) -> None:
         metavar="FOLDER",
         help=f"the board's folder of submissions (default: {_FOLDER})",
     )
-    _add_rows(submit)
+    add_rows(submit)
     submit.add_argument("--quiet", action="store_true", help="no notes")
     submit.add_argument("--debug", action="store_true", help="show a traceback on errors")
     review = actions.add_parser(
@@ -69,12 +69,13 @@ def add_parsers(actions: Any) -> None:
     review.add_argument(
         "--summary", type=options.path, metavar="FILE.md", help="write the report here, too"
     )
-    _add_rows(review)
+    add_rows(review)
     options.add_where_options(review)
     options.add_output_options(review)
 
 
-def _add_rows(parser: argparse.ArgumentParser) -> None:
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Add where the rows of the tasks are, which a check compares with."""
     parser.add_argument(
         "--data",
         action="append",

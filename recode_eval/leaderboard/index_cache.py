@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from array import array
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from recode_eval.conversations.journal import FILE as TURNS
+from recode_eval.files import replace_file
 from recode_eval.leaderboard.failure_classes import Failures
 from recode_eval.leaderboard.lines import LineIndex
 from recode_eval.leaderboard.run_index import WORDS, RunIndex
@@ -101,9 +101,7 @@ class IndexCache:
         content = msgspec.msgpack.encode(_entry(run, signature, index))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(self._place(run))
+            replace_file(self._place(run), content)
         except OSError:
             return  # a full disk makes the next build slow, and this one no worse
 
