@@ -118,6 +118,9 @@ def _say_next(found: Submission) -> None:
         "private hosts and secrets of the command line are taken out; answers are as they were."
     )
     console.print(one_line(said, 1000), soft_wrap=True)
+    if facts.run != found.was:
+        said = f"The weights' folder is taken out of the identity: run {found.was} is {facts.run}."
+        console.print(said, soft_wrap=True)
     for text in found.warnings:
         console.print(f"warning: {one_line(text)}", style="yellow", soft_wrap=True)
     files = [shlex.quote(str(path)) for path in (found.pack, found.facts_file)]

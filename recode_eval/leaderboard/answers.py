@@ -7,6 +7,7 @@ verdicts) is in it once. leaderboard/static/problem.js makes text nodes of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 _LONGEST_DETAIL = 2_000
 _LARGEST = 2**53
 _LAST_LINE = 1_000_000
-_FILE_SIZE = 500_000
-"""Bytes of completions in a file on average; it has four times as many at most, or one run."""
+_FILE_SIZE = 200_000
+"""Bytes of completions that a file has at most on average; one has four times as many at most, or
+one run."""
 
 
 @dataclass
@@ -219,26 +221,26 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
-def shared_files(runs: Sequence[tuple[str, int]]) -> list[range]:
+def shared_files(runs: Sequence[tuple[str, int]]) -> list[list[int]]:
     """Return the places of the runs (key, bytes of completions) that share a file, for each file.
 
-    A file ends after a run whose key has a certain hash, wherever that run stands: so a new run
-    changes the file that it comes into and no other, and the next build keeps the rest.
+    A hash of its key puts a run into one of 1, 2, 4, ... groups, so that a new run changes the file
+    that it comes into and no other, and the next build keeps the rest. A file that would be four
+    times as large as others is divided. The number of groups follows the size of all runs: where
+    it doubles, everything is made anew.
     """
-    mean = sum(size for _, size in runs) / max(1, len(runs))
-    every = 1 << max(1, int(_FILE_SIZE / max(1, mean))).bit_length() - 1
-    found, start, total = [], 0, 0
+    wanted = sum(size for _, size in runs) // _FILE_SIZE
+    groups: dict[int, list[list[int]]] = {}
+    sizes: Counter[int] = Counter()
     for place, (key, size) in enumerate(runs):
-        if place > start and total + size > 4 * _FILE_SIZE:
-            found.append(range(start, place))
-            start, total = place, 0
-        total += size
-        if crc32(key.encode()) % every == 0:
-            found.append(range(start, place + 1))
-            start, total = place + 1, 0
-    if start < len(runs):
-        found.append(range(start, len(runs)))
-    return found
+        group = crc32(key.encode()) % (1 << wanted.bit_length())
+        files = groups.setdefault(group, [[]])
+        if files[-1] and sizes[group] + size > 4 * _FILE_SIZE:
+            files.append([])
+            sizes[group] = 0
+        files[-1].append(place)
+        sizes[group] += size
+    return [file for _, files in sorted(groups.items()) for file in files]
 
 
 def coloured_samples(coloured: int, runs: int) -> list[int]:

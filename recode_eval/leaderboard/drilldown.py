@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from recode_eval.leaderboard.answers import AnswerFile, coloured_samples, shared_files
 from recode_eval.leaderboard.boards import asked
-from recode_eval.leaderboard.failure_classes import NOT_EXECUTED, PASSED, UNSCORED
+from recode_eval.leaderboard.failure_classes import PASSED
 from recode_eval.leaderboard.index_cache import program
 from recode_eval.leaderboard.text import cut, digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.leaderboard.loading import RunEntry
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from recode_eval.models.base import Prompt
     from recode_eval.schemas.results import ProblemResult
 
-_MOST_CHIPS = 20
+_MOST_SHOWN = 20
 """Samples of a run that the table shows."""
 
 Members = list[tuple["RunEntry", int]]
@@ -50,31 +49,15 @@ class PromptShown:
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
-    """One sample of a row: a link to its answer."""
-
-    sample: int
-    word: str
-    """Its class (`failure_classes`), or `unscored`."""
-
-    @property
-    def kind(self) -> str:
-        """`good`, `bad`, or `none` where nothing was executed."""
-        if self.word in {UNSCORED, NOT_EXECUTED}:
-            return "none"
-        return "good" if self.word == PASSED else "bad"
-
-
-@dataclass(frozen=True, slots=True)
 class ProblemRow:
     """One run on the page."""
 
     run: RunEntry
     problem: ProblemResult
-    chips: tuple[Chip, ...]
-    """The first samples."""
+    samples: Sequence[tuple[int, str]]
+    """The first samples: number, and class (`failure_classes`) or `unscored`."""
     more: int
-    """Samples that have no chip."""
+    """Samples beyond these."""
 
     @property
     def state(self) -> str:
@@ -84,9 +67,12 @@ class ProblemRow:
         return "passing" if self.problem.passed == self.problem.n else "failing"
 
     @property
-    def first_failing(self) -> Chip | None:
-        """The first sample that does not pass, if a chip shows it."""
-        return next((chip for chip in self.chips if chip.word != PASSED), None)
+    def first_failing(self) -> tuple[int, str] | None:
+        """The first of `samples` that does not pass."""
+        for sample in self.samples:
+            if sample[1] != PASSED:
+                return sample
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +156,9 @@ def _answers(
     stem = path.removesuffix(".html")
     for group in shared_files([(run.key, run.index.completions.size(at)) for run, at in members]):
         chosen = [(*members[place], shares[place]) for place in group]
-        inputs = [
-            [run.key, run.index.content, run.results.scoring["hash"],
-             (run.results.sandbox or {}).get("tier"), run.stored.n, share]
-            for run, _, share in chosen
-        ]  # fmt: skip
-        content = json.dumps([program(), language, inputs]).encode()
-        name = f"{stem.rpartition('/')[2]}.{hashlib.sha256(content).hexdigest()[:16]}.js"
+        inputs = [program(), language, *(f"{run.inputs} {share}" for run, _, share in chosen)]
+        hashed = hashlib.sha256("\n".join(inputs).encode())
+        name = f"{stem.rpartition('/')[2]}.{hashed.hexdigest()[:16]}.js"
         places.update((run.key, name) for run, _, _ in chosen)
         if earlier is not None:
             kept = (earlier / path).with_name(name)
@@ -192,9 +174,8 @@ def _answers(
 
 def _row(run: RunEntry, position: int) -> ProblemRow:
     verdicts = run.index.verdicts(position)
-    chips = tuple(Chip(sample, word) for sample, word in verdicts[:_MOST_CHIPS])
-    more = max(0, len(verdicts) - _MOST_CHIPS)
-    return ProblemRow(run, run.problems[position], chips, more)
+    more = max(0, len(verdicts) - _MOST_SHOWN)
+    return ProblemRow(run, run.problems[position], verdicts[:_MOST_SHOWN], more)
 
 
 def _prompts(

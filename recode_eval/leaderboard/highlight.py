@@ -33,7 +33,7 @@ def tokens(code: str, language: str = "python") -> tuple[str, ...]:
         return "", text
     pieces: list[str] = []
     for token, piece in lexer.get_tokens(text):
-        name = _class(str(token))
+        name = _class(token)
         if pieces and (pieces[-2] == name or not piece.strip()):
             pieces[-1] += piece
         else:
@@ -53,6 +53,6 @@ def _lexer(language: str) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _class(token: str) -> str:
-    name = token.removeprefix("Token.")
+def _class(token: Any) -> str:
+    name = str(token).removeprefix("Token.")
     return next((short for prefix, short in _CLASSES if name.startswith(prefix)), "")

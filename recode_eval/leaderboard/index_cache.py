@@ -94,6 +94,10 @@ class IndexCache:
         except (OSError, msgspec.MsgspecError, ValueError, IndexError, TypeError):
             return None
 
+    def holds(self, run: Path) -> bool:
+        """Return whether it has the index of a run as the run's files are now."""
+        return self.get(run, self.signature(run)) is not None
+
     def put(self, run: Path, signature: Signature, index: RunIndex) -> None:
         """Keep the index of a run that had this signature before it was read, and still has it."""
         if not signature or self.signature(run) != signature:

@@ -7,10 +7,11 @@ memory: an index says where their lines are.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,9 @@ class Sample:
     score: ScoreRecord | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunEntry:
-    """A verified run."""
+    """A verified run; a site reads `key` and `model_name` once for each of its problems."""
 
     folder: Path
     where: str
@@ -101,7 +102,7 @@ class RunEntry:
         """Whether the task has tests; without any, similarity is all there is."""
         return self.stored.tested
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The run's hash, and its grading where a site has several of it; names it in links."""
         return f"{self.results.run}-{self.grading}" if self.grading else self.results.run
@@ -112,12 +113,19 @@ class RunEntry:
         split = self.results.split
         return None if split is None else split.unsplit
 
+    @cached_property
+    def inputs(self) -> str:
+        """What its answers on a page follow from, as one line."""
+        tier = (self.results.sandbox or {}).get("tier")
+        rules = self.results.scoring["hash"]
+        return json.dumps([self.key, self.index.content, rules, tier, self.stored.n])
+
     @property
     def bare_name(self) -> str:
         """The model's name, as the user gave it."""
         return self.results.model.name
 
-    @property
+    @cached_property
     def model_name(self) -> str:
         """The model's name with its request parameters, if it has any."""
         return self.stored.model
@@ -261,11 +269,16 @@ def _loaded(
     found: Sequence[tuple[Path, str]], jobs: int, cache: IndexCache | None
 ) -> Iterator[RunEntry | BrokenRun]:
     load = partial(_load, cache=cache)
-    if min(jobs, len(found)) < 2 or sum(map(_size, found)) < _WORTH_A_POOL:
+    # What is kept is read here: to hand it over between processes takes longer.
+    unread = [item for item in found if cache is None or not cache.holds(item[0])]
+    if min(jobs, len(unread)) < 2 or sum(map(_size, unread)) < _WORTH_A_POOL:
         yield from map(load, found)
         return
-    with forked(min(jobs, len(found))) as pool:
-        yield from pool.map(load, found)
+    with forked(min(jobs, len(unread))) as pool:
+        read = pool.map(load, unread)
+        waiting = set(unread)
+        for item in found:
+            yield next(read) if item in waiting else load(item)
 
 
 def _size(found: tuple[Path, str]) -> int:

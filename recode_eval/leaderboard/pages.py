@@ -6,6 +6,7 @@ spelt out. Only markup made in `charts` and in the templates themselves is marku
 
 from __future__ import annotations
 
+import html
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from recode_eval.leaderboard.methods import method_class
 from recode_eval.leaderboard.overview import overview
 from recode_eval.leaderboard.publishing import public, public_command
 from recode_eval.leaderboard.related import related
-from recode_eval.leaderboard.row_markup import problem_row, run_fold, run_row
+from recode_eval.leaderboard.row_markup import problem_rows, run_folds, run_rows
 from recode_eval.leaderboard.site_views import shown_views, view_files
 from recode_eval.leaderboard.text import cut, digest, script_json, shown, slug
 from recode_eval.leaderboard.views import HELPERS
@@ -78,7 +79,8 @@ class Pages:
         self._environment.filters["arms_of"] = lambda key: next(
             (link.path for link in links.get(key, ()) if link.kind == "arms"), ""
         )
-        self._labels = {s.run.key: b for b in site.boards for s in b.standings}
+        labels = [(board, board.label) for board in site.boards]
+        self._labels = {s.run.key: label for board, label in labels for s in board.standings}
         self._by_model: dict[str, list[tuple[Board, Standing]]] = {}
         for board in site.boards:
             for standing in board.standings:
@@ -221,7 +223,7 @@ def environment(resources: Path, views: Sequence[SiteView]) -> Environment:
     made.globals.update(
         anchor=anchor, columns=OVERVIEW, digest=digest, problem_path=problem_path, highlight=_code
     )
-    made.globals.update(problem_row=problem_row, run_fold=run_fold, run_row=run_row)
+    made.globals.update(problem_rows=problem_rows, run_folds=run_folds, run_rows=run_rows)
     links = [(view.path, view.title) for view in views if view.title]
     made.globals.update(HELPERS, views=links)
     made.globals.update(
@@ -284,10 +286,12 @@ def _interval(estimate: Shown, name: str) -> str:
 
 def _code(text: str, language: str) -> Markup:
     """Return highlighted code as markup, every piece of it escaped."""
-    pieces = iter(tokens(text, language))
-    return Markup("").join(
-        Markup('<span class="t{}">{}</span>').format(name, piece) if name else piece
-        for name, piece in zip(pieces, pieces, strict=True)
+    pieces = map(html.escape, tokens(text, language))
+    return Markup(  # noqa: S704
+        "".join(
+            f'<span class="t{name}">{piece}</span>' if name else piece
+            for name, piece in zip(pieces, pieces, strict=True)
+        )
     )
 
 

@@ -19,6 +19,9 @@ _PATH: Final = re.compile(
     r"(?<![\w/.~-])(?:file:)?(?:~[\w.-]*|[A-Za-z]:)?(?:[/\\][^\s'\"/\\,;:=|<>]+){2,}[/\\]?"
 )
 """An absolute path of two parts or more: one part alone is as often a fraction or a route."""
+_WHOLE_PATH: Final = re.compile(
+    r"(?:^|(?<==))(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^/\\=]*[/\\])+([^/\\=]+)[/\\]*$"
+)
 _SECRET: Final = re.compile(r"(?i)key|token|secret|password|passwd|auth|credential|bearer|cookie")
 _LOOKS_SECRET: Final = re.compile(
     r"\b(?:[spr]k[-_](?=[\w-]*\d)[\w-]{12,}"  # OpenAI, Anthropic, Stripe
@@ -74,8 +77,11 @@ def public_command(words: Sequence[object]) -> str:
 def public_words(words: Sequence[object]) -> list[str]:
     """Return the words of a command line, made public one by one.
 
-    >>> public_words(["/usr/bin/recode-eval", "--api-key=1234", "-m", "x"])
-    ['recode-eval', '--api-key=***', '-m', 'x']
+    A word that is a path from its beginning, or from its last `=`, is one to its end, so that
+    what follows a space in a folder's name does not stay.
+
+    >>> public_words(["/usr/bin/recode-eval", "--api-key=1234", "-m", "/mnt/Ada L/final"])
+    ['recode-eval', '--api-key=***', '-m', '…/final']
     """
     shown: list[str] = []
     hide = False
@@ -88,7 +94,7 @@ def public_words(words: Sequence[object]) -> list[str]:
         elif value and (hidden := _without_secret(word)) is not None:
             shown.append(hidden)
         else:
-            shown.append(public(word))
+            shown.append(public(_WHOLE_PATH.sub(lambda found: f"…/{found[1]}", word)))
         option = word.startswith("-") and not equals
         hide = option and word not in _NOT_SECRET and bool(_SECRET.search(word))
     return shown

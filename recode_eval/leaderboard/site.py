@@ -167,10 +167,13 @@ def _build(
         yield from pages.tasks()
 
     def write(folder: Path) -> int:
-        count = _write_files(folder, files())
-        pages = plural(count, "page")
-        note(f"{pages} of tasks and views, {writer.count} of models and problems to come")
-        return count + writer.write(folder, jobs)
+        def others() -> int:
+            count = _write_files(folder, files())
+            note(f"{plural(count, 'page')} of tasks and views")
+            return count
+
+        note(f"{writer.count} pages of models and problems to come")
+        return writer.write(folder, jobs, others)
 
     count = _write(out, write, resources / "static", exchange or nullcontext())
     return Built(out / "index.html", len(runs), count, tuple(broken))

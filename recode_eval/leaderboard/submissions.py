@@ -1,14 +1,16 @@
 """Submissions: a run made fit to be published, packed under a stable name, its facts beside it.
 
 What a run says of the machine it was made on (paths, private hosts, values of secret options) is
-taken out of `manifest.json` and `results.json` before it is packed. Identity, answers and scores
-stay to the byte: they are what is verified. A run that cannot be published so is refused.
+taken out of `manifest.json` and `results.json` before it is packed. Answers and scores stay to the
+byte: they are what is verified. So does the identity, but for the folder that a model's weights
+were loaded from: their SHA-256 says what they are. A run that cannot be published so is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -25,10 +27,20 @@ from recode_eval.leaderboard.loading import load_run
 from recode_eval.leaderboard.publishing import looks_secret, public, public_command, public_words
 from recode_eval.leaderboard.text import slug
 from recode_eval.run.archive import MEMBERS, OPTIONAL, SUFFIX, pack
-from recode_eval.run.store import BATCHES, COMPLETIONS, MANIFEST, RESULTS, read_json, write_json
+from recode_eval.run.store import (
+    BATCHES,
+    COMPLETIONS,
+    MANIFEST,
+    RESULTS,
+    identity_hash,
+    read_json,
+    write_json,
+)
 from recode_eval.schemas.base import Hash, JsonStruct, decode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.sources import Sources
 
@@ -70,6 +82,8 @@ class Submission:
     facts_file: Path
     facts: SubmissionFacts
     warnings: tuple[str, ...]
+    was: str
+    """The run's hash in its own folder: another one where its identity named a folder."""
 
     @property
     def branch(self) -> str:
@@ -77,8 +91,8 @@ class Submission:
         return f"submit-{self.pack.name.removesuffix(SUFFIX)}"
 
 
-def board_of(folder: Path, sources: Sources) -> Board:
-    """Return the board of a single run, which knows whether it is whole.
+def board_of(folder: Path, sources: Sources, where: str = "") -> Board:
+    """Return the board of a single run, which knows whether it is whole; `where` is for messages.
 
     Raises `DataError` if the run's files are damaged, or the run is not finished.
     """
@@ -87,7 +101,7 @@ def board_of(folder: Path, sources: Sources) -> Board:
             f"{folder} has no {RESULTS}: no run is there, or it is not finished. If it was "
             "interrupted, repeat its command."
         )
-    [board] = boards([load_run(folder, str(folder))])
+    [board] = boards([load_run(folder, where or str(folder))])
     return replace(board, whole=sources.size(board.first) or board.whole)
 
 
@@ -105,16 +119,16 @@ def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
     _check_fit(board)
     if not how.strip() or len(how) > _LONGEST_HOW:
         raise UsageError(f"--how needs 1 to {_LONGEST_HOW:,} characters: how the model can be had.")
-    name = stable_name(run)
+    identity = public_identity(run.identity)
+    _check_identity(folder, identity)
+    name = stable_name(run, identity)
     place = out / f"{name}{SUFFIX}"
     if place.exists() or place.with_name(f"{name}.json").exists():
         raise UsageError(f"{place} exists: this run was submitted. Remove it to submit it anew.")
     with tempfile.TemporaryDirectory(prefix="recode-eval-submit-") as temporary:
         copy = Path(temporary, "run")
-        _check_identity(folder, read_json(folder / MANIFEST).get("identity"))
-        _check_identity(folder, read_json(folder / RESULTS).get("identity"))
         warnings = public_copy(folder, copy)
-        load_run(copy, str(folder))  # what others will read must agree as well
+        board = board_of(copy, sources, str(folder))  # what others will read must agree as well
         out.mkdir(parents=True, exist_ok=True)
         pack(copy, place)
     if (size := place.stat().st_size) > LARGEST:
@@ -125,14 +139,39 @@ def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
         )
     facts = _facts(board, place, public(how.strip()))
     file = place.with_name(f"{name}.json")
-    write_json(file, msgspec.to_builtins(facts))
-    return Submission(place, file, facts, tuple(warnings))
+    try:
+        write_json(file, msgspec.to_builtins(facts))
+    except BaseException:
+        place.unlink()  # alone it would be taken for a submission that was made
+        raise
+    return Submission(place, file, facts, tuple(warnings), run.results.run)
 
 
-def stable_name(run: RunEntry) -> str:
-    """Return the name of a run's files: model, task, and the run's hash."""
+def stable_name(run: RunEntry, identity: Mapping[str, Any]) -> str:
+    """Return the name of a run's files: model, task, and the hash of its public identity."""
     model, task = (slug(public(text)).rpartition("-")[0] for text in (run.model_name, run.task))
-    return f"{model}-{task}-{run.results.run}"
+    return f"{model}-{task}-{identity_hash(identity)}"
+
+
+def public_identity(content: Any) -> Any:
+    """Return an identity that names no folder of weights, only its last part; their hash stays.
+
+    >>> public_identity({"model": {"path": "/home/ada/runs/final", "sha256": "ab12"}})
+    {'model': {'path': 'final', 'sha256': 'ab12'}}
+    >>> public_identity({"path": "/home/ada/rows.jsonl"})  # no hash says what it is
+    {'path': '/home/ada/rows.jsonl'}
+    """
+    if isinstance(content, list):
+        return [public_identity(part) for part in content]
+    if not isinstance(content, dict):
+        return content
+    hashed = isinstance(content.get("sha256"), str)
+    return {
+        key: re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+        if key == "path" and hashed and isinstance(value, str)
+        else public_identity(value)
+        for key, value in content.items()
+    }
 
 
 def _check_fit(board: Board) -> None:
@@ -156,7 +195,7 @@ def _check_fit(board: Board) -> None:
 def public_copy(folder: Path, copy: Path) -> list[str]:
     """Copy a run without what tells of its machine; return what a person should look at.
 
-    The identity stays as it is, and with it the path of a model that was named by one.
+    The run's hash follows its identity, which may change (`public_identity`).
     Raises `DataError` for a run with a file that is not plain.
     """
     copy.mkdir()
@@ -197,9 +236,13 @@ def _texts(content: object) -> list[str]:
 
 
 def _public_content(content: dict[str, Any]) -> dict[str, Any]:
-    return {
+    shown = {
         key: value if key in _VERBATIM else _made_public(value) for key, value in content.items()
     }
+    shown["identity"] = public_identity(content.get("identity"))
+    if "run" in content:
+        shown["run"] = identity_hash(shown["identity"])
+    return shown
 
 
 def _made_public(content: Any) -> Any:

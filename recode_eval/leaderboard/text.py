@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from recode_eval.terminal import printable
@@ -51,7 +52,17 @@ def slug(name: str) -> str:
 
 def digest(content: object) -> str:
     """Return 8 hexadecimal digits of the SHA-256 of JSON-able content."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    if isinstance(content, str):
+        return _digest_of_text(content)
+    return _hash(json.dumps(content, sort_keys=True, separators=(",", ":")))
+
+
+@lru_cache(maxsize=100_000)
+def _digest_of_text(text: str) -> str:
+    return _hash(json.dumps(text))
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

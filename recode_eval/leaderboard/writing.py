@@ -16,7 +16,7 @@ from recode_eval.leaderboard.drilldown import problem_page, problem_path
 from recode_eval.leaderboard.processes import forked, no_collection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from recode_eval.leaderboard.drilldown import Members
@@ -58,8 +58,10 @@ class PageWriter:
         """The number of pages there will be."""
         return len(self.pages.models) + len(self.problems)
 
-    def write(self, folder: Path, jobs: int) -> int:
-        """Write all pages below `folder` and return their number.
+    def write(self, folder: Path, jobs: int, others: Callable[[], int]) -> int:
+        """Write all pages below `folder` and return their number, with that of `others`.
+
+        `others` writes pages, too: while other processes are at work, where there are any.
 
         Raises:
             StorageError: a run's files changed.
@@ -71,14 +73,15 @@ class PageWriter:
         runs = {run.key: run for members in self.problems.values() for run, _ in members}
         samples = sum(len(run.index.completions.starts) for run in runs.values())
         if min(jobs, len(keys)) < 2 or samples < _WORTH_A_POOL:
-            return sum(self.write_batch(folder, batch) for batch in batches)
+            return others() + sum(self.write_batch(folder, batch) for batch in batches)
         for members in self.problems.values():
             self.sources.problems(members[0][0])  # loaded once, for all processes
         gc.collect()
         gc.freeze()  # a collection in a child would copy the pages that it shares
         try:
             with forked(min(jobs, len(keys)), _start, (self, folder)) as pool:
-                return sum(pool.map(_write_batch, batches))
+                made = pool.map(_write_batch, batches)
+                return others() + sum(made)
         finally:
             gc.unfreeze()
 

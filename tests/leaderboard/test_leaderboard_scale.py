@@ -119,7 +119,8 @@ def test_many_long_answers_are_spread_over_files(
     runs: list[tuple[str, int]], new: tuple[str, int]
 ) -> None:
     files = shared_files(runs)
-    assert [place for file in files for place in file] == list(range(len(runs)))
+    assert sorted(place for file in files for place in file) == list(range(len(runs)))
+    assert all(list(file) == sorted(file) for file in files)
     for file in files:
         assert len(file) == 1 or sum(runs[place][1] for place in file) <= 4 * answers._FILE_SIZE
     assert all(shared_files([*runs, new]))  # no file is empty
@@ -132,7 +133,8 @@ def test_a_new_run_changes_the_file_that_it_comes_into_and_no_other() -> None:
         more = [*runs[:place], ("new", 15_000), *runs[place:]]
         names = [{tuple(x[i] for i in file) for file in shared_files(x)} for x in (runs, more)]
         assert len(names[0]) > 3
-        assert len(names[1] - names[0]) <= 2
+        [changed] = names[1] - names[0]
+        assert len(changed) < 60, "most of the runs are in other files"
 
 
 def test_coloured_samples_are_shared_out() -> None:

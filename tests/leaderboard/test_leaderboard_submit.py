@@ -81,6 +81,23 @@ def test_a_submission_tells_nothing_of_the_machine(made: Path, tmp_path: Path) -
         submit(made, tmp_path / "out", HOW, SOURCES)
 
 
+def test_a_model_from_a_folder_is_submitted_without_the_folder(tmp_path: Path) -> None:
+    """`--model PATH`, the main use, could not be submitted: its identity names the folder."""
+    weights = {"path": "/home/ada/checkpoints/final", "sha256": "ab" * 32}
+    folder = make_run(tmp_path / "runs", "m", 0.5, n=2, identity={"model": weights})
+    found = submit(folder, tmp_path / "out", HOW, SOURCES)
+    run = json.loads((folder / RESULTS).read_text())["run"]
+    assert found.was == run != found.facts.run
+    assert found.facts.run in found.pack.name
+    unpack(found.pack, tmp_path / "back")
+    for name in (MANIFEST, RESULTS):
+        text = (tmp_path / "back" / name).read_text()
+        assert "/home/ada" not in text
+        assert json.loads(text)["identity"]["model"]["model"] == {**weights, "path": "final"}
+    assert json.loads((folder / RESULTS).read_text())["run"] == run
+    assert wrong_facts(found.pack, board_of(tmp_path / "back", SOURCES)) == []
+
+
 def test_two_submissions_of_a_run_are_the_same_bytes(made: Path, tmp_path: Path) -> None:
     one, two = (submit(made, tmp_path / name, HOW, SOURCES) for name in ("one", "two"))
     assert one.pack.read_bytes() == two.pack.read_bytes()
