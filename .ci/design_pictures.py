@@ -20,9 +20,13 @@ KINDS = {
     "overview": "index.html", "task": "tasks/arena-multi*.html", "problem": "problems/*/*.html",
     "model": "models/*grpo*.html", "compare": "compare.html", "methods": "methods.html",
     "gate": "gate.html", "failures": "failures.html", "libraries": "libraries.html",
-    "cost": "cost.html",
+    "cost": "cost.html", "lift": "lift.html", "training": "training.html",
+    "glossary": "glossary.html", "badges": "badges.html",
 }  # fmt: skip
-"""Name of a picture, and pattern of its page; the last three kinds are new."""
+"""Name of a picture, and pattern of its page; a kind that is new has no picture from before."""
+UNCHANGED = {"lift", "training"}
+"""Kinds that look as before; a picture of each will do."""
+CHANCES = {"Old-7B": 0.35, "Mid-7B": 0.55, "New-7B": 0.6}
 BUILD = """
 import sys
 from pathlib import Path
@@ -55,10 +59,24 @@ def main() -> None:
             for kind, pattern in KINDS.items()
             for when, site in (("before", before), ("after", after))
             for page in sorted(site.glob(pattern))[:1]
+            if when == "after" or kind not in UNCHANGED
             for name in (page, OUT / f"{kind}-{when}.webp")
         ]
+        names += [str(dated_site(Path(scratch, "dated")) / "dates.html"), f"{OUT}/dates-after.webp"]
         pictures = [sys.executable, ROOT / ".ci" / "pictures.py", "--scale", "0.5", *names]
         subprocess.run(pictures, check=True)
+
+
+def dated_site(place: Path) -> Path:
+    """Build a site of runs on problems with days, and return its place."""
+    from made_runs import make_run
+
+    from recode_eval.leaderboard.site import build
+
+    for name, chance in CHANCES.items():
+        make_run(place / "runs", name, chance, n=1, task_name="migration")
+    build([place / "runs"], place / "site", reported=False)
+    return place / "site"
 
 
 if __name__ == "__main__":
