@@ -143,7 +143,7 @@ def test_a_miniature_of_the_study_runs_and_goes_on(tmp_path, capsys, monkeypatch
     assert cli.run([*build, "--models", str(tmp_path / "packs" / "models.yaml")]) == 0
     assert "SFT by hand" in (site / "methods.html").read_text(encoding="utf-8")
     with pytest.raises(DataError, match="0 runs of start2-base"):
-        packs.write(tmp_path / "study", tmp_path / "more", 2)
+        packs.of_study(tmp_path / "study", 2)
 
 
 def test_the_real_models_problems_are_spread_over_the_libraries(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from compare_training import write_pairs
 
-from benchmarks.study import smollm2
-from recode_eval.errors import UsageError
+from benchmarks.study import packs, smollm2
+from recode_eval.errors import DataError, UsageError
 
 
 @pytest.mark.slow
@@ -25,6 +25,13 @@ def test_a_miniature_of_the_study_with_a_real_model(tmp_path, capsys):
     assert "the hours are over" in capsys.readouterr().out
     assert smollm2.main(words) == 0
     assert "is highest with" in capsys.readouterr().out
+    packs.main([str(tmp_path / "out"), str(tmp_path / "packs"), "--task", "recode-train-data"])
+    assert capsys.readouterr().out.startswith("2 packs, ")
+    methods = (tmp_path / "packs" / "models.yaml").read_text()
+    assert "method: untrained" in methods
+    assert "method: SFT\n" in methods
+    with pytest.raises(DataError, match="no run on migration"):
+        packs.of_comparison(tmp_path / "out", "migration")
 
 
 def test_without_the_package_the_message_says_how_to_get_it(monkeypatch):
