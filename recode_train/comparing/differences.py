@@ -111,7 +111,7 @@ def differences(
             ]  # fmt: skip
         problems = next(iter(arms.values()))[0]
         tags = {problem.id: problem.tags for problem in problems}
-        categories += _by_category(task, sampling, whole, tags)
+        categories += _by_category(task, sampling, whole, tags, decides)
     return Differences(tuple(values), tuple(_adjusted(found)), tuple(categories))
 
 
@@ -132,10 +132,14 @@ def _by_category(
     sampling: str,
     whole: Mapping[str, Evidence],
     tags: Mapping[str, Mapping[str, str]],
+    decides: str,
 ) -> Iterator[Category]:
-    """Yield gains and losses by every tag that tells problems apart."""
+    """Yield gains and losses by every tag that tells problems apart, in the metric that decides.
+
+    Where a task does not have it, in the first one that it has.
+    """
     start = whole[BASE]
-    metric = next((name for name in TRAINED if start.estimate(name) is not None), None)
+    metric = next((m for m in (decides, *TRAINED) if start.estimate(m) is not None), None)
     if metric is None:
         return
     for tag in sorted({tag for found in tags.values() for tag in found}):

@@ -170,10 +170,10 @@ def _tables(content: Mapping[str, Any]) -> Iterator[tuple[str, _Table]]:
         if any(_is_of(item, task, sampling, metric) and item["primary"]
                for item in content["differences"]):  # fmt: skip
             yield f"{title}, every two arms", _pairs(content, task, sampling, metric)
-    for task, sampling, tag in dict.fromkeys(
-        (item["task"], item["sampling"], item["tag"]) for item in content["categories"]
+    for task, sampling, metric, tag in dict.fromkeys(
+        tuple(item[key] for key in (*keys, "tag")) for item in content["categories"]
     ):
-        title = f"{code(task)}, {sampling}, by {code(tag.replace('_', ' '))}"
+        title = f"{code(task)}, {sampling}: {label(metric)}, by {code(tag.replace('_', ' '))}"
         yield title, _categories(content, task, sampling, tag)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recode_eval.comparison.pooling import Change, Scope
+from recode_eval.comparison.pooling import Change
 from recode_eval.comparison.report import code
 from recode_eval.metrics import metric as metric_of
+from recode_train.comparing.arms import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,19 +24,19 @@ def verdict(content: Mapping[str, Any]) -> str:
         return ""
     task, sampling, metric = (deciding[0][key] for key in ("task", "sampling", "metric"))
     shown = metric_of(metric)
-    values = {
-        item["arm"]: item["estimate"]["value"]
+    found = [
+        item
         for item in content["values"]
         if (item["task"], item["sampling"], item["metric"]) == (task, sampling, metric)
         and item["estimate"] is not None
-    }
+    ]
+    values = {item["arm"]: item["estimate"]["value"] for item in found}
     if len(values) < 2:
         return ""
     sign = 1 if shown.higher_is_better else -1
     best = max(values, key=lambda arm: sign * values[arm])
     above: list[str] = []
     same: list[str] = []
-    scopes: set[str] = set()
     for item in deciding:
         pair = {item["arm"], item["reference"]}
         if item["task"] != task or best not in pair or item["change"] is None:
@@ -45,12 +46,10 @@ def verdict(content: Mapping[str, Any]) -> str:
         direction = sign if item["arm"] == best else -sign
         wins = change.verdict == ("up" if direction > 0 else "down")
         (above if wins else same).append(_against(other, change, direction * sign, metric))
-        if change.trainings:
-            scopes.add(change.scope)
     parts = [f"better than {_listed(above)}"] if above else []
     parts += [f"not distinguishable from {_listed(same)}"] if same else []
-    about = "; with one training an arm, this is about these trainings, not about the methods"
-    about = "" if scopes <= {Scope.METHODS} else about
+    trained = {item["arm"]: len(item["seeds"]) for item in found if item["arm"] != BASE}
+    about = _about([arm for arm, count in trained.items() if count == 1], len(trained))
     place = "highest" if shown.higher_is_better else "lowest"
     return (
         f"In {shown.label} on {code(task)} ({sampling}), {code(best)} is {place} with "
@@ -65,6 +64,18 @@ def _against(other: str, change: Change, sign: int, metric: str) -> str:
     interval = shown.show_interval(low, high, sign=True)
     value = f"{shown.show(sign * change.value, sign=True)} {interval}".rstrip()
     return f"{code(other)} ({value}, {change.p_words})"
+
+
+def _about(single: Sequence[str], arms: int) -> str:
+    """Return what is to be added where arms have a single training."""
+    if not single:
+        return ""
+    if len(single) == arms:
+        return "; with one training an arm, this is about these trainings, not about the methods"
+    return (
+        f"; with one training of {_listed([code(arm) for arm in single])}, this is about that "
+        "training there, not about the method"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -212,6 +212,14 @@ def test_what_each_seed_came_to_is_kept() -> None:
     assert value.estimate["value"] == pytest.approx(0.75)
 
 
+def test_categories_are_told_in_the_metric_that_decides() -> None:
+    """They were pass@1 whatever decided: nothing but zeros for a model that solves nothing."""
+    runs = {("t", "greedy"): {arm: [results([0, 1, 1, 0])] for arm in ("base", "sft")}}
+    metrics = {item.metric for item in differences(runs, "es_star").categories}
+    assert metrics == {"es_star"}
+    assert {item.metric for item in differences(runs).categories} == {"pass@1"}
+
+
 def test_gains_and_losses_by_category() -> None:
     found = compared(base=[[0, 1, 1, 0]], dapo=[[1, 0, 1, 0], [1, 0, 0, 0]])
     rows = {item.value: item for item in found.categories if item.metric == "pass@1"}

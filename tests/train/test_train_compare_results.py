@@ -91,13 +91,19 @@ def test_a_rate_at_the_edge_of_those_tried():
     assert not replace(choice, tried=tried[:1], chosen=1e-5).at_edge
 
 
-def content(*differences: tuple[str, str, float, float], trainings: int = 3) -> dict[str, Any]:
+def content(
+    *differences: tuple[str, str, float, float], trainings: int = 3, single: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """A comparison of arms on one task; each difference has arm, reference, value and p."""
     arms = dict.fromkeys(name for item in differences for name in (item[1], item[0]))
     base = {"task": "t|x", "sampling": "sampled", "metric": "pass@1"}
     values = {"base": 0.2} | {a: 0.2 + v for a, r, v, _ in differences if r == "base"}
     return {
-        "values": [{**base, "arm": arm, "estimate": {"value": values[arm]}} for arm in arms],
+        "values": [
+            {**base, "arm": arm, "estimate": {"value": values[arm]},
+             "seeds": [values[arm]] * (1 if arm in {"base", *single} else trainings)}
+            for arm in arms
+        ],
         "differences": [
             {
                 **base, "primary": True, "arm": arm, "reference": reference,
@@ -129,6 +135,14 @@ def test_the_verdict_of_one_training_is_about_that_training():
     assert text.startswith("In pass@1 on `t¦x` (sampled), `base` is highest with 20.0: better than")
     assert text.endswith("this is about these trainings, not about the methods.")
     assert verdict({"values": [], "differences": []}) == ""
+
+
+def test_the_verdict_names_the_arms_with_a_single_training():
+    """One arm had a training without a result: all were said to have a single one."""
+    found = content(("sft", "base", 0.3, 0.001), ("rft", "base", 0.1, 0.2), single=("rft",))
+    assert verdict(found).endswith(
+        "; with one training of `rft`, this is about that training there, not about the method."
+    )
 
 
 def trained(tmp_path, monkeypatch, outcomes: dict[str, Any], **settings: Any) -> Trainings:
