@@ -151,7 +151,7 @@ def _show(changes: list[RowChange]) -> None:
 
 
 def _badge(arguments: argparse.Namespace) -> ExitCode:
-    from recode_eval.run.store import write_text
+    from recode_eval.run.store import make_folder, write_text
     from recode_eval.terminal import printable
 
     if (arguments.run is None) == (arguments.gate is None):
@@ -163,6 +163,7 @@ def _badge(arguments: argparse.Namespace) -> ExitCode:
     if arguments.out is None:
         sys.stdout.write(drawn.svg)
     else:
+        make_folder(arguments.out.parent)
         write_text(arguments.out, drawn.svg)
         print(printable(arguments.out))
     return ExitCode.OK

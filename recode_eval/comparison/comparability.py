@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recode_eval.conversations.settings import described
 from recode_eval.documentation.arms import arm_of
 from recode_eval.metrics import tested
+from recode_eval.run.portable import weights
 from recode_eval.terminal import one_line
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _docs(results: Results) -> str:
 
 def model_key(results: Results) -> str:
     """Return what tells models apart, whatever they are called: weights and loading."""
-    return json.dumps(results.identity["model"], sort_keys=True)
+    return json.dumps(weights(results.identity["model"]), sort_keys=True)
 
 
 def isolation(results: Results) -> str:

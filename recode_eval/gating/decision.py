@@ -36,6 +36,7 @@ from recode_eval.gating.rule import (
 )
 from recode_eval.gating.sentences import check_sentence
 from recode_eval.run import provenance
+from recode_eval.run.portable import portable
 from recode_eval.schemas.verdict import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def decide(
         if few := too_few_samples(min(a.n, b.n), policy):
             reasons.append(few)
         # One that the gate has sampled itself may well be the same; it was asked anew.
-        if looks is None and a.results.identity == b.results.identity and a.scores == b.scores:
+        same = portable(a.results.identity) == portable(b.results.identity)
+        if looks is None and same and a.scores == b.scores:
             reasons.append(
                 f"{b.source} is the baseline's own run, which proves nothing; gate a run of "
                 "another model, or with another --seed"

@@ -19,6 +19,7 @@ from recode_eval.conversations.journal import FILE as TURNS
 from recode_eval.errors import DataError, StorageError, UsageError
 from recode_eval.leaderboard.lines import changed
 from recode_eval.leaderboard.processes import forked, no_collection
+from recode_eval.leaderboard.publishing import public_identity
 from recode_eval.leaderboard.run_index import RunIndex, read_index
 from recode_eval.leaderboard.text import digest, slug
 from recode_eval.metrics import TaskKind, metric, primary
@@ -236,14 +237,15 @@ def load_runs(
     """Read every run below `roots`; return untrustworthy ones and copies as broken.
 
     A copy has the same identity and the same grading: the same answers under other rules are
-    another result, on another board. Runs come in an order that does not depend on where their
-    folders lie. `jobs` processes share the work where there is much of it, and `cache` spares what
-    did not change since an earlier call.
+    another result, on another board. So has a submission (`submissions.submit`) of the run. Runs
+    come in an order that does not depend on where their folders lie. `jobs` processes share the
+    work where there is much of it, and `cache` spares what did not change since an earlier call.
 
     Raises:
         UsageError: see `find_runs`.
     """
     entries: dict[tuple[str, str], RunEntry] = {}
+    seen: dict[tuple[str, str, str], RunEntry] = {}
     broken: list[BrokenRun] = []
     if cache is not None:
         cache.prune()
@@ -252,7 +254,12 @@ def load_runs(
             broken.append(entry)
             continue
         key = entry.results.run, str(entry.results.scoring["hash"])
-        other = entries.setdefault(key, entry)
+        # A submission is its run's copy, though its identity names no folder any more.
+        copied = identity_hash(public_identity(entry.identity)), key[1], entry.index.content
+        other = entries.get(key) or seen.get(copied) or entry
+        seen.setdefault(copied, other)
+        if other is entry:
+            entries[key] = entry
         if other is not entry:
             reason = "a copy of the run {}, graded by the same rules"
             told = f"{entry.folder}: {reason.format(other.folder)}"

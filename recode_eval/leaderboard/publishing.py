@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from recode_eval.run.portable import portable
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _URL: Final = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>|]+")
 _PATH: Final = re.compile(
@@ -20,7 +22,8 @@ _PATH: Final = re.compile(
 )
 """An absolute path of two parts or more: one part alone is as often a fraction or a route."""
 _WHOLE_PATH: Final = re.compile(
-    r"(?:^|(?<==))(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^/\\=]*[/\\])+([^/\\=]+)[/\\]*$"
+    r"(?:^|(?<==))(?:(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^/\\=\n]*[/\\])+"
+    r"|\.\.[/\\](?:[^/\\=\n]*[/\\])*)([^/\\=\n]+)[/\\]*$"
 )
 _SECRET: Final = re.compile(r"(?i)key|token|secret|password|passwd|auth|credential|bearer|cookie")
 _LOOKS_SECRET: Final = re.compile(
@@ -77,11 +80,14 @@ def public_command(words: Sequence[object]) -> str:
 def public_words(words: Sequence[object]) -> list[str]:
     """Return the words of a command line, made public one by one.
 
-    A word that is a path from its beginning, or from its last `=`, is one to its end, so that
-    what follows a space in a folder's name does not stay.
+    A word that is an absolute path from its beginning, or from its last `=`, is one to its end, so
+    that what follows a space in a folder's name does not stay. So is one that leads out of the
+    folder (`../`).
 
     >>> public_words(["/usr/bin/recode-eval", "--api-key=1234", "-m", "/mnt/Ada L/final"])
     ['recode-eval', '--api-key=***', '-m', '…/final']
+    >>> public_words(["recode-eval", "-o", "../ada/runs", "--tasks", "arena"])
+    ['recode-eval', '-o', '…/runs', '--tasks', 'arena']
     """
     shown: list[str] = []
     hide = False
@@ -94,10 +100,44 @@ def public_words(words: Sequence[object]) -> list[str]:
         elif value and (hidden := _without_secret(word)) is not None:
             shown.append(hidden)
         else:
-            shown.append(public(_WHOLE_PATH.sub(lambda found: f"…/{found[1]}", word)))
+            shown.append(public(_without_whole_path(word)))
         option = word.startswith("-") and not equals
         hide = option and word not in _NOT_SECRET and bool(_SECRET.search(word))
     return shown
+
+
+def public_content(content: Any) -> Any:
+    """Return JSON-able content with every text in it made public; keys, too.
+
+    >>> public_content({"source": "/mnt/Ada L/p.jinja2", "command": ["x", "--api-key", "s"]})
+    {'source': '…/p.jinja2', 'command': ['x', '--api-key', '***']}
+    """
+    if isinstance(content, str):
+        return public(_without_whole_path(content))
+    if isinstance(content, list):
+        return [public_content(part) for part in content]
+    if isinstance(content, dict):
+        return {
+            public(key): public_words(value)
+            if key == "command" and isinstance(value, list)
+            else public_content(value)
+            for key, value in content.items()
+        }
+    return content
+
+
+def public_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's identity as it may be published: see `portable`; what a server says as well.
+
+    >>> public_identity({"model": {"base_url": "http://10.0.0.7:8000/v1", "model": "m"}})
+    {'model': {'base_url': 'http://(private)/v1', 'model': 'm'}}
+    """
+    found: dict[str, Any] = portable(dict(identity))
+    model = found.get("model")
+    if isinstance(model, dict) and "base_url" in model:
+        told = {key: public_content(model[key]) for key in ("base_url", "served") if key in model}
+        found["model"] = {**model, **told}
+    return found
 
 
 def looks_secret(text: str) -> bool:
@@ -107,6 +147,10 @@ def looks_secret(text: str) -> bool:
     (True, False)
     """
     return _LOOKS_SECRET.search(text) is not None
+
+
+def _without_whole_path(text: str) -> str:
+    return _WHOLE_PATH.sub(lambda found: f"…/{found[1]}", text)
 
 
 def _without_secret(word: str) -> str | None:

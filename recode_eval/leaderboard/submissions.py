@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -21,11 +20,18 @@ import msgspec
 from msgspec import Meta
 
 from recode_eval.comparison.comparability import MOST_UNSCORED
-from recode_eval.errors import DataError, UsageError
+from recode_eval.errors import DataError, RecodeError, UsageError
 from recode_eval.leaderboard.boards import Board, boards, is_baseline
 from recode_eval.leaderboard.loading import load_run
-from recode_eval.leaderboard.publishing import looks_secret, public, public_command, public_words
+from recode_eval.leaderboard.publishing import (
+    looks_secret,
+    public,
+    public_command,
+    public_content,
+    public_identity,
+)
 from recode_eval.leaderboard.text import slug
+from recode_eval.leaderboard.verify import wrong_figures
 from recode_eval.run.archive import MEMBERS, OPTIONAL, SUFFIX, pack
 from recode_eval.run.store import (
     BATCHES,
@@ -33,6 +39,7 @@ from recode_eval.run.store import (
     MANIFEST,
     RESULTS,
     identity_hash,
+    make_folder,
     read_json,
     write_json,
 )
@@ -97,12 +104,22 @@ def board_of(folder: Path, sources: Sources, where: str = "") -> Board:
     Raises `DataError` if the run's files are damaged, or the run is not finished.
     """
     if not (folder / RESULTS).exists():
-        raise DataError(
-            f"{folder} has no {RESULTS}: no run is there, or it is not finished. If it was "
-            "interrupted, repeat its command."
-        )
+        raise _no_run(folder)
     [board] = boards([load_run(folder, where or str(folder))])
     return replace(board, whole=sources.size(board.first) or board.whole)
+
+
+def _no_run(folder: Path) -> RecodeError:
+    if not folder.is_dir():
+        return UsageError(
+            f"{folder} is not the folder of a run. To unpack a pack: recode-eval pack --extract"
+        )
+    if below := sorted([*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")]):
+        return UsageError(f"{folder} holds runs; name one of them, for example {below[0].parent}")
+    return DataError(
+        f"{folder} has no {RESULTS}: no run is there, or it is not finished. If it was "
+        "interrupted, repeat its command."
+    )
 
 
 def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
@@ -123,13 +140,19 @@ def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
     _check_identity(folder, identity)
     name = stable_name(run, identity)
     place = out / f"{name}{SUFFIX}"
-    if place.exists() or place.with_name(f"{name}.json").exists():
-        raise UsageError(f"{place} exists: this run was submitted. Remove it to submit it anew.")
+    for file in (place, place.with_name(f"{name}.json")):
+        if file.exists():
+            raise UsageError(f"{file} exists: this run was submitted. Remove it to submit it anew.")
     with tempfile.TemporaryDirectory(prefix="recode-eval-submit-") as temporary:
         copy = Path(temporary, "run")
         warnings = public_copy(folder, copy)
         board = board_of(copy, sources, str(folder))  # what others will read must agree as well
-        out.mkdir(parents=True, exist_ok=True)
+        if wrong := wrong_figures(board.first):
+            raise DataError(
+                f"{folder}: {', '.join(wrong)} in {RESULTS} do not follow from the counts of its "
+                "problems. `recode-eval score` writes the file anew from the graded answers."
+            )
+        make_folder(out)
         pack(copy, place)
     if (size := place.stat().st_size) > LARGEST:
         place.unlink()
@@ -151,27 +174,6 @@ def stable_name(run: RunEntry, identity: Mapping[str, Any]) -> str:
     """Return the name of a run's files: model, task, and the hash of its public identity."""
     model, task = (slug(public(text)).rpartition("-")[0] for text in (run.model_name, run.task))
     return f"{model}-{task}-{identity_hash(identity)}"
-
-
-def public_identity(content: Any) -> Any:
-    """Return an identity that names no folder of weights, only its last part; their hash stays.
-
-    >>> public_identity({"model": {"path": "/home/ada/runs/final", "sha256": "ab12"}})
-    {'model': {'path': 'final', 'sha256': 'ab12'}}
-    >>> public_identity({"path": "/home/ada/rows.jsonl"})  # no hash says what it is
-    {'path': '/home/ada/rows.jsonl'}
-    """
-    if isinstance(content, list):
-        return [public_identity(part) for part in content]
-    if not isinstance(content, dict):
-        return content
-    hashed = isinstance(content.get("sha256"), str)
-    return {
-        key: re.split(r"[/\\]", value.rstrip("/\\"))[-1]
-        if key == "path" and hashed and isinstance(value, str)
-        else public_identity(value)
-        for key, value in content.items()
-    }
 
 
 def _check_fit(board: Board) -> None:
@@ -237,27 +239,12 @@ def _texts(content: object) -> list[str]:
 
 def _public_content(content: dict[str, Any]) -> dict[str, Any]:
     shown = {
-        key: value if key in _VERBATIM else _made_public(value) for key, value in content.items()
+        key: value if key in _VERBATIM else public_content(value) for key, value in content.items()
     }
-    shown["identity"] = public_identity(content.get("identity"))
+    shown["identity"] = public_identity(content["identity"])
     if "run" in content:
         shown["run"] = identity_hash(shown["identity"])
     return shown
-
-
-def _made_public(content: Any) -> Any:
-    if isinstance(content, str):
-        return public(content)
-    if isinstance(content, list):
-        return [_made_public(part) for part in content]
-    if isinstance(content, dict):
-        return {
-            public(key): public_words(value)
-            if key == "command" and isinstance(value, list)
-            else _made_public(value)
-            for key, value in content.items()
-        }
-    return content
 
 
 def _facts(board: Board, file: Path, how: str) -> SubmissionFacts:

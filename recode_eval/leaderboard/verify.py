@@ -109,7 +109,7 @@ def check(
         raise DataError(f"{where}: {missing}.")
     settings = _settings(run)
     found = Checked(run.task, run.model_name, run.counts["samples"], 0)
-    found.figures = _wrong_figures(run)
+    found.figures = wrong_figures(run)
     drawn = _draw(run, share, seed)
     found.drawn = len(drawn)
     _check_prompts(run, sources, problems, drawn, found)
@@ -153,7 +153,7 @@ def _settings(run: RunEntry) -> ScoringSettings:
     return ScoringSettings(Limits(**limits), settings.isolation, calibration)
 
 
-def _wrong_figures(run: RunEntry) -> list[str]:
+def wrong_figures(run: RunEntry) -> list[str]:
     """Return the metrics whose value or interval does not follow from the problems' counts."""
     stated = run.results.metrics
     ks = {k for name in stated if (k := metric(name).k) is not None}

@@ -197,8 +197,18 @@ def _find(spec: str, role: str, revision: str | None) -> Source:
     identity = {"path": str(found), "sha256": fingerprint(found)}
     if file is not None:  # such files are named after their model, whatever their folder is called
         return Source(file.parent, file.stem, identity, file.name)
-    name = "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name
-    return Source(path, name, identity)
+    return Source(path, _name(path), identity)
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a model from a folder: the last two parts, but of a home the last one.
+
+    A name is published, and nobody wants to publish who they are on their machine.
+    """
+    parent = folder.parent
+    people = {Path("/home"), Path("/Users")}
+    nameless = parent in {Path("/"), Path.home(), *people} or parent.parent in people
+    return folder.name if nameless else f"{parent.name}/{folder.name}"
 
 
 def _require_model(model: Source) -> None:

@@ -18,10 +18,15 @@ from graded_run import graded_run
 from made_runs import make_run
 
 from recode_eval import cli
-from recode_eval.errors import DataError, ExitCode, UsageError
+from recode_eval.comparison.comparability import model_key
+from recode_eval.errors import DataError, ExitCode, StorageError, UsageError
+from recode_eval.gating.decision import decide
+from recode_eval.gating.policy import Policy
+from recode_eval.leaderboard.loading import load_runs
 from recode_eval.leaderboard.sources import Sources
 from recode_eval.leaderboard.submissions import SubmissionFacts, board_of, submit, wrong_facts
 from recode_eval.run.archive import unpack
+from recode_eval.run.results_file import read_run
 from recode_eval.run.store import COMPLETIONS, MANIFEST, RESULTS, SCORES, identity_hash
 from recode_eval.schemas.base import decode
 
@@ -96,6 +101,61 @@ def test_a_model_from_a_folder_is_submitted_without_the_folder(tmp_path: Path) -
         assert json.loads(text)["identity"]["model"]["model"] == {**weights, "path": "final"}
     assert json.loads((folder / RESULTS).read_text())["run"] == run
     assert wrong_facts(found.pack, board_of(tmp_path / "back", SOURCES)) == []
+    # Its run's copy, though with another hash: the site had both, and the gate let it pass.
+    entries, [copy] = load_runs([tmp_path / "runs", tmp_path / "back"])
+    assert len(entries) == 1
+    assert "a copy of the run" in copy.reason
+    one, two = (read_run(place / RESULTS) for place in (folder, tmp_path / "back"))
+    assert model_key(one.results) == model_key(two.results)
+    verdict = decide([one], [two], Policy(margins={"default": {"pass@1": 3.0}}))
+    assert any("the baseline's own run" in text for text in verdict.invalid)
+
+
+def test_a_server_of_ones_own_is_submitted_without_its_address(tmp_path: Path) -> None:
+    server = {"base_url": "http://10.0.0.7:8000/v1", "model": "m", "served": {"root": "/srv/a/m"}}
+    folder = make_run(tmp_path / "runs", "m", 0.5, n=2, identity=server, backend="openai")
+    identity = _identity_of(submit(folder, tmp_path / "out", HOW, SOURCES).pack, tmp_path / "back")
+    assert identity["base_url"] == "http://(private)/v1"
+    assert identity["served"] == {"root": "…/m"}
+
+
+def test_folders_with_spaces_do_not_stay(made: Path, tmp_path: Path) -> None:
+    """A path was cut at its first space, and what follows it stayed."""
+    for name in (MANIFEST, RESULTS):
+        _edit(made / name, lambda content: content["prompt"].update(source="/mnt/Ada L/My P/p.j2"))
+    unpack(submit(made, tmp_path / "out", HOW, SOURCES).pack, tmp_path / "back")
+    for name in (MANIFEST, RESULTS):
+        content = json.loads((tmp_path / "back" / name).read_text())
+        assert content["prompt"]["source"] == "…/p.j2"
+
+
+def test_figures_that_do_not_follow_are_refused(made: Path, tmp_path: Path) -> None:
+    def better(content: dict[str, Any]) -> None:
+        content["metrics"]["pass@1"]["value"] = 0.99
+
+    _edit(made / RESULTS, better)
+    with pytest.raises(DataError, match="do not follow from the counts"):
+        submit(made, tmp_path / "out", HOW, SOURCES)
+
+
+def test_a_place_that_is_none_is_an_error_of_the_disk(made: Path, tmp_path: Path) -> None:
+    """It was called a bug of the program."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        submit(made, tmp_path / "file", HOW, SOURCES)
+
+
+def test_what_is_no_run_is_told_from_an_unfinished_one(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name one of them, for example"):
+        submit(made.parent, tmp_path / "out", HOW, SOURCES)
+    with pytest.raises(UsageError, match="not the folder of a run"):
+        submit(made / RESULTS, tmp_path / "out", HOW, SOURCES)
+
+
+def _identity_of(pack: Path, folder: Path) -> dict[str, Any]:
+    unpack(pack, folder)
+    found: dict[str, Any] = json.loads((folder / MANIFEST).read_text())["identity"]["model"]
+    return found
 
 
 def test_two_submissions_of_a_run_are_the_same_bytes(made: Path, tmp_path: Path) -> None:

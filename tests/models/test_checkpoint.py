@@ -51,6 +51,16 @@ def test_identity_follows_the_content(tmp_path: Path) -> None:
     assert len({json.dumps(each) for each in (first, second, third)}) == 3
 
 
+def test_a_name_does_not_tell_whose_home_the_model_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--model ~/final` was named USER/final, on every page and in every submission."""
+    model = make_model(tmp_path / "ada" / "final")
+    assert resolve_checkpoint(str(model), ModelOptions()).name == "ada/final"
+    monkeypatch.setenv("HOME", str(tmp_path / "ada"))
+    assert resolve_checkpoint(str(model), ModelOptions()).name == "final"
+
+
 def test_identity_ignores_what_a_trainer_leaves_behind(tmp_path: Path) -> None:
     model = make_model(tmp_path / "m")
     before = identity(model)

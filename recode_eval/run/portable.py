@@ -1,0 +1,45 @@
+"""A run's identity without the folders of its machine, to tell equal runs and models elsewhere.
+
+A model from a folder is identified by the path of its weights and by their SHA-256; so is an
+adapter. The path says where they lay, the hash what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+
+def portable(identity: Any) -> Any:
+    """Return an identity in which of a hashed file's or folder's path only the last part stays.
+
+    >>> portable({"model": {"path": "/home/ada/runs/final", "sha256": "ab12"}})
+    {'model': {'path': 'final', 'sha256': 'ab12'}}
+    >>> portable({"path": "/home/ada/rows.jsonl"})  # no hash says what it is
+    {'path': '/home/ada/rows.jsonl'}
+    """
+    return _mapped(identity, lambda path: {"path": re.split(r"[/\\]", path.rstrip("/\\"))[-1]})
+
+
+def weights(identity: Any) -> Any:
+    """Return an identity without the paths of what is hashed: equal weights are equal.
+
+    >>> weights({"path": "/home/ada/runs/final", "sha256": "ab12"})
+    {'sha256': 'ab12'}
+    """
+    return _mapped(identity, lambda _: {})
+
+
+def _mapped(content: Any, shown: Any) -> Any:
+    if isinstance(content, list):
+        return [_mapped(part, shown) for part in content]
+    if not isinstance(content, dict):
+        return content
+    hashed = isinstance(content.get("sha256"), str)
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if hashed and key == "path" and isinstance(value, str):
+            found |= shown(value)
+        else:
+            found[key] = _mapped(value, shown)
+    return found
