@@ -150,11 +150,13 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
     """Watch until interrupted or a stopping verdict; see `_EPILOG` for the exit codes."""
     from recode_eval.gating.watcher import Watcher, call_process
     from recode_eval.run.progress import create_monitor
+    from recode_eval.terminal import one_line
 
     watch = _watch(arguments)
     monitor = create_monitor(quiet=arguments.quiet)
     watcher = Watcher(watch, monitor.log, call_process)
     with watcher.opened():
+        before = watcher.newest()
         last = arguments.once
         while True:
             ended = watcher.go_through(last=last)
@@ -168,6 +170,11 @@ def execute(arguments: argparse.Namespace) -> ExitCode:
         newest = watcher.newest()
         if newest is None:
             monitor.log(f"{watch.place} has no complete checkpoint.")
+        elif newest is before:
+            name, status = (one_line(str(newest[key]), 100) for key in ("checkpoint", "status"))
+            monitor.log(
+                f"No new checkpoint; of those gated before, {name} is the newest: {status}."
+            )
         return ExitCode.OK if newest is None else ExitCode(newest["exit_code"])
 
 
@@ -192,6 +199,11 @@ def _watch(arguments: argparse.Namespace) -> Watch:
             "--adapter: the checkpoints are the adapters; leave it out and name their base with "
             "--model."
         )
+    place = arguments.folder
+    if place.exists() and not place.is_dir():
+        raise UsageError(f"{place} is not a folder. Name the one that the trainer writes to.")
+    if arguments.once and not place.exists():
+        raise UsageError(f"{place} does not exist, and --once does not wait for it.")
     load_policy(arguments.policy)
     configs.data_sources(arguments.data, arguments.tasks)
     for name in arguments.tasks or ():

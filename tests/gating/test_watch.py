@@ -535,6 +535,32 @@ def test_wrong_usage(
     assert part in capsys.readouterr().err
 
 
+def test_a_place_to_watch_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt folder was watched once without a finding, and the exit code said all was well."""
+    (tmp_path / "file").write_text("")
+    for name, part in (("gone", "does not exist"), ("file", "is not a folder")):
+        words = ["watch", str(tmp_path / name), "--baseline", "first", "--tasks", "arena-mini"]
+        assert cli.run([*words, "--once", "--out", str(tmp_path / "out")]) == ExitCode.USAGE
+        assert part in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_look_without_a_new_checkpoint_says_so(
+    training: Training, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint(training.place, 1)
+    monkeypatch.setattr(watcher, "call_process", training.call)
+    given = [word for word in training.words if word != "--quiet"]
+    words = ["watch", training.place, "--baseline", "first", *given, "--once",
+             "--out", training.out]  # fmt: skip
+    assert cli.run(list(map(str, words))) == 0
+    assert "No new checkpoint" not in capsys.readouterr().err
+    assert cli.run(list(map(str, words))) == 0
+    assert "checkpoint-1 is the newest: reference" in capsys.readouterr().err
+
+
 def test_a_baselines_settings_are_not_to_be_given(
     training: Training, capsys: pytest.CaptureFixture[str]
 ) -> None:
