@@ -80,6 +80,8 @@ class RunEntry:
     index: RunIndex = field(repr=False)
     suspicious_passed: int | None = None
     """Scored samples that pass and whose code was flagged; None without tests."""
+    public_run: str = ""
+    """The hash that the run has when it is submitted."""
     grading: str = ""
     """Tells this grading from others of the same completions; empty where there is one only."""
 
@@ -255,7 +257,7 @@ def load_runs(
             continue
         key = entry.results.run, str(entry.results.scoring["hash"])
         # A submission is its run's copy, though its identity names no folder any more.
-        copied = identity_hash(public_identity(entry.identity)), key[1], entry.index.content
+        copied = entry.public_run, key[1], entry.index.content
         other = entries.get(key) or seen.get(copied) or entry
         seen.setdefault(copied, other)
         if other is entry:
@@ -332,7 +334,9 @@ def load_run(folder: Path, where: str, cache: IndexCache | None = None) -> RunEn
         c[2] for p, c in zip(results.problems, index.counted, strict=True) if p.faulty is None
     ]
     stored = replace(stored, results=with_current_intervals(results))
-    return RunEntry(folder, where, stored, index, sum(flagged) if stored.tested else None)
+    suspicious = sum(flagged) if stored.tested else None
+    public_run = identity_hash(public_identity(results.identity))
+    return RunEntry(folder, where, stored, index, suspicious, public_run)
 
 
 def _check_identity(results: Results, manifest: Mapping[str, Any]) -> None:

@@ -46,8 +46,6 @@ from recode_eval.run.store import (
 from recode_eval.schemas.base import Hash, JsonStruct, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from recode_eval.leaderboard.loading import RunEntry
     from recode_eval.leaderboard.sources import Sources
 
@@ -136,9 +134,8 @@ def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
     _check_fit(board)
     if not how.strip() or len(how) > _LONGEST_HOW:
         raise UsageError(f"--how needs 1 to {_LONGEST_HOW:,} characters: how the model can be had.")
-    identity = public_identity(run.identity)
-    _check_identity(folder, identity)
-    name = stable_name(run, identity)
+    _check_identity(folder, public_identity(run.identity))
+    name = stable_name(run)
     place = out / f"{name}{SUFFIX}"
     for file in (place, place.with_name(f"{name}.json")):
         if file.exists():
@@ -170,10 +167,10 @@ def submit(folder: Path, out: Path, how: str, sources: Sources) -> Submission:
     return Submission(place, file, facts, tuple(warnings), run.results.run)
 
 
-def stable_name(run: RunEntry, identity: Mapping[str, Any]) -> str:
+def stable_name(run: RunEntry) -> str:
     """Return the name of a run's files: model, task, and the hash of its public identity."""
     model, task = (slug(public(text)).rpartition("-")[0] for text in (run.model_name, run.task))
-    return f"{model}-{task}-{identity_hash(identity)}"
+    return f"{model}-{task}-{run.public_run}"
 
 
 def _check_fit(board: Board) -> None:

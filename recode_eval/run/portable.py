@@ -7,11 +7,21 @@ adapter. The path says where they lay, the hash what they are.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+from recode_eval.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DEEPEST: Final = 50
+"""Levels of an identity; a file from somebody else could have enough to end the program."""
 
 
 def portable(identity: Any) -> Any:
     """Return an identity in which of a hashed file's or folder's path only the last part stays.
+
+    Raises `DataError` for one that is nested too deep.
 
     >>> portable({"model": {"path": "/home/ada/runs/final", "sha256": "ab12"}})
     {'model': {'path': 'final', 'sha256': 'ab12'}}
@@ -24,15 +34,19 @@ def portable(identity: Any) -> Any:
 def weights(identity: Any) -> Any:
     """Return an identity without the paths of what is hashed: equal weights are equal.
 
+    Raises `DataError` for one that is nested too deep.
+
     >>> weights({"path": "/home/ada/runs/final", "sha256": "ab12"})
     {'sha256': 'ab12'}
     """
     return _mapped(identity, lambda _: {})
 
 
-def _mapped(content: Any, shown: Any) -> Any:
+def _mapped(content: Any, shown: Callable[[str], dict[str, str]], depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise DataError(f"The run's identity is nested more than {_DEEPEST} levels deep.")
     if isinstance(content, list):
-        return [_mapped(part, shown) for part in content]
+        return [_mapped(part, shown, depth + 1) for part in content]
     if not isinstance(content, dict):
         return content
     hashed = isinstance(content.get("sha256"), str)
@@ -41,5 +55,5 @@ def _mapped(content: Any, shown: Any) -> Any:
         if hashed and key == "path" and isinstance(value, str):
             found |= shown(value)
         else:
-            found[key] = _mapped(value, shown)
+            found[key] = _mapped(value, shown, depth + 1)
     return found

@@ -111,6 +111,18 @@ def test_a_model_from_a_folder_is_submitted_without_the_folder(tmp_path: Path) -
     assert any("the baseline's own run" in text for text in verdict.invalid)
 
 
+def test_an_identity_without_end_is_left_out(tmp_path: Path) -> None:
+    """It was walked by a function that calls itself: one such pack ended the build of all."""
+    deep: dict[str, Any] = {"sha256": "ab"}
+    for _ in range(200):
+        deep = {"a": [deep]}
+    make_run(tmp_path / "runs", "deep", 0.5, n=2, identity=deep)
+    make_run(tmp_path / "runs", "fine", 0.5, n=2)
+    entries, [broken] = load_runs([tmp_path / "runs"])
+    assert [entry.model_name for entry in entries] == ["fine"]
+    assert "nested more than 50 levels" in broken.reason
+
+
 def test_a_server_of_ones_own_is_submitted_without_its_address(tmp_path: Path) -> None:
     server = {"base_url": "http://10.0.0.7:8000/v1", "model": "m", "served": {"root": "/srv/a/m"}}
     folder = make_run(tmp_path / "runs", "m", 0.5, n=2, identity=server, backend="openai")
