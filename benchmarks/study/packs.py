@@ -11,9 +11,7 @@ compare`) every model's run on one task is packed. What a run says of its machin
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,17 +32,10 @@ ARMS: Final = {
 """The arms that are packed, with the names of their methods."""
 SEEDS: Final = (1, 2)
 COMPARISON: Final = "comparison.json"
+MODELS: Final = "models.yaml"
+Chosen = tuple[dict[str, Path], list[dict[str, str]]]
+"""Runs by the names of their packs, and facts about their models."""
 _RUN: Final = "test-sampled/*/*/results.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A run that is packed, and what is known of its model."""
-
-    name: str
-    run: Path
-    base: str
-    method: str
 
 
 def packed_jobs(starts: int) -> Iterator[Job]:
@@ -64,31 +55,42 @@ def run_of(study: Path, job: Job) -> Path:
     return found[0].parent
 
 
-def of_study(study: Path, starts: int) -> list[Packed]:
-    """Return the runs of a study on a CPU; raises `DataError` if it is not whole."""
-    return [
-        Packed(job.name, run_of(study, job), f"start {job.start}",
-               "untrained" if job.arm == BASE else ARMS[job.arm])
-        for job in packed_jobs(starts)
-    ]  # fmt: skip
+def of_study(study: Path, starts: int) -> Chosen:
+    """Return what is packed of a study on a CPU; raises `DataError` if it is not whole."""
+    from recode_eval.run.results_file import read_run
+    from recode_eval.run.store import RESULTS
+
+    jobs = list(packed_jobs(starts))
+    runs = {job.name: run_of(study, job) for job in jobs}
+    models = [
+        {
+            "match": read_run(runs[job.name] / RESULTS).model,
+            "base": f"start {job.start}",
+            "method": "untrained" if job.arm == BASE else ARMS[job.arm],
+        }
+        for job in jobs
+    ]
+    return runs, models
 
 
-def of_comparison(folder: Path, task: str) -> list[Packed]:
-    """Return the greedy runs of a comparison on a task; raises `DataError` without any."""
-    content = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
-    found = []
-    for arm in content["arms"]:
-        names = [BASE] if arm == BASE else [f"{arm}-seed{seed}" for seed in content["seeds"]]
-        method = "untrained" if arm == BASE else ARMS.get(arm, arm)
-        for name in names:  # a training without a result has no run
-            for run in (folder / "runs" / "greedy" / name).glob(f"*/{task}-*/results.json"):
-                found.append(Packed(name, run.parent, Path(content["model"]).stem, method))
+def of_comparison(folder: Path, task: str) -> Chosen:
+    """Return the greedy runs of a comparison on a task, and what it wrote down of its models.
+
+    Raises `DataError` without any run.
+    """
+    import yaml
+
+    place = folder / "runs" / "greedy"
+    found = sorted(place.glob(f"*/*/{task}-*/results.json"))
     if not found:
         raise DataError(f"{folder} has no run on {task}.")
-    return found
+    content = yaml.safe_load((folder / MODELS).read_text(encoding="utf-8"))
+    # Logs of trainings are not packed.
+    models = [{k: v for k, v in item.items() if k != "training"} for item in content["models"]]
+    return {file.relative_to(place).parts[0]: file.parent for file in found}, models
 
 
-def write(packed: Sequence[Packed], out: Path) -> list[Path]:
+def write(chosen: Chosen, out: Path) -> list[Path]:
     """Write the packs and `models.yaml` into a folder; return the packs.
 
     Raises what packing raises.
@@ -97,21 +99,18 @@ def write(packed: Sequence[Packed], out: Path) -> list[Path]:
 
     from recode_eval.leaderboard.submissions import public_copy
     from recode_eval.run.archive import pack
-    from recode_eval.run.results_file import read_run
-    from recode_eval.run.store import RESULTS
 
+    runs, models = chosen
     out.mkdir(parents=True, exist_ok=True)
-    entries, packs = [], []
-    for item in packed:
-        packs.append(out / f"{item.name}.tar.zst")
+    packs = []
+    for name, run in runs.items():
+        packs.append(out / f"{name}.tar.zst")
         with tempfile.TemporaryDirectory() as temporary:
             copy = Path(temporary, "run")
-            public_copy(item.run, copy)
+            public_copy(run, copy)
             pack(copy, packs[-1])
-        model = read_run(item.run / RESULTS).model
-        entries.append({"match": model, "base": item.base, "method": item.method})
-    text = yaml.safe_dump({"models": entries}, sort_keys=False)
-    (out / "models.yaml").write_text(text, encoding="utf-8")
+    text = yaml.safe_dump({"models": models}, sort_keys=False)
+    (out / MODELS).write_text(text, encoding="utf-8")
     return packs
 
 
@@ -124,10 +123,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--task", default="migration", help="of a comparison (%(default)s)")
     arguments = parser.parse_args(words)
     if (arguments.study / COMPARISON).is_file():
-        packed = of_comparison(arguments.study, arguments.task)
+        chosen = of_comparison(arguments.study, arguments.task)
     else:
-        packed = of_study(arguments.study, arguments.starts)
-    packs = write(packed, arguments.out)
+        chosen = of_study(arguments.study, arguments.starts)
+    packs = write(chosen, arguments.out)
     size = sum(file.stat().st_size for file in packs)
     print(f"{len(packs)} packs, {size / 1e6:.2f} MB")
 

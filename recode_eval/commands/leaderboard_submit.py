@@ -119,7 +119,7 @@ def _say_next(found: Submission) -> None:
     )
     console.print(one_line(said, 1000), soft_wrap=True)
     if facts.run != found.was:
-        said = f"The weights' folder is taken out of the identity: run {found.was} is {facts.run}."
+        said = f"A folder or host is taken out of the identity: run {found.was} is {facts.run}."
         console.print(said, soft_wrap=True)
     for text in found.warnings:
         console.print(f"warning: {one_line(text)}", style="yellow", soft_wrap=True)

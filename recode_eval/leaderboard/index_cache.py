@@ -34,12 +34,22 @@ _UNUSED_S: Final = 30 * 86_400
 Signature = list[list[int]]
 
 
-class _Entry(msgspec.Struct):
-    """An index as it is stored; arrays as the bytes of 64-bit integers."""
+class _Head(msgspec.Struct):
+    """What an entry was made by, and of."""
 
     program: str
     folder: str
     signature: Signature
+
+    def fits(self, run: Path, signature: Signature) -> bool:
+        """Return whether it is of the run's files as they are, by this program."""
+        told = self.program, self.folder, self.signature
+        return told == (program(), _name(run), signature)
+
+
+class _Entry(_Head):
+    """An index as it is stored; arrays as the bytes of 64-bit integers."""
+
     lines: list[list[bytes] | None]
     samples: bytes
     words: bytes
@@ -86,8 +96,7 @@ class IndexCache:
         path = self._place(run)
         try:
             entry = msgspec.msgpack.decode(path.read_bytes(), type=_Entry)
-            told = entry.program, entry.folder, entry.signature
-            if told != (program(), _name(run), signature):
+            if not entry.fits(run, signature):
                 return None
             os.utime(path)  # used
             return _index(entry)
@@ -95,8 +104,16 @@ class IndexCache:
             return None
 
     def holds(self, run: Path) -> bool:
-        """Return whether it has the index of a run as the run's files are now."""
-        return self.get(run, self.signature(run)) is not None
+        """Return whether it has an index of a run's files as they are now, without reading all.
+
+        `get` may still find that it is damaged.
+        """
+        try:
+            head = msgspec.msgpack.decode(self._place(run).read_bytes(), type=_Head)
+        except (OSError, msgspec.MsgspecError):
+            return False
+        signature = self.signature(run)
+        return bool(signature) and head.fits(run, signature)
 
     def put(self, run: Path, signature: Signature, index: RunIndex) -> None:
         """Keep the index of a run that had this signature before it was read, and still has it."""

@@ -25,6 +25,7 @@ _WHOLE_PATH: Final = re.compile(
     r"(?:^|(?<==))(?:(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^/\\=\n]*[/\\])+"
     r"|\.\.[/\\](?:[^/\\=\n]*[/\\])*)([^/\\=\n]+)[/\\]*$"
 )
+"""A text, or what is behind its last `=`, that is a path to its end; its last part."""
 _SECRET: Final = re.compile(r"(?i)key|token|secret|password|passwd|auth|credential|bearer|cookie")
 _LOOKS_SECRET: Final = re.compile(
     r"\b(?:[spr]k[-_](?=[\w-]*\d)[\w-]{12,}"  # OpenAI, Anthropic, Stripe

@@ -3,7 +3,8 @@
 What a run says of the machine it was made on (paths, private hosts, values of secret options) is
 taken out of `manifest.json` and `results.json` before it is packed. Answers and scores stay to the
 byte: they are what is verified. So does the identity, but for the folder that a model's weights
-were loaded from: their SHA-256 says what they are. A run that cannot be published so is refused.
+were loaded from (their SHA-256 says what they are) and the private host of a server. A run that
+cannot be published so is refused.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Submission:
     facts: SubmissionFacts
     warnings: tuple[str, ...]
     was: str
-    """The run's hash in its own folder: another one where its identity named a folder."""
+    """The run's hash in its own folder: another one where its identity named a folder or host."""
 
     @property
     def branch(self) -> str:

@@ -89,7 +89,7 @@ def dated(folder: Path) -> DatedBoard:
     return board
 
 
-def test_a_windowhas_the_problems_after_its_day_and_the_ranks_of_the_board(
+def test_a_window_has_the_problems_after_its_day_and_the_ranks_of_the_board(
     dated: DatedBoard,
 ) -> None:
     whole, *later = dated.windows
@@ -138,7 +138,7 @@ def test_newer_leaves_out_what_a_model_may_know_and_models_of_unknown_date(
     assert dated.without_cutoff == 4
 
 
-def test_problems_without_a_day_are_counted_and_in_no_windowafter_one(dated: DatedBoard) -> None:
+def test_problems_without_a_day_are_counted_and_in_no_window_after_one(dated: DatedBoard) -> None:
     """A problem of unknown date is neither old nor new, so it must not pass for new."""
     known = dict(list(dated.changes.items())[::2])
     [board] = dated_boards([dated.board], {dated.board.key: known}, FactBook([]))
